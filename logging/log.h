@@ -1,0 +1,76 @@
+/*
+ * log.h - the program's own log: one event a line, readable on a terminal, JSON elsewhere.
+ *
+ * Happy path: log_open() once, log_info("broker_connected", "connected to the broker", LOG_TEXT("broker", host)), log_close().
+ * A call formats the line in the calling thread and puts it into a bounded ring; one writer thread writes it out. A call never
+ * waits for the output: when the ring is full the line is dropped and counted, and the writer says so ("log_dropped") when it
+ * can. Before log_open() and after log_close(), lines go to standard error directly.
+ */
+#ifndef LOG_H
+#define LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON }; /* auto: text on a terminal, else JSON */
+
+struct log_options {
+	int fd;                  /* where lines go; stays the caller's */
+	enum log_format format;
+	enum log_level level;    /* less important lines are skipped before they are formatted */
+};
+
+/* One name and value of a line. A NULL text is left out. */
+struct log_field {
+	const char *name;
+	enum { LOG_FIELD_TEXT, LOG_FIELD_INTEGER, LOG_FIELD_REAL } kind;
+	union {
+		const char *text;
+		int64_t integer;
+		double real;
+	};
+};
+
+#define LOG_TEXT(field_name, value) ((struct log_field){.name = (field_name), .kind = LOG_FIELD_TEXT, .text = (value)})
+#define LOG_INT(field_name, value)                                                                           \
+	((struct log_field){.name = (field_name), .kind = LOG_FIELD_INTEGER, .integer = (int64_t)(value)})
+#define LOG_REAL(field_name, value)                                                                          \
+	((struct log_field){.name = (field_name), .kind = LOG_FIELD_REAL, .real = (value)})
+
+/* Starts the writer thread. 0 or a negative errno. Main thread, once. */
+__attribute__((warn_unused_result)) int log_open(const struct log_options *options);
+
+/* Writes out what the ring holds, waiting timeout_ms at most, and stops the writer. Main thread. */
+void log_close(unsigned timeout_ms);
+
+/* Whether a line of that level would be written: to spare the work of collecting its fields. Any thread. */
+bool log_enabled(enum log_level level);
+
+/* Lines dropped since log_open(). Any thread. */
+uint64_t log_dropped(void);
+
+/*
+ * Logs one event: its machine-readable name (lower case, _), a sentence for people, and fields. Use the macros below.
+ * Texts are cut at 1 KiB, the line at 8 KiB, never inside a UTF-8 character; control characters and bad UTF-8 are escaped, so a
+ * line is always one line of valid JSON or text. Any thread; does not keep any pointer; not for signal handlers.
+ */
+void log_event(enum log_level level, const char *event, const char *message, const struct log_field *fields, size_t count);
+
+/* The first element only keeps the array from being empty. */
+#define LOG_EVENT(level, event, message, ...)                                                                \
+	do {                                                                                                 \
+		if (log_enabled(level)) {                                                                    \
+			const struct log_field log_fields_[] = {{.name = NULL}, ##__VA_ARGS__};              \
+			log_event(level, event, message, log_fields_ + 1,                                    \
+				sizeof(log_fields_) / sizeof(log_fields_[0]) - 1);                           \
+		}                                                                                            \
+	} while (0)
+
+#define log_error(event, message, ...) LOG_EVENT(LOG_LEVEL_ERROR, event, message, ##__VA_ARGS__)
+#define log_warn(event, message, ...)  LOG_EVENT(LOG_LEVEL_WARN, event, message, ##__VA_ARGS__)
+#define log_info(event, message, ...)  LOG_EVENT(LOG_LEVEL_INFO, event, message, ##__VA_ARGS__)
+#define log_debug(event, message, ...) LOG_EVENT(LOG_LEVEL_DEBUG, event, message, ##__VA_ARGS__)
+
+#endif

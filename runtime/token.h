@@ -1,0 +1,48 @@
+/*
+ * token.h - JSON Web Tokens (RFC 7519) signed with HS256: made for handlers and users, checked by the demo broker's plugin.
+ *
+ * libjwt does the signing and the verifying. In front of it stands a strict gate, because libjwt 1.10 accepts more than it
+ * should (any token when the key is empty, other algorithms, "crit" headers, expired tokens, duplicate claims) and crashes on huge
+ * ones: size, three non-empty base64url segments, alg exactly HS256, no crit, no duplicate keys, integer times, checked.
+ */
+#ifndef TOKEN_H
+#define TOKEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	TOKEN_SIZE_MAX = 4096,   /* longer ones are refused unread */
+	TOKEN_SECRET_MIN = 32,   /* bytes (RFC 7518 section 3.2: a key of the hash's size or larger) */
+	TOKEN_LEEWAY_S = 60,     /* clocks may differ by that much */
+	TOKEN_REASON_SIZE = 160,
+};
+
+enum token_error { TOKEN_E_REFUSED = 1 };
+
+/* Who a verified token speaks for. */
+struct token_identity {
+	bool is_handler;   /* it has a `handler` object: may act for all users; user_id is empty then */
+	char user_id[65];  /* of a user's token */
+	char name[65];     /* handler.name of a handler's token */
+	int64_t expires;   /* seconds since 1970; 0: the token has no exp */
+};
+
+/* Makes a token {user_id, iat, exp}; lifetime_s from now. 0 and *ret_token, freed with free(); -EINVAL for a bad user id,
+ * name, empty secret; -ENOMEM. now: seconds since 1970. */
+__attribute__((warn_unused_result)) int token_sign_user(
+	const char *secret, const char *user_id, int64_t now, int64_t lifetime_s, char **ret_token);
+
+/* The same with {handler: {name}, iat, exp}. */
+__attribute__((warn_unused_result)) int token_sign_handler(
+	const char *secret, const char *name, int64_t now, int64_t lifetime_s, char **ret_token);
+
+/*
+ * Checks signature, times and claims. 0 and *ret_identity; TOKEN_E_REFUSED with the reason in words in `reason` (never the
+ * token); -ENOMEM. An empty secret refuses everything. exp is required.
+ */
+__attribute__((warn_unused_result)) int token_verify(const char *secret, const char *token, size_t token_size,
+	int64_t now, struct token_identity *ret_identity, char reason[static TOKEN_REASON_SIZE]);
+
+#endif
