@@ -1,6 +1,6 @@
 /*
- * topic.h - topics and topic filters (MQTT 5.0 section 4.7) as far as the host looks into them: user ids, command names, overlaps.
- * Pure functions, any thread.
+ * topic.h - topics and topic filters (MQTT 5.0 section 4.7) as far as the host looks into them: user ids,
+ * command names, overlaps. Pure functions, any thread.
  */
 #ifndef TOPIC_H
 #define TOPIC_H
