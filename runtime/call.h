@@ -1,10 +1,11 @@
 /*
  * call.h - one run of one handler on one command: what is behind cashew.h.
  *
- * The caller (a worker thread, the I/O thread for light handlers, or a test) fills struct cashew_command from the command, calls
- * call_run(), and takes over the events and the reason, which live in the command's arena. call_run() parses the
- * payload as the handler wants it, runs the handler, and turns what it returned into an end.
- * Failure modes: a payload that is refused, a handler that returns garbage, memory that runs out: each is an end.
+ * The caller (a worker thread, the I/O thread for light handlers, or a test) fills struct cashew_command from
+ * the command, calls call_run(), and takes over the events and the reason, which live in the command's arena.
+ * call_run() parses the payload as the handler wants it, runs the handler, and turns what it returned into an
+ * end. Failure modes: a payload that is refused, a handler that returns garbage, memory that runs out: each
+ * is an end.
  */
 #ifndef CALL_H
 #define CALL_H
@@ -23,25 +24,30 @@ struct call_event {
 	const char *topic;
 	const void *payload;
 	uint32_t payload_size;
+	/* the host's, zero at first: where the event stands on its way to the broker */
+	struct call_event *previous;
+	void *owner;
+	struct call_event *mid_next;
+	uint16_t mid; /* packet identifier on this connection */
 };
 
 /* What a command is; it does not change while handlers run. All pointers outlive the call. */
 struct call_input {
-	const char *topic;          /* "68946/get_apples" */
-	const char *user;           /* "68946" */
-	const char *command;        /* "get_apples": what follows the first level */
-	const void *payload;        /* followed by a NUL */
+	const char *topic;   /* "68946/get_apples" */
+	const char *user;    /* "68946" */
+	const char *command; /* "get_apples": what follows the first level */
+	const void *payload; /* followed by a NUL */
 	size_t payload_size;
 	const char *response_topic; /* MQTT 5; NULL: none */
-	unsigned attempt;           /* 1 for the first run */
+	unsigned attempt;	    /* 1 for the first run */
 };
 
 /* What a run of a handler came to. */
 enum call_end {
 	CALL_DONE,
-	CALL_REJECTED,   /* reason is for the sender */
-	CALL_RETRY,      /* reason is for the log; store_away tells that it was the store */
-	CALL_FAILED,     /* reason is for the dead letter */
+	CALL_REJECTED, /* reason is for the sender */
+	CALL_RETRY,    /* reason is for the log; store_away tells that it was the store */
+	CALL_FAILED,   /* reason is for the dead letter */
 };
 
 /* A handler's view of a command, and the state of this run. */
@@ -50,28 +56,35 @@ struct cashew_command {
 	const struct call_input *input;
 	const struct cashew_handler *handler;
 	const struct settings *settings;
-	struct arena *arena;        /* the command's: events and reason live there */
-	struct store *store;        /* may be NULL in tests that use none */
-	void *state;                /* what the handler's init made for this thread */
+	struct arena *arena; /* the command's: events and reason live there */
+	struct store *store; /* NULL where no handler that uses it is run */
+	void *state;	     /* what the handler's init made for this thread */
 	size_t event_max;
 	/* set by the run */
 	struct call_event *events, **events_end; /* in the order they were made */
 	const char *reason;
-	bool store_away;            /* the store answered STORE_E_AWAY at least once */
-	unsigned duration_us;       /* how long the handler ran */
+	bool store_away;      /* the store answered STORE_E_AWAY at least once */
+	unsigned duration_us; /* how long the handler ran */
 	/* private */
-	struct json_t *json;
+	cashew_result reason_of; /* which result `reason` was given for */
+	json_t *json;
 	struct store_client *client;
 };
 
 /*
- * Runs the handler once, in the calling thread; releases the store client and the JSON before it returns. Events are kept only
- * with CALL_DONE. With CALL_REJECTED the event "{user}/command_rejected" {command, reason} has been added to `events`.
+ * Runs the handler once, in the calling thread; releases the store client and the JSON before it returns.
+ * Events are kept only with CALL_DONE. With CALL_REJECTED the event "{user}/command_rejected" {command,
+ * reason} is the only one in `events`. reason is NULL only with CALL_DONE. When the arena ran out of memory
+ * the end is CALL_RETRY, whatever the handler said; the next run on the same arena starts without that mark.
  * Fields under "set by the run" need no initialisation.
  */
 enum call_end call_run(struct cashew_command *cmd);
 
-/* Ends a command as CALL_REJECTED without running a handler: adds the command_rejected event. cmd->handler may be NULL. */
+/*
+ * Ends a command as CALL_REJECTED without running a handler: adds the command_rejected event. cmd->handler
+ * may be NULL. As with call_run(), CALL_RETRY when out of memory, and CALL_FAILED where event_max has no room
+ * for the event.
+ */
 enum call_end call_reject(struct cashew_command *cmd, const char *reason);
 
 #endif

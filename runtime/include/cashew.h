@@ -18,7 +18,8 @@
  * - A command may run more than once (the host or the broker may crash before it is acknowledged), so write
  *   handlers that can be repeated: insert by a derived _id, upsert, set, delete.
  * - Commands of one user run one at a time, in order; those of different users run in parallel.
- * - What a function here returns by pointer lives until the handler returns. Nothing to free, nothing to lock.
+ * - What a function here returns by pointer lives until the handler returns. Nothing to free, nothing to
+ *lock.
  * - Events leave only when the handler returned CASHEW_DONE, and the command is acknowledged only when the
  *   broker has them.
  * - Out of memory is sticky: every later call on the same command fails too, so straight-line code is right.
@@ -48,14 +49,15 @@ typedef enum cashew_result {
  * CASHEW_TRY(expression): goes on if the expression is CASHEW_DONE, else returns its value from the handler:
  *	CASHEW_TRY(cashew_text(cmd, "colour", &colour));
  */
-#define CASHEW_TRY(expression)                                                                               \
-	do {                                                                                                 \
-		const cashew_result cashew_try_result = (expression);                                        \
-		if (cashew_try_result != CASHEW_DONE)                                                        \
-			return cashew_try_result;                                                            \
+#define CASHEW_TRY(expression)                                        \
+	do {                                                          \
+		const cashew_result cashew_try_result = (expression); \
+		if (cashew_try_result != CASHEW_DONE)                 \
+			return cashew_try_result;                     \
 	} while (0)
 
-/* ---- The command ---------------------------------------------------------------------------------------- */
+/* ---- The command ----------------------------------------------------------------------------------------
+ */
 
 /* The sender's user id: the first level of the topic, which the broker has verified. Never NULL. */
 const char *cashew_user(const cashew_command *cmd);
@@ -66,17 +68,18 @@ const char *cashew_topic(const cashew_command *cmd);
 /* Which attempt this is: 1, then 2 .. when it is run again after CASHEW_RETRY. */
 unsigned cashew_attempt(const cashew_command *cmd);
 
-/* The payload's bytes as they came; *ret_size is their number. They are followed by a NUL that is not counted. */
+/* The payload's bytes as they came; *ret_size is their number. They are followed by a NUL that is not
+ * counted. */
 const void *cashew_payload(const cashew_command *cmd, size_t *ret_size);
 
-/* The payload as JSON, borrowed; NULL for a handler with .payload = CASHEW_BYTES. */
+/* The payload as JSON, borrowed and read-only; NULL for a handler with .payload = CASHEW_BYTES. */
 const json_t *cashew_json(const cashew_command *cmd);
 
 /*
  * Typed access to the fields of a payload that is an object. A field that is missing, null or of another type
  * gives CASHEW_REJECT with a reason that names the field, what was expected and what was found;
- * *ret_... is untouched then. The optional ones leave *ret_... as it is, and give CASHEW_DONE, where the field
- * is missing or null.
+ * *ret_... is untouched then. The optional ones leave *ret_... as it is, and give CASHEW_DONE, where the
+ * field is missing or null.
  */
 CASHEW_USE_RESULT cashew_result cashew_text(cashew_command *cmd, const char *field, const char **ret_text);
 CASHEW_USE_RESULT cashew_result cashew_text_optional(
@@ -94,14 +97,16 @@ CASHEW_USE_RESULT cashew_result cashew_user_id(cashew_command *cmd, const char *
 CASHEW_USE_RESULT cashew_result cashew_user_id_optional(
 	cashew_command *cmd, const char *field, const char **ret_user);
 
-/* ---- Events --------------------------------------------------------------------------------------------- */
+/* ---- Events ---------------------------------------------------------------------------------------------
+ */
 
 /*
- * An event to the sender: "{sender}/{event}", or to the command's MQTT 5 Response Topic. An event's name is a past tense,
- * 1 to 64 of a-z 0-9 _. The payload is copied: JSON text for _reply, a JSON value for _reply_json (the reference is
- * stolen, also on failure; NULL counts as out of memory, so json_pack() can stand in the call), any bytes for
- * _reply_bytes. CASHEW_DONE when the event is collected; CASHEW_FAIL for a bad event name or an
- * event larger than cashew_event_max(); CASHEW_RETRY when out of memory. Return its value to end with it.
+ * An event to the sender: "{sender}/{event}", or to the command's MQTT 5 Response Topic. An event's name is a
+ * past tense, 1 to 64 of a-z 0-9 _. The payload is copied: JSON text for _reply, a JSON value for _reply_json
+ * (the reference is stolen, also on failure), any bytes for _reply_bytes. A NULL payload counts as out of
+ * memory, so json_pack() and cashew_format() can stand in the call. CASHEW_DONE when the event is collected;
+ * CASHEW_FAIL for a bad event name or an event larger than cashew_event_max(); CASHEW_RETRY when out of
+ * memory. Return its value to end with it.
  */
 CASHEW_USE_RESULT cashew_result cashew_reply(cashew_command *cmd, const char *event, const char *json_text);
 CASHEW_USE_RESULT cashew_result cashew_reply_json(cashew_command *cmd, const char *event, json_t *json);
@@ -116,26 +121,31 @@ CASHEW_USE_RESULT cashew_result cashew_send_json(
 CASHEW_USE_RESULT cashew_result cashew_send_bytes(
 	cashew_command *cmd, const char *user, const char *event, const void *bytes, size_t size);
 
-/* The largest payload in bytes that an event may have: what the broker takes in one packet, EVENT_MAX at most. */
+/* The largest payload in bytes that an event may have: what the broker takes in one packet, EVENT_MAX at
+ * most. */
 size_t cashew_event_max(const cashew_command *cmd);
 
-/* ---- Ends ----------------------------------------------------------------------------------------------- */
+/* ---- Ends -----------------------------------------------------------------------------------------------
+ */
 
-/* "return cashew_reject(cmd, ...)": the sender gets command_rejected {command, reason}. printf style; the reason is
- * for the sender's eyes and is cut at 500 bytes. */
+/* "return cashew_reject(cmd, ...)": the sender gets command_rejected {command, reason}. printf style; the
+ * reason is for the sender's eyes and is cut at 500 bytes. */
 CASHEW_USE_RESULT cashew_result cashew_reject(cashew_command *cmd, const char *reason, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* "return cashew_fail(cmd, ...)": the command becomes a dead letter with that reason; the sender sees nothing. */
+/* "return cashew_fail(cmd, ...)": the command becomes a dead letter with that reason; the sender sees
+ * nothing. */
 CASHEW_USE_RESULT cashew_result cashew_fail(cashew_command *cmd, const char *reason, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* ---- The store ------------------------------------------------------------------------------------------ */
+/* ---- The store ------------------------------------------------------------------------------------------
+ */
 
 /*
- * The store for the typed functions of cashew_store.h, and the whole database for those who know MongoDB (not with
- * the tests' stand-in store: NULL there). A connection is taken from the pool at the first call. Never NULL for
- * cashew_store(): when the database is away, the typed functions say so.
+ * The store for the typed functions of cashew_store.h, and the whole database for those who know MongoDB (not
+ * with the tests' stand-in store: NULL there). A connection is taken from the pool at the first call. Never
+ * NULL for cashew_store(): when the database is away, the typed functions say so. Not for handlers that are
+ * .light: it would make all others wait, so the call aborts.
  */
 struct store_client;
 struct _mongoc_database_t;
@@ -143,16 +153,18 @@ struct store_client *cashew_store(cashew_command *cmd);
 struct _mongoc_database_t *cashew_database(cashew_command *cmd);
 
 /*
- * What the store answered, as a result: 0 = CASHEW_DONE; the database away or a transient error = CASHEW_RETRY; anything else
- * = CASHEW_FAIL. A condition that the handler cares about (STORE_E_NOT_FOUND) it looks at first.
- * cashew_mongo() is the same for a call of your own on cashew_database(): pass what it returned and its bson_error_t.
+ * What the store answered, as a result: 0 = CASHEW_DONE; the database away, a transient error or out of
+ * memory = CASHEW_RETRY; anything else = CASHEW_FAIL. A condition that the handler cares about
+ * (STORE_E_NOT_FOUND) it looks at first. cashew_mongo() is the same for a call of your own on
+ * cashew_database(): pass what it returned and its bson_error_t.
  */
 struct _bson_error_t;
 CASHEW_USE_RESULT cashew_result cashew_stored(cashew_command *cmd, int store_error);
 CASHEW_USE_RESULT cashew_result cashew_mongo(
 	cashew_command *cmd, bool succeeded, const struct _bson_error_t *error);
 
-/* ---- Memory, log, settings, state ----------------------------------------------------------------------- */
+/* ---- Memory, log, settings, state -----------------------------------------------------------------------
+ */
 
 /* size bytes, zeroed, aligned for any type, that live until the handler returns. NULL when out of memory. */
 void *cashew_alloc(cashew_command *cmd, size_t size) __attribute__((alloc_size(2)));
@@ -160,7 +172,8 @@ void *cashew_alloc(cashew_command *cmd, size_t size) __attribute__((alloc_size(2
 /* printf into such memory. NULL when out of memory. */
 char *cashew_format(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A log line with the command's user, topic, handler and attempt. Never blocks. Never log what a payload holds. */
+/* A log line with the command's user, topic, handler and attempt. Never blocks. Never log what a payload
+ * holds. */
 void cashew_log(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cashew_warn(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -170,40 +183,42 @@ const char *cashew_setting(const cashew_command *cmd, const char *name);
 /* The state that .init made for this worker thread; NULL without .init. */
 void *cashew_state(const cashew_command *cmd);
 
-/* ---- The descriptor ------------------------------------------------------------------------------------- */
+/* ---- The descriptor -------------------------------------------------------------------------------------
+ */
 
 /* What the payload must be for the handler to be called; other payloads are rejected before. */
 enum cashew_payload {
 	CASHEW_OBJECT = 0, /* a JSON object: the default */
 	CASHEW_ANY_JSON,   /* any JSON value */
-	CASHEW_BYTES,      /* anything, also nothing; it is not parsed */
+	CASHEW_BYTES,	   /* anything, also nothing; it is not parsed */
 };
 
 /* A setting of a handler's own, read from .env and the environment. An array of them ends with {0}. */
 struct cashew_setting {
-	const char *name;          /* capitals, as in the environment: "APPLES_LIMIT" */
+	const char *name;	   /* capitals, as in the environment: "APPLES_LIMIT" */
 	const char *default_value; /* NULL: it must be set */
-	bool secret;               /* masked wherever settings are shown */
-	const char *help;          /* one sentence */
+	bool secret;		   /* masked wherever settings are shown */
+	const char *help;	   /* one sentence */
 };
 
 struct cashew_handler {
-	const char *name;                          /* filled in by CASHEW_HANDLER: the file's name */
-	const char *topic;                         /* an MQTT topic filter: "+/", then the command */
+	const char *name;			   /* filled in by CASHEW_HANDLER: the file's name */
+	const char *topic;			   /* an MQTT topic filter: "+/", then the command */
 	cashew_result (*handle)(cashew_command *); /* the handler */
-	bool light;                                /* never waits (no store, no file): may run on the I/O thread */
+	bool light; /* never waits (no store, no file): may run on the I/O thread */
 	enum cashew_payload payload;
 	const char *lane;     /* a broker session of its own, for slow work; NULL: "main" */
 	unsigned deadline_ms; /* longer counts as hung; 0: HANDLER_TIMEOUT */
-	/* State per thread that runs handlers: init returns 0 and sets *ret_state, or non-zero: the host does not start. */
+	/* State per thread that runs handlers: init returns 0 and sets *ret_state, or non-zero: the host does
+	 * not start. */
 	int (*init)(void **ret_state);
 	void (*fini)(void *state);
 	const struct cashew_setting *settings; /* own settings, ended by {0}; NULL: none */
 };
 
 /* Last in a handler's file. The build defines the two names from the file's name. */
-#define CASHEW_HANDLER(...)                                                                                  \
-	extern const struct cashew_handler CASHEW_HANDLER_SYMBOL;                                            \
+#define CASHEW_HANDLER(...)                                       \
+	extern const struct cashew_handler CASHEW_HANDLER_SYMBOL; \
 	const struct cashew_handler CASHEW_HANDLER_SYMBOL = {.name = CASHEW_HANDLER_NAME, __VA_ARGS__}
 
 #endif

@@ -1,0 +1,203 @@
+/*
+ * call.c - one run of one handler on one command: see call.h. What a handler calls is in cashew.c.
+ *
+ * Happy path: the Response Topic and the payload are checked, the handler runs and collects events in the
+ * arena, and its result becomes an end. A command with the payload {} that gets one reply allocates nothing
+ * outside of the arena's first buffer, takes no store client and writes no log. Failure: each is an end with
+ * a reason in words.
+ */
+#include "call.h"
+
+#include "payload.h"
+#include "settings.h"
+#include "store.h"
+#include "topic.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include <time.h>
+
+static void call_begin(struct cashew_command *cmd)
+{
+	cmd->arena->out_of_memory = false;
+	cmd->events = NULL;
+	cmd->events_end = &cmd->events;
+	cmd->reason = NULL;
+	cmd->reason_of = CASHEW_DONE;
+	cmd->store_away = false;
+	cmd->duration_us = 0;
+	cmd->json = NULL;
+	cmd->client = NULL;
+}
+
+static void drop_events(struct cashew_command *cmd)
+{
+	cmd->events = NULL;
+	cmd->events_end = &cmd->events;
+}
+
+static enum call_end end_out_of_memory(struct cashew_command *cmd)
+{
+	drop_events(cmd);
+	cmd->reason = "out of memory";
+	return CALL_RETRY;
+}
+
+/* A JSON text out of any text: what is no UTF-8 becomes question marks. NULL when out of memory. */
+static json_t *text_to_json(struct arena *arena, const char *text)
+{
+	json_t *json = json_string(text);
+	if (json)
+		return json;
+	unsigned char *ascii = arena_copy(arena, text, strlen(text));
+	if (!ascii)
+		return NULL;
+	for (size_t i = 0; ascii[i]; i++) {
+		if (ascii[i] >= 0x80)
+			ascii[i] = '?';
+	}
+	return json_string((const char *)ascii);
+}
+
+static enum call_end end_rejected(struct cashew_command *cmd, const char *reason)
+{
+	if (!reason)
+		return end_out_of_memory(cmd);
+	drop_events(cmd);
+	json_t *json = json_object();
+	if (json_object_set_new(json, "command", text_to_json(cmd->arena, cmd->input->command)) != 0 ||
+		json_object_set_new(json, "reason", text_to_json(cmd->arena, reason)) != 0) {
+		json_decref(json);
+		return end_out_of_memory(cmd);
+	}
+	/* not to the Response Topic, which is for answers: a rejection goes where every device listens */
+	const cashew_result added = cashew_send_json(cmd, cmd->input->user, "command_rejected", json);
+	if (cmd->arena->out_of_memory)
+		return end_out_of_memory(cmd);
+	if (added != CASHEW_DONE)
+		return CALL_FAILED;
+	cmd->reason = reason;
+	return CALL_REJECTED;
+}
+
+enum call_end call_reject(struct cashew_command *cmd, const char *reason)
+{
+	call_begin(cmd);
+	return end_rejected(cmd, reason);
+}
+
+/*
+ * The payload {} is what most commands have, so it is not parsed: all threads share one empty object, which
+ * is never freed (jansson counts no references of an object whose count is -1). NULL when out of memory.
+ */
+static json_t *empty_object(void)
+{
+	static _Atomic(json_t *) shared;
+	json_t *object = atomic_load_explicit(&shared, memory_order_acquire);
+	if (object)
+		return object;
+	json_t *made = json_object();
+	if (!made)
+		return NULL;
+	made->refcount = (size_t)-1;
+	if (atomic_compare_exchange_strong(&shared, &object, made))
+		return made;
+	made->refcount = 1;
+	json_decref(made);
+	return object;
+}
+
+/* CALL_DONE: the handler may run. */
+static enum call_end read_payload(struct cashew_command *cmd)
+{
+	const struct call_input *input = cmd->input;
+	const enum cashew_payload kind = cmd->handler->payload;
+	const size_t size_max = cmd->settings->payload_max;
+	char reason[PAYLOAD_REASON_SIZE];
+
+	if (kind == CASHEW_BYTES) {
+		if (payload_too_large(input->payload_size, size_max, reason))
+			return end_rejected(cmd, arena_copy(cmd->arena, reason, strlen(reason)));
+		return CALL_DONE;
+	}
+	if (input->payload_size == 2 && memcmp(input->payload, "{}", 2) == 0) {
+		cmd->json = empty_object();
+		return cmd->json ? CALL_DONE : end_out_of_memory(cmd);
+	}
+	if (input->payload_size == 0 && kind == CASHEW_OBJECT)
+		return end_rejected(cmd, "the payload is empty: expected a JSON object");
+	const int error = payload_parse(input->payload, input->payload_size, size_max, &cmd->json, reason);
+	if (error == PAYLOAD_E_REFUSED)
+		return end_rejected(cmd, arena_copy(cmd->arena, reason, strlen(reason)));
+	if (error)
+		return end_out_of_memory(cmd);
+	if (kind == CASHEW_OBJECT && !json_is_object(cmd->json))
+		return end_rejected(cmd, arena_format(cmd->arena, "the payload is %s: expected a JSON object",
+						 payload_type_name(cmd->json)));
+	return CALL_DONE;
+}
+
+static unsigned microseconds_between(const struct timespec *start, const struct timespec *end)
+{
+	return (unsigned)((end->tv_sec - start->tv_sec) * 1000000 + (end->tv_nsec - start->tv_nsec) / 1000);
+}
+
+/* The reason the handler gave for that result, or what to say where it gave none. NULL when out of memory. */
+static const char *reason_for(struct cashew_command *cmd, cashew_result result, const char *otherwise)
+{
+	if (cmd->reason && cmd->reason_of == result)
+		return cmd->reason;
+	return arena_format(cmd->arena, "handler %s %s and gave no reason", cmd->handler->name, otherwise);
+}
+
+static enum call_end end_not_done(struct cashew_command *cmd, enum call_end end, const char *reason)
+{
+	if (!reason)
+		return end_out_of_memory(cmd);
+	drop_events(cmd);
+	cmd->reason = reason;
+	return end;
+}
+
+static enum call_end run_handler(struct cashew_command *cmd)
+{
+	struct timespec start, end;
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	const cashew_result result = cmd->handler->handle(cmd);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	cmd->duration_us = microseconds_between(&start, &end);
+
+	if (cmd->arena->out_of_memory)
+		return end_out_of_memory(cmd);
+	switch ((int)result) {
+	case CASHEW_DONE: cmd->reason = NULL; return CALL_DONE;
+	case CASHEW_RETRY:
+		return end_not_done(cmd, CALL_RETRY, reason_for(cmd, result, "asked to be run again"));
+	case CASHEW_REJECT: return end_rejected(cmd, reason_for(cmd, result, "rejected the command"));
+	case CASHEW_FAIL: return end_not_done(cmd, CALL_FAILED, reason_for(cmd, result, "failed"));
+	default:
+		return end_not_done(cmd, CALL_FAILED,
+			arena_format(cmd->arena, "handler %s returned %d, which is no cashew_result",
+				cmd->handler->name, (int)result));
+	}
+}
+
+enum call_end call_run(struct cashew_command *cmd)
+{
+	const struct call_input *input = cmd->input;
+	call_begin(cmd);
+	if (input->response_topic && !topic_response_allowed(input->response_topic, input->user))
+		return end_rejected(cmd, arena_format(cmd->arena,
+						 "the Response Topic is not one below %s/: expected a topic "
+						 "of the sender's own",
+						 input->user));
+	enum call_end end = read_payload(cmd);
+	if (end == CALL_DONE)
+		end = run_handler(cmd);
+	if (cmd->client)
+		store_release(cmd->client);
+	json_decref(cmd->json);
+	cmd->client = NULL;
+	cmd->json = NULL;
+	return end;
+}
