@@ -1,9 +1,10 @@
 /*
  * settings.h - what the host is told by .env and the environment, from one table.
  *
- * Happy path: settings_read() reads ".env" in the working directory (as the npm package dotenv reads it), lays the real
- * environment on top, checks every value and fills struct settings. Failure: each problem is one line on `problems` that names
- * file, line, key, what was found and what was expected, and the nearest known name; all problems are told, not only the first.
+ * Happy path: settings_read() reads ".env" in the working directory (as the npm package dotenv reads it),
+ * lays the real environment on top, checks every value and fills struct settings. Failure: each problem is
+ * one line on `problems` that names file, line, key, what was found and what was expected, and the nearest
+ * known name; all problems are told, not only the first.
  *
  * The table (settings_table) makes the parser, --help, --check, README's table and the test of .env.example.
  */
@@ -47,7 +48,8 @@ struct settings {
 	/* acknowledging */
 	unsigned group_max;
 	unsigned group_ms;
-	unsigned window;     /* commands in flight per lane; 0 in .env means 2 x GROUP_MAX: filled in by settings_read() */
+	unsigned window;      /* commands in flight per lane; 0 in .env means 2 x GROUP_MAX: filled in by
+				 settings_read() */
 	unsigned user_window; /* commands of one user that may wait at once */
 	size_t payload_max;
 	size_t event_max;
@@ -63,16 +65,18 @@ struct settings {
 enum setting_type { SETTING_TEXT, SETTING_INTEGER, SETTING_SIZE, SETTING_SWITCH, SETTING_CHOICE };
 
 struct setting {
-	const char *name;          /* "BROKER_PORT" */
+	const char *name; /* "BROKER_PORT" */
 	enum setting_type type;
-	const char *default_value; /* as it would stand in .env; NULL: must be set */
-	int64_t min, max;          /* of integers; of a text: its length in bytes */
-	const char *unit;          /* "s", "ms", "bytes" or NULL */
+	const char *default_value;  /* as it would stand in .env; NULL: must be set */
+	const char *example;	    /* what .env.example holds for a setting that must be set */
+	int64_t min, max;	    /* of integers; of a text: its length in bytes */
+	bool plain;		    /* of a text: only A-Z a-z 0-9 . _ | - */
+	const char *unit;	    /* "s", "ms", "bytes" or NULL */
 	const char *const *choices; /* of SETTING_CHOICE, in the order of their values; ended by NULL */
-	bool secret;               /* masked wherever it is shown */
-	const char *group;         /* heading in --help and .env.example */
-	const char *help;          /* one sentence */
-	size_t offset;             /* of the field in struct settings */
+	bool secret;		    /* masked wherever it is shown */
+	const char *group;	    /* heading in --help and .env.example */
+	const char *help;	    /* one sentence */
+	size_t offset;		    /* of the field in struct settings */
 };
 
 extern const struct setting settings_table[];
@@ -81,29 +85,40 @@ extern const size_t settings_count;
 enum settings_error { SETTINGS_E_INVALID = 1 };
 
 /*
- * Reads and checks everything. env_file: path of .env (it may be missing; unreadable or malformed is a problem); environment:
- * environ; handlers: those built in, ended by NULL, whose own settings are known names too. Writes one line per problem to
- * `problems` and one line per warning (.env readable by others) to `warnings`; either may be the same stream.
- * 0 and *ret filled; SETTINGS_E_INVALID; -ENOMEM. Also checks what spans settings: a secret or a token file is there, the secret
- * is at least 32 bytes unless ALLOW_SHORT_SECRET=on and never empty, HANDLER_TIMEOUT lies under settings_group_limit_s(),
- * WINDOW >= 2 x GROUP_MAX, certificate with key, names in HANDLERS exist, files named are readable.
+ * Reads and checks everything. env_file: path of .env (it may be missing; unreadable or malformed is a
+ * problem); environment: environ; handlers: those built in, ended by NULL, whose own settings are known names
+ * too. Writes one line per problem to `problems` and one line per warning (.env readable by others) to
+ * `warnings`; either may be the same stream. 0 and *ret filled; SETTINGS_E_INVALID; -ENOMEM. Also checks what
+ * spans settings: a secret or a token file is there, the secret is at least 32 bytes unless
+ * ALLOW_SHORT_SECRET=on and never empty, HANDLER_TIMEOUT lies under settings_group_limit_s(), WINDOW >= 2 x
+ * GROUP_MAX, certificate with key, names in HANDLERS exist, files named are readable. A file's setting counts
+ * only where the environment has none of that name; there an empty value is a value too.
  */
 __attribute__((warn_unused_result)) int settings_read(const char *env_file, char *const *environment,
 	const struct cashew_handler *const *handlers, FILE *problems, FILE *warnings, struct settings *ret);
 
+/* Overwrites the texts (they hold secrets) and frees them. */
 void settings_free(struct settings *settings);
 
-/* For how long acknowledgements may be held under that keepalive, in seconds: keepalive/2 - 2, at most 20. */
+/* For how long acknowledgements may be held under that keepalive, in seconds: keepalive/2 - 2, at most 20. 0
+ * is no keepalive: 20. */
 unsigned settings_group_limit_s(unsigned keepalive_s);
 
-/* The value of a handler's own setting; NULL for a name that no handler declared. */
+/* The value of a handler's own setting; NULL for a name that no handler declared; "" where one that must be
+ * set belongs to handlers that do not run here. */
 const char *settings_own_value(const struct settings *settings, const char *name);
 
 /* One "NAME=value" line per setting, secrets masked, a password inside MONGO_DB_URL too, for --check. */
 void settings_print(const struct settings *settings, FILE *out);
 
-/* The part of --help that lists the settings, wrapped to 100 columns; and the same as README's Markdown table. */
+/* The part of --help that lists the settings, wrapped to 100 columns; the same as README's Markdown table;
+ * and .env.example. */
 void settings_help(FILE *out);
 void settings_markdown(FILE *out);
+void settings_example(FILE *out);
+
+/* The name among `names` (ended by NULL) that a mistyped one most likely means, or NULL where none is near.
+ */
+const char *settings_nearest(const char *mistyped, const char *const *names);
 
 #endif

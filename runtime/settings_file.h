@@ -1,0 +1,48 @@
+/*
+ * settings_file.h - a .env file as names and values, read as the npm package dotenv (version 16) reads it.
+ *
+ * Happy path: settings_file_read(), settings_file_find() per name, settings_file_free().
+ * Where dotenv skips a line that is no assignment in silence, this is a problem that names the line: a typing
+ * error must not leave a default in force. What dotenv reads differently from what its author may have meant
+ * is a warning.
+ */
+#ifndef SETTINGS_FILE_H
+#define SETTINGS_FILE_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+enum { SETTINGS_FILE_SIZE_MAX = 256 * 1024 };
+enum settings_file_error { SETTINGS_FILE_E_INVALID = 1 };
+
+/* One assignment. Both texts live until settings_file_free(). */
+struct settings_entry {
+	const char *name;
+	const char *value;
+	unsigned line; /* where it begins: 1 for the first */
+};
+
+struct settings_file {
+	char *text; /* the file's bytes, cut into names and values; NULL for a missing file */
+	size_t size;
+	struct settings_entry *entries; /* in the file's order; a name may occur more than once */
+	size_t count;
+};
+
+/*
+ * Reads the file at path, and everything in it that can be read also after a problem. 0 and *ret, owned by
+ * the caller; a missing file is an empty one. SETTINGS_FILE_E_INVALID and *ret likewise after writing one
+ * line per problem to `problems` (unreadable, too large, a NUL byte, a line that is no assignment); -ENOMEM
+ * with *ret untouched. Never writes a value of the file to either stream. Warnings: others can read the file;
+ * a quote that is not closed; a # inside an unquoted word.
+ */
+__attribute__((warn_unused_result)) int settings_file_read(
+	const char *path, FILE *problems, FILE *warnings, struct settings_file *ret);
+
+/* The last assignment of that name, which is the one that counts; NULL if there is none. */
+const struct settings_entry *settings_file_find(const struct settings_file *file, const char *name);
+
+/* Overwrites the texts (they hold secrets) and frees them. An all-zero structure is fine. */
+void settings_file_free(struct settings_file *file);
+
+#endif
