@@ -24,8 +24,7 @@
 
 enum { REASON_MAX = 500, LOG_MESSAGE_SIZE = 1024 };
 
-/* ---- The command ----------------------------------------------------------------------------------------
- */
+/* ---- The command --------------------------------------------------------------------------------- */
 
 const char *cashew_user(const cashew_command *cmd)
 {
@@ -53,8 +52,7 @@ const json_t *cashew_json(const cashew_command *cmd)
 	return cmd->json;
 }
 
-/* ---- Ends -----------------------------------------------------------------------------------------------
- */
+/* ---- Ends ---------------------------------------------------------------------------------------- */
 
 static cashew_result out_of_memory(cashew_command *cmd)
 {
@@ -120,8 +118,7 @@ cashew_result cashew_fail(cashew_command *cmd, const char *format, ...)
 	return result;
 }
 
-/* ---- Fields of the payload ------------------------------------------------------------------------------
- */
+/* ---- Fields of the payload ----------------------------------------------------------------------- */
 
 /* CASHEW_DONE and the value, which is NULL only where an optional field is missing or null. */
 static cashew_result field_find(
@@ -256,8 +253,7 @@ cashew_result cashew_user_id_optional(cashew_command *cmd, const char *field, co
 	return user_id_read(cmd, field, true, ret_user);
 }
 
-/* ---- Events ---------------------------------------------------------------------------------------------
- */
+/* ---- Events -------------------------------------------------------------------------------------- */
 
 /* "{user}/{event}" in the arena; NULL when out of memory. */
 static const char *event_topic(cashew_command *cmd, const char *user, const char *event)
@@ -372,8 +368,7 @@ size_t cashew_event_max(const cashew_command *cmd)
 	return cmd->event_max;
 }
 
-/* ---- The store ------------------------------------------------------------------------------------------
- */
+/* ---- The store ----------------------------------------------------------------------------------- */
 
 /* A mistake in the handler's source that its first run shows, in a test or in the host: there is nothing to
  * answer it with. */
@@ -438,8 +433,7 @@ cashew_result cashew_mongo(cashew_command *cmd, bool succeeded, const struct _bs
 			 : store_result(cmd, store_classify(error), error->message);
 }
 
-/* ---- Memory, log, settings, state -----------------------------------------------------------------------
- */
+/* ---- Memory, log, settings, state ---------------------------------------------------------------- */
 
 void *cashew_alloc(cashew_command *cmd, size_t size)
 {
