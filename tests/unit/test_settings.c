@@ -1,0 +1,647 @@
+/* Tests of settings.c, settings_check.c and settings_show.c, and of .env.example, which must agree with the
+ * table. */
+#include "settings.h"
+
+#include "cashew.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#define SECRET "JWT_SECRET=0123456789abcdef0123456789abcdef\n"
+#define BROKER "BROKER_HOST=localhost\n"
+#define URL    "MONGO_DB_URL=mongodb://127.0.0.1\n"
+#define ENOUGH SECRET BROKER URL
+
+static const struct cashew_setting apple_settings[] = {
+	{.name = "APPLES_LIMIT", .default_value = "3", .help = "How many."},
+	{.name = "APPLES_KEY", .secret = true, .help = "Key of the orchard."},
+	{.name = NULL},
+};
+static const struct cashew_setting pear_settings[] = {
+	{.name = "APPLES_LIMIT", .default_value = "3", .help = "How many."},
+	{.name = NULL},
+};
+static const struct cashew_handler ping = {.name = "ping", .topic = "+/ping"};
+static const struct cashew_handler get_apples = {.name = "get_apples", .topic = "+/get_apples"};
+static const struct cashew_handler apples = {
+	.name = "apples", .topic = "+/apples", .settings = apple_settings};
+static const struct cashew_handler pears = {.name = "pears", .topic = "+/pears", .settings = pear_settings};
+static const struct cashew_handler *const plain_handlers[] = {&ping, &get_apples, NULL};
+static const struct cashew_handler *const own_handlers[] = {&ping, &apples, &pears, NULL};
+
+/* What reading came to. Freed by outcome_free(). */
+struct outcome {
+	int result;
+	struct settings settings;
+	char *problems, *warnings;
+};
+
+static void outcome_free(struct outcome *outcome)
+{
+	settings_free(&outcome->settings);
+	free(outcome->problems);
+	free(outcome->warnings);
+}
+
+/* Reads a file ".env" (NULL: there is none) with that environment, in a folder of its own. */
+static struct outcome read_with(
+	const char *file, char *const *environment, const struct cashew_handler *const *handlers)
+{
+	char folder[] = "/tmp/cashewd-test-XXXXXX";
+	assert_non_null(mkdtemp(folder));
+	assert_return_code(chdir(folder), 0);
+	if (file != NULL) {
+		const int fd = open(".env", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		assert_return_code(fd, 0);
+		assert_int_equal(write(fd, file, strlen(file)), strlen(file));
+		close(fd);
+	}
+	struct outcome outcome = {.settings.own = NULL};
+	size_t size;
+	FILE *problems = open_memstream(&outcome.problems, &size);
+	FILE *warnings = open_memstream(&outcome.warnings, &size);
+	assert_non_null(problems);
+	assert_non_null(warnings);
+	outcome.result = settings_read(".env", environment, handlers, problems, warnings, &outcome.settings);
+	fclose(problems);
+	fclose(warnings);
+	if (file != NULL)
+		assert_return_code(unlink(".env"), 0);
+	assert_return_code(chdir("/"), 0);
+	assert_return_code(rmdir(folder), 0);
+	return outcome;
+}
+
+static char no_environment_end[] = "";
+static char *const no_environment[] = {no_environment_end, NULL};
+
+struct bad_case {
+	const char *name;
+	const char *file;
+	const char *problems; /* all of them */
+};
+
+static struct bad_case bad_cases[] = {
+	{"nothing is set", NULL,
+		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its "
+		"certificate must be "
+		"for this name.\n"
+		"MONGO_DB_URL: it is not set. Connection string of MongoDB, mongodb:// or mongodb+srv://; "
+		"what it leaves "
+		"open is set to w=majority, journal=true and time-outs of seconds.\n"
+		"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a "
+		"HANDLER_TOKEN_FILE\n"},
+	{"empty host", SECRET URL "BROKER_HOST=\n",
+		".env:3: BROKER_HOST=: it is empty: expected 1 to 255 bytes\n"},
+	{"unknown key", ENOUGH "BROKER_PROT=1883\n",
+		".env:4: BROKER_PROT: there is no setting of that name; did you mean BROKER_PORT?\n"},
+	{"unknown key in lower case", ENOUGH "broker_port=1883\n",
+		".env:4: broker_port: there is no setting of that name; did you mean BROKER_PORT?\n"},
+	{"unknown key like nothing", ENOUGH "\n\nPATH=/bin\n",
+		".env:6: PATH: there is no setting of that name (--help lists them)\n"},
+	{"line that is none", ENOUGH "BROKER_PORT 1883\n",
+		".env:4: this line is neither NAME=value nor a comment\n"},
+	{"number that is none", ENOUGH "KEEPALIVE=60s\n",
+		".env:4: KEEPALIVE=60s: expected a number from 10 to 65535 s\n"},
+	{"empty number", ENOUGH "KEEPALIVE=\n", ".env:4: KEEPALIVE=: expected a number from 10 to 65535 s\n"},
+	{"too small", ENOUGH "KEEPALIVE=9\n", ".env:4: KEEPALIVE=9: expected a number from 10 to 65535 s\n"},
+	{"too large", ENOUGH "BROKER_PORT=65536\n",
+		".env:4: BROKER_PORT=65536: expected a number from 1 to 65535\n"},
+	{"negative", ENOUGH "WORKERS=-1\n", ".env:4: WORKERS=-1: expected a number from 1 to 512\n"},
+	{"beyond 64 bits", ENOUGH "WORKERS=99999999999999999999\n",
+		".env:4: WORKERS=99999999999999999999: expected a number from 1 to 512\n"},
+	{"size beyond 64 bits", ENOUGH "EVENT_MAX=9223372036854775807M\n",
+		".env:4: EVENT_MAX=9223372036854775807M: expected a number, or one with K or M behind it, "
+		"from 1024 to "
+		"268435455 bytes\n"},
+	{"suffix where there is none", ENOUGH "WORKERS=1K\n",
+		".env:4: WORKERS=1K: expected a number from 1 to 512\n"},
+	{"suffix alone", ENOUGH "PAYLOAD_MAX=K\n",
+		".env:4: PAYLOAD_MAX=K: expected a number, or one with K or M behind it, from 16 to "
+		"268435455 bytes\n"},
+	{"switch", ENOUGH "BROKER_TLS=maybe\n", ".env:4: BROKER_TLS=maybe: expected on or off\n"},
+	{"empty switch", ENOUGH "BROKER_TLS=\n", ".env:4: BROKER_TLS=: expected on or off\n"},
+	{"choice", ENOUGH "LOG_LEVEL=loud\n",
+		".env:4: LOG_LEVEL=loud: expected one of error, warn, info, debug\n"},
+	{"client id with other characters", ENOUGH "CLIENT_ID=a/b\n",
+		".env:4: CLIENT_ID=a/b: expected only A-Z a-z 0-9 . _ | -\n"},
+	{"client id too long",
+		ENOUGH "CLIENT_ID=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\n",
+		".env:4: CLIENT_ID=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...: expected "
+		"1 to 64 "
+		"bytes of A-Z a-z 0-9 . _ | -\n"},
+	{"control characters", ENOUGH "HANDLERS=\"ping\\nget_apples\"\n",
+		".env:4: HANDLERS=ping\\x0aget_apples: expected one line without control characters\n"},
+	{"secret too short", "JWT_SECRET=0123456789abcdef0123456789abcde\n" BROKER URL,
+		"JWT_SECRET: it has 31 bytes: expected 32 or more (openssl rand -base64 48 makes one); for "
+		"trials "
+		"ALLOW_SHORT_SECRET=on accepts it\n"},
+	{"empty secret is always refused", "JWT_SECRET=''\nALLOW_SHORT_SECRET=on\n" BROKER URL,
+		"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a "
+		"HANDLER_TOKEN_FILE\n"},
+	{"host with scheme", SECRET URL "BROKER_HOST=mqtts://localhost\n",
+		"BROKER_HOST=mqtts://localhost: expected a host name or an address alone; the port goes into "
+		"BROKER_PORT\n"},
+	{"host with port", SECRET URL "BROKER_HOST=localhost:8883\n",
+		"BROKER_HOST=localhost:8883: expected a host name or an address alone; the port goes into "
+		"BROKER_PORT\n"},
+	{"connection string of something else", SECRET BROKER "MONGO_DB_URL=postgres://u:hunter2@h/\n",
+		"MONGO_DB_URL: expected it to begin with mongodb:// or mongodb+srv://\n"},
+	{"connection string with a line end", SECRET BROKER "MONGO_DB_URL=\"mongodb://u:hunter2@h/\\n\"\n",
+		".env:3: MONGO_DB_URL: expected one line without control characters\n"},
+	{"database name", ENOUGH "MONGO_DB_NAME=a.b\n",
+		"MONGO_DB_NAME=a.b: expected a name without / \\ . \" $ and blanks\n"},
+	{"timeout over the keepalive's limit", ENOUGH "KEEPALIVE=10\n",
+		"HANDLER_TIMEOUT=10: expected less than the 3 s for which KEEPALIVE=10 lets acknowledgements "
+		"be held: set "
+		"KEEPALIVE to 26 or more, or HANDLER_TIMEOUT to 2 or less\n"},
+	{"timeout over every limit", ENOUGH "HANDLER_TIMEOUT=20\n",
+		"HANDLER_TIMEOUT=20: expected less than the 20 s for which acknowledgements may be held: no "
+		"KEEPALIVE makes "
+		"that more than 20\n"},
+	{"window", ENOUGH "GROUP_MAX=100\nWINDOW=199\n",
+		"WINDOW=199: expected twice GROUP_MAX, 200, or more; or 0, which means that\n"},
+	{"certificate without key", ENOUGH "BROKER_CERT_FILE=/dev/null\n",
+		"BROKER_CERT_FILE is set without BROKER_KEY_FILE: a client certificate needs both\n"},
+	{"key without certificate", ENOUGH "BROKER_KEY_FILE=/dev/null\n",
+		"BROKER_KEY_FILE is set without BROKER_CERT_FILE: a client certificate needs both\n"},
+	{"file that is missing", ENOUGH "BROKER_CA_FILE=/nonexistent/ca.pem\n",
+		"BROKER_CA_FILE=/nonexistent/ca.pem: cannot be opened: No such file or directory\n"},
+	{"file that is a directory", BROKER URL "HANDLER_TOKEN_FILE=/\n",
+		"HANDLER_TOKEN_FILE=/: it is a directory: expected a file\n"},
+	{"handler that does not exist", ENOUGH "HANDLERS=ping, get_aples,xyzzy\n",
+		"HANDLERS: there is no handler get_aples; did you mean get_apples?\n"
+		"HANDLERS: there is no handler xyzzy (--list-handlers shows them)\n"},
+	{"handler's name is not its beginning", ENOUGH "HANDLERS=pin\n",
+		"HANDLERS: there is no handler pin; did you mean ping?\n"},
+	{"no handler", ENOUGH "HANDLERS=\" , \"\n",
+		"HANDLERS= , : expected names separated by commas, or nothing for all\n"},
+	{"all problems are told", SECRET "BROKER_PORT=0\nKEEP_ALIVE=60\n?\n" URL,
+		".env:4: this line is neither NAME=value nor a comment\n"
+		".env:3: KEEP_ALIVE: there is no setting of that name; did you mean KEEPALIVE?\n"
+		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its "
+		"certificate must be "
+		"for this name.\n"
+		".env:2: BROKER_PORT=0: expected a number from 1 to 65535\n"},
+};
+
+static void test_bad(void **state)
+{
+	const struct bad_case *c = *state;
+	__attribute__((cleanup(outcome_free))) struct outcome got =
+		read_with(c->file, no_environment, plain_handlers);
+	assert_string_equal(got.problems, c->problems);
+	assert_int_equal(got.result, SETTINGS_E_INVALID);
+	assert_null(got.settings.own);
+	assert_string_equal(got.warnings, "");
+}
+
+static void test_defaults(void **state)
+{
+	(void)state;
+	__attribute__((cleanup(outcome_free))) struct outcome got =
+		read_with(ENOUGH, no_environment, plain_handlers);
+	assert_string_equal(got.problems, "");
+	assert_string_equal(got.warnings, "");
+	assert_int_equal(got.result, 0);
+	const struct settings *s = &got.settings;
+	assert_string_equal(s->jwt_secret, "0123456789abcdef0123456789abcdef");
+	assert_string_equal(s->handler_name, "cashewd");
+	assert_string_equal(s->handler_token_file, "");
+	assert_int_equal(s->token_lifetime_s, 3600);
+	assert_false(s->allow_short_secret);
+	assert_string_equal(s->broker_host, "localhost");
+	assert_int_equal(s->broker_port, 8883);
+	assert_true(s->broker_tls);
+	assert_string_equal(s->broker_ca_file, "");
+	assert_string_equal(s->broker_cert_file, "");
+	assert_string_equal(s->broker_key_file, "");
+	assert_string_equal(s->client_id, "cashewd");
+	assert_int_equal(s->keepalive_s, 60);
+	assert_int_equal(s->session_expiry_s, 604800);
+	assert_int_equal(s->standby_retry_s, 30);
+	assert_string_equal(s->mongo_db_url, "mongodb://127.0.0.1");
+	assert_string_equal(s->mongo_db_name, "cashew");
+	assert_string_equal(s->handlers, "");
+	assert_int_equal(s->workers, 8);
+	assert_int_equal(s->handler_timeout_s, 10);
+	assert_int_equal(s->stop_timeout_s, 12);
+	assert_int_equal(s->group_max, 1000);
+	assert_int_equal(s->group_ms, 250);
+	assert_int_equal(s->window, 2000);
+	assert_int_equal(s->user_window, 500);
+	assert_int_equal(s->payload_max, 131072);
+	assert_int_equal(s->event_max, 131072);
+	assert_int_equal(s->log_level, 2);
+	assert_int_equal(s->log_format, 0);
+	assert_string_equal(s->loggly_token, "");
+	assert_string_equal(s->loggly_subdomain, "");
+}
+
+static void test_values(void **state)
+{
+	(void)state;
+	__attribute__((cleanup(outcome_free))) struct outcome got =
+		read_with("JWT_SECRET='short'\nALLOW_SHORT_SECRET=Yes\n" URL
+			  "BROKER_HOST=fe80::1\nBROKER_TLS=false\nBROKER_PORT=01883\n"
+			  "SESSION_EXPIRY=4294967294\nPAYLOAD_MAX=64k\nEVENT_MAX=1M\nLOG_LEVEL=DEBUG\nLOG_"
+			  "FORMAT=json\nGROUP_MAX=7\n"
+			  "WINDOW=14\nHANDLERS=get_apples , ping\n",
+			no_environment, plain_handlers);
+	assert_string_equal(got.problems, "");
+	assert_int_equal(got.result, 0);
+	const struct settings *s = &got.settings;
+	assert_string_equal(s->jwt_secret, "short");
+	assert_true(s->allow_short_secret);
+	assert_string_equal(s->broker_host, "fe80::1");
+	assert_false(s->broker_tls);
+	assert_int_equal(s->broker_port, 1883);
+	assert_int_equal(s->session_expiry_s, 4294967294);
+	assert_int_equal(s->payload_max, 65536);
+	assert_int_equal(s->event_max, 1048576);
+	assert_int_equal(s->log_level, 3);
+	assert_int_equal(s->log_format, 2);
+	assert_int_equal(s->window, 14);
+	assert_string_equal(s->handlers, "get_apples , ping");
+}
+
+static void test_environment_wins(void **state)
+{
+	(void)state;
+	char texts[][48] = {"PATH=/bin", "BROKER_PORTS=1", "BROKER_PORT=1884", "HANDLER_NAMES",
+		"HANDLERS=", "KEEPALIVE=5"};
+	char *const environment[] = {texts[0], texts[1], texts[2], texts[3], texts[4], NULL};
+	char *const bad_environment[] = {texts[5], NULL};
+	__attribute__((cleanup(outcome_free))) struct outcome got =
+		read_with(ENOUGH "BROKER_PORT=nonsense\nHANDLERS=ping\n", environment, plain_handlers);
+	assert_string_equal(got.problems, "");
+	assert_int_equal(got.result, 0);
+	assert_int_equal(got.settings.broker_port, 1884);
+	assert_string_equal(got.settings.handlers, "");
+	__attribute__((cleanup(outcome_free))) struct outcome bad =
+		read_with(ENOUGH, bad_environment, plain_handlers);
+	assert_string_equal(bad.problems, "environment: KEEPALIVE=5: expected a number from 10 to 65535 s\n");
+}
+
+static void test_warnings(void **state)
+{
+	(void)state;
+	__attribute__((cleanup(outcome_free))) struct outcome got =
+		read_with(ENOUGH "KEEPALIVE=30\nBROKER_TLS=off\nBROKER_CA_FILE=/dev/null\nKEEPALIVE=40\n",
+			no_environment, plain_handlers);
+	assert_string_equal(got.problems, "");
+	assert_string_equal(got.warnings,
+		".env:4: KEEPALIVE is set again in line 7: the last one counts\n"
+		"BROKER_TLS=off: BROKER_CA_FILE, BROKER_CERT_FILE and BROKER_KEY_FILE are not used\n");
+	assert_int_equal(got.settings.keepalive_s, 40);
+}
+
+static void test_token_file(void **state)
+{
+	(void)state;
+	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(
+		"JWT_SECRET=\nHANDLER_TOKEN_FILE=/dev/null\n" BROKER URL, no_environment, plain_handlers);
+	assert_string_equal(got.problems, "");
+	assert_int_equal(got.result, 0);
+}
+
+static void test_own(void **state)
+{
+	(void)state;
+	__attribute__((cleanup(outcome_free))) struct outcome missing =
+		read_with(ENOUGH, no_environment, own_handlers);
+	assert_string_equal(missing.problems,
+		"APPLES_KEY: it is not set, and handler apples needs it. Key of the orchard.\n");
+
+	__attribute__((cleanup(outcome_free))) struct outcome unused =
+		read_with(ENOUGH "HANDLERS=ping\n", no_environment, own_handlers);
+	assert_string_equal(unused.problems, "");
+	assert_string_equal(settings_own_value(&unused.settings, "APPLES_LIMIT"), "3");
+	assert_string_equal(settings_own_value(&unused.settings, "APPLES_KEY"), "");
+
+	char limit[] = "APPLES_LIMIT=5";
+	char *const environment[] = {limit, NULL};
+	__attribute__((cleanup(outcome_free))) struct outcome got =
+		read_with(ENOUGH "APPLES_LIMIT=4\nAPPLES_KEY=hunter2\n", environment, own_handlers);
+	assert_string_equal(got.problems, "");
+	assert_string_equal(settings_own_value(&got.settings, "APPLES_LIMIT"), "5");
+	assert_string_equal(settings_own_value(&got.settings, "APPLES_KEY"), "hunter2");
+	assert_null(settings_own_value(&got.settings, "JWT_SECRET"));
+
+	__attribute__((cleanup(outcome_free))) struct outcome mistyped =
+		read_with(ENOUGH "APPLES_LIMITS=4\nHANDLERS=ping\n", no_environment, own_handlers);
+	assert_string_equal(mistyped.problems,
+		".env:4: APPLES_LIMITS: there is no setting of that name; did you mean APPLES_LIMIT?\n");
+}
+
+static void test_bad_declarations(void **state)
+{
+	(void)state;
+	static const struct cashew_setting stolen[] = {
+		{.name = "JWT_SECRET", .default_value = ""}, {.name = NULL}};
+	static const struct cashew_setting lower[] = {{.name = "limit", .default_value = ""}, {.name = NULL}};
+	static const struct cashew_setting other[] = {
+		{.name = "APPLES_LIMIT", .default_value = "4"}, {.name = NULL}};
+	static const struct cashew_handler thief = {.name = "thief", .settings = stolen};
+	static const struct cashew_handler small = {.name = "small", .settings = lower};
+	static const struct cashew_handler plums = {.name = "plums", .settings = other};
+	const struct cashew_handler *const handlers[] = {&pears, &thief, &small, &plums, NULL};
+	__attribute__((cleanup(outcome_free))) struct outcome got =
+		read_with(ENOUGH, no_environment, handlers);
+	assert_int_equal(got.result, SETTINGS_E_INVALID);
+	assert_string_equal(got.problems,
+		"handler thief declares a setting JWT_SECRET: that is a setting of cashewd's own\n"
+		"handler small declares a setting limit: expected a name of A-Z 0-9 _ that begins with a "
+		"letter\n"
+		"handler plums declares the setting APPLES_LIMIT otherwise than another handler does\n");
+}
+
+static void test_group_limit(void **state)
+{
+	(void)state;
+	static const unsigned cases[][2] = {{0, 20}, {1, 0}, {5, 0}, {6, 1}, {10, 3}, {25, 10}, {26, 11},
+		{43, 19}, {44, 20}, {60, 20}, {65535, 20}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(settings_group_limit_s(cases[i][0]), cases[i][1]);
+}
+
+static char *printed(const struct settings *settings)
+{
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	assert_non_null(out);
+	settings_print(settings, out);
+	fclose(out);
+	return text;
+}
+
+static void test_print(void **state)
+{
+	(void)state;
+	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(SECRET BROKER
+		"MONGO_DB_URL=mongodb://u:hunter2@h/\nAPPLES_KEY=hunter3\nLOGGLY_TOKEN=hunter4\n",
+		no_environment, own_handlers);
+	assert_string_equal(got.problems, "");
+	char *text = printed(&got.settings);
+	static const char expected[] =
+		"JWT_SECRET=********\nHANDLER_NAME=cashewd\nHANDLER_TOKEN_FILE=\nTOKEN_LIFETIME=3600\nALLOW_"
+		"SHORT_SECRET=off\n"
+		"BROKER_HOST=localhost\nBROKER_PORT=8883\nBROKER_TLS=on\nBROKER_CA_FILE=\nBROKER_CERT_FILE="
+		"\nBROKER_KEY_FILE=\n"
+		"CLIENT_ID=cashewd\nKEEPALIVE=60\nSESSION_EXPIRY=604800\nSTANDBY_RETRY=30\n"
+		"MONGO_DB_URL=mongodb://u:********@h/"
+		"\nMONGO_DB_NAME=cashew\nHANDLERS=\nWORKERS=8\nHANDLER_TIMEOUT=10\n"
+		"STOP_TIMEOUT=12\nGROUP_MAX=1000\nGROUP_MS=250\nWINDOW=2000\nUSER_WINDOW=500\nPAYLOAD_MAX="
+		"131072\n"
+		"EVENT_MAX=131072\nLOG_LEVEL=info\nLOG_FORMAT=auto\nLOGGLY_TOKEN=********\nLOGGLY_SUBDOMAIN="
+		"\n"
+		"APPLES_LIMIT=3\nAPPLES_KEY=********\n";
+	assert_string_equal(text, expected);
+	free(text);
+}
+
+static void test_masked_urls(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *url, *shown;
+	} cases[] = {
+		{"mongodb://h:27017/?w=1", "mongodb://h:27017/?w=1"},
+		{"mongodb://user@h/", "mongodb://user@h/"},
+		{"mongodb://user:p@h1,h2/db?a=b&c=d", "mongodb://user:********@h1,h2/db?a=b&c=d"},
+		{"mongodb://user:p@ss/w?rd@h/", "mongodb://user:********@h/"},
+		{"mongodb+srv://user:p@h", "mongodb+srv://user:********@h"},
+		{"mongodb://h/?tls=true&tlsCertificateKeyFilePassword=hunter2&w=1",
+			"mongodb://h/?tls=true&tlsCertificateKeyFilePassword=********&w=1"},
+		{"mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:hunter2",
+			"mongodb://h/?authMechanismProperties=********"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		__attribute__((cleanup(outcome_free))) struct outcome got =
+			read_with(ENOUGH, no_environment, plain_handlers);
+		got.settings.mongo_db_url = cases[i].url;
+		char *text = printed(&got.settings);
+		char line[200];
+		snprintf(line, sizeof(line), "\nMONGO_DB_URL=%s\n", cases[i].shown);
+		assert_non_null(strstr(text, line));
+		free(text);
+	}
+}
+
+static char *written(void (*write_to)(FILE *))
+{
+	char *text;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	assert_non_null(out);
+	write_to(out);
+	fclose(out);
+	return text;
+}
+
+static void test_help(void **state)
+{
+	(void)state;
+	char *help = written(settings_help), *markdown = written(settings_markdown);
+	for (size_t i = 0; i < settings_count; i++) {
+		char name[64];
+		snprintf(name, sizeof(name), "\n  %s ", settings_table[i].name);
+		assert_non_null(strstr(help, name));
+		snprintf(name, sizeof(name), "\n| `%s` | ", settings_table[i].name);
+		assert_non_null(strstr(markdown, name));
+	}
+	for (const char *line = help; *line != '\0'; line += strcspn(line, "\n") + 1)
+		assert_in_range(strcspn(line, "\n"), 0, 100);
+	free(help);
+	free(markdown);
+}
+
+/* Every setting of the table stands once in .env.example: commented out with its default, or for one that
+ * must be set with an example. With the defaults switched on it is read as if they were left out. */
+static void test_example(void **state)
+{
+	(void)state;
+	FILE *file = fopen(SOURCE_DIR "/.env.example", "re");
+	assert_non_null(file);
+	static char text[64 * 1024], uncommented[64 * 1024];
+	const size_t size = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	assert_in_range(size, 1, sizeof(text) - 2);
+	char *made = written(settings_example);
+	assert_string_equal(text, made);
+	free(made);
+
+	size_t at = 0, found = 0, set = 0;
+	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+		if (line[0] == '#' && line[1] == ' ')
+			continue;
+		const bool is_comment = line[0] == '#';
+		const struct setting *setting = &settings_table[found++];
+		char expected[200];
+		snprintf(expected, sizeof(expected), "%s=%s", setting->name,
+			setting->default_value != NULL ? setting->default_value : setting->example);
+		assert_string_equal(line + is_comment, expected);
+		assert_true(is_comment || setting->default_value == NULL ||
+			    strcmp(setting->name, "JWT_SECRET") == 0);
+		set += !is_comment;
+		at += (size_t)snprintf(uncommented + at, sizeof(uncommented) - at, "%s\n", line + is_comment);
+	}
+	assert_int_equal(found, settings_count);
+	assert_int_equal(set, 3);
+
+	char secret[] = SECRET;
+	secret[strcspn(secret, "\n")] = '\0';
+	char *const environment[] = {secret, NULL};
+	__attribute__((cleanup(outcome_free))) struct outcome all =
+		read_with(uncommented, environment, plain_handlers);
+	assert_string_equal(all.problems, "");
+	__attribute__((cleanup(outcome_free))) struct outcome few =
+		read_with("BROKER_HOST=mqtt.example.com\nMONGO_DB_URL=mongodb://127.0.0.1:27017\n",
+			environment, plain_handlers);
+	assert_string_equal(few.problems, "");
+	char *all_text = printed(&all.settings), *few_text = printed(&few.settings);
+	assert_string_equal(all_text, few_text);
+	free(all_text);
+	free(few_text);
+}
+
+static void test_nearest(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"KEEPALIVE", "WORKERS", "WINDOW", NULL};
+	static const struct {
+		const char *mistyped, *nearest;
+	} cases[] = {{"KEEP_ALIVE", "KEEPALIVE"}, {"worker", "WORKERS"}, {"WINDWO", "WINDOW"}, {"PATH", NULL},
+		{"", NULL}, {"A", NULL},
+		{"KEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVE", NULL}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *got = settings_nearest(cases[i].mistyped, names);
+		assert_string_equal(
+			got != NULL ? got : "none", cases[i].nearest != NULL ? cases[i].nearest : "none");
+	}
+}
+
+#ifndef SANITIZED
+/* The nth allocation from now fails; -1: none does. */
+static int allocations_left = -1;
+
+/* Blocks that were allocated and not freed. */
+static long blocks;
+
+extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t count, size_t size);
+extern void *__libc_realloc(void *block, size_t size);
+extern void __libc_free(void *block);
+
+static bool allocation_fails(void)
+{
+	if (allocations_left < 0 || allocations_left-- > 0)
+		return false;
+	errno = ENOMEM;
+	return true;
+}
+
+void *malloc(size_t size)
+{
+	void *block = allocation_fails() ? NULL : __libc_malloc(size);
+	blocks += block != NULL;
+	return block;
+}
+
+void *calloc(size_t count, size_t size)
+{
+	void *block = allocation_fails() ? NULL : __libc_calloc(count, size);
+	blocks += block != NULL;
+	return block;
+}
+
+void *realloc(void *old, size_t size)
+{
+	void *block = allocation_fails() ? NULL : __libc_realloc(old, size);
+	blocks += block != NULL && old == NULL;
+	return block;
+}
+
+void free(void *block)
+{
+	blocks -= block != NULL;
+	__libc_free(block);
+}
+
+static void test_out_of_memory(void **state)
+{
+	(void)state;
+	char path[] = "/tmp/cashewd-test-XXXXXX";
+	const int fd = mkstemp(path);
+	assert_return_code(fd, 0);
+	static const char text[] = ENOUGH "APPLES_KEY=a\n";
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	FILE *null = fopen("/dev/null", "we");
+	assert_non_null(null);
+	setvbuf(null, NULL, _IONBF, 0);
+
+	unsigned failures = 0;
+	for (bool finished = false; !finished; failures += !finished) {
+		struct settings settings = {.own = NULL};
+		const long before = blocks;
+		allocations_left = (int)failures;
+		const int result = settings_read(path, no_environment, own_handlers, null, null, &settings);
+		finished = allocations_left >= 0;
+		allocations_left = -1;
+		assert_int_equal(result, finished ? 0 : -ENOMEM);
+		settings_free(&settings);
+		assert_int_equal(blocks, before);
+	}
+	/* The file's bytes, its entries, the declarations, the names, the texts. */
+	assert_int_equal(failures, 5);
+	fclose(null);
+	unlink(path);
+}
+#endif
+
+int main(void)
+{
+	enum { BAD_CASES = sizeof(bad_cases) / sizeof(bad_cases[0]) };
+	struct CMUnitTest bad_tests[BAD_CASES];
+	for (size_t i = 0; i < BAD_CASES; i++)
+		bad_tests[i] = (struct CMUnitTest){
+			.name = bad_cases[i].name, .test_func = test_bad, .initial_state = &bad_cases[i]};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_environment_wins),
+		cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_token_file),
+		cmocka_unit_test(test_own),
+		cmocka_unit_test(test_bad_declarations),
+		cmocka_unit_test(test_group_limit),
+		cmocka_unit_test(test_print),
+		cmocka_unit_test(test_masked_urls),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_example),
+		cmocka_unit_test(test_nearest),
+#ifndef SANITIZED
+		cmocka_unit_test(test_out_of_memory),
+#endif
+	};
+	return cmocka_run_group_tests_name("bad settings", bad_tests, NULL, NULL) +
+	       cmocka_run_group_tests_name("settings", tests, NULL, NULL);
+}
