@@ -1,0 +1,384 @@
+/*
+ * store.c - the pool of connections, and what a client does with its connection.
+ *
+ * The driver's pool makes the connections and watches the servers. Each of its clients stays in a struct
+ * store_client of ours, together with the collection handles made for it, and those wait in a list: last
+ * used, first taken, so that connections stay warm and a thread costs no more than it uses. Taking one waits
+ * for waitQueueTimeoutMS at most; then it is the client `away`, which has no connection and answers
+ * STORE_E_AWAY to everything.
+ */
+#include "log.h"
+#include "store_client.h"
+#include "store_url.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct store {
+	mongoc_client_pool_t *pool;
+	mongoc_read_prefs_t
+		*primary; /* whatever the URL says: a secondary may not know yet what was acknowledged */
+	char *database;
+	bson_t upsert;
+	bson_t unordered;
+	unsigned wait_ms;
+	pthread_mutex_t lock; /* of all below */
+	pthread_cond_t released;
+	struct store_client *free;
+	unsigned waiting;
+	unsigned taken;
+	unsigned size;
+	struct store_client away;
+	struct store_client clients[];
+};
+
+static const char *const collection_names[STORE_COLLECTIONS] = {
+	[STORE_CONTACTS] = "contacts",
+	[STORE_CONTACT_REQUESTS] = "contact_requests",
+	[STORE_APPLES] = "apples",
+	[STORE_DEAD_LETTERS] = "dead_letters",
+};
+
+/* ---- the driver ---- */
+
+static void driver_logged(mongoc_log_level_t level, const char *domain, const char *message, void *context)
+{
+	(void)context;
+	if (store_url_muted)
+		return;
+	if (level == MONGOC_LOG_LEVEL_ERROR || level == MONGOC_LOG_LEVEL_CRITICAL)
+		log_error("mongodb_driver", message, LOG_TEXT("domain", domain));
+	else if (level == MONGOC_LOG_LEVEL_WARNING)
+		log_warn("mongodb_driver", message, LOG_TEXT("domain", domain));
+	else
+		log_debug("mongodb_driver", message, LOG_TEXT("domain", domain));
+}
+
+/* The driver cannot be started again after mongoc_cleanup(), so that is left to the end of the process. */
+static void driver_start(void)
+{
+	mongoc_log_set_handler(driver_logged, NULL);
+	mongoc_init();
+}
+
+/* ---- the pool ---- */
+
+/* Cuts the name where the driver would refuse it. */
+static void set_app_name(mongoc_client_pool_t *pool, const char *app_name)
+{
+	char name[MONGOC_HANDSHAKE_APPNAME_MAX + 1];
+
+	snprintf(name, sizeof(name), "%s", app_name);
+	(void)mongoc_client_pool_set_appname(pool, name);
+}
+
+static int make_pool(struct store *store, const struct store_options *options, const mongoc_uri_t *uri,
+	char message[static STORE_MESSAGE_SIZE])
+{
+	bson_error_t error;
+
+	store->pool = mongoc_client_pool_new_with_error(uri, &error);
+	if (!store->pool) {
+		const bool lookup = mongoc_uri_get_srv_hostname(uri) != NULL;
+
+		snprintf(message, STORE_MESSAGE_SIZE, "%s: %s",
+			lookup ? "the name in the database URL could not be looked up"
+			       : "the database URL is not valid",
+			error.message);
+		return lookup ? STORE_E_AWAY : STORE_E_PERMANENT;
+	}
+	mongoc_client_pool_max_size(store->pool, options->pool_size);
+	(void)mongoc_client_pool_set_error_api(store->pool, MONGOC_ERROR_API_VERSION_2);
+	if (!mongoc_uri_get_appname(uri) && options->app_name)
+		set_app_name(store->pool, options->app_name);
+	store->wait_ms = (unsigned)mongoc_uri_get_option_as_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 2000);
+	return 0;
+}
+
+static struct store *store_new(const struct store_options *options)
+{
+	struct store *store;
+	pthread_condattr_t attributes;
+
+	store = calloc(1, sizeof(*store) + options->pool_size * sizeof(store->clients[0]));
+	if (!store)
+		return NULL;
+	store->database = strdup(options->database);
+	if (!store->database) {
+		free(store);
+		return NULL;
+	}
+	if (pthread_condattr_init(&attributes) != 0 ||
+		pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) != 0 ||
+		pthread_cond_init(&store->released, &attributes) != 0 ||
+		pthread_mutex_init(&store->lock, NULL) != 0)
+		abort(); /* glibc fails none of these */
+	pthread_condattr_destroy(&attributes);
+	store->primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+	bson_init(&store->upsert);
+	BSON_APPEND_BOOL(&store->upsert, "upsert", true);
+	bson_init(&store->unordered);
+	BSON_APPEND_BOOL(&store->unordered, "ordered", false);
+	store->size = options->pool_size;
+	for (unsigned i = store->size; i-- > 0;) {
+		store->clients[i].store = store;
+		store->clients[i].next = store->free;
+		store->free = &store->clients[i];
+	}
+	store->away.store = store;
+	return store;
+}
+
+int store_open(const struct store_options *options, struct store **ret_store,
+	char message[static STORE_MESSAGE_SIZE])
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	mongoc_uri_t *uri;
+	struct store *store;
+	int r;
+
+	snprintf(message, STORE_MESSAGE_SIZE, "out of memory");
+	pthread_once(&once, driver_start);
+	if (options->pool_size == 0)
+		abort();
+	r = store_url_check_database(options->database, message);
+	if (r != 0)
+		return r;
+	r = store_url_parse(options->url, &uri, message);
+	if (r != 0)
+		return r;
+	store = store_new(options);
+	if (!store) {
+		mongoc_uri_destroy(uri);
+		return -ENOMEM;
+	}
+	r = make_pool(store, options, uri, message);
+	mongoc_uri_destroy(uri);
+	if (r != 0) {
+		store_close(store);
+		return r;
+	}
+	snprintf(store->away.last_error, sizeof(store->away.last_error),
+		"none of the %u connections was free within %u ms", store->size, store->wait_ms);
+	*ret_store = store;
+	return 0;
+}
+
+static void client_free(struct store_client *client)
+{
+	for (size_t i = 0; i < STORE_COLLECTIONS; i++)
+		mongoc_collection_destroy(client->collections[i]);
+	mongoc_database_destroy(client->database);
+	if (client->mongo)
+		mongoc_client_pool_push(client->store->pool, client->mongo);
+}
+
+void store_close(struct store *store)
+{
+	if (!store)
+		return;
+	if (store->taken > 0)
+		abort();
+	for (unsigned i = 0; i < store->size; i++)
+		client_free(&store->clients[i]);
+	if (store->pool)
+		mongoc_client_pool_destroy(store->pool);
+	mongoc_read_prefs_destroy(store->primary);
+	bson_destroy(&store->upsert);
+	bson_destroy(&store->unordered);
+	pthread_cond_destroy(&store->released);
+	pthread_mutex_destroy(&store->lock);
+	free(store->database);
+	free(store);
+}
+
+/* Waits until a client is free or the time is up. The lock is held. */
+static void wait_for_free(struct store *store)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += store->wait_ms / 1000;
+	until.tv_nsec += (long)(store->wait_ms % 1000) * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	store->waiting++;
+	while (!store->free && pthread_cond_timedwait(&store->released, &store->lock, &until) == 0)
+		;
+	store->waiting--;
+}
+
+struct store_client *store_acquire(struct store *store)
+{
+	struct store_client *client;
+
+	pthread_mutex_lock(&store->lock);
+	if (!store->free)
+		wait_for_free(store);
+	client = store->free;
+	if (client) {
+		store->free = client->next;
+		store->taken++;
+	}
+	pthread_mutex_unlock(&store->lock);
+	if (!client)
+		return &store->away;
+	/* The pool holds as many as there are of ours, so this never waits. */
+	if (!client->mongo)
+		client->mongo = mongoc_client_pool_pop(store->pool);
+	client->last_error[0] = '\0';
+	return client;
+}
+
+void store_release(struct store_client *client)
+{
+	struct store *store = client->store;
+	bool wake;
+
+	if (client == &store->away)
+		return;
+	pthread_mutex_lock(&store->lock);
+	client->next = store->free;
+	store->free = client;
+	store->taken--;
+	wake = store->waiting > 0;
+	pthread_mutex_unlock(&store->lock);
+	if (wake)
+		pthread_cond_signal(&store->released);
+}
+
+/* ---- a client ---- */
+
+const char *store_collection_name(enum store_collection collection)
+{
+	return collection_names[collection];
+}
+
+const bson_t *store_upsert_options(const struct store *store)
+{
+	return &store->upsert;
+}
+
+const char *store_database_name(const struct store *store)
+{
+	return store->database;
+}
+
+int64_t store_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct _mongoc_database_t *store_database(struct store_client *client)
+{
+	if (client->mongo && !client->database)
+		client->database = mongoc_client_get_database(client->mongo, client->store->database);
+	return client->database;
+}
+
+mongoc_collection_t *store_client_collection(struct store_client *client, enum store_collection collection)
+{
+	if (!client->collections[collection])
+		client->collections[collection] = mongoc_client_get_collection(
+			client->mongo, client->store->database, collection_names[collection]);
+	return client->collections[collection];
+}
+
+const char *store_last_error(const struct store_client *client)
+{
+	return client->last_error;
+}
+
+int store_failed(struct store_client *client, enum store_collection collection, const char *action,
+	const char *message, int store_error)
+{
+	snprintf(client->last_error, sizeof(client->last_error), "%s of %s: %s", action,
+		collection_names[collection], message);
+	return store_error;
+}
+
+int store_ping(struct store_client *client)
+{
+	bson_t command = BSON_INITIALIZER, reply;
+	bson_error_t error;
+	bson_iter_t iter;
+	bool writable;
+
+	if (!client->mongo)
+		return STORE_E_AWAY;
+	BSON_APPEND_INT32(&command, "hello", 1);
+	if (!mongoc_client_command_simple(
+		    client->mongo, "admin", &command, client->store->primary, &reply, &error)) {
+		const int r = store_classify(&error);
+
+		bson_destroy(&command);
+		bson_destroy(&reply);
+		snprintf(client->last_error, sizeof(client->last_error), "ping: %s", error.message);
+		return r == 0 ? STORE_E_TRANSIENT : r;
+	}
+	writable = bson_iter_init_find(&iter, &reply, "isWritablePrimary") && bson_iter_as_bool(&iter);
+	bson_destroy(&command);
+	bson_destroy(&reply);
+	if (!writable) {
+		snprintf(client->last_error, sizeof(client->last_error),
+			"ping: the server is not a writable primary");
+		return STORE_E_TRANSIENT;
+	}
+	return 0;
+}
+
+int store_find(struct store_client *client, enum store_collection collection, const bson_t *command,
+	bson_t *ret_reply, bson_iter_t *ret_documents)
+{
+	bson_error_t error;
+	bson_iter_t iter, batch;
+
+	if (!client->mongo)
+		return STORE_E_AWAY;
+	if (!mongoc_client_read_command_with_opts(client->mongo, client->store->database, command,
+		    client->store->primary, NULL, ret_reply, &error)) {
+		const int r = store_classify(&error);
+
+		bson_destroy(ret_reply);
+		return store_failed(
+			client, collection, "find", error.message, r == 0 ? STORE_E_PERMANENT : r);
+	}
+	if (!bson_iter_init(&iter, ret_reply) ||
+		!bson_iter_find_descendant(&iter, "cursor.firstBatch", &batch) ||
+		!BSON_ITER_HOLDS_ARRAY(&batch) || !bson_iter_recurse(&batch, ret_documents)) {
+		bson_destroy(ret_reply);
+		return store_failed(
+			client, collection, "find", "the server's answer has no batch", STORE_E_PERMANENT);
+	}
+	return 0;
+}
+
+mongoc_bulk_operation_t *store_bulk(struct store_client *client, enum store_collection collection)
+{
+	if (!client->mongo)
+		return NULL;
+	return mongoc_collection_create_bulk_operation_with_opts(
+		store_client_collection(client, collection), &client->store->unordered);
+}
+
+int store_bulk_execute(
+	struct store_client *client, enum store_collection collection, mongoc_bulk_operation_t *bulk)
+{
+	bson_error_t error;
+	bson_t reply;
+	bool succeeded;
+
+	if (!bulk)
+		return STORE_E_AWAY;
+	succeeded = mongoc_bulk_operation_execute(bulk, &reply, &error) != 0;
+	mongoc_bulk_operation_destroy(bulk);
+	return store_write_result(client, collection, "write", succeeded, &reply, &error);
+}

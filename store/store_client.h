@@ -1,0 +1,69 @@
+/*
+ * store_client.h - inside of store/: a client, and how its operations are run and judged.
+ *
+ * A file that makes documents builds a command or a bulk write, hands it to one of the functions here, and
+ * returns what they return. They keep the words of a failure for store_last_error().
+ */
+#ifndef STORE_CLIENT_H
+#define STORE_CLIENT_H
+
+#include "store.h"
+#include <mongoc/mongoc.h>
+
+enum store_collection {
+	STORE_CONTACTS,
+	STORE_CONTACT_REQUESTS,
+	STORE_APPLES,
+	STORE_DEAD_LETTERS,
+	STORE_COLLECTIONS, /* how many */
+};
+
+struct store_client {
+	struct store *store;
+	struct store_client *next;			     /* of those that are free */
+	mongoc_client_t *mongo;				     /* NULL: no connection was free */
+	mongoc_database_t *database;			     /* made when it is asked for */
+	mongoc_collection_t *collections[STORE_COLLECTIONS]; /* likewise */
+	char last_error[STORE_MESSAGE_SIZE];
+};
+
+const char *store_collection_name(enum store_collection collection);
+
+/* What every client shares; read-only after store_open(). */
+const bson_t *store_upsert_options(const struct store *store); /* {upsert: true} */
+const char *store_database_name(const struct store *store);
+
+/* Milliseconds since 1970, UTC. */
+int64_t store_now_ms(void);
+
+/* What a server's error code means: see store_classify(). */
+int store_classify_code(int code);
+
+/* Keeps the words and returns the error. */
+int store_failed(struct store_client *client, enum store_collection collection, const char *action,
+	const char *message, int store_error);
+
+/* The collection of this client. The client has a connection. */
+mongoc_collection_t *store_client_collection(struct store_client *client, enum store_collection collection);
+
+/*
+ * Runs a find command with {limit, singleBatch}. 0 and an iterator on the first document of the batch, over
+ * memory that *ret_reply holds until bson_destroy(); on failure *ret_reply needs none.
+ */
+STORE_USE_RESULT int store_find(struct store_client *client, enum store_collection collection,
+	const bson_t *command, bson_t *ret_reply, bson_iter_t *ret_documents);
+
+/* A bulk write: unordered, so that one statement's duplicate key does not keep the others from running, and
+ * a single command on the wire as long as its statements are of one kind. NULL when the client has no
+ * connection. */
+mongoc_bulk_operation_t *store_bulk(struct store_client *client, enum store_collection collection);
+
+/* Executes and destroys the bulk; NULL is fine. Duplicate keys count as done. */
+STORE_USE_RESULT int store_bulk_execute(
+	struct store_client *client, enum store_collection collection, mongoc_bulk_operation_t *bulk);
+
+/* What a write came to, from what the driver's write function gave; destroys the reply. */
+STORE_USE_RESULT int store_write_result(struct store_client *client, enum store_collection collection,
+	const char *action, bool succeeded, bson_t *reply, const bson_error_t *error);
+
+#endif

@@ -1,0 +1,194 @@
+/*
+ * store_error.c - what the driver's and the server's errors mean: the one table.
+ *
+ * AWAY: the server was not reached, refused to let us in, or the connection broke, so the outcome is unknown.
+ * TRANSIENT: the server answered that it cannot now. A duplicate key is success, because all our inserts are
+ * by a derived _id. What is in no table is PERMANENT: trying again would only repeat it.
+ *
+ * Numbers and names: MongoDB's src/mongo/base/error_codes.yml. Which of them say "try again": the drivers'
+ * specifications "Retryable Writes" and "Retryable Reads" (their RetryableError lists), "Server Discovery and
+ * Monitoring" (not writable primary, node is recovering), and the server's own categories RetriableError,
+ * Interruption, ExceededTimeLimitError, StaleShardVersionError, SnapshotError and SystemOverloadedError.
+ */
+#include "store_client.h"
+
+static const struct {
+	int code;
+	int store_error;
+} server_codes[] = {
+	/* Duplicate key: the document is there. The second and third are what very old servers call it. */
+	{11000, 0}, {11001, 0}, {12582, 0},
+	/* The server does not take us for who we say: nothing was done, and nothing is wrong with the
+	   command. */
+	{18, STORE_E_AWAY},  /* AuthenticationFailed */
+	{391, STORE_E_AWAY}, /* ReauthenticationRequired */
+	/* Retryable Writes and Retryable Reads. */
+	{6, STORE_E_TRANSIENT},	    /* HostUnreachable: of another member */
+	{7, STORE_E_TRANSIENT},	    /* HostNotFound: likewise */
+	{89, STORE_E_TRANSIENT},    /* NetworkTimeout: likewise */
+	{91, STORE_E_TRANSIENT},    /* ShutdownInProgress */
+	{134, STORE_E_TRANSIENT},   /* ReadConcernMajorityNotAvailableYet */
+	{189, STORE_E_TRANSIENT},   /* PrimarySteppedDown */
+	{262, STORE_E_TRANSIENT},   /* ExceededTimeLimit */
+	{9001, STORE_E_TRANSIENT},  /* SocketException: of another member */
+	{10107, STORE_E_TRANSIENT}, /* NotWritablePrimary */
+	{11600, STORE_E_TRANSIENT}, /* InterruptedAtShutdown */
+	{11602, STORE_E_TRANSIENT}, /* InterruptedDueToReplStateChange */
+	{13435, STORE_E_TRANSIENT}, /* NotPrimaryNoSecondaryOk */
+	{13436, STORE_E_TRANSIENT}, /* NotPrimaryOrSecondary */
+	/* Server Discovery and Monitoring has one more. */
+	{10058, STORE_E_TRANSIENT}, /* LegacyNotPrimary */
+	/* Somebody else was at the same document, collection or lock. */
+	{24, STORE_E_TRANSIENT},    /* LockTimeout */
+	{46, STORE_E_TRANSIENT},    /* LockBusy */
+	{107, STORE_E_TRANSIENT},   /* LockFailed */
+	{112, STORE_E_TRANSIENT},   /* WriteConflict */
+	{117, STORE_E_TRANSIENT},   /* ConflictingOperationInProgress */
+	{175, STORE_E_TRANSIENT},   /* QueryPlanKilled */
+	{215, STORE_E_TRANSIENT},   /* DatabaseDropPending */
+	{276, STORE_E_TRANSIENT},   /* IndexBuildAborted */
+	{285, STORE_E_TRANSIENT},   /* IndexBuildAlreadyInProgress */
+	{314, STORE_E_TRANSIENT},   /* ObjectIsBusy */
+	{12586, STORE_E_TRANSIENT}, /* BackgroundOperationInProgressForDatabase */
+	{12587, STORE_E_TRANSIENT}, /* BackgroundOperationInProgressForNamespace */
+	/* Out of time, or interrupted. */
+	{43, STORE_E_TRANSIENT},       /* CursorNotFound */
+	{50, STORE_E_TRANSIENT},       /* MaxTimeMSExpired */
+	{64, STORE_E_TRANSIENT},       /* WriteConcernTimeout, once WriteConcernFailed */
+	{202, STORE_E_TRANSIENT},      /* NetworkInterfaceExceededTimeLimit */
+	{237, STORE_E_TRANSIENT},      /* CursorKilled */
+	{279, STORE_E_TRANSIENT},      /* ClientDisconnect */
+	{290, STORE_E_TRANSIENT},      /* TransactionExceededLifetimeLimitSeconds */
+	{355, STORE_E_TRANSIENT},      /* InterruptedDueToStorageChange */
+	{407, STORE_E_TRANSIENT},      /* PooledConnectionAcquisitionExceededTimeLimit */
+	{453, STORE_E_TRANSIENT},      /* InterruptedDueToReshardingCriticalSection */
+	{11601, STORE_E_TRANSIENT},    /* Interrupted */
+	{91331, STORE_E_TRANSIENT},    /* RetriableRemoteCommandFailure */
+	{10045600, STORE_E_TRANSIENT}, /* InterruptedDueToFCVChange */
+	/* A cluster that is rearranging itself. */
+	{63, STORE_E_TRANSIENT},    /* StaleShardVersion */
+	{133, STORE_E_TRANSIENT},   /* FailedToSatisfyReadPreference */
+	{150, STORE_E_TRANSIENT},   /* StaleEpoch */
+	{216, STORE_E_TRANSIENT},   /* ElectionInProgress */
+	{249, STORE_E_TRANSIENT},   /* StaleDbVersion */
+	{319, STORE_E_TRANSIENT},   /* MovePrimaryInProgress */
+	{371, STORE_E_TRANSIENT},   /* UserWritesBlocked: while a cluster is being copied */
+	{406, STORE_E_TRANSIENT},   /* MigrationBlockingOperationCoordinatorCleaningUp */
+	{412, STORE_E_TRANSIENT},   /* UpdatesStillPending */
+	{13388, STORE_E_TRANSIENT}, /* StaleConfig */
+	/* Transactions of a handler's own: the whole handler is run again, so a new one begins. */
+	{239, STORE_E_TRANSIENT}, /* SnapshotTooOld */
+	{246, STORE_E_TRANSIENT}, /* SnapshotUnavailable */
+	{250, STORE_E_TRANSIENT}, /* StaleChunkHistory */
+	{251, STORE_E_TRANSIENT}, /* NoSuchTransaction */
+	{272, STORE_E_TRANSIENT}, /* MigrationConflict */
+	{358, STORE_E_TRANSIENT}, /* InternalTransactionNotSupported */
+	/* The server has too little of something; an operator can help, and nothing is wrong with the
+	   command. */
+	{146, STORE_E_TRANSIENT},   /* ExceededMemoryLimit */
+	{208, STORE_E_TRANSIENT},   /* TooManyLocks */
+	{261, STORE_E_TRANSIENT},   /* TooManyLogicalSessions */
+	{264, STORE_E_TRANSIENT},   /* TooManyFilesOpen */
+	{365, STORE_E_TRANSIENT},   /* TemporarilyUnavailable */
+	{402, STORE_E_TRANSIENT},   /* ResourceExhausted */
+	{433, STORE_E_TRANSIENT},   /* AdmissionQueueOverflow */
+	{449, STORE_E_TRANSIENT},   /* RateLimitExceeded */
+	{450, STORE_E_TRANSIENT},   /* PooledConnectionAcquisitionRejected */
+	{462, STORE_E_TRANSIENT},   /* IngressRequestRateLimitExceeded */
+	{14031, STORE_E_TRANSIENT}, /* OutOfDiskSpace */
+};
+
+int store_classify_code(int code)
+{
+	for (size_t i = 0; i < sizeof(server_codes) / sizeof(server_codes[0]); i++)
+		if (server_codes[i].code == code)
+			return server_codes[i].store_error;
+	return STORE_E_PERMANENT;
+}
+
+int store_classify(const bson_error_t *error)
+{
+	/* The driver's header has an enum of them, but the field is a plain number: others are for the
+	 * default. */
+	switch (error->domain) {
+	case MONGOC_ERROR_SERVER: return store_classify_code((int)error->code);
+	case MONGOC_ERROR_WRITE_CONCERN:
+		/* It was written, but not as durably as was asked for: neither done nor to be given up. */
+		return STORE_E_TRANSIENT;
+	case MONGOC_ERROR_SERVER_SELECTION:
+	case MONGOC_ERROR_STREAM:
+	case MONGOC_ERROR_PROTOCOL: /* an answer cut short, or a server too old for the driver */
+	case MONGOC_ERROR_SASL:
+	case MONGOC_ERROR_SCRAM: return STORE_E_AWAY;
+	case MONGOC_ERROR_CLIENT:
+		switch (error->code) {
+		case MONGOC_ERROR_STREAM_CONNECT:
+		case MONGOC_ERROR_CLIENT_NOT_READY:
+		case MONGOC_ERROR_CLIENT_GETNONCE:
+		case MONGOC_ERROR_CLIENT_AUTHENTICATE:
+		case MONGOC_ERROR_CLIENT_NO_ACCEPTABLE_PEER:
+		case MONGOC_ERROR_CLIENT_SESSION_FAILURE: /* no session could be had from the server */
+			return STORE_E_AWAY;
+		default: return STORE_E_PERMANENT;
+		}
+	default: return STORE_E_PERMANENT;
+	}
+}
+
+/*
+ * The worst that the statements of a write came to: an unordered one tells of each. Sets *ret_any when there
+ * are errors at all, and *ret_message to the words of the one that counts.
+ */
+static int statements_result(const bson_t *reply, bool *ret_any, const char **ret_message)
+{
+	bson_iter_t iter, errors, field;
+	int worst = 0;
+
+	*ret_any = false;
+	if (!bson_iter_init_find(&iter, reply, "writeErrors") || !bson_iter_recurse(&iter, &errors))
+		return 0;
+	while (bson_iter_next(&errors)) {
+		int r = STORE_E_PERMANENT;
+
+		*ret_any = true;
+		if (bson_iter_recurse(&errors, &field) && bson_iter_find(&field, "code"))
+			r = store_classify_code((int)bson_iter_as_int64(&field));
+		if (r <= worst)
+			continue;
+		worst = r;
+		if (bson_iter_recurse(&errors, &field) && bson_iter_find(&field, "errmsg") &&
+			BSON_ITER_HOLDS_UTF8(&field))
+			*ret_message = bson_iter_utf8(&field, NULL);
+	}
+	return worst;
+}
+
+static bool has_elements(const bson_t *reply, const char *array)
+{
+	bson_iter_t iter, elements;
+
+	return bson_iter_init_find(&iter, reply, array) && bson_iter_recurse(&iter, &elements) &&
+	       bson_iter_next(&elements);
+}
+
+int store_write_result(struct store_client *client, enum store_collection collection, const char *action,
+	bool succeeded, bson_t *reply, const bson_error_t *error)
+{
+	const char *message = error->message;
+	bool any;
+	int r = 0;
+
+	if (!succeeded) {
+		r = statements_result(reply, &any, &message);
+		/* The driver tells of a statement's error first; only a duplicate key does not outrank what
+		 * it hides: that the document is there, but not yet as durably as was asked for. */
+		if (!any)
+			r = store_classify(error);
+		else if (r == 0 && has_elements(reply, "writeConcernErrors"))
+			r = STORE_E_TRANSIENT;
+		if (r != 0)
+			r = store_failed(client, collection, action, message, r);
+	}
+	bson_destroy(reply);
+	return r;
+}

@@ -1,0 +1,168 @@
+/*
+ * store_url.c - the database's URL: checked, with the store's time-outs and concerns where it names none.
+ *
+ * The driver parses it, but quotes what it does not understand, and that may be a piece of a password which
+ * was not percent-encoded. So it parses a copy with another user and password first, whose errors can be
+ * shown, and then the real one in silence; what only goes wrong there is the user name or the password.
+ */
+#include "store_url.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+_Thread_local bool store_url_muted;
+
+static void free_text(char **text)
+{
+	free(*text);
+}
+
+static void free_uri(mongoc_uri_t **uri)
+{
+	mongoc_uri_destroy(*uri);
+}
+
+/* The URL with "user:password" in place of what stands before the last @. NULL when out of memory. */
+static char *without_credentials(const char *url, const char *after_scheme)
+{
+	const char *at = strrchr(after_scheme, '@');
+	char *copy;
+
+	if (!at)
+		return strdup(url);
+	if (asprintf(&copy, "%.*suser:password%s", (int)(after_scheme - url), url, at) < 0)
+		return NULL;
+	return copy;
+}
+
+static void default_int32(mongoc_uri_t *uri, const char *option, int32_t value)
+{
+	if (!mongoc_uri_has_option(uri, option))
+		(void)mongoc_uri_set_option_as_int32(uri, option, value);
+}
+
+static int set_defaults(mongoc_uri_t *uri, char message[static STORE_MESSAGE_SIZE])
+{
+	mongoc_write_concern_t *concern;
+	int32_t w;
+
+	default_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 3000);
+	default_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 2000);
+	default_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 8000);
+	default_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 2000);
+
+	concern = mongoc_write_concern_copy(mongoc_uri_get_write_concern(uri));
+	if (!concern)
+		return -ENOMEM;
+	w = mongoc_write_concern_get_w(concern);
+	if (w == MONGOC_WRITE_CONCERN_W_UNACKNOWLEDGED || w == MONGOC_WRITE_CONCERN_W_ERRORS_IGNORED) {
+		mongoc_write_concern_destroy(concern);
+		snprintf(message, STORE_MESSAGE_SIZE,
+			"the database URL says w=%d, which leaves writes unacknowledged: expected "
+			"w=majority, a "
+			"number from 1, or nothing",
+			(int)w);
+		return STORE_E_PERMANENT;
+	}
+	if (w == MONGOC_WRITE_CONCERN_W_DEFAULT)
+		mongoc_write_concern_set_w(concern, MONGOC_WRITE_CONCERN_W_MAJORITY);
+	if (!mongoc_write_concern_journal_is_set(concern))
+		mongoc_write_concern_set_journal(concern, true);
+	/* Below socketTimeoutMS, so that the server gives up waiting for its members before the connection
+	 * does. */
+	if (mongoc_write_concern_get_wtimeout_int64(concern) <= 0)
+		mongoc_write_concern_set_wtimeout_int64(concern, 5000);
+	mongoc_uri_set_write_concern(uri, concern);
+	mongoc_write_concern_destroy(concern);
+	return 0;
+}
+
+/* The driver reads them only when it connects, and then says little. */
+static int check_files(const mongoc_uri_t *uri, char message[static STORE_MESSAGE_SIZE])
+{
+	static const char *const options[] = {MONGOC_URI_TLSCAFILE, MONGOC_URI_TLSCERTIFICATEKEYFILE};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		const char *path = mongoc_uri_get_option_as_utf8(uri, options[i], NULL);
+
+		if (path && access(path, R_OK) < 0) {
+			snprintf(message, STORE_MESSAGE_SIZE, "the database URL's %s, %s, cannot be read: %s",
+				options[i], path, strerror(errno));
+			return STORE_E_PERMANENT;
+		}
+	}
+	return 0;
+}
+
+int store_url_parse(const char *url, mongoc_uri_t **ret_uri, char message[static STORE_MESSAGE_SIZE])
+{
+	__attribute__((cleanup(free_text))) char *shown = NULL;
+	__attribute__((cleanup(free_uri))) mongoc_uri_t *uri = NULL, *copy = NULL;
+	const char *after_scheme;
+	bson_error_t error;
+	int r;
+
+	if (strncmp(url, "mongodb://", 10) == 0) {
+		after_scheme = url + 10;
+	} else if (strncmp(url, "mongodb+srv://", 14) == 0) {
+		after_scheme = url + 14;
+	} else {
+		snprintf(message, STORE_MESSAGE_SIZE,
+			"the database URL begins neither with mongodb:// nor with mongodb+srv://: expected "
+			"something like "
+			"mongodb://127.0.0.1:27017");
+		return STORE_E_PERMANENT;
+	}
+	shown = without_credentials(url, after_scheme);
+	if (!shown)
+		return -ENOMEM;
+	copy = mongoc_uri_new_with_error(shown, &error);
+	if (!copy) {
+		snprintf(message, STORE_MESSAGE_SIZE, "the database URL is not valid: %s", error.message);
+		return STORE_E_PERMANENT;
+	}
+	store_url_muted = true;
+	uri = mongoc_uri_new_with_error(url, &error);
+	store_url_muted = false;
+	if (!uri) {
+		snprintf(message, STORE_MESSAGE_SIZE,
+			"the database URL's user name or password is not valid: expected user:password@ with "
+			"each of "
+			": / ? # [ ] @ %% inside them percent-encoded (@ as %%40)");
+		return STORE_E_PERMANENT;
+	}
+	r = set_defaults(uri, message);
+	if (r != 0)
+		return r;
+	r = check_files(uri, message);
+	if (r != 0)
+		return r;
+	*ret_uri = uri;
+	uri = NULL;
+	return 0;
+}
+
+int store_url_check_database(const char *name, char message[static STORE_MESSAGE_SIZE])
+{
+	/* MongoDB's manual, "MongoDB Limits and Thresholds", naming restrictions: those of Windows are the
+	 * narrower ones. */
+	static const char refused[] = "/\\. \"$*<>:|?";
+	const size_t size = strlen(name);
+
+	if (size == 0 || size > 63 || strpbrk(name, refused)) {
+		snprintf(message, STORE_MESSAGE_SIZE,
+			"the database name \"%.64s\" is not valid: expected 1 to 63 bytes without space and "
+			"without any of "
+			"/ \\ . \" $ * < > : | ?",
+			name);
+		return STORE_E_PERMANENT;
+	}
+	if (strcmp(name, "admin") == 0 || strcmp(name, "local") == 0 || strcmp(name, "config") == 0) {
+		snprintf(message, STORE_MESSAGE_SIZE,
+			"the database name \"%s\" is one of MongoDB's own: expected another one", name);
+		return STORE_E_PERMANENT;
+	}
+	return 0;
+}
