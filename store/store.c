@@ -264,6 +264,11 @@ const bson_t *store_upsert_options(const struct store *store)
 	return &store->upsert;
 }
 
+const bson_t *store_unordered_options(const struct store *store)
+{
+	return &store->unordered;
+}
+
 const char *store_database_name(const struct store *store)
 {
 	return store->database;
@@ -359,26 +364,4 @@ int store_find(struct store_client *client, enum store_collection collection, co
 			client, collection, "find", "the server's answer has no batch", STORE_E_PERMANENT);
 	}
 	return 0;
-}
-
-mongoc_bulk_operation_t *store_bulk(struct store_client *client, enum store_collection collection)
-{
-	if (!client->mongo)
-		return NULL;
-	return mongoc_collection_create_bulk_operation_with_opts(
-		store_client_collection(client, collection), &client->store->unordered);
-}
-
-int store_bulk_execute(
-	struct store_client *client, enum store_collection collection, mongoc_bulk_operation_t *bulk)
-{
-	bson_error_t error;
-	bson_t reply;
-	bool succeeded;
-
-	if (!bulk)
-		return STORE_E_AWAY;
-	succeeded = mongoc_bulk_operation_execute(bulk, &reply, &error) != 0;
-	mongoc_bulk_operation_destroy(bulk);
-	return store_write_result(client, collection, "write", succeeded, &reply, &error);
 }

@@ -30,14 +30,12 @@ struct store_client {
 const char *store_collection_name(enum store_collection collection);
 
 /* What every client shares; read-only after store_open(). */
-const bson_t *store_upsert_options(const struct store *store); /* {upsert: true} */
+const bson_t *store_upsert_options(const struct store *store);	  /* {upsert: true} */
+const bson_t *store_unordered_options(const struct store *store); /* {ordered: false} */
 const char *store_database_name(const struct store *store);
 
 /* Milliseconds since 1970, UTC. */
 int64_t store_now_ms(void);
-
-/* What a server's error code means: see store_classify(). */
-int store_classify_code(int code);
 
 /* Keeps the words and returns the error. */
 int store_failed(struct store_client *client, enum store_collection collection, const char *action,

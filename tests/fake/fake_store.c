@@ -1,0 +1,583 @@
+/*
+ * fake_store.c - the stand-in store: see fake_store.h.
+ *
+ * Documents about two users are kept in sorted arrays, dead letters in the order they came, behind one lock.
+ * Every operation begins with operation_begin(), where failures are put in. What an error of the driver means
+ * is judged by the real store's table, store_error.c, which is linked into this one too.
+ */
+#include "fake_store.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { USER_ID_MAX = 64 };
+
+struct pair {
+	char owner[USER_ID_MAX + 1];
+	char other[USER_ID_MAX + 1];
+	int64_t at_ms;
+};
+
+struct pairs {
+	struct pair *items; /* sorted by owner, then by other */
+	size_t count;
+	size_t room;
+};
+
+struct store {
+	pthread_mutex_t lock;
+	struct pairs contacts;
+	struct pairs requests; /* owned by the one who is asked */
+	struct dead_letter **letters;
+	size_t letters_count;
+	bool apples;
+	unsigned clients; /* taken */
+	unsigned operations;
+	unsigned next_id;
+	struct {
+		unsigned skip;
+		unsigned times;
+		int store_error;
+		bool done; /* the operation is done all the same */
+	} failure;
+};
+
+struct store_client {
+	struct store *store;
+	const char *last_error;
+	bool answer_lost;
+};
+
+static void *checked(void *memory)
+{
+	if (!memory)
+		abort();
+	return memory;
+}
+
+/* ---- operations ---- */
+
+/* 0 with the lock held: to be ended by operation_end(). Or what the test wants it to answer. */
+static int operation_begin(struct store_client *client)
+{
+	struct store *store = client->store;
+
+	pthread_mutex_lock(&store->lock);
+	store->operations++;
+	client->answer_lost = false;
+	if (store->failure.times == 0)
+		return 0;
+	if (store->failure.skip > 0) {
+		store->failure.skip--;
+		return 0;
+	}
+	store->failure.times--;
+	client->last_error = "the test wants it to fail";
+	if (store->failure.done) {
+		client->answer_lost = true;
+		return 0;
+	}
+	pthread_mutex_unlock(&store->lock);
+	return store->failure.store_error;
+}
+
+static int operation_end(struct store_client *client, int r)
+{
+	pthread_mutex_unlock(&client->store->lock);
+	return client->answer_lost ? STORE_E_AWAY : r;
+}
+
+static int refused(struct store_client *client)
+{
+	client->last_error = "expected user ids of 1 to 64 of A-Z a-z 0-9 . _ | -";
+	return STORE_E_PERMANENT;
+}
+
+/* ---- pairs ---- */
+
+static bool user_id_valid(const char *user)
+{
+	const size_t size =
+		strspn(user, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._|-");
+
+	return size > 0 && size <= USER_ID_MAX && user[size] == '\0';
+}
+
+static int pair_compare(const struct pair *pair, const char *owner, const char *other)
+{
+	const int owners = strcmp(pair->owner, owner);
+
+	return owners != 0 ? owners : strcmp(pair->other, other);
+}
+
+/* The place of the first pair that is not less. */
+static size_t pairs_place(const struct pairs *pairs, const char *owner, const char *other)
+{
+	size_t low = 0, high = pairs->count;
+
+	while (low < high) {
+		const size_t middle = low + (high - low) / 2;
+
+		if (pair_compare(&pairs->items[middle], owner, other) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool pairs_have(const struct pairs *pairs, const char *owner, const char *other)
+{
+	const size_t place = pairs_place(pairs, owner, other);
+
+	return place < pairs->count && pair_compare(&pairs->items[place], owner, other) == 0;
+}
+
+static void pairs_add(struct pairs *pairs, const char *owner, const char *other)
+{
+	const size_t place = pairs_place(pairs, owner, other);
+	struct timespec now;
+	struct pair *pair;
+
+	if (pairs_have(pairs, owner, other))
+		return;
+	if (pairs->count == pairs->room) {
+		pairs->room = pairs->room > 0 ? 2 * pairs->room : 16;
+		pairs->items = checked(realloc(pairs->items, pairs->room * sizeof(pairs->items[0])));
+	}
+	memmove(&pairs->items[place + 1], &pairs->items[place],
+		(pairs->count - place) * sizeof(pairs->items[0]));
+	pairs->count++;
+	clock_gettime(CLOCK_REALTIME, &now);
+	pair = &pairs->items[place];
+	memset(pair, 0, sizeof(*pair));
+	strcpy(pair->owner, owner);
+	strcpy(pair->other, other);
+	pair->at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void pairs_remove(struct pairs *pairs, const char *owner, const char *other)
+{
+	const size_t place = pairs_place(pairs, owner, other);
+
+	if (!pairs_have(pairs, owner, other))
+		return;
+	pairs->count--;
+	memmove(&pairs->items[place], &pairs->items[place + 1],
+		(pairs->count - place) * sizeof(pairs->items[0]));
+}
+
+/* A copy of the page, so that the visitor runs without the lock. */
+static struct pair *pairs_page(
+	const struct pairs *pairs, const char *owner, const char *after, unsigned limit, size_t *ret_count)
+{
+	size_t place = pairs_place(pairs, owner, after ? after : "");
+	size_t count = 0;
+	struct pair *page;
+
+	if (after && place < pairs->count && pair_compare(&pairs->items[place], owner, after) == 0)
+		place++;
+	while (count < limit && place + count < pairs->count &&
+		strcmp(pairs->items[place + count].owner, owner) == 0)
+		count++;
+	page = checked(calloc(count + 1, sizeof(*page)));
+	if (count > 0)
+		memcpy(page, &pairs->items[place], count * sizeof(*page));
+	*ret_count = count;
+	return page;
+}
+
+static int list(struct store_client *client, const struct pairs *pairs, const char *owner, const char *after,
+	unsigned limit, store_contact_visitor visit, void *context)
+{
+	struct pair *page;
+	size_t count;
+	int r;
+
+	if (limit == 0)
+		return 0;
+	if (limit > STORE_LIST_MAX)
+		limit = STORE_LIST_MAX;
+	r = operation_begin(client);
+	if (r != 0)
+		return r;
+	page = pairs_page(pairs, owner, after, limit, &count);
+	r = operation_end(client, 0);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		const struct store_contact item = {.user_id = page[i].other, .at_ms = page[i].at_ms};
+
+		if (!visit(&item, context))
+			break;
+	}
+	free(page);
+	return r;
+}
+
+static int find(struct store_client *client, const struct pairs *pairs, const char *owner, const char *other)
+{
+	int r;
+
+	if (!user_id_valid(owner) || !user_id_valid(other))
+		return refused(client);
+	r = operation_begin(client);
+	if (r != 0)
+		return r;
+	return operation_end(client, pairs_have(pairs, owner, other) ? 0 : STORE_E_NOT_FOUND);
+}
+
+/* ---- cashew_store.h ---- */
+
+int contact_request_add(struct store_client *client, const char *from, const char *to)
+{
+	int r;
+
+	if (!user_id_valid(from) || !user_id_valid(to))
+		return refused(client);
+	r = operation_begin(client);
+	if (r != 0)
+		return r;
+	pairs_add(&client->store->requests, to, from);
+	return operation_end(client, 0);
+}
+
+int contact_request_find(struct store_client *client, const char *from, const char *to)
+{
+	return find(client, &client->store->requests, to, from);
+}
+
+int contact_request_remove(struct store_client *client, const char *from, const char *to)
+{
+	int r;
+
+	if (!user_id_valid(from) || !user_id_valid(to))
+		return refused(client);
+	r = operation_begin(client);
+	if (r != 0)
+		return r;
+	pairs_remove(&client->store->requests, to, from);
+	return operation_end(client, 0);
+}
+
+int contact_request_list(struct store_client *client, const char *user, const char *after, unsigned limit,
+	store_contact_visitor visit, void *context)
+{
+	return list(client, &client->store->requests, user, after, limit, visit, context);
+}
+
+int contact_add(struct store_client *client, const char *a, const char *b)
+{
+	int r;
+
+	if (!user_id_valid(a) || !user_id_valid(b))
+		return refused(client);
+	r = operation_begin(client);
+	if (r != 0)
+		return r;
+	pairs_add(&client->store->contacts, a, b);
+	pairs_add(&client->store->contacts, b, a);
+	return operation_end(client, 0);
+}
+
+int contact_find(struct store_client *client, const char *user, const char *contact)
+{
+	return find(client, &client->store->contacts, user, contact);
+}
+
+int contact_remove(struct store_client *client, const char *a, const char *b)
+{
+	int r;
+
+	if (!user_id_valid(a) || !user_id_valid(b))
+		return refused(client);
+	r = operation_begin(client);
+	if (r != 0)
+		return r;
+	pairs_remove(&client->store->contacts, a, b);
+	pairs_remove(&client->store->contacts, b, a);
+	return operation_end(client, 0);
+}
+
+int contact_list(struct store_client *client, const char *user, const char *after, unsigned limit,
+	store_contact_visitor visit, void *context)
+{
+	return list(client, &client->store->contacts, user, after, limit, visit, context);
+}
+
+int apple_list(struct store_client *client, unsigned limit, store_apple_visitor visit, void *context)
+{
+	static const char *const colours[] = {"orange", "pink", "white"};
+	size_t count;
+	int r;
+
+	if (limit == 0)
+		return 0;
+	r = operation_begin(client);
+	if (r != 0)
+		return r;
+	count = client->store->apples ? sizeof(colours) / sizeof(colours[0]) : 0;
+	r = operation_end(client, 0);
+	for (size_t i = 0; r == 0 && i < count && i < limit; i++)
+		if (!visit(colours[i], context))
+			break;
+	return r;
+}
+
+/* ---- store.h ---- */
+
+int store_open(const struct store_options *options, struct store **ret_store,
+	char message[static STORE_MESSAGE_SIZE])
+{
+	struct store *store = checked(calloc(1, sizeof(*store)));
+
+	(void)options;
+	message[0] = '\0';
+	pthread_mutex_init(&store->lock, NULL);
+	*ret_store = store;
+	return 0;
+}
+
+struct store *fake_store_new(void)
+{
+	char message[STORE_MESSAGE_SIZE];
+	const struct store_options options = {.url = "", .database = ""};
+	struct store *store;
+
+	if (store_open(&options, &store, message) != 0)
+		abort();
+	store->apples = true;
+	return store;
+}
+
+static void letter_free(struct dead_letter *letter)
+{
+	/* All of them are copies of ours: see letter_copy(). */
+	free((void *)(uintptr_t)letter->topic);
+	free((void *)(uintptr_t)letter->payload);
+	free((void *)(uintptr_t)letter->user);
+	free((void *)(uintptr_t)letter->handler);
+	free((void *)(uintptr_t)letter->reason);
+	free((void *)(uintptr_t)letter->host);
+	free(letter);
+}
+
+void store_close(struct store *store)
+{
+	if (!store)
+		return;
+	if (store->clients > 0)
+		abort();
+	for (size_t i = 0; i < store->letters_count; i++)
+		letter_free(store->letters[i]);
+	free(store->letters);
+	free(store->contacts.items);
+	free(store->requests.items);
+	pthread_mutex_destroy(&store->lock);
+	free(store);
+}
+
+int store_prepare(struct store_client *client)
+{
+	const int r = operation_begin(client);
+
+	if (r != 0)
+		return r;
+	client->store->apples = true;
+	return operation_end(client, 0);
+}
+
+int store_ping(struct store_client *client)
+{
+	const int r = operation_begin(client);
+
+	return r != 0 ? r : operation_end(client, 0);
+}
+
+struct store_client *store_acquire(struct store *store)
+{
+	struct store_client *client = checked(calloc(1, sizeof(*client)));
+
+	client->store = store;
+	client->last_error = "";
+	pthread_mutex_lock(&store->lock);
+	store->clients++;
+	pthread_mutex_unlock(&store->lock);
+	return client;
+}
+
+void store_release(struct store_client *client)
+{
+	pthread_mutex_lock(&client->store->lock);
+	client->store->clients--;
+	pthread_mutex_unlock(&client->store->lock);
+	free(client);
+}
+
+struct _mongoc_database_t *store_database(struct store_client *client)
+{
+	(void)client;
+	return NULL;
+}
+
+const char *store_last_error(const struct store_client *client)
+{
+	return client->last_error;
+}
+
+void dead_letter_new_id(unsigned char ret_id[static 12])
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static unsigned next;
+	unsigned number;
+
+	pthread_mutex_lock(&lock);
+	number = ++next;
+	pthread_mutex_unlock(&lock);
+	memset(ret_id, 0, 12);
+	memcpy(ret_id, &number, sizeof(number));
+}
+
+static char *text_copy(const char *text)
+{
+	return checked(strdup(text ? text : ""));
+}
+
+static struct dead_letter *letter_copy(const struct dead_letter *letter)
+{
+	struct dead_letter *copy = checked(calloc(1, sizeof(*copy)));
+	char *payload = checked(calloc(1, letter->payload_size + 1));
+
+	if (letter->payload_size > 0)
+		memcpy(payload, letter->payload, letter->payload_size);
+	*copy = *letter;
+	copy->topic = text_copy(letter->topic);
+	copy->payload = payload;
+	copy->user = text_copy(letter->user);
+	copy->handler = text_copy(letter->handler);
+	copy->reason = text_copy(letter->reason);
+	copy->host = text_copy(letter->host);
+	return copy;
+}
+
+int dead_letter_add(struct store_client *client, const struct dead_letter *letter)
+{
+	struct store *store = client->store;
+	const int r = operation_begin(client);
+
+	if (r != 0)
+		return r;
+	for (size_t i = 0; i < store->letters_count; i++)
+		if (memcmp(store->letters[i]->id, letter->id, sizeof(letter->id)) == 0)
+			return operation_end(client, 0);
+	store->letters =
+		checked(realloc(store->letters, (store->letters_count + 1) * sizeof(store->letters[0])));
+	store->letters[store->letters_count++] = letter_copy(letter);
+	return operation_end(client, 0);
+}
+
+/* ---- fake_store.h ---- */
+
+static void fail(struct store *store, unsigned skip, unsigned times, int store_error, bool done)
+{
+	pthread_mutex_lock(&store->lock);
+	store->failure.skip = skip;
+	store->failure.times = times;
+	store->failure.store_error = store_error;
+	store->failure.done = done;
+	pthread_mutex_unlock(&store->lock);
+}
+
+void fake_store_fail_next(struct store *store, int store_error, unsigned times)
+{
+	fail(store, 0, times, store_error, false);
+}
+
+void fake_store_fail_at(struct store *store, unsigned skip, int store_error)
+{
+	fail(store, skip, 1, store_error, false);
+}
+
+void fake_store_lose_answer_at(struct store *store, unsigned skip)
+{
+	fail(store, skip, 1, STORE_E_AWAY, true);
+}
+
+unsigned fake_store_operations(struct store *store)
+{
+	unsigned operations;
+
+	pthread_mutex_lock(&store->lock);
+	operations = store->operations;
+	pthread_mutex_unlock(&store->lock);
+	return operations;
+}
+
+static bool has(struct store *store, const struct pairs *pairs, const char *owner, const char *other)
+{
+	bool found;
+
+	pthread_mutex_lock(&store->lock);
+	found = pairs_have(pairs, owner, other);
+	pthread_mutex_unlock(&store->lock);
+	return found;
+}
+
+bool fake_store_has_contact(struct store *store, const char *user, const char *contact)
+{
+	return has(store, &store->contacts, user, contact);
+}
+
+bool fake_store_has_request(struct store *store, const char *from, const char *to)
+{
+	return has(store, &store->requests, to, from);
+}
+
+static size_t count_of(struct store *store, const size_t *count)
+{
+	size_t copy;
+
+	pthread_mutex_lock(&store->lock);
+	copy = *count;
+	pthread_mutex_unlock(&store->lock);
+	return copy;
+}
+
+size_t fake_store_contacts(struct store *store)
+{
+	return count_of(store, &store->contacts.count);
+}
+
+size_t fake_store_requests(struct store *store)
+{
+	return count_of(store, &store->requests.count);
+}
+
+size_t fake_store_dead_letters(struct store *store)
+{
+	return count_of(store, &store->letters_count);
+}
+
+const struct dead_letter *fake_store_dead_letter(struct store *store, size_t i)
+{
+	const struct dead_letter *letter;
+
+	pthread_mutex_lock(&store->lock);
+	letter = i < store->letters_count ? store->letters[i] : NULL;
+	pthread_mutex_unlock(&store->lock);
+	return letter;
+}
+
+void fake_store_dump(struct store *store, FILE *out)
+{
+	pthread_mutex_lock(&store->lock);
+	for (size_t i = 0; i < store->contacts.count; i++)
+		fprintf(out, "contacts %s/%s\n", store->contacts.items[i].owner,
+			store->contacts.items[i].other);
+	for (size_t i = 0; i < store->requests.count; i++)
+		fprintf(out, "contact_requests %s/%s\n", store->requests.items[i].owner,
+			store->requests.items[i].other);
+	for (size_t i = 0; i < store->letters_count; i++)
+		fprintf(out, "dead_letters %s, handler \"%s\": %s\n", store->letters[i]->topic,
+			store->letters[i]->handler, store->letters[i]->reason);
+	pthread_mutex_unlock(&store->lock);
+}

@@ -1,0 +1,50 @@
+/*
+ * fake_store.h - the stand-in store: the functions of store.h and cashew_store.h over memory, linked in place
+ * of store/, and what a test may ask and make of it.
+ *
+ * It passes the contract suite that the real store passes. A test tells it to fail, and looks at its
+ * documents with the functions below. Any thread; each call is atomic.
+ */
+#ifndef FAKE_STORE_H
+#define FAKE_STORE_H
+
+#include "store.h"
+#include <stdio.h>
+
+/* An empty store with the apples in it; taken down by store_close(). store_open() makes the same without the
+ * apples, whatever the URL. Never NULL: a test does not go on without memory. */
+struct store *fake_store_new(void);
+
+/* ---- failures ----
+ * An operation is a call of a function of store.h or cashew_store.h that takes a client and answers a store
+ * error. */
+
+/* The next `times` operations answer store_error, and nothing is done. */
+void fake_store_fail_next(struct store *store, int store_error, unsigned times);
+
+/* After `skip` operations that work, one answers store_error, and nothing is done. */
+void fake_store_fail_at(struct store *store, unsigned skip, int store_error);
+
+/* After `skip` operations that work, one is done but answers STORE_E_AWAY, as when the connection breaks
+ * before the answer has come. */
+void fake_store_lose_answer_at(struct store *store, unsigned skip);
+
+/* How many operations there were. */
+unsigned fake_store_operations(struct store *store);
+
+/* ---- documents ---- */
+
+bool fake_store_has_contact(struct store *store, const char *user, const char *contact);
+bool fake_store_has_request(struct store *store, const char *from, const char *to);
+size_t fake_store_contacts(struct store *store); /* documents: two for a pair of contacts */
+size_t fake_store_requests(struct store *store);
+size_t fake_store_dead_letters(struct store *store);
+
+/* Dead letter number i, from 0, in the order they came; NULL where there is none. Lives as long as the store.
+ */
+const struct dead_letter *fake_store_dead_letter(struct store *store, size_t i);
+
+/* Every document in one line, for the message of a failed test. */
+void fake_store_dump(struct store *store, FILE *out);
+
+#endif
