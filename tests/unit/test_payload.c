@@ -8,6 +8,7 @@
 /* cmocka wants those first */
 #include <cmocka.h>
 
+#include "failing_malloc.h"
 #include "payload.h"
 #include <errno.h>
 
@@ -155,21 +156,6 @@ static void sizes(void **state)
 	assert_string_equal(reason, "the payload is 6 bytes: 5 at most");
 }
 
-/* The program is linked with --wrap=malloc: the allocation numbered fail_at fails; with fail_on also all
- * after it. */
-static size_t allocations, fail_at;
-static bool fail_on;
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-
-void *__wrap_malloc(size_t size)
-{
-	allocations++;
-	if (fail_at && (allocations == fail_at || (fail_on && allocations > fail_at)))
-		return NULL;
-	return __real_malloc(size);
-}
-
 static void out_of_memory(void **state)
 {
 	(void)state;
@@ -190,12 +176,11 @@ static void out_of_memory(void **state)
 		for (; !succeeded && n < 1000; n++) {
 			json_t *json = NULL;
 			char reason[PAYLOAD_REASON_SIZE] = "";
-			allocations = 0;
-			fail_on = t % 2 == 1;
-			fail_at = n;
+			failing_malloc_start(n, t % 2 == 1);
 			const int error = payload_parse(text, strlen(text), SIZE_LIMIT, &json, reason);
-			fail_at = 0;
+			const bool failed = failing_malloc_stop();
 			succeeded = error == 0;
+			assert_int_equal(failed, !succeeded);
 			if (!succeeded && error != -ENOMEM)
 				fail_msg("%s, allocation %zu: %d '%s'", text, n, error, reason);
 			if (!succeeded && json)
