@@ -45,8 +45,14 @@ __attribute__((warn_unused_result)) int log_open(const struct log_options *optio
 /* Writes out what the ring holds, waiting timeout_ms at most, and stops the writer. Main thread. */
 void log_close(unsigned timeout_ms);
 
-/* Whether a line of that level would be written: to spare the work of collecting its fields. Any thread. */
-bool log_enabled(enum log_level level);
+/* The least important level that is written. Only for log_enabled(). */
+extern int log_level_written;
+
+/* Whether a line of that level would be written: to spare the work of collecting its fields. One load. Any thread. */
+static inline bool log_enabled(enum log_level level)
+{
+	return (int)level <= __atomic_load_n(&log_level_written, __ATOMIC_RELAXED);
+}
 
 /* Lines dropped since log_open(). Any thread. */
 uint64_t log_dropped(void);
