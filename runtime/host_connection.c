@@ -1,0 +1,570 @@
+/*
+ * host_connection.c - see host_connection.h.
+ *
+ * What libmosquitto 2.0 does and this file leans on: after mosquitto_threaded_set() packets are only queued,
+ * and written by mosquitto_loop_write(); mosquitto_connect_bind_v5() with no host returns INVAL but keeps the
+ * properties, which the non-blocking mosquitto_connect_bind_async() then sends; over TLS only
+ * mosquitto_loop_read() advances the handshake, and it reports a dead socket there as success, so errors are
+ * looked up on the socket itself.
+ */
+#include "host_connection.h"
+
+#include "host_tls.h"
+#include "log.h"
+#include "settings.h"
+#include "token.h"
+#include <errno.h>
+#include <mqtt_protocol.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <time.h>
+
+enum {
+	REASON_SIZE = 320,
+	STEADY_MS = 2000, /* a link that lasted that long starts again with the shortest delay */
+	KEEPALIVE_CHECK_MS = 1000,
+	RECEIVE_MAXIMUM_311 = 1000, /* MQTT 3.1.1 knows no limit; this bounds what a lost link repeats */
+};
+
+struct connection {
+	struct connection_options options;
+	enum connection_state state;
+	struct mosquitto *mosquitto;
+	bool wanted;
+	bool mqtt5;		/* the version of the next opening, and of this one */
+	bool connected;		/* OPENING: TCP is through */
+	bool connack;		/* a CONNACK came, whatever it said */
+	int server_reason;	/* reason code of the broker's DISCONNECT; 0: none */
+	unsigned failures;	/* in a row, for the delay */
+	unsigned silent_closes; /* closed before a CONNACK, in a row */
+	unsigned delay_ms;	/* at least that long before the next opening */
+	int64_t due_ms;
+	int64_t up_since_ms;
+	int64_t now_ms;		  /* of the call we are in */
+	char reason[REASON_SIZE]; /* why it ended, as far as a callback knows */
+};
+
+static const char *const state_names[] = {
+	[CONNECTION_IDLE] = "idle",
+	[CONNECTION_WAITING] = "waiting",
+	[CONNECTION_OPENING] = "opening",
+	[CONNECTION_UP] = "up",
+};
+
+static unsigned random_below(unsigned limit)
+{
+	unsigned value = 0;
+	if (limit == 0 || getrandom(&value, sizeof(value), GRND_NONBLOCK) != (ssize_t)sizeof(value))
+		return 0;
+	return value % limit;
+}
+
+/* Exponential, half of it jitter: hosts that lost the same broker do not come back in step. */
+static unsigned next_delay_ms(struct connection *connection, bool taken_over)
+{
+	if (taken_over) {
+		const unsigned retry_ms = connection->options.settings->standby_retry_s * 1000;
+		return retry_ms - retry_ms / 4 + random_below(retry_ms / 2);
+	}
+	unsigned full = CONNECTION_DELAY_MIN_MS;
+	for (unsigned i = 0; i < connection->failures && full < CONNECTION_DELAY_MAX_MS; i++)
+		full *= 2;
+	if (full > CONNECTION_DELAY_MAX_MS)
+		full = CONNECTION_DELAY_MAX_MS;
+	connection->failures++;
+	const unsigned delay = full / 2 + random_below(full / 2);
+	return delay > connection->delay_ms ? delay : connection->delay_ms;
+}
+
+/* ---- The end of a link ----------------------------------------------------------------------------------
+ */
+
+/* A broker that does not speak MQTT 5 says so, or just closes: after two closes without a word the other
+ * version is tried. */
+static void choose_version(struct connection *connection)
+{
+	if (connection->connack || !connection->connected) {
+		connection->silent_closes = 0;
+		return;
+	}
+	if (++connection->silent_closes % 2 == 0)
+		connection->mqtt5 = !connection->mqtt5;
+}
+
+static void end(struct connection *connection, const char *reason)
+{
+	const bool was_up = connection->state == CONNECTION_UP;
+	const bool taken_over = connection->server_reason == MQTT_RC_SESSION_TAKEN_OVER;
+
+	mosquitto_destroy(connection->mosquitto);
+	connection->mosquitto = NULL;
+	if (was_up && connection->now_ms - connection->up_since_ms >= STEADY_MS)
+		connection->failures = 0;
+	if (!was_up)
+		choose_version(connection);
+	connection->state = connection->wanted ? CONNECTION_WAITING : CONNECTION_IDLE;
+	if (connection->wanted) {
+		const unsigned delay_ms = next_delay_ms(connection, taken_over);
+		connection->due_ms = connection->now_ms + delay_ms;
+		if (taken_over)
+			log_warn("standby",
+				"another host uses this client id and has taken the session over: waiting as "
+				"its standby",
+				LOG_TEXT("connection", connection->options.label),
+				LOG_TEXT("client_id", connection->options.client_id),
+				LOG_INT("retry_ms", delay_ms));
+		else
+			log_warn(was_up ? "broker_lost" : "broker_unreachable",
+				was_up ? "the connection to the broker is gone"
+				       : "cannot connect to the broker",
+				LOG_TEXT("connection", connection->options.label),
+				LOG_TEXT("broker", connection->options.settings->broker_host),
+				LOG_INT("port", connection->options.settings->broker_port),
+				LOG_TEXT("reason", reason), LOG_INT("retry_ms", delay_ms));
+	}
+	connection->delay_ms = 0;
+	connection->options.callbacks->down(connection->options.owner, was_up, taken_over);
+}
+
+/* Ends the link if libmosquitto says that it is over. */
+static bool over(struct connection *connection, int rc)
+{
+	if (rc == MOSQ_ERR_SUCCESS && mosquitto_socket(connection->mosquitto) >= 0)
+		return false;
+	const int error = errno;
+	char reason[REASON_SIZE];
+	if (connection->reason[0] != '\0')
+		snprintf(reason, sizeof(reason), "%s", connection->reason);
+	else if (connection->server_reason != 0)
+		snprintf(reason, sizeof(reason), "the broker closed it: %s",
+			mosquitto_reason_string(connection->server_reason));
+	else if (rc == MOSQ_ERR_TLS || (rc == MOSQ_ERR_ERRNO && error == EPROTO))
+		tls_explain(connection->options.settings, mosquitto_ssl_get(connection->mosquitto), reason);
+	else if (rc == MOSQ_ERR_ERRNO)
+		snprintf(reason, sizeof(reason), "%s", strerror(error));
+	else if (rc == MOSQ_ERR_CONN_LOST)
+		snprintf(reason, sizeof(reason), "%s",
+			connection->state == CONNECTION_UP ? "the broker closed it without a word"
+							   : "the broker closed it before its CONNACK");
+	else if (rc == MOSQ_ERR_EAI)
+		snprintf(reason, sizeof(reason), "BROKER_HOST=%s cannot be resolved",
+			connection->options.settings->broker_host);
+	else
+		snprintf(reason, sizeof(reason), "%s", mosquitto_strerror(rc));
+	end(connection, reason);
+	return true;
+}
+
+/* ---- libmosquitto's callbacks ---------------------------------------------------------------------------
+ */
+
+static void read_terms(const mosquitto_property *properties, struct connection_terms *terms)
+{
+	uint16_t word;
+	if (mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &word, false) != NULL)
+		terms->receive_maximum = word;
+	if (mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE, &word, false) != NULL)
+		terms->keepalive_s = word;
+	uint32_t size;
+	if (mosquitto_property_read_int32(properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &size, false) != NULL)
+		terms->packet_max = size;
+}
+
+static void on_connect(struct mosquitto *mosquitto, void *object, int reason_code, int flags,
+	const mosquitto_property *properties)
+{
+	(void)mosquitto;
+	struct connection *connection = object;
+	const struct settings *settings = connection->options.settings;
+
+	connection->connack = true;
+	if (reason_code != 0) {
+		if (connection->mqtt5 &&
+			(reason_code == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION || reason_code == 1)) {
+			connection->mqtt5 = false;
+			connection->failures = 0;
+			snprintf(connection->reason, sizeof(connection->reason),
+				"the broker does not speak MQTT 5: trying 3.1.1");
+			return;
+		}
+		snprintf(connection->reason, sizeof(connection->reason),
+			"the broker refuses the connection: %s (reason code %d)%s",
+			connection->mqtt5 ? mosquitto_reason_string(reason_code)
+					  : mosquitto_connack_string(reason_code),
+			reason_code,
+			settings->handler_token_file[0] != '\0'
+				? "; is the token in HANDLER_TOKEN_FILE one that it accepts?"
+				: "; is JWT_SECRET the broker's, and this machine's clock right?");
+		return;
+	}
+	struct connection_terms terms = {
+		.session_present = (flags & 1) != 0,
+		.mqtt5 = connection->mqtt5,
+		.keepalive_s = settings->keepalive_s,
+		.receive_maximum = connection->mqtt5 ? 65535 : RECEIVE_MAXIMUM_311,
+		.packet_max = UINT32_MAX,
+	};
+	read_terms(properties, &terms);
+	connection->state = CONNECTION_UP;
+	connection->up_since_ms = connection->now_ms;
+	connection->due_ms = connection->now_ms + KEEPALIVE_CHECK_MS;
+	connection->silent_closes = 0;
+	log_info("broker_connected", "connected to the broker",
+		LOG_TEXT("connection", connection->options.label), LOG_TEXT("broker", settings->broker_host),
+		LOG_INT("port", settings->broker_port), LOG_TEXT("client_id", connection->options.client_id),
+		LOG_TEXT("mqtt", terms.mqtt5 ? "5" : "3.1.1"),
+		LOG_TEXT("session", terms.session_present ? "resumed" : "new"));
+	connection->options.callbacks->up(connection->options.owner, &terms);
+}
+
+static void on_disconnect(
+	struct mosquitto *mosquitto, void *object, int reason_code, const mosquitto_property *properties)
+{
+	(void)mosquitto;
+	(void)properties;
+	struct connection *connection = object;
+	/* libmosquitto's own errors are small numbers; a broker's DISCONNECT carries 0x80 and above (MQTT 5.0
+	 * section 3.14.2.1). */
+	if (reason_code >= 0x80)
+		connection->server_reason = reason_code;
+}
+
+static void on_message(struct mosquitto *mosquitto, void *object, const struct mosquitto_message *message,
+	const mosquitto_property *properties)
+{
+	(void)mosquitto;
+	struct connection *connection = object;
+	connection->options.callbacks->message(connection->options.owner, message, properties);
+}
+
+static void on_publish(struct mosquitto *mosquitto, void *object, int mid, int reason_code,
+	const mosquitto_property *properties)
+{
+	(void)mosquitto;
+	(void)properties;
+	struct connection *connection = object;
+	connection->options.callbacks->published(connection->options.owner, mid, reason_code);
+}
+
+static void on_subscribe(struct mosquitto *mosquitto, void *object, int mid, int count, const int *granted,
+	const mosquitto_property *properties)
+{
+	(void)mosquitto;
+	(void)properties;
+	struct connection *connection = object;
+	connection->options.callbacks->subscribed(connection->options.owner, mid, count, granted);
+}
+
+static void on_unsubscribe(
+	struct mosquitto *mosquitto, void *object, int mid, const mosquitto_property *properties)
+{
+	(void)mosquitto;
+	struct connection *connection = object;
+	connection->options.callbacks->unsubscribed(connection->options.owner, mid, properties);
+}
+
+/* ---- Opening --------------------------------------------------------------------------------------------
+ */
+
+static int read_token_file(const char *path, char **ret_token)
+{
+	char buffer[TOKEN_SIZE_MAX + 2];
+	FILE *file = fopen(path, "re");
+	if (file == NULL)
+		return -errno;
+	const size_t size = fread(buffer, 1, sizeof(buffer) - 1, file);
+	fclose(file);
+	buffer[size] = '\0';
+	buffer[strcspn(buffer, "\r\n")] = '\0';
+	char *token = strdup(buffer);
+	if (token == NULL)
+		return -ENOMEM;
+	*ret_token = token;
+	return 0;
+}
+
+/* A fresh token for each opening, so that no reconnect comes with an expired one. */
+static int set_identity(struct connection *connection)
+{
+	const struct settings *settings = connection->options.settings;
+	char *token = NULL;
+	const int rc = settings->handler_token_file[0] != '\0'
+			       ? read_token_file(settings->handler_token_file, &token)
+			       : token_sign_handler(settings->jwt_secret, settings->handler_name,
+					 (int64_t)time(NULL), settings->token_lifetime_s, &token);
+	if (rc != 0) {
+		snprintf(connection->reason, sizeof(connection->reason),
+			"the handler's token cannot be %s: %s",
+			settings->handler_token_file[0] != '\0' ? "read from HANDLER_TOKEN_FILE" : "signed",
+			strerror(-rc));
+		return MOSQ_ERR_AUTH;
+	}
+	const int set = mosquitto_username_pw_set(connection->mosquitto, "JWT", token);
+	explicit_bzero(token, strlen(token));
+	free(token);
+	return set;
+}
+
+static int set_session(struct connection *connection)
+{
+	struct mosquitto *mosquitto = connection->mosquitto;
+	int rc = mosquitto_int_option(mosquitto, MOSQ_OPT_PROTOCOL_VERSION,
+		connection->mqtt5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
+	if (rc == MOSQ_ERR_SUCCESS && connection->options.receive_maximum != 0)
+		rc = mosquitto_int_option(
+			mosquitto, MOSQ_OPT_RECEIVE_MAXIMUM, (int)connection->options.receive_maximum);
+	if (rc == MOSQ_ERR_SUCCESS)
+		rc = mosquitto_int_option(mosquitto, MOSQ_OPT_SEND_MAXIMUM, 65535);
+	if (rc != MOSQ_ERR_SUCCESS || !connection->mqtt5 || !connection->options.persistent)
+		return rc;
+	mosquitto_property *properties = NULL;
+	rc = mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL,
+		connection->options.settings->session_expiry_s);
+	if (rc == MOSQ_ERR_SUCCESS &&
+		mosquitto_connect_bind_v5(mosquitto, NULL, 0, 0, NULL, properties) != MOSQ_ERR_INVAL)
+		rc = MOSQ_ERR_NOT_SUPPORTED;
+	mosquitto_property_free_all(&properties);
+	return rc;
+}
+
+static int configure(struct connection *connection)
+{
+	struct mosquitto *mosquitto = connection->mosquitto;
+	mosquitto_threaded_set(mosquitto, true);
+	mosquitto_connect_v5_callback_set(mosquitto, on_connect);
+	mosquitto_disconnect_v5_callback_set(mosquitto, on_disconnect);
+	const struct connection_owner *callbacks = connection->options.callbacks;
+	mosquitto_message_v5_callback_set(mosquitto, callbacks->message != NULL ? on_message : NULL);
+	mosquitto_publish_v5_callback_set(mosquitto, callbacks->published != NULL ? on_publish : NULL);
+	mosquitto_subscribe_v5_callback_set(mosquitto, callbacks->subscribed != NULL ? on_subscribe : NULL);
+	mosquitto_unsubscribe_v5_callback_set(
+		mosquitto, callbacks->unsubscribed != NULL ? on_unsubscribe : NULL);
+	int rc = mosquitto_int_option(mosquitto, MOSQ_OPT_TCP_NODELAY, 1);
+	if (rc == MOSQ_ERR_SUCCESS && connection->options.tls != NULL)
+		rc = mosquitto_void_option(mosquitto, MOSQ_OPT_SSL_CTX, tls_context(connection->options.tls));
+	if (rc == MOSQ_ERR_SUCCESS && connection->options.tls != NULL)
+		rc = mosquitto_int_option(mosquitto, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
+	if (rc == MOSQ_ERR_SUCCESS)
+		rc = set_session(connection);
+	if (rc == MOSQ_ERR_SUCCESS)
+		rc = set_identity(connection);
+	return rc;
+}
+
+static void open_link(struct connection *connection)
+{
+	const struct settings *settings = connection->options.settings;
+	connection->reason[0] = '\0';
+	connection->server_reason = 0;
+	connection->connected = false;
+	connection->connack = false;
+	connection->state = CONNECTION_OPENING;
+	connection->due_ms = connection->now_ms + CONNECTION_OPEN_MS;
+	connection->mosquitto =
+		mosquitto_new(connection->options.client_id, !connection->options.persistent, connection);
+	if (connection->mosquitto == NULL) {
+		end(connection, strerror(errno));
+		return;
+	}
+	int rc = configure(connection);
+	if (rc == MOSQ_ERR_SUCCESS) {
+		errno = 0;
+		rc = mosquitto_connect_bind_async(connection->mosquitto, settings->broker_host,
+			(int)settings->broker_port, (int)settings->keepalive_s, NULL);
+	}
+	(void)over(connection, rc);
+}
+
+/* Whether TCP is through; ends the link if it failed. */
+static bool tcp_connected(struct connection *connection, short revents)
+{
+	if (connection->connected || (revents & (POLLOUT | POLLERR | POLLHUP)) == 0)
+		return connection->connected;
+	int error = 0;
+	socklen_t size = sizeof(error);
+	if (getsockopt(mosquitto_socket(connection->mosquitto), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+		error = errno;
+	if (error != 0) {
+		end(connection, strerror(error));
+		return false;
+	}
+	connection->connected = true;
+	return true;
+}
+
+static void advance_opening(struct connection *connection, short revents)
+{
+	if (!tcp_connected(connection, revents))
+		return;
+	/* CONNACK, and over TLS the handshake before it; callbacks may set UP. */
+	if (over(connection, mosquitto_loop_read(connection->mosquitto, 1)))
+		return;
+	/* CONNECT waits until the handshake is through. Once UP, writing is the owner's. */
+	if (connection->state == CONNECTION_OPENING && mosquitto_want_write(connection->mosquitto) &&
+		over(connection, mosquitto_loop_write(connection->mosquitto, 1)))
+		return;
+	if (connection->state == CONNECTION_OPENING && (revents & (POLLERR | POLLHUP)) != 0)
+		end(connection, "the broker closed it before its CONNACK");
+}
+
+/* ---- Public ---------------------------------------------------------------------------------------------
+ */
+
+int connection_new(const struct connection_options *options, struct connection **ret)
+{
+	struct connection *connection = calloc(1, sizeof(*connection));
+	if (connection == NULL)
+		return -ENOMEM;
+	connection->options = *options;
+	connection->mqtt5 = true;
+	*ret = connection;
+	return 0;
+}
+
+void connection_free(struct connection *connection)
+{
+	if (connection == NULL)
+		return;
+	mosquitto_destroy(connection->mosquitto);
+	free(connection);
+}
+
+void connection_want(struct connection *connection, bool want, int64_t now_ms)
+{
+	connection->now_ms = now_ms;
+	connection->wanted = want;
+	if (want && connection->state == CONNECTION_IDLE) {
+		connection->state = CONNECTION_WAITING;
+		connection->due_ms = now_ms;
+	} else if (!want && connection->mosquitto != NULL) {
+		end(connection, "");
+	} else if (!want) {
+		connection->state = CONNECTION_IDLE;
+	}
+}
+
+void connection_drop(struct connection *connection, unsigned delay_ms, int64_t now_ms)
+{
+	if (connection->mosquitto == NULL)
+		return;
+	connection->now_ms = now_ms;
+	connection->delay_ms = delay_ms;
+	end(connection, "dropped by this host, nothing held was acknowledged");
+}
+
+void connection_disconnect(struct connection *connection)
+{
+	connection->wanted = false;
+	if (connection->state == CONNECTION_UP) {
+		mosquitto_disconnect_v5(connection->mosquitto, 0, NULL);
+		mosquitto_loop_write(connection->mosquitto, 1);
+	}
+	if (connection->mosquitto != NULL)
+		end(connection, "");
+	connection->state = CONNECTION_IDLE;
+}
+
+void connection_poll(const struct connection *connection, bool read, bool write, struct pollfd *ret_poll)
+{
+	short events = 0;
+	const int fd = connection->mosquitto != NULL ? mosquitto_socket(connection->mosquitto) : -1;
+	if (connection->state == CONNECTION_UP) {
+		events = (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0));
+	} else if (connection->state == CONNECTION_OPENING) {
+		const SSL *ssl = mosquitto_ssl_get(connection->mosquitto);
+		const bool shaking_hands = ssl != NULL && !SSL_is_init_finished(ssl);
+		if (!connection->connected)
+			events = POLLOUT;
+		else if (!shaking_hands && mosquitto_want_write(connection->mosquitto))
+			events = POLLIN | POLLOUT;
+		else
+			events = POLLIN;
+	}
+	*ret_poll = (struct pollfd){.fd = fd, .events = events};
+}
+
+int64_t connection_due_ms(const struct connection *connection)
+{
+	return connection->state == CONNECTION_IDLE ? INT64_MAX : connection->due_ms;
+}
+
+void connection_serve(struct connection *connection, short revents, int64_t now_ms)
+{
+	connection->now_ms = now_ms;
+	switch (connection->state) {
+	case CONNECTION_IDLE: break;
+	case CONNECTION_WAITING:
+		if (now_ms >= connection->due_ms)
+			open_link(connection);
+		break;
+	case CONNECTION_OPENING:
+		if (revents != 0)
+			advance_opening(connection, revents);
+		if (connection->state == CONNECTION_OPENING && now_ms >= connection->due_ms)
+			end(connection,
+				connection->connected ? "no CONNACK came in time" : "no answer came in time");
+		break;
+	case CONNECTION_UP:
+		/* Hung up both ways, and nothing to read: no acknowledgement can leave any more. */
+		if ((revents & (POLLERR | POLLHUP)) != 0 && (revents & POLLIN) == 0)
+			end(connection, "the broker closed it");
+		break;
+	}
+}
+
+bool connection_read(struct connection *connection)
+{
+	errno = 0;
+	const int rc = mosquitto_loop_read(connection->mosquitto, 1);
+	/* libmosquitto read one packet; it found the socket empty if its last read said so. */
+	const bool empty = errno == EAGAIN || errno == EWOULDBLOCK;
+	return !over(connection, rc) && !empty;
+}
+
+void connection_flush(struct connection *connection, bool many)
+{
+	const int fd = mosquitto_socket(connection->mosquitto);
+	const int on = 1, off = 0;
+	if (many)
+		setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+	errno = 0;
+	const int rc = mosquitto_loop_write(connection->mosquitto, 1);
+	if (over(connection, rc))
+		return;
+	if (many)
+		setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
+}
+
+bool connection_want_write(const struct connection *connection)
+{
+	return connection->mosquitto != NULL && mosquitto_want_write(connection->mosquitto);
+}
+
+void connection_keepalive(struct connection *connection)
+{
+	connection->due_ms = connection->now_ms + KEEPALIVE_CHECK_MS;
+	if (!over(connection, mosquitto_loop_misc(connection->mosquitto)) &&
+		mosquitto_want_write(connection->mosquitto))
+		connection_flush(connection, false);
+}
+
+enum connection_state connection_state(const struct connection *connection)
+{
+	return connection->state;
+}
+
+const char *connection_state_name(enum connection_state state)
+{
+	return state_names[state];
+}
+
+struct mosquitto *connection_mosquitto(const struct connection *connection)
+{
+	return connection->state == CONNECTION_UP ? connection->mosquitto : NULL;
+}

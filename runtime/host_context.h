@@ -1,0 +1,57 @@
+/*
+ * host_context.h - what the parts of the host share. Belongs to the I/O thread; host_run.c fills it.
+ */
+#ifndef HOST_CONTEXT_H
+#define HOST_CONTEXT_H
+
+#include "host_command.h"
+#include "host_routes.h"
+#include "worker_run.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct egress;
+struct host_tls;
+struct lane;
+struct settings;
+struct store_watch;
+struct worker_pool;
+
+/* What became of the commands, for the account at the end. */
+struct host_account {
+	uint64_t ended[COMMAND_ENDS]; /* acknowledged, by end */
+	uint64_t joined;	      /* redelivered copies that joined their first */
+	uint64_t ignored;	      /* retained ones */
+	uint64_t qos0;		      /* run without a promise */
+	uint64_t left;		      /* read, but left to the broker unacknowledged when the host stopped */
+};
+
+struct host {
+	const struct settings *settings;
+	struct routes routes;
+	struct lane **lanes;
+	size_t lane_count;
+	struct egress *egress;
+	struct worker_pool *pool;
+	struct store_watch *store_watch;
+	struct host_tls *tls;	     /* NULL: plain TCP */
+	struct worker_context light; /* for the handlers that the I/O thread runs itself */
+	_Atomic size_t event_max;
+	struct command *retrying; /* linked by retry_next */
+	struct host_account account;
+	size_t commands; /* alive, in whatever state */
+	int64_t now_ms;	 /* monotonic, of this turn of the loop */
+	bool store_up;
+	bool ready;
+	bool stopping;
+};
+
+/* The monotonic clock in milliseconds. */
+int64_t host_clock_ms(void);
+
+/* A handler or a dead letter found the store away: at the end of this turn of the loop every lane is dropped,
+ * to be opened again when the store answers. */
+void host_store_away(struct host *host);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * host_egress.h - events on their way to the broker: one connection that is never held, and every event until
+ * its PUBACK.
+ *
+ * Happy path: egress_publish(); the event waits its turn in the broker's Receive Maximum, is sent at QoS 1,
+ * and its command hears of the PUBACK by command_event_ended(). The events stay in their commands' arenas;
+ * all of them stand in one list in the order in which they were published. When the connection is lost, those
+ * that were sent are sent again, in order, on the next one: libmosquitto's own queue is thrown away with the
+ * instance.
+ *
+ * Failure modes: an event refused by its PUBACK (MQTT 5) or too large for the broker ends at once. A broker
+ * that answers an event by closing the connection (3.1.1 knows no other refusal) would be sent it for ever:
+ * after SUSPECT_LOSSES losses without a single PUBACK events go one at a time, and the one that loses
+ * CONDEMN_LOSSES connections alone is refused. I/O thread only.
+ */
+#ifndef HOST_EGRESS_H
+#define HOST_EGRESS_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct call_event;
+struct command;
+struct egress;
+struct host;
+
+__attribute__((warn_unused_result)) int egress_new(struct host *host, struct egress **ret);
+void egress_free(struct egress *egress);
+
+/* Starts connecting. */
+void egress_start(struct egress *egress);
+
+/* Sends the event for that command; command_event_ended() is called once, never from within this call. */
+void egress_publish(struct egress *egress, struct command *command, struct call_event *event);
+
+void egress_poll(const struct egress *egress, struct pollfd *ret_poll);
+int64_t egress_due_ms(const struct egress *egress);
+void egress_serve(struct egress *egress, short revents);
+
+/* Sends what egress_publish() has collected. */
+void egress_flush(struct egress *egress);
+
+/* Whether no event waits for its PUBACK. */
+bool egress_idle(const struct egress *egress);
+bool egress_up(const struct egress *egress);
+
+/* DISCONNECT, and no more connecting. */
+void egress_stop(struct egress *egress);
+
+#endif

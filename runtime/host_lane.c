@@ -1,0 +1,520 @@
+/*
+ * host_lane.c - see host_lane.h.
+ */
+#include "host_lane.h"
+
+#include "host_command.h"
+#include "host_connection.h"
+#include "host_context.h"
+#include "host_subscriptions.h"
+#include "host_users.h"
+#include "log.h"
+#include "settings.h"
+#include "worker_pool.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	MID_BUCKETS = 1024,
+	CLIENT_ID_SIZE = 160,
+	READS_PER_TURN = 32, /* so that a burst here does not keep events and other lanes waiting */
+	LINGER_DOUBLINGS_MAX = 6,
+	REDELIVERY_MS = 30000, /* after connecting, when a broker has long sent again what it sends again */
+};
+
+enum lane_phase { PHASE_EMPTY, PHASE_FILLING, PHASE_DRAINING, PHASE_LINGERING, PHASE_FULL, PHASE_FLUSHING };
+
+struct lane {
+	struct host *host;
+	const struct route_lane *routes;
+	struct connection *connection;
+	struct lane_users *users;
+	struct subscriptions *subscriptions;
+	char client_id[CLIENT_ID_SIZE];
+	bool stopping, stopped;
+	const char *give_up_reason; /* not NULL: the connection is to be dropped */
+
+	enum lane_phase phase;
+	struct command *group, **group_end;
+	size_t group_count; /* commands in the group: PUBACKs held */
+	size_t group_unsettled;
+	int64_t group_started_ms;
+	int64_t drain_started_ms;
+	unsigned group_limit_ms; /* age at which the connection is dropped */
+	unsigned round;		 /* how often this group has lingered */
+	size_t round_unsettled;	 /* unsettled commands that were there when the last lingering began */
+
+	int64_t redelivery_until_ms;		/* INT64_MAX: nothing of an earlier connection is kept */
+	size_t unacknowledged;			/* QoS 0 commands under way */
+	struct command *in_flight[MID_BUCKETS]; /* linked by table_next */
+};
+
+/* ---- The in-flight table --------------------------------------------------------------------------------
+ */
+
+struct command *lane_in_flight(const struct lane *lane, uint16_t mid)
+{
+	struct command *command = lane->in_flight[mid % MID_BUCKETS];
+	while (command != NULL && command->mid != mid)
+		command = command->table_next;
+	return command;
+}
+
+void lane_unlist(struct lane *lane, struct command *command)
+{
+	if (!command->listed)
+		return;
+	struct command **at = &lane->in_flight[command->mid % MID_BUCKETS];
+	while (*at != command)
+		at = &(*at)->table_next;
+	*at = command->table_next;
+	command->listed = false;
+}
+
+/* Results of an earlier connection are worth keeping only while the broker will send these very commands
+ * again: later the packet identifiers mean other commands. `running` ones are kept longer, so that no copy
+ * runs beside its first. */
+static void forget_results(struct lane *lane, bool running)
+{
+	for (size_t i = 0; i < MID_BUCKETS; i++) {
+		struct command *command = lane->in_flight[i], *next;
+		for (; command != NULL; command = next) {
+			next = command->table_next;
+			if (command->attached || (!running && command->state != COMMAND_SETTLED))
+				continue;
+			lane_unlist(lane, command);
+			command_release(command);
+		}
+	}
+}
+
+/* ---- The group ------------------------------------------------------------------------------------------
+ */
+
+static void group_reset(struct lane *lane)
+{
+	lane->group = NULL;
+	lane->group_end = &lane->group;
+	lane->group_count = 0;
+	lane->group_unsettled = 0;
+	lane->round = 0;
+	lane->round_unsettled = 0;
+	lane->phase = PHASE_EMPTY;
+}
+
+static void group_add(struct lane *lane, struct command *command)
+{
+	if (lane->group_count == 0) {
+		lane->group_started_ms = lane->host->now_ms;
+		lane->phase = PHASE_FILLING;
+	}
+	command->attached = true;
+	command->round = lane->round;
+	command->group_next = NULL;
+	*lane->group_end = command;
+	lane->group_end = &command->group_next;
+	lane->group_count++;
+	if (command->state != COMMAND_SETTLED)
+		lane->group_unsettled++;
+}
+
+void lane_attach(struct lane *lane, struct command *command)
+{
+	struct command **bucket = &lane->in_flight[command->mid % MID_BUCKETS];
+	command->table_next = *bucket;
+	*bucket = command;
+	command->listed = true;
+	group_add(lane, command);
+}
+
+void lane_join(struct lane *lane, struct command *command)
+{
+	lane->host->account.joined++;
+	log_info("command_joined", "a redelivered command joined the first, which is not run twice",
+		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
+		LOG_TEXT("state", command_state_name(command->state)));
+	if (!command->attached)
+		group_add(lane, command);
+}
+
+void lane_settled(struct lane *lane, struct command *command)
+{
+	if (!command->attached)
+		return;
+	lane->group_unsettled--;
+	if (command->round == lane->round)
+		return;
+	/* What made the group linger is done: stop reading again, so that the rest can drain. */
+	if (--lane->round_unsettled == 0 && lane->phase != PHASE_FLUSHING) {
+		lane->phase = PHASE_DRAINING;
+		lane->drain_started_ms = lane->host->now_ms;
+	}
+}
+
+/* Draining lasts longer each time it did not help, so that a stream of slowish commands comes to an end as
+ * well. */
+static int64_t linger_at_ms(const struct lane *lane)
+{
+	const unsigned doublings = lane->round < LINGER_DOUBLINGS_MAX ? lane->round : LINGER_DOUBLINGS_MAX;
+	return lane->drain_started_ms + ((int64_t)LANE_LINGER_MS << doublings);
+}
+
+static void update_phase(struct lane *lane)
+{
+	const struct settings *settings = lane->host->settings;
+	const int64_t now_ms = lane->host->now_ms;
+	if (lane->phase == PHASE_FILLING && (lane->group_count >= settings->group_max ||
+						    now_ms - lane->group_started_ms >= settings->group_ms)) {
+		lane->phase = PHASE_DRAINING;
+		lane->drain_started_ms = now_ms;
+	}
+	if (lane->phase == PHASE_DRAINING && now_ms >= linger_at_ms(lane)) {
+		lane->phase = PHASE_LINGERING;
+		lane->round++;
+		lane->round_unsettled = lane->group_unsettled;
+	}
+	if (lane->phase == PHASE_LINGERING && lane->group_count >= settings->window)
+		lane->phase = PHASE_FULL;
+}
+
+static bool may_read(struct lane *lane)
+{
+	if (lane->stopping || lane->give_up_reason != NULL)
+		return false;
+	update_phase(lane);
+	return lane->phase == PHASE_EMPTY || lane->phase == PHASE_FILLING || lane->phase == PHASE_LINGERING;
+}
+
+/* The whole group has settled: from here on each of its PUBACKs may be on the wire, so its commands are
+ * forgotten. */
+static void group_release(struct lane *lane)
+{
+	struct command *command = lane->group, *next;
+	group_reset(lane);
+	for (; command != NULL; command = next) {
+		next = command->group_next;
+		command->attached = false;
+		lane->host->account.ended[command->end]++;
+		lane_unlist(lane, command);
+		command_release(command);
+	}
+}
+
+static void flush(struct lane *lane, bool many)
+{
+	/* A write drains the whole queue, so nothing may be read until it is empty: an acknowledgement would
+	 * leave early. */
+	connection_flush(lane->connection, many);
+	if (connection_state(lane->connection) != CONNECTION_UP)
+		return;
+	if (!connection_want_write(lane->connection)) {
+		lane->phase = PHASE_EMPTY;
+	} else if (lane->phase != PHASE_FLUSHING) {
+		lane->phase = PHASE_FLUSHING;
+		lane->group_started_ms = lane->host->now_ms;
+	}
+}
+
+void lane_flush(struct lane *lane)
+{
+	if (lane->give_up_reason != NULL) {
+		const char *reason = lane->give_up_reason;
+		lane->give_up_reason = NULL;
+		log_warn("lane_dropped", "the lane's connection is dropped, nothing held is acknowledged",
+			LOG_TEXT("lane", lane->routes->name), LOG_TEXT("reason", reason),
+			LOG_INT("held", lane->group_count));
+		if (lane->stopping)
+			lane_abandon(lane);
+		else
+			connection_drop(lane->connection, 0, lane->host->now_ms);
+		return;
+	}
+	if (connection_state(lane->connection) != CONNECTION_UP || lane->phase == PHASE_FLUSHING)
+		return;
+	if (lane->group_unsettled == 0 && connection_want_write(lane->connection)) {
+		const bool many = lane->group_count > 1;
+		group_release(lane);
+		flush(lane, many);
+	}
+	if (lane->stopping && lane->group_count == 0 && lane->phase != PHASE_FLUSHING && !lane->stopped) {
+		connection_disconnect(lane->connection);
+		lane->stopped = true;
+	}
+}
+
+/* ---- The connection's callbacks -------------------------------------------------------------------------
+ */
+
+static void lane_on_up(void *owner, const struct connection_terms *terms)
+{
+	struct lane *lane = owner;
+	const struct settings *settings = lane->host->settings;
+	if (!terms->session_present)
+		forget_results(lane, true);
+	lane->redelivery_until_ms = lane->host->now_ms + REDELIVERY_MS;
+	const unsigned limit_s = settings_group_limit_s(terms->keepalive_s);
+	lane->group_limit_ms = limit_s * 1000;
+	if (settings->handler_timeout_s >= limit_s)
+		log_warn("keepalive_lowered",
+			"the broker's Server Keep Alive is too short for HANDLER_TIMEOUT: commands that take "
+			"longer than "
+			"limit_s make the lane reconnect",
+			LOG_TEXT("lane", lane->routes->name), LOG_INT("keepalive_s", terms->keepalive_s),
+			LOG_INT("limit_s", limit_s),
+			LOG_INT("handler_timeout_s", settings->handler_timeout_s));
+	subscriptions_start(lane->subscriptions, connection_mosquitto(lane->connection), terms->mqtt5);
+}
+
+static void lane_on_down(void *owner, bool was_up, bool taken_over)
+{
+	struct lane *lane = owner;
+	if (!was_up)
+		return;
+	if (lane->stopping)
+		lane->host->account.left += lane->group_count;
+	subscriptions_reset(lane->subscriptions);
+	/* What has not begun is taken back from the workers, to be forgotten with the rest: the broker sends
+	 * it again. */
+	struct command *command = worker_pool_take_back(lane->host->pool, lane), *next;
+	for (; command != NULL; command = next) {
+		next = command->job_next;
+		command_take_back(command);
+	}
+	command = lane->group;
+	group_reset(lane);
+	for (; command != NULL; command = next) {
+		next = command->group_next;
+		command->attached = false;
+		if ((command->state == COMMAND_RETRYING || command->state == COMMAND_WAITING) &&
+			command->user == NULL)
+			command_forget(command);
+	}
+	for (command = users_take_idle(lane->users); command != NULL; command = next) {
+		next = command->user_next;
+		command_forget(command);
+	}
+	/* Another host has the session now, and acknowledges: packet identifiers will mean other commands. */
+	if (taken_over)
+		forget_results(lane, true);
+}
+
+static void lane_on_message(
+	void *owner, const struct mosquitto_message *message, const mosquitto_property *properties)
+{
+	struct lane *lane = owner;
+	command_arrive(lane, message, properties);
+}
+
+static void lane_on_subscribed(void *owner, int mid, int count, const int *granted)
+{
+	struct lane *lane = owner;
+	subscriptions_granted(lane->subscriptions, mid, count, granted, lane->host->now_ms);
+}
+
+static void lane_on_unsubscribed(void *owner, int mid, const mosquitto_property *properties)
+{
+	(void)mid;
+	(void)properties;
+	struct lane *lane = owner;
+	log_info("unsubscribed", "a filter that no handler wants is unsubscribed",
+		LOG_TEXT("lane", lane->routes->name));
+}
+
+static const struct connection_owner callbacks = {
+	.up = lane_on_up,
+	.down = lane_on_down,
+	.message = lane_on_message,
+	.subscribed = lane_on_subscribed,
+	.unsubscribed = lane_on_unsubscribed,
+};
+
+/* ---- Public ---------------------------------------------------------------------------------------------
+ */
+
+/* A constant client id: the session is found again by it. Lanes other than main have ids of their own. */
+static void make_client_id(struct lane *lane)
+{
+	const char *base = lane->host->settings->client_id, *name = lane->routes->name;
+	if (strcmp(name, "main") == 0)
+		snprintf(lane->client_id, sizeof(lane->client_id), "%s", base);
+	else
+		snprintf(lane->client_id, sizeof(lane->client_id), "%s-%s", base, name);
+}
+
+int lane_new(struct host *host, const struct route_lane *routes, struct lane **ret)
+{
+	struct lane *lane = calloc(1, sizeof(*lane));
+	if (lane == NULL)
+		return -ENOMEM;
+	lane->host = host;
+	lane->routes = routes;
+	lane->group_limit_ms = settings_group_limit_s(host->settings->keepalive_s) * 1000;
+	group_reset(lane);
+	make_client_id(lane);
+	const struct connection_options options = {
+		.label = routes->name,
+		.client_id = lane->client_id,
+		.persistent = true,
+		.receive_maximum = host->settings->window,
+		.settings = host->settings,
+		.tls = host->tls,
+		.callbacks = &callbacks,
+		.owner = lane,
+	};
+	lane->users = users_new();
+	lane->subscriptions = subscriptions_new(routes);
+	if (lane->users == NULL || lane->subscriptions == NULL ||
+		connection_new(&options, &lane->connection) != 0) {
+		lane_free(lane);
+		return -ENOMEM;
+	}
+	*ret = lane;
+	return 0;
+}
+
+void lane_free(struct lane *lane)
+{
+	if (lane == NULL)
+		return;
+	if (lane->connection != NULL)
+		connection_want(lane->connection, false, lane->host->now_ms);
+	forget_results(lane, true);
+	connection_free(lane->connection);
+	users_free(lane->users);
+	subscriptions_free(lane->subscriptions);
+	free(lane);
+}
+
+void lane_poll(struct lane *lane, struct pollfd *ret_poll)
+{
+	connection_poll(lane->connection, may_read(lane), lane->phase == PHASE_FLUSHING, ret_poll);
+}
+
+int64_t lane_due_ms(const struct lane *lane)
+{
+	int64_t due_ms = INT64_MAX;
+	/* While acknowledgements are held the keepalive must wait: what is due is the group. */
+	if (connection_state(lane->connection) != CONNECTION_UP)
+		due_ms = connection_due_ms(lane->connection);
+	else if (lane->group_count > 0 || lane->phase == PHASE_FLUSHING)
+		due_ms = lane->group_started_ms + lane->group_limit_ms;
+	else
+		due_ms = connection_due_ms(lane->connection);
+	if (lane->phase == PHASE_DRAINING && linger_at_ms(lane) < due_ms)
+		due_ms = linger_at_ms(lane);
+	const int64_t retry_ms = subscriptions_due_ms(lane->subscriptions);
+	return retry_ms < due_ms ? retry_ms : due_ms;
+}
+
+static void read_commands(struct lane *lane)
+{
+	for (unsigned i = 0; i < READS_PER_TURN && may_read(lane); i++)
+		if (!connection_read(lane->connection) || connection_state(lane->connection) != CONNECTION_UP)
+			return;
+}
+
+void lane_serve(struct lane *lane, short revents)
+{
+	const int64_t now_ms = lane->host->now_ms;
+	const bool was_up = connection_state(lane->connection) == CONNECTION_UP;
+	connection_serve(lane->connection, revents, now_ms);
+	if (!was_up || connection_state(lane->connection) != CONNECTION_UP)
+		return;
+	if ((lane->group_count > 0 || lane->phase == PHASE_FLUSHING) &&
+		now_ms - lane->group_started_ms >= lane->group_limit_ms) {
+		lane_give_up(lane, lane->group_count > 0 ? "a command is unfinished at the group's age "
+							   "limit; results are kept for its redelivery"
+							 : "the broker does not take the acknowledgements");
+		return;
+	}
+	if (now_ms >= lane->redelivery_until_ms) {
+		lane->redelivery_until_ms = INT64_MAX;
+		forget_results(lane, false);
+	}
+	if (lane->phase == PHASE_FLUSHING && (revents & POLLOUT) != 0)
+		flush(lane, true);
+	if ((revents & POLLIN) != 0 && connection_state(lane->connection) == CONNECTION_UP)
+		read_commands(lane);
+	if (connection_state(lane->connection) != CONNECTION_UP)
+		return;
+	subscriptions_retry(lane->subscriptions, connection_mosquitto(lane->connection), now_ms);
+	if (lane->phase == PHASE_EMPTY && now_ms >= connection_due_ms(lane->connection) &&
+		!connection_want_write(lane->connection))
+		connection_keepalive(lane->connection);
+}
+
+void lane_want(struct lane *lane, bool want)
+{
+	if (!lane->stopping)
+		connection_want(lane->connection, want, lane->host->now_ms);
+}
+
+void lane_give_up(struct lane *lane, const char *reason)
+{
+	if (lane->give_up_reason == NULL && connection_state(lane->connection) == CONNECTION_UP)
+		lane->give_up_reason = reason;
+}
+
+bool lane_ready(const struct lane *lane)
+{
+	return connection_state(lane->connection) == CONNECTION_UP &&
+	       subscriptions_ready(lane->subscriptions);
+}
+
+void lane_stop(struct lane *lane)
+{
+	lane->stopping = true;
+	if (connection_state(lane->connection) != CONNECTION_UP) {
+		connection_want(lane->connection, false, lane->host->now_ms);
+		lane->stopped = true;
+	}
+}
+
+bool lane_stopped(const struct lane *lane)
+{
+	return lane->stopped || connection_state(lane->connection) != CONNECTION_UP;
+}
+
+void lane_abandon(struct lane *lane)
+{
+	lane->stopping = true;
+	lane->stopped = true;
+	connection_want(lane->connection, false, lane->host->now_ms);
+}
+
+struct host *lane_host(const struct lane *lane)
+{
+	return lane->host;
+}
+
+const struct route_lane *lane_routes(const struct lane *lane)
+{
+	return lane->routes;
+}
+
+struct lane_users *lane_users(struct lane *lane)
+{
+	return lane->users;
+}
+
+void lane_unsubscribe_stale(struct lane *lane, const char *topic)
+{
+	struct mosquitto *mosquitto = connection_mosquitto(lane->connection);
+	if (mosquitto != NULL)
+		subscriptions_drop_stale(lane->subscriptions, mosquitto, topic);
+}
+
+bool lane_add_unacknowledged(struct lane *lane)
+{
+	if (lane->unacknowledged >= lane->host->settings->window)
+		return false;
+	lane->unacknowledged++;
+	return true;
+}
+
+void lane_remove_unacknowledged(struct lane *lane)
+{
+	lane->unacknowledged--;
+}

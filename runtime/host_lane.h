@@ -1,0 +1,96 @@
+/*
+ * host_lane.h - a lane: one broker session from which commands come, and the acknowledgements that it holds
+ * back.
+ *
+ * The commands read since the last flush are the lane's group. While one of them is unsettled nothing is
+ * written to the connection, so no PUBACK leaves; when the last one settles, all leave at once and in order:
+ * a group commit. To let a group come to an end under a steady stream, the lane stops reading at GROUP_MAX
+ * commands or GROUP_MS after the first. A group that has not drained LINGER_MS later (one slow command) is
+ * joined by more, up to the window, and at its age limit the lane drops the connection without acknowledging
+ * and keeps the results: the broker sends the commands again, and the copies join the first.
+ *
+ *   EMPTY --first command--> FILLING --GROUP_MAX, GROUP_MS--> DRAINING --LINGER_MS--> LINGERING --window-->
+ * FULL ^                         |                                |                       | |
+ *     +------ flushed ------ FLUSHING <----------------- the last one is settled --------+------------------+
+ *
+ * The in-flight table holds the commands by packet identifier, also those of a dropped connection that still
+ * run or are done. I/O thread only.
+ */
+#ifndef HOST_LANE_H
+#define HOST_LANE_H
+
+#include "host_routes.h"
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct command;
+struct lane_users;
+struct host;
+struct lane;
+
+enum { LANE_LINGER_MS = 50 };
+
+__attribute__((warn_unused_result)) int lane_new(
+	struct host *host, const struct route_lane *routes, struct lane **ret);
+
+/* Forgets everything; no worker runs a command of it any more. */
+void lane_free(struct lane *lane);
+
+void lane_poll(struct lane *lane, struct pollfd *ret_poll);
+int64_t lane_due_ms(const struct lane *lane);
+void lane_serve(struct lane *lane, short revents);
+
+/* Releases the acknowledgements if the group has drained. Called once per turn of the loop, after everything
+ * else. */
+void lane_flush(struct lane *lane);
+
+/* Whether it should be connected: while the store answers, and the host does not stop. Dropping acknowledges
+ * nothing. */
+void lane_want(struct lane *lane, bool want);
+
+/* Drops the connection without acknowledging; it comes again with backoff. Not from within its own callbacks:
+ * it is done by the next lane_flush(). reason: for the log. */
+void lane_give_up(struct lane *lane, const char *reason);
+
+/* Connected, and every filter granted at QoS 1. */
+bool lane_ready(const struct lane *lane);
+
+/* Stops reading; the group drains, is flushed, and the session is left by DISCONNECT. */
+void lane_stop(struct lane *lane);
+/* Whether it has left. */
+bool lane_stopped(const struct lane *lane);
+/* Closes at once; what its group holds is left to the broker, unacknowledged. */
+void lane_abandon(struct lane *lane);
+
+struct host *lane_host(const struct lane *lane);
+const struct route_lane *lane_routes(const struct lane *lane);
+
+/* ---- For host_command.c ----------------------------------------------------------------------------------
+ */
+
+/* Puts a new command into the group and the in-flight table. */
+void lane_attach(struct lane *lane, struct command *command);
+
+/* A redelivered copy of a command in the in-flight table: it joins the group. */
+void lane_join(struct lane *lane, struct command *command);
+
+/* The command in the table with that packet identifier, or NULL. */
+struct command *lane_in_flight(const struct lane *lane, uint16_t mid);
+void lane_unlist(struct lane *lane, struct command *command);
+
+/* The command has settled. */
+void lane_settled(struct lane *lane, struct command *command);
+
+/* The order within each user. */
+struct lane_users *lane_users(struct lane *lane);
+
+/* A command came on a topic that no handler wants: the session still holds an old filter. */
+void lane_unsubscribe_stale(struct lane *lane, const char *topic);
+
+/* Counts the commands that are not acknowledged (QoS 0): false when as many run as the window holds. */
+bool lane_add_unacknowledged(struct lane *lane);
+void lane_remove_unacknowledged(struct lane *lane);
+
+#endif

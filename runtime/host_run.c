@@ -1,0 +1,333 @@
+/*
+ * host_run.c - the I/O thread: one poll() over every broker connection, the workers' results, and the
+ * signals.
+ *
+ * A turn of the loop: take what workers have finished, serve what is readable or due, hand new commands to
+ * the workers, send the collected events, and release the acknowledgements of groups that have drained. Then
+ * sleep until something happens.
+ */
+#include "host.h"
+
+#include "host_context.h"
+#include "host_egress.h"
+#include "host_lane.h"
+#include "host_store.h"
+#include "host_tls.h"
+#include "log.h"
+#include "settings.h"
+#include "store.h"
+#include "worker_pool.h"
+#include <errno.h>
+#include <mosquitto.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The places in the array for poll(); the lanes follow. */
+enum { POLL_SIGNALS, POLL_WORKERS, POLL_EGRESS, POLL_LANES };
+
+int64_t host_clock_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void host_store_away(struct host *host)
+{
+	host->store_up = false;
+	store_watch_suspect(host->store_watch);
+}
+
+/* ---- One turn of the loop -------------------------------------------------------------------------------
+ */
+
+static void collect_finished(struct host *host)
+{
+	struct command *command = worker_pool_collect(host->pool), *next;
+	for (; command != NULL; command = next) {
+		next = command->job_next;
+		command_returned(command);
+	}
+}
+
+static void run_retries(struct host *host)
+{
+	struct command *command = host->retrying, *next;
+	for (; command != NULL; command = next) {
+		next = command->retry_next;
+		if (host->now_ms >= command->retry_at_ms)
+			command_retry(command);
+	}
+}
+
+static void watch_readiness(struct host *host)
+{
+	bool ready = host->store_up && !host->stopping && egress_up(host->egress);
+	for (size_t i = 0; i < host->lane_count && ready; i++)
+		ready = lane_ready(host->lanes[i]);
+	if (ready == host->ready)
+		return;
+	host->ready = ready;
+	if (ready)
+		log_info("ready", "ready: connected, subscribed, and the store answers",
+			LOG_INT("handlers", host->routes.handler_count), LOG_INT("lanes", host->lane_count),
+			LOG_INT("workers", host->settings->workers));
+	else if (!host->stopping)
+		log_warn("not_ready", "not ready: commands wait at the broker");
+}
+
+static int timeout_ms(const struct host *host, int64_t stop_at_ms)
+{
+	int64_t due_ms = egress_due_ms(host->egress);
+	for (size_t i = 0; i < host->lane_count; i++) {
+		const int64_t lane_ms = lane_due_ms(host->lanes[i]);
+		due_ms = lane_ms < due_ms ? lane_ms : due_ms;
+	}
+	for (const struct command *command = host->retrying; command != NULL; command = command->retry_next)
+		due_ms = command->retry_at_ms < due_ms ? command->retry_at_ms : due_ms;
+	due_ms = stop_at_ms < due_ms ? stop_at_ms : due_ms;
+	const int64_t wait_ms = due_ms - host_clock_ms();
+	return wait_ms < 0 ? 0 : wait_ms > 60000 ? 60000 : (int)wait_ms;
+}
+
+static void wait_for_something(struct host *host, struct pollfd *polls, int64_t stop_at_ms)
+{
+	egress_poll(host->egress, &polls[POLL_EGRESS]);
+	for (size_t i = 0; i < host->lane_count; i++)
+		lane_poll(host->lanes[i], &polls[POLL_LANES + i]);
+	const int timeout = worker_pool_sleep(host->pool) ? timeout_ms(host, stop_at_ms) : 0;
+	if (poll(polls, POLL_LANES + host->lane_count, timeout) < 0)
+		for (size_t i = 0; i < POLL_LANES + host->lane_count; i++)
+			polls[i].revents = 0;
+	worker_pool_awake(host->pool, (polls[POLL_WORKERS].revents & POLLIN) != 0);
+	host->now_ms = host_clock_ms();
+}
+
+/* Events first: what they settle may let a group drain. */
+static void serve(struct host *host, const struct pollfd *polls)
+{
+	egress_serve(host->egress, polls[POLL_EGRESS].revents);
+	collect_finished(host);
+	run_retries(host);
+	const bool up = store_watch_up(host->store_watch);
+	if (up)
+		host->store_up = true;
+	for (size_t i = 0; i < host->lane_count; i++) {
+		lane_serve(host->lanes[i], polls[POLL_LANES + i].revents);
+		worker_pool_kick(host->pool);
+	}
+	egress_flush(host->egress);
+	host->store_up = host->store_up && up;
+	for (size_t i = 0; i < host->lane_count; i++) {
+		lane_want(host->lanes[i], host->store_up);
+		lane_flush(host->lanes[i]);
+	}
+	worker_pool_kick(host->pool);
+	watch_readiness(host);
+}
+
+/* ---- Stopping -------------------------------------------------------------------------------------------
+ */
+
+static bool all_stopped(const struct host *host)
+{
+	for (size_t i = 0; i < host->lane_count; i++)
+		if (!lane_stopped(host->lanes[i]))
+			return false;
+	return egress_idle(host->egress);
+}
+
+/* The first signal lets what was read finish; the second one hurries. Returns the time at which to stop at
+ * the latest. */
+static int64_t read_signal(struct host *host, int fd, int64_t stop_at_ms)
+{
+	struct signalfd_siginfo info;
+	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return stop_at_ms;
+	const char *name = info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT";
+	if (host->stopping) {
+		log_warn("stopping_now", "stopping now: unfinished commands are left to the broker",
+			LOG_TEXT("signal", name));
+		return host->now_ms;
+	}
+	log_info("stopping", "stopping: reading no more commands, finishing those that run",
+		LOG_TEXT("signal", name), LOG_INT("limit_s", host->settings->stop_timeout_s));
+	host->stopping = true;
+	for (size_t i = 0; i < host->lane_count; i++)
+		lane_stop(host->lanes[i]);
+	return host->now_ms + (int64_t)host->settings->stop_timeout_s * 1000;
+}
+
+static void loop(struct host *host, struct pollfd *polls)
+{
+	int64_t stop_at_ms = INT64_MAX;
+	while (!host->stopping || (!all_stopped(host) && host->now_ms < stop_at_ms)) {
+		wait_for_something(host, polls, stop_at_ms);
+		if ((polls[POLL_SIGNALS].revents & POLLIN) != 0)
+			stop_at_ms = read_signal(host, polls[POLL_SIGNALS].fd, stop_at_ms);
+		serve(host, polls);
+	}
+	for (size_t i = 0; i < host->lane_count; i++)
+		lane_abandon(host->lanes[i]);
+	egress_stop(host->egress);
+}
+
+static void print_account(const struct host *host)
+{
+	const struct host_account *account = &host->account;
+	log_info("stopped", "stopped", LOG_INT("done", account->ended[COMMAND_DONE]),
+		LOG_INT("rejected", account->ended[COMMAND_REJECTED]),
+		LOG_INT("dead", account->ended[COMMAND_DEAD]), LOG_INT("left_to_the_broker", account->left),
+		LOG_INT("joined", account->joined), LOG_INT("retained_ignored", account->ignored),
+		LOG_INT("qos0", account->qos0));
+}
+
+/* ---- Setting up -----------------------------------------------------------------------------------------
+ */
+
+static int open_store(struct host *host, struct store **ret_store)
+{
+	char message[STORE_MESSAGE_SIZE] = "out of memory";
+	const struct store_options options = {
+		.url = host->settings->mongo_db_url,
+		.database = host->settings->mongo_db_name,
+		.app_name = host->settings->client_id,
+		.pool_size = host->settings->workers + 2, /* the watch, and the I/O thread's light handlers */
+	};
+	const int rc = store_open(&options, ret_store, message);
+	if (rc == 0)
+		return HOST_EXIT_OK;
+	log_error("bad_setting", "the database's settings cannot be used", LOG_TEXT("reason", message));
+	return HOST_EXIT_CONFIG;
+}
+
+static int open_tls(struct host *host)
+{
+	char reason[TLS_REASON_SIZE] = "out of memory";
+	if (!host->settings->broker_tls) {
+		log_warn("tls_off", "BROKER_TLS=off: the token and all commands travel in clear");
+		return HOST_EXIT_OK;
+	}
+	if (tls_new(host->settings, &host->tls, reason) == 0)
+		return HOST_EXIT_OK;
+	log_error("bad_setting", "TLS cannot be set up", LOG_TEXT("reason", reason));
+	return HOST_EXIT_CONFIG;
+}
+
+static int open_connections(struct host *host)
+{
+	int rc = egress_new(host, &host->egress);
+	host->lanes = calloc(host->routes.lane_count, sizeof(*host->lanes));
+	if (host->lanes == NULL)
+		rc = -ENOMEM;
+	for (; rc == 0 && host->lane_count < host->routes.lane_count; host->lane_count++) {
+		rc = lane_new(host, &host->routes.lanes[host->lane_count], &host->lanes[host->lane_count]);
+		if (rc != 0)
+			break;
+	}
+	return rc;
+}
+
+static int open_workers(struct host *host, struct store *store)
+{
+	host->light = (struct worker_context){
+		.routes = &host->routes,
+		.settings = host->settings,
+		.store = store,
+		.event_max = &host->event_max,
+	};
+	int rc = worker_states_new(&host->light);
+	if (rc == 0)
+		rc = worker_pool_new(&host->light, host->settings->workers, &host->pool);
+	if (rc == 0)
+		rc = store_watch_new(store, host->pool, &host->store_watch);
+	return rc;
+}
+
+static int open_signals(sigset_t *signals, int *ret_fd)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, signals, NULL);
+	*ret_fd = signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
+/* Everything is freed when all threads have come to an end. A handler that still runs, or a store that does
+ * not answer, cannot be waited for: the process ends with them, and what they were doing comes again. */
+static void close_host(struct host *host, struct store *store)
+{
+	if (host->commands > 0 && !host->store_up) {
+		print_account(host);
+		log_close(1000);
+		_exit(HOST_EXIT_OK);
+	}
+	for (size_t i = 0; i < host->lane_count; i++)
+		lane_free(host->lanes[i]);
+	if (host->commands > 0) {
+		print_account(host);
+		log_close(1000);
+		_exit(HOST_EXIT_OK);
+	}
+	store_watch_free(host->store_watch);
+	worker_pool_free(host->pool);
+	worker_states_free(&host->light);
+	egress_free(host->egress);
+	free(host->lanes);
+	routes_free(&host->routes);
+	tls_free(host->tls);
+	store_close(store);
+	mosquitto_lib_cleanup();
+}
+
+static int run(struct host *host, struct store **ret_store, int signal_fd)
+{
+	int rc = open_store(host, ret_store);
+	if (rc == HOST_EXIT_OK)
+		rc = open_tls(host);
+	if (rc != HOST_EXIT_OK)
+		return rc;
+	rc = open_workers(host, *ret_store);
+	if (rc == 0)
+		rc = open_connections(host);
+	struct pollfd *polls = calloc(POLL_LANES + host->routes.lane_count, sizeof(*polls));
+	if (rc != 0 || polls == NULL) {
+		free(polls);
+		log_error("start_failed", "the host cannot start",
+			LOG_TEXT("reason", strerror(rc != 0 ? -rc : ENOMEM)));
+		return HOST_EXIT_SOFTWARE;
+	}
+	polls[POLL_SIGNALS] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
+	polls[POLL_WORKERS] = (struct pollfd){.fd = worker_pool_fd(host->pool), .events = POLLIN};
+	egress_start(host->egress);
+	loop(host, polls);
+	free(polls);
+	return HOST_EXIT_OK;
+}
+
+int host_run(const struct settings *settings, const struct cashew_handler *const *handlers)
+{
+	struct host host = {
+		.settings = settings, .event_max = settings->event_max, .now_ms = host_clock_ms()};
+	struct store *store = NULL;
+	sigset_t signals;
+	int signal_fd = -1;
+	if (open_signals(&signals, &signal_fd) != 0 || routes_new(handlers, &host.routes) != 0 ||
+		mosquitto_lib_init() != MOSQ_ERR_SUCCESS) {
+		log_error("start_failed", "the host cannot start", LOG_TEXT("reason", strerror(errno)));
+		return HOST_EXIT_SOFTWARE;
+	}
+	const int rc = run(&host, &store, signal_fd);
+	if (rc == HOST_EXIT_OK)
+		print_account(&host);
+	close_host(&host, store);
+	close(signal_fd);
+	return rc;
+}

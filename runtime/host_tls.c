@@ -1,0 +1,133 @@
+/*
+ * host_tls.c - see host_tls.h. TLS 1.2 or later; the host name (or IP address) in the certificate must be
+ * BROKER_HOST.
+ */
+#include "host_tls.h"
+
+#include "settings.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct host_tls {
+	SSL_CTX *context;
+};
+
+static const char *openssl_reason(void)
+{
+	const unsigned long error = ERR_peek_last_error();
+	const char *reason = error != 0 ? ERR_reason_error_string(error) : NULL;
+	return reason != NULL ? reason : "no reason given";
+}
+
+static bool is_address(const char *host)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+	return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+}
+
+static int load_certificates(
+	SSL_CTX *context, const struct settings *settings, char reason[static TLS_REASON_SIZE])
+{
+	if (settings->broker_ca_file[0] == '\0') {
+		if (SSL_CTX_set_default_verify_paths(context) != 1) {
+			snprintf(reason, TLS_REASON_SIZE,
+				"the system's certificate authorities cannot be read: %s; name one with "
+				"BROKER_CA_FILE",
+				openssl_reason());
+			return TLS_E_SETTINGS;
+		}
+	} else if (SSL_CTX_load_verify_file(context, settings->broker_ca_file) != 1) {
+		snprintf(reason, TLS_REASON_SIZE,
+			"BROKER_CA_FILE=%s: expected certificates in PEM format: %s",
+			settings->broker_ca_file, openssl_reason());
+		return TLS_E_SETTINGS;
+	}
+	if (settings->broker_cert_file[0] == '\0')
+		return 0;
+	if (SSL_CTX_use_certificate_chain_file(context, settings->broker_cert_file) != 1) {
+		snprintf(reason, TLS_REASON_SIZE,
+			"BROKER_CERT_FILE=%s: expected a certificate in PEM format: %s",
+			settings->broker_cert_file, openssl_reason());
+		return TLS_E_SETTINGS;
+	}
+	if (SSL_CTX_use_PrivateKey_file(context, settings->broker_key_file, SSL_FILETYPE_PEM) != 1 ||
+		SSL_CTX_check_private_key(context) != 1) {
+		snprintf(reason, TLS_REASON_SIZE,
+			"BROKER_KEY_FILE=%s: expected the private key of BROKER_CERT_FILE in PEM format: %s",
+			settings->broker_key_file, openssl_reason());
+		return TLS_E_SETTINGS;
+	}
+	return 0;
+}
+
+int tls_new(const struct settings *settings, struct host_tls **ret, char reason[static TLS_REASON_SIZE])
+{
+	struct host_tls *tls = calloc(1, sizeof(*tls));
+	if (tls == NULL)
+		return -ENOMEM;
+	ERR_clear_error();
+	tls->context = SSL_CTX_new(TLS_client_method());
+	if (tls->context == NULL) {
+		free(tls);
+		return -ENOMEM;
+	}
+	SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
+	SSL_CTX_set_options(tls->context, SSL_OP_NO_COMPRESSION);
+	/* Idle connections give their 34 KiB of buffers back. */
+	SSL_CTX_set_mode(tls->context, SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
+	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(tls->context);
+	const int host_set = is_address(settings->broker_host)
+				     ? X509_VERIFY_PARAM_set1_ip_asc(param, settings->broker_host)
+				     : X509_VERIFY_PARAM_set1_host(param, settings->broker_host, 0);
+	int rc = host_set == 1 ? 0 : -ENOMEM;
+	if (rc == 0)
+		rc = load_certificates(tls->context, settings, reason);
+	if (rc != 0) {
+		tls_free(tls);
+		return rc;
+	}
+	*ret = tls;
+	return 0;
+}
+
+void tls_free(struct host_tls *tls)
+{
+	if (tls == NULL)
+		return;
+	SSL_CTX_free(tls->context);
+	free(tls);
+}
+
+struct ssl_ctx_st *tls_context(const struct host_tls *tls)
+{
+	return tls->context;
+}
+
+void tls_explain(
+	const struct settings *settings, const struct ssl_st *ssl, char reason[static TLS_REASON_SIZE])
+{
+	const long verified = ssl != NULL ? SSL_get_verify_result(ssl) : X509_V_OK;
+	if (verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH)
+		snprintf(reason, TLS_REASON_SIZE,
+			"the broker's certificate is not for %s: set BROKER_HOST to a name that is in it",
+			settings->broker_host);
+	else if (verified != X509_V_OK)
+		snprintf(reason, TLS_REASON_SIZE,
+			"the broker's certificate is refused: %s (checked against %s)",
+			X509_verify_cert_error_string(verified),
+			settings->broker_ca_file[0] != '\0' ? settings->broker_ca_file
+							    : "the system's certificate authorities");
+	else
+		snprintf(reason, TLS_REASON_SIZE,
+			"the TLS handshake failed; does the broker speak TLS 1.2 or later on port %u? If it "
+			"speaks plain MQTT "
+			"there, use its TLS port or set BROKER_TLS=off",
+			settings->broker_port);
+}

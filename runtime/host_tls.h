@@ -1,0 +1,33 @@
+/*
+ * host_tls.h - TLS to the broker: one OpenSSL context for all connections, which verifies certificate and
+ * host name.
+ *
+ * libmosquitto takes the context as it is (MOSQ_OPT_SSL_CTX). There is no way to switch verification off.
+ */
+#ifndef HOST_TLS_H
+#define HOST_TLS_H
+
+#include <stddef.h>
+
+struct settings;
+struct host_tls;
+struct ssl_ctx_st;
+struct ssl_st;
+
+enum { TLS_REASON_SIZE = 256 };
+enum tls_error { TLS_E_SETTINGS = 1 };
+
+/* 0 and *ret; TLS_E_SETTINGS with the reason in words (a file that is no certificate ...); -ENOMEM. */
+__attribute__((warn_unused_result)) int tls_new(
+	const struct settings *settings, struct host_tls **ret, char reason[static TLS_REASON_SIZE]);
+void tls_free(struct host_tls *tls);
+
+/* Borrowed; libmosquitto takes a reference of its own. */
+struct ssl_ctx_st *tls_context(const struct host_tls *tls);
+
+/* Why a handshake failed and what to do, in words: the certificate's fault if it was one, else OpenSSL's last
+ * error. ssl may be NULL. */
+void tls_explain(
+	const struct settings *settings, const struct ssl_st *ssl, char reason[static TLS_REASON_SIZE]);
+
+#endif

@@ -1,0 +1,258 @@
+/*
+ * worker_pool.c - see worker_pool.h. One mutex per queue, held for a few pointer writes.
+ */
+#include "worker_pool.h"
+
+#include "host_command.h"
+#include "host_lane.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum { WORKER_STACK_SIZE = 1024 * 1024 };
+
+struct queue {
+	struct command *first, **end;
+	size_t count;
+};
+
+struct worker {
+	struct worker_pool *pool;
+	struct worker_context context;
+	pthread_t thread;
+};
+
+struct worker_pool {
+	pthread_mutex_t out_mutex;
+	pthread_cond_t out_filled;
+	struct queue out; /* under out_mutex, as the next two */
+	unsigned idle;
+	bool stopping;
+
+	pthread_mutex_t back_mutex;
+	struct queue back; /* under back_mutex */
+
+	struct queue submitted; /* the I/O thread's own, until it kicks */
+	_Atomic bool sleeping;	/* the I/O thread is in poll(), or about to be */
+	int fd;
+	unsigned worker_count;
+	struct worker *workers;
+};
+
+static void queue_init(struct queue *queue)
+{
+	*queue = (struct queue){.end = &queue->first};
+}
+
+static void queue_append(struct queue *queue, struct command *command)
+{
+	command->job_next = NULL;
+	*queue->end = command;
+	queue->end = &command->job_next;
+	queue->count++;
+}
+
+static struct command *queue_take_all(struct queue *queue)
+{
+	struct command *first = queue->first;
+	queue_init(queue);
+	return first;
+}
+
+void worker_pool_wake(struct worker_pool *pool)
+{
+	/* Sequentially consistent, as in worker_pool_sleep(): either the sleeper sees what is queued, or we
+	 * see the sleeper. */
+	if (!atomic_exchange(&pool->sleeping, false))
+		return;
+	const uint64_t one = 1;
+	if (write(pool->fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		abort();
+}
+
+static struct command *next_job(struct worker_pool *pool)
+{
+	pthread_mutex_lock(&pool->out_mutex);
+	while (pool->out.first == NULL && !pool->stopping) {
+		pool->idle++;
+		pthread_cond_wait(&pool->out_filled, &pool->out_mutex);
+		pool->idle--;
+	}
+	struct command *command = pool->out.first;
+	if (command != NULL) {
+		pool->out.first = command->job_next;
+		pool->out.count--;
+		if (pool->out.first == NULL)
+			pool->out.end = &pool->out.first;
+	}
+	pthread_mutex_unlock(&pool->out_mutex);
+	return command;
+}
+
+static void *work(void *argument)
+{
+	struct worker *worker = argument;
+	struct worker_pool *pool = worker->pool;
+	struct command *command;
+
+	while ((command = next_job(pool)) != NULL) {
+		if (command->state == COMMAND_BURYING)
+			worker_bury(&worker->context, command);
+		else
+			worker_run(&worker->context, command);
+		pthread_mutex_lock(&pool->back_mutex);
+		queue_append(&pool->back, command);
+		pthread_mutex_unlock(&pool->back_mutex);
+		worker_pool_wake(pool);
+	}
+	return NULL;
+}
+
+/* Stops and joins the first `count` workers. */
+static void stop_workers(struct worker_pool *pool, unsigned count)
+{
+	pthread_mutex_lock(&pool->out_mutex);
+	pool->stopping = true;
+	pthread_cond_broadcast(&pool->out_filled);
+	pthread_mutex_unlock(&pool->out_mutex);
+	for (unsigned i = 0; i < count; i++) {
+		pthread_join(pool->workers[i].thread, NULL);
+		worker_states_free(&pool->workers[i].context);
+	}
+}
+
+static int start_worker(struct worker *worker)
+{
+	int rc = worker_states_new(&worker->context);
+	if (rc != 0)
+		return rc;
+	pthread_attr_t attributes;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, WORKER_STACK_SIZE);
+	rc = -pthread_create(&worker->thread, &attributes, work, worker);
+	pthread_attr_destroy(&attributes);
+	if (rc != 0)
+		worker_states_free(&worker->context);
+	return rc;
+}
+
+int worker_pool_new(const struct worker_context *context, unsigned workers, struct worker_pool **ret)
+{
+	struct worker_pool *pool = calloc(1, sizeof(*pool));
+	if (pool == NULL)
+		return -ENOMEM;
+	pthread_mutex_init(&pool->out_mutex, NULL);
+	pthread_mutex_init(&pool->back_mutex, NULL);
+	pthread_cond_init(&pool->out_filled, NULL);
+	queue_init(&pool->out);
+	queue_init(&pool->back);
+	queue_init(&pool->submitted);
+	pool->workers = calloc(workers, sizeof(*pool->workers));
+	pool->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	int rc = pool->workers == NULL ? -ENOMEM : pool->fd < 0 ? -errno : 0;
+	for (; rc == 0 && pool->worker_count < workers; pool->worker_count++) {
+		struct worker *worker = &pool->workers[pool->worker_count];
+		*worker = (struct worker){.pool = pool, .context = *context};
+		worker->context.states = NULL;
+		rc = start_worker(worker);
+		if (rc != 0)
+			break;
+	}
+	if (rc != 0) {
+		worker_pool_free(pool);
+		return rc;
+	}
+	*ret = pool;
+	return 0;
+}
+
+void worker_pool_free(struct worker_pool *pool)
+{
+	if (pool == NULL)
+		return;
+	stop_workers(pool, pool->worker_count);
+	if (pool->fd >= 0)
+		close(pool->fd);
+	pthread_mutex_destroy(&pool->out_mutex);
+	pthread_mutex_destroy(&pool->back_mutex);
+	pthread_cond_destroy(&pool->out_filled);
+	free(pool->workers);
+	free(pool);
+}
+
+void worker_pool_submit(struct worker_pool *pool, struct command *command)
+{
+	queue_append(&pool->submitted, command);
+}
+
+void worker_pool_kick(struct worker_pool *pool)
+{
+	const size_t count = pool->submitted.count;
+	if (count == 0)
+		return;
+	pthread_mutex_lock(&pool->out_mutex);
+	*pool->out.end = pool->submitted.first;
+	pool->out.end = pool->submitted.end;
+	pool->out.count += count;
+	const size_t idle = pool->idle;
+	pthread_mutex_unlock(&pool->out_mutex);
+	queue_init(&pool->submitted);
+	/* Workers that are awake look into the queue before they sleep. */
+	for (size_t i = 0; i < count && i < idle; i++)
+		pthread_cond_signal(&pool->out_filled);
+}
+
+struct command *worker_pool_collect(struct worker_pool *pool)
+{
+	pthread_mutex_lock(&pool->back_mutex);
+	struct command *finished = queue_take_all(&pool->back);
+	pthread_mutex_unlock(&pool->back_mutex);
+	return finished;
+}
+
+static void split_queue(struct queue *queue, const struct lane *lane, struct queue *taken)
+{
+	struct command *command = queue_take_all(queue), *next;
+	for (; command != NULL; command = next) {
+		next = command->job_next;
+		const bool take = command->lane == lane && command->state == COMMAND_RUNNING;
+		queue_append(take ? taken : queue, command);
+	}
+}
+
+struct command *worker_pool_take_back(struct worker_pool *pool, const struct lane *lane)
+{
+	struct queue taken;
+	queue_init(&taken);
+	split_queue(&pool->submitted, lane, &taken);
+	pthread_mutex_lock(&pool->out_mutex);
+	split_queue(&pool->out, lane, &taken);
+	pthread_mutex_unlock(&pool->out_mutex);
+	return taken.first;
+}
+
+bool worker_pool_sleep(struct worker_pool *pool)
+{
+	atomic_store(&pool->sleeping, true);
+	pthread_mutex_lock(&pool->back_mutex);
+	const bool empty = pool->back.first == NULL;
+	pthread_mutex_unlock(&pool->back_mutex);
+	return empty;
+}
+
+void worker_pool_awake(struct worker_pool *pool, bool readable)
+{
+	atomic_store(&pool->sleeping, false);
+	uint64_t count;
+	if (readable && read(pool->fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		abort();
+}
+
+int worker_pool_fd(const struct worker_pool *pool)
+{
+	return pool->fd;
+}

@@ -1,0 +1,136 @@
+/*
+ * worker_run.c - see worker_run.h.
+ */
+#include "worker_run.h"
+
+#include "call.h"
+#include "host_command.h"
+#include "host_lane.h"
+#include "log.h"
+#include "settings.h"
+#include <errno.h>
+#include <stdlib.h>
+
+int worker_states_new(struct worker_context *context)
+{
+	const struct routes *routes = context->routes;
+	context->states = calloc(routes->handler_count, sizeof(*context->states));
+	if (context->states == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < routes->handler_count; i++) {
+		const struct cashew_handler *handler = routes->handlers[i];
+		if (handler->init == NULL)
+			continue;
+		const int rc = handler->init(&context->states[i]);
+		if (rc != 0) {
+			log_error("handler_init_failed", "a handler's init failed: the host does not start",
+				LOG_TEXT("handler", handler->name), LOG_INT("returned", rc));
+			while (i-- > 0)
+				if (routes->handlers[i]->init != NULL && routes->handlers[i]->fini != NULL)
+					routes->handlers[i]->fini(context->states[i]);
+			free(context->states);
+			context->states = NULL;
+			return -ECANCELED;
+		}
+	}
+	return 0;
+}
+
+void worker_states_free(struct worker_context *context)
+{
+	if (context->states == NULL)
+		return;
+	for (size_t i = 0; i < context->routes->handler_count; i++)
+		if (context->routes->handlers[i]->fini != NULL)
+			context->routes->handlers[i]->fini(context->states[i]);
+	free(context->states);
+	context->states = NULL;
+}
+
+static void log_run(const struct command *command, const struct cashew_command *call, enum call_end end)
+{
+	static const struct {
+		enum log_level level;
+		const char *event, *message;
+	} lines[] = {
+		[CALL_DONE] = {LOG_LEVEL_DEBUG, "command_done", "a handler is done"},
+		[CALL_REJECTED] = {LOG_LEVEL_INFO, "command_rejected", "a handler rejected the command"},
+		[CALL_RETRY] = {LOG_LEVEL_WARN, "command_retry", "a handler met a transient failure"},
+		[CALL_FAILED] = {LOG_LEVEL_ERROR, "command_failed", "a handler failed for good"},
+	};
+	LOG_EVENT(lines[end].level, lines[end].event, lines[end].message,
+		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
+		LOG_TEXT("handler", call->handler->name), LOG_INT("attempt", command->attempts),
+		LOG_REAL("ms", call->duration_us / 1000.0),
+		LOG_TEXT("reason", end == CALL_DONE ? NULL : call->reason));
+}
+
+static void take_events(struct command *command, struct cashew_command *call)
+{
+	if (call->events == NULL)
+		return;
+	*command->events_end = call->events;
+	command->events_end = call->events_end;
+}
+
+static void worsen(struct command *command, enum command_end end, const struct cashew_command *call)
+{
+	if (end <= command->end)
+		return;
+	command->end = end;
+	command->reason = call->reason;
+	command->handler = call->handler->name;
+}
+
+static void run_handler(const struct worker_context *context, struct command *command, unsigned position)
+{
+	const unsigned index = command->route->handlers[position];
+	struct cashew_command call = {
+		.input = &command->input,
+		.handler = context->routes->handlers[index],
+		.settings = context->settings,
+		.arena = &command->arena,
+		.store = context->store,
+		.state = context->states[index],
+		.event_max = atomic_load_explicit(context->event_max, memory_order_relaxed),
+	};
+	const enum call_end end = call_run(&call);
+	log_run(command, &call, end);
+	if (end == CALL_RETRY) {
+		if (command->end != COMMAND_DEAD) {
+			command->reason = call.reason;
+			command->handler = call.handler->name;
+		}
+		command->store_away = command->store_away || call.store_away;
+		return;
+	}
+	command->settled |= UINT32_C(1) << position;
+	if (end == CALL_DONE || end == CALL_REJECTED)
+		take_events(command, &call);
+	if (end == CALL_REJECTED)
+		worsen(command, COMMAND_REJECTED, &call);
+	else if (end == CALL_FAILED)
+		worsen(command, COMMAND_DEAD, &call);
+}
+
+void worker_run(const struct worker_context *context, struct command *command)
+{
+	command->attempts++;
+	command->input.attempt = command->attempts;
+	command->store_away = false;
+	for (unsigned i = 0; i < command->route->handler_count; i++)
+		if ((command->settled & (UINT32_C(1) << i)) == 0)
+			run_handler(context, command, i);
+}
+
+void worker_bury(const struct worker_context *context, struct command *command)
+{
+	struct store_client *client = store_acquire(context->store);
+	command->bury_error = dead_letter_add(client, &command->letter);
+	if (command->bury_error != 0)
+		log_error("dead_letter_failed",
+			"a dead letter cannot be written: the command is not acknowledged",
+			LOG_TEXT("topic", command->input.topic),
+			LOG_TEXT("reason", store_last_error(client)));
+	store_release(client);
+}
