@@ -15,37 +15,38 @@ static bool user_id_valid(const char *user)
 	return size > 0 && size <= USER_ID_SIZE && user[size] == '\0';
 }
 
-/* Appends {_id, user_id} to an empty filter. */
-static int append_filter(struct store_client *client, const struct pair_kind *kind, bson_t *filter,
-	const char *owner, const char *other)
+static int refused(struct store_client *client, const struct pair_kind *kind)
 {
-	char id[PAIR_ID_SIZE];
+	return store_failed(client, kind->collection, "access",
+		"expected user ids of 1 to 64 of A-Z a-z 0-9 . _ | -", STORE_E_PERMANENT);
+}
 
-	if (!user_id_valid(owner) || !user_id_valid(other))
-		return store_failed(client, kind->collection, "access",
-			"expected user ids of 1 to 64 of A-Z a-z 0-9 . _ | -", STORE_E_PERMANENT);
-	snprintf(id, sizeof(id), "%s/%s", owner, other);
-	BSON_APPEND_UTF8(filter, "_id", id);
+static void append_filter(bson_t *filter, const struct pair_kind *kind, const char *owner, const char *other)
+{
 	BSON_APPEND_UTF8(filter, "user_id", owner);
-	return 0;
+	BSON_APPEND_UTF8(filter, kind->other, other);
 }
 
 int pair_add(struct store_client *client, const struct pair_kind *kind, mongoc_bulk_operation_t *bulk,
 	const char *owner, const char *other)
 {
 	bson_t filter = BSON_INITIALIZER, update = BSON_INITIALIZER, fields;
+	char id[PAIR_ID_SIZE];
 	bson_error_t error;
-	int r;
+	int r = 0;
 
 	if (!bulk)
 		return 0;
-	r = append_filter(client, kind, &filter, owner, other);
+	if (!user_id_valid(owner) || !user_id_valid(other))
+		return refused(client, kind);
+	append_filter(&filter, kind, owner, other);
+	snprintf(id, sizeof(id), "%s/%s", owner, other);
 	BSON_APPEND_DOCUMENT_BEGIN(&update, "$setOnInsert", &fields);
-	BSON_APPEND_UTF8(&fields, kind->other, other);
+	BSON_APPEND_UTF8(&fields, "_id", id);
 	BSON_APPEND_DATE_TIME(&fields, kind->since, store_now_ms());
 	bson_append_document_end(&update, &fields);
-	if (r == 0 && !mongoc_bulk_operation_update_one_with_opts(
-			      bulk, &filter, &update, store_upsert_options(client->store), &error))
+	if (!mongoc_bulk_operation_update_one_with_opts(
+		    bulk, &filter, &update, store_upsert_options(client->store), &error))
 		r = store_failed(client, kind->collection, "write", error.message, STORE_E_PERMANENT);
 	bson_destroy(&filter);
 	bson_destroy(&update);
@@ -57,12 +58,14 @@ int pair_remove(struct store_client *client, const struct pair_kind *kind, mongo
 {
 	bson_t filter = BSON_INITIALIZER;
 	bson_error_t error;
-	int r;
+	int r = 0;
 
 	if (!bulk)
 		return 0;
-	r = append_filter(client, kind, &filter, owner, other);
-	if (r == 0 && !mongoc_bulk_operation_remove_one_with_opts(bulk, &filter, NULL, &error))
+	if (!user_id_valid(owner) || !user_id_valid(other))
+		return refused(client, kind);
+	append_filter(&filter, kind, owner, other);
+	if (!mongoc_bulk_operation_remove_one_with_opts(bulk, &filter, NULL, &error))
 		r = store_failed(client, kind->collection, "write", error.message, STORE_E_PERMANENT);
 	bson_destroy(&filter);
 	return r;
@@ -74,17 +77,22 @@ int pair_find(struct store_client *client, const struct pair_kind *kind, const c
 	bson_iter_t documents;
 	int r;
 
+	if (!client->mongo)
+		return STORE_E_AWAY;
+	if (!user_id_valid(owner) || !user_id_valid(other))
+		return refused(client, kind);
 	BSON_APPEND_UTF8(&command, "find", store_collection_name(kind->collection));
 	BSON_APPEND_DOCUMENT_BEGIN(&command, "filter", &part);
-	r = append_filter(client, kind, &part, owner, other);
+	append_filter(&part, kind, owner, other);
 	bson_append_document_end(&command, &part);
+	/* All of it is in the index, so the document itself need not be read. */
 	BSON_APPEND_DOCUMENT_BEGIN(&command, "projection", &part);
-	BSON_APPEND_INT32(&part, "_id", 1);
+	BSON_APPEND_INT32(&part, "_id", 0);
+	BSON_APPEND_INT32(&part, kind->other, 1);
 	bson_append_document_end(&command, &part);
 	BSON_APPEND_INT32(&command, "limit", 1);
 	BSON_APPEND_BOOL(&command, "singleBatch", true);
-	if (r == 0)
-		r = store_find(client, kind->collection, &command, &reply, &documents);
+	r = store_find(client, kind->collection, &command, &reply, &documents);
 	bson_destroy(&command);
 	if (r != 0)
 		return r;

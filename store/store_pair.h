@@ -2,8 +2,10 @@
  * store_pair.h - inside of store/: a document about two users,
  * {_id: "<owner>/<other>", user_id: owner, OTHER: other, SINCE: date}.
  *
- * contacts and contact_requests are such collections. Every filter names user_id as well as _id: user_id may
- * be the shard key, and then it leads the operation to its shard.
+ * contacts and contact_requests are such collections. Filters are {user_id, OTHER}, the keys of their index:
+ * one plan is possible and no other is tried, and where the collection is sharded by user_id, it leads the
+ * operation to its shard. That there is one document of a pair is owed to the _id: whoever comes second meets
+ * a duplicate key.
  */
 #ifndef STORE_PAIR_H
 #define STORE_PAIR_H
