@@ -1,0 +1,333 @@
+/* harness_host.c - the program under test. See harness.h. */
+#include "harness_private.h"
+#include "log_follow.h"
+#include "panic.h"
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SETTINGS_MAX = 64, ARGUMENTS_MAX = 16 };
+
+struct pair {
+	const char *name, *value;
+};
+
+struct host {
+	struct harness *harness;
+	struct host *next;
+	struct harness_process process;
+	const char *program, *folder, *output;
+	struct pair settings[SETTINGS_MAX], environment[SETTINGS_MAX];
+	const char *arguments[ARGUMENTS_MAX];
+	bool env_written;
+	struct log_follow log;
+};
+
+/* ---- Settings ---- */
+
+static void pair_set(struct harness *h, struct pair *pairs, const char *name, const char *value)
+{
+	size_t i = 0;
+	while (i < SETTINGS_MAX && pairs[i].name != NULL && strcmp(pairs[i].name, name) != 0)
+		i++;
+	if (i == SETTINGS_MAX)
+		harness_fail("more than %d settings", SETTINGS_MAX);
+	pairs[i].name = harness_format(h, "%s", name);
+	pairs[i].value = value ? harness_format(h, "%s", value) : NULL;
+}
+
+void host_set(struct host *host, const char *name, const char *value)
+{
+	pair_set(host->harness, host->settings, name, value);
+	host->env_written = false;
+}
+
+void host_set_environment(struct host *host, const char *name, const char *value)
+{
+	pair_set(host->harness, host->environment, name, value);
+}
+
+void host_set_arguments(struct host *host, const char *const *arguments)
+{
+	size_t count = 0;
+	while (arguments[count] != NULL && count < ARGUMENTS_MAX - 1) {
+		host->arguments[count] = arguments[count];
+		count++;
+	}
+	host->arguments[count] = NULL;
+}
+
+void host_use_broker(struct host *host, const struct broker *broker)
+{
+	/* By name: the certificate holds it, and the address may be the wrong family's. */
+	host_set(host, "BROKER_HOST", "localhost");
+	host_set(host, "BROKER_PORT", harness_format(host->harness, "%u", broker_port(broker)));
+	host_set(host, "BROKER_TLS", broker_ca_file(broker) ? "on" : "off");
+	host_set(host, "BROKER_CA_FILE", broker_ca_file(broker));
+}
+
+void host_use_database(struct host *host, const struct database *database)
+{
+	host_set(host, "MONGO_DB_URL", database_url(database));
+	host_set(host, "MONGO_DB_NAME", harness_database_name(host->harness));
+}
+
+struct host *host_new(struct harness *h, enum host_program program)
+{
+	struct host *host = harness_alloc(h, sizeof(*host));
+	unsigned number = 1;
+	for (const struct host *other = h->hosts; other != NULL; other = other->next)
+		number++;
+	host->harness = h;
+	host->program = program == HOST_PRODUCT ? CASHEWD_PATH : CASHEWD_TEST_PATH;
+	host->process.name = "cashewd";
+	host->folder = harness_path(h, "host-%u", number);
+	host->output = harness_format(h, "%s/cashewd.log", host->folder);
+	if (mkdir(host->folder, 0700) != 0)
+		harness_fail("%s could not be made: %s", host->folder, strerror(errno));
+	harness_watch_folder(h, host->folder);
+	log_follow_open(&host->log, host->output);
+	harness_add_process(h, &host->process);
+	host->next = h->hosts;
+	h->hosts = host;
+
+	host_use_broker(host, harness_broker(h));
+	host_use_database(host, harness_database(h));
+	host_set(host, "JWT_SECRET", HARNESS_SECRET);
+	host_set(host, "CLIENT_ID", "cashewd");
+	host_set(host, "LOG_LEVEL", "debug");
+	host_set(host, "LOG_FORMAT", "json");
+	return host;
+}
+
+const char *host_folder(const struct host *host)
+{
+	return host->folder;
+}
+
+void host_write_env(struct host *host)
+{
+	struct harness *h = host->harness;
+	const char *text = "";
+	for (size_t i = 0; i < SETTINGS_MAX && host->settings[i].name != NULL; i++)
+		if (host->settings[i].value != NULL)
+			text = harness_format(
+				h, "%s%s='%s'\n", text, host->settings[i].name, host->settings[i].value);
+	harness_write_file(h, harness_format(h, "%s/.env", host->folder), text);
+	host->env_written = true;
+}
+
+/* ---- Life ---- */
+
+void host_start(struct host *host)
+{
+	const char *argv[ARGUMENTS_MAX + 1] = {host->program};
+	const char *environment[2 * SETTINGS_MAX] = {NULL};
+	size_t count = 0;
+	if (!host->env_written)
+		host_write_env(host);
+	for (size_t i = 0; host->arguments[i] != NULL; i++)
+		argv[i + 1] = host->arguments[i];
+	for (const char *const *inherited = process_environment(); *inherited != NULL; inherited++)
+		environment[count++] = *inherited;
+	for (size_t i = 0; i < SETTINGS_MAX && host->environment[i].name != NULL; i++)
+		if (host->environment[i].value != NULL)
+			environment[count++] = harness_format(host->harness, "%s=%s",
+				host->environment[i].name, host->environment[i].value);
+	const struct process_options options = {.argv = argv,
+		.environment = environment,
+		.folder = host->folder,
+		.output = host->output,
+		.death_signal = SIGKILL};
+	if (host->process.process.pid > 0)
+		harness_fail("the host runs already");
+	const int error = process_start(&host->process.process, &options);
+	if (error != 0)
+		harness_fail("%s could not be started: %s", host->program, strerror(-error));
+}
+
+void host_wait_ready_at(const char *file, int line, struct host *host)
+{
+	host_expect_log_at(file, line, host, HOST_READY_EVENT, NULL);
+}
+
+static bool host_gone(void *context)
+{
+	struct host *host = context;
+	return process_reap(&host->process.process, 0);
+}
+
+int host_wait_exit_at(const char *file, int line, struct host *host)
+{
+	host->process.process.awaited = true;
+	harness_wait_at(file, line, host->harness, host_gone, host, HARNESS_TIMEOUT_MS, "cashewd to exit");
+	return process_exit_code(&host->process.process);
+}
+
+void host_signal(struct host *host, int signal)
+{
+	host->process.process.awaited = true;
+	process_signal(&host->process.process, signal);
+}
+
+void host_stop_at(const char *file, int line, struct host *host)
+{
+	host_signal(host, SIGTERM);
+	const int code = host_wait_exit_at(file, line, host);
+	if (code != 0)
+		harness_fail_at(file, line, "cashewd exited with %d after SIGTERM", code);
+}
+
+void host_kill(struct host *host)
+{
+	host_signal(host, SIGKILL);
+	(void)host_wait_exit(host);
+}
+
+void host_pause(struct host *host)
+{
+	process_signal(&host->process.process, SIGSTOP);
+}
+
+void host_resume(struct host *host)
+{
+	process_signal(&host->process.process, SIGCONT);
+}
+
+bool host_running(struct host *host)
+{
+	return !process_reap(&host->process.process, 0);
+}
+
+pid_t host_pid(const struct host *host)
+{
+	return host->process.process.pid;
+}
+
+void host_end_all(struct harness *h)
+{
+	for (struct host *host = h->hosts; host != NULL; host = host->next) {
+		if (host_running(host)) {
+			host_resume(host);
+			host_signal(host, h->passed ? SIGTERM : SIGKILL);
+			const bool ended = harness_wait_for(h, host_gone, host, HARNESS_TIMEOUT_MS);
+			if (h->passed && (!ended || process_exit_code(&host->process.process) != 0)) {
+				h->passed = false;
+				print_error("at the end of the case cashewd was to exit with 0 after "
+					    "SIGTERM, and %s\n",
+					ended ? "exited with another code" : "did not exit");
+			}
+		}
+		log_follow_close(&host->log);
+	}
+}
+
+/* ---- What it uses ---- */
+
+size_t host_rss_kib(const struct host *host)
+{
+	char path[64], line[256];
+	size_t kib = 0;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)host_pid(host));
+	FILE *status = fopen(path, "re");
+	while (status != NULL && kib == 0 && fgets(line, sizeof(line), status) != NULL)
+		(void)sscanf(line, "VmRSS: %zu", &kib);
+	if (status != NULL)
+		fclose(status);
+	return kib;
+}
+
+size_t host_descriptors(const struct host *host)
+{
+	char path[64];
+	size_t count = 0;
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)host_pid(host));
+	DIR *folder = opendir(path);
+	while (folder != NULL && readdir(folder) != NULL)
+		count++;
+	if (folder != NULL)
+		closedir(folder);
+	return count > 2 ? count - 2 : 0;
+}
+
+/* ---- The log ---- */
+
+struct log_wait {
+	struct host *host;
+	const char *event, *text;
+	va_list conditions;
+	size_t count;
+	json_t *found;
+};
+
+static bool record_came(void *context)
+{
+	struct log_wait *wait = context;
+	wait->found = log_follow_take(&wait->host->log, wait->event, wait->conditions);
+	return wait->found != NULL;
+}
+
+json_t *host_expect_log_at(const char *file, int line, struct host *host, const char *event, ...)
+{
+	struct log_wait wait = {.host = host, .event = event};
+	va_start(wait.conditions, event);
+	harness_wait_at(file, line, host->harness, record_came, &wait, HARNESS_TIMEOUT_MS,
+		"\"%s\" in cashewd's log", event);
+	va_end(wait.conditions);
+	return wait.found;
+}
+
+size_t host_count_log_of(struct host *host, const char *event, ...)
+{
+	va_list conditions;
+	va_start(conditions, event);
+	const size_t count = log_follow_count(&host->log, event, conditions);
+	va_end(conditions);
+	return count;
+}
+
+static bool enough_records(void *context)
+{
+	struct log_wait *wait = context;
+	return log_follow_count(&wait->host->log, wait->event, wait->conditions) >= wait->count;
+}
+
+void host_wait_log_count_at(
+	const char *file, int line, struct host *host, size_t count, const char *event, ...)
+{
+	struct log_wait wait = {.host = host, .event = event, .count = count};
+	va_start(wait.conditions, event);
+	harness_wait_at(file, line, host->harness, enough_records, &wait, HARNESS_TIMEOUT_MS,
+		"%zu times \"%s\" in cashewd's log", count, event);
+	va_end(wait.conditions);
+}
+
+bool host_wrote(struct host *host, const char *text)
+{
+	log_follow_read(&host->log);
+	for (size_t i = 0; i < host->log.count; i++) {
+		const char *key;
+		json_t *value;
+		json_object_foreach(host->log.records[i].json, key,
+			value) if (json_is_string(value) &&
+				   strstr(json_string_value(value), text) != NULL) return true;
+	}
+	return false;
+}
+
+static bool text_came(void *context)
+{
+	const struct log_wait *wait = context;
+	return host_wrote(wait->host, wait->text);
+}
+
+void host_expect_text_at(const char *file, int line, struct host *host, const char *text)
+{
+	struct log_wait wait = {.host = host, .text = text};
+	harness_wait_at(file, line, host->harness, text_came, &wait, HARNESS_TIMEOUT_MS,
+		"\"%s\" in what cashewd writes", text);
+}
