@@ -3,6 +3,7 @@
  */
 #include "host_command.h"
 
+#include "failpoint.h"
 #include "host_context.h"
 #include "host_egress.h"
 #include "host_lane.h"
@@ -471,6 +472,7 @@ void command_arrive(
 		return;
 	if (message->qos > 0 && joins(lane, message))
 		return;
+	failpoint("command_read");
 	const size_t user_size = topic_user_size(message->topic);
 	struct command *command = new_command(lane, message, user_size);
 	if (command == NULL) {

@@ -6,6 +6,7 @@
 #include "host_egress.h"
 
 #include "call.h"
+#include "failpoint.h"
 #include "host_command.h"
 #include "host_connection.h"
 #include "host_context.h"
@@ -130,6 +131,7 @@ static void pump(struct egress *egress)
 	while (egress->next != NULL && egress->in_flight < window(egress)) {
 		struct call_event *event = egress->next;
 		int mid = 0;
+		failpoint("before_event");
 		const int rc = send_event(egress, mosquitto, event, &mid);
 		if (rc == MOSQ_ERR_NOMEM || rc == MOSQ_ERR_NO_CONN)
 			return;
@@ -196,6 +198,7 @@ static void egress_on_published(void *owner, int mid, int reason_code)
 	struct call_event *event = take_by_mid(egress, mid);
 	if (event == NULL)
 		return;
+	failpoint("event_acknowledged");
 	egress->in_flight--;
 	egress->losses = 0;
 	egress->progress_ms = egress->host->now_ms;

@@ -3,6 +3,7 @@
  */
 #include "host_lane.h"
 
+#include "failpoint.h"
 #include "host_command.h"
 #include "host_connection.h"
 #include "host_context.h"
@@ -235,8 +236,11 @@ void lane_flush(struct lane *lane)
 		return;
 	if (lane->group_unsettled == 0 && connection_want_write(lane->connection)) {
 		const bool many = lane->group_count > 1;
+		if (lane->group_count > 0)
+			failpoint("before_acknowledgement");
 		group_release(lane);
 		flush(lane, many);
+		failpoint("after_acknowledgement");
 	}
 	if (lane->stopping && lane->group_count == 0 && lane->phase != PHASE_FLUSHING && !lane->stopped) {
 		connection_disconnect(lane->connection);

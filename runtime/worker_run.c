@@ -4,6 +4,7 @@
 #include "worker_run.h"
 
 #include "call.h"
+#include "failpoint.h"
 #include "host_command.h"
 #include "host_lane.h"
 #include "log.h"
@@ -94,7 +95,9 @@ static void run_handler(const struct worker_context *context, struct command *co
 		.state = context->states[index],
 		.event_max = atomic_load_explicit(context->event_max, memory_order_relaxed),
 	};
+	failpoint("before_handler");
 	const enum call_end end = call_run(&call);
+	failpoint("after_effect");
 	log_run(command, &call, end);
 	if (end == CALL_RETRY) {
 		if (command->end != COMMAND_DEAD) {

@@ -1,0 +1,18 @@
+/*
+ * failpoint.h - places where a test build can be told to die: FAILPOINT=name:N in its environment kills the
+ * process (SIGKILL) when it passes that place for the Nth time. In the product's build they are nothing at
+ * all.
+ *
+ * The places, in the order in which a command passes them: command_read, before_handler, after_effect,
+ * before_event, event_acknowledged, before_acknowledgement, after_acknowledgement.
+ */
+#ifndef FAILPOINT_H
+#define FAILPOINT_H
+
+#ifdef CASHEW_FAILPOINTS
+void failpoint(const char *name);
+#else
+#define failpoint(name) ((void)0)
+#endif
+
+#endif
