@@ -1,0 +1,9 @@
+/* get_apples_worker - get_apples without .light: what a command costs that goes through a worker thread. */
+#include <cashew.h>
+
+static cashew_result get_apples_worker(cashew_command *cmd)
+{
+	return cashew_reply(cmd, "got_apples", "[\"red\",\"yellow\",\"blue\"]");
+}
+
+CASHEW_HANDLER(.topic = "+/get_apples_worker", .handle = get_apples_worker);

@@ -1,0 +1,42 @@
+/*
+ * stream.h - a non-blocking byte stream over TCP or TLS with large buffers: many MQTT packets per system
+ * call.
+ *
+ * stream_open() connects and shakes hands, waiting STREAM_CONNECT_S at most; from then on nothing waits. One
+ * thread. Failure: functions return -1 after a message on standard error; the caller gives up.
+ */
+#ifndef STREAM_H
+#define STREAM_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { STREAM_CONNECT_S = 5 };
+
+struct stream {
+	int fd;
+	SSL *ssl;	   /* NULL: plain TCP */
+	unsigned char *in; /* bytes that came and are not consumed yet: in[in_start] .. in[in_end - 1] */
+	size_t in_start, in_end, in_size;
+	unsigned char *out; /* bytes that wait for stream_flush(): out[out_start] .. out[out_end - 1] */
+	size_t out_start, out_end, out_size;
+	bool blocked; /* the last flush left bytes behind: wait for EPOLLOUT */
+};
+
+/* Connects to host:port; tls NULL means plain TCP, else the certificate must be good for host. 0 or -1. */
+int stream_open(struct stream *stream, const char *host, unsigned port, SSL_CTX *tls);
+void stream_close(struct stream *stream);
+
+/* Reads what is there, until the socket or the room is exhausted. Bytes read (0: nothing there), -1: closed
+ * or broken. */
+long stream_fill(struct stream *stream);
+
+/* Room for size more bytes at the end of the output; stream_wrote() takes those that were written there. */
+unsigned char *stream_room(struct stream *stream, size_t size);
+void stream_wrote(struct stream *stream, size_t size);
+
+/* Writes out as much as the socket takes. 0 or -1. */
+int stream_flush(struct stream *stream);
+
+#endif
