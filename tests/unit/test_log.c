@@ -55,9 +55,9 @@ static void open_to(int fd, enum log_format format, enum log_level level)
 
 static void make_pipe(int ends[2], int size)
 {
-	assert_return_code(pipe2(ends, O_CLOEXEC), 0);
+	assert_return_code(pipe2(ends, O_CLOEXEC), errno);
 	if (size > 0)
-		assert_return_code(fcntl(ends[1], F_SETPIPE_SZ, size), 0);
+		assert_return_code(fcntl(ends[1], F_SETPIPE_SZ, size), errno);
 }
 
 /* Checks that the text is whole JSON lines and returns how many have the event; *ret_sum: the sum of their
@@ -124,7 +124,7 @@ static void run_threads(int flags, int pipe_size)
 {
 	int ends[2];
 	make_pipe(ends, pipe_size);
-	assert_return_code(fcntl(ends[1], F_SETFL, flags), 0);
+	assert_return_code(fcntl(ends[1], F_SETFL, flags), errno);
 	struct reader reader;
 	reader_start(&reader, ends[0]);
 	open_to(ends[1], LOG_FORMAT_JSON, LOG_LEVEL_INFO);
@@ -209,11 +209,11 @@ static void test_closed_output(void **state)
 	char folder[] = "/tmp/cashewd-test-XXXXXX", path[64], line[512];
 	assert_non_null(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/fifo", folder);
-	assert_return_code(mkfifo(path, 0600), 0);
+	assert_return_code(mkfifo(path, 0600), errno);
 	signal(SIGPIPE, SIG_DFL);
 	int in = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	const int out = open(path, O_WRONLY | O_CLOEXEC);
-	assert_return_code(out, 0);
+	assert_return_code(out, errno);
 	open_to(out, LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
 	log_info("a", "before");
 	read_line(in, line, sizeof(line));
@@ -241,7 +241,7 @@ static int in_child(void (*run)(int fd), int fd)
 {
 	fflush(NULL);
 	const pid_t pid = fork();
-	assert_return_code(pid, 0);
+	assert_return_code(pid, errno);
 	if (pid == 0) {
 		signal(SIGPIPE, SIG_DFL);
 		dup2(fd, STDERR_FILENO);
@@ -325,11 +325,11 @@ static void test_terminal(void **state)
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-		assert_return_code(terminal, 0);
-		assert_return_code(grantpt(terminal), 0);
-		assert_return_code(unlockpt(terminal), 0);
+		assert_return_code(terminal, errno);
+		assert_return_code(grantpt(terminal), errno);
+		assert_return_code(unlockpt(terminal), errno);
 		const int fd = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
-		assert_return_code(fd, 0);
+		assert_return_code(fd, errno);
 		unsetenv("NO_COLOR");
 		if (cases[i].no_color != NULL)
 			setenv("NO_COLOR", cases[i].no_color, 1);

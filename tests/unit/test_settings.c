@@ -65,10 +65,10 @@ static struct outcome read_with(
 {
 	char folder[] = "/tmp/cashewd-test-XXXXXX";
 	assert_non_null(mkdtemp(folder));
-	assert_return_code(chdir(folder), 0);
+	assert_return_code(chdir(folder), errno);
 	if (file != NULL) {
 		const int fd = open(".env", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		assert_return_code(fd, 0);
+		assert_return_code(fd, errno);
 		assert_int_equal(write(fd, file, strlen(file)), strlen(file));
 		close(fd);
 	}
@@ -82,9 +82,9 @@ static struct outcome read_with(
 	fclose(problems);
 	fclose(warnings);
 	if (file != NULL)
-		assert_return_code(unlink(".env"), 0);
-	assert_return_code(chdir("/"), 0);
-	assert_return_code(rmdir(folder), 0);
+		assert_return_code(unlink(".env"), errno);
+	assert_return_code(chdir("/"), errno);
+	assert_return_code(rmdir(folder), errno);
 	return outcome;
 }
 
@@ -590,7 +590,7 @@ static void test_out_of_memory(void **state)
 	(void)state;
 	char path[] = "/tmp/cashewd-test-XXXXXX";
 	const int fd = mkstemp(path);
-	assert_return_code(fd, 0);
+	assert_return_code(fd, errno);
 	static const char text[] = ENOUGH "APPLES_KEY=a\n";
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	close(fd);

@@ -1,6 +1,7 @@
 /* Tests of settings_file.c: what a .env means, line by line, and files that are none. */
 #include "settings_file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -47,16 +48,16 @@ static struct outcome read_bytes(const void *bytes, size_t size, mode_t mode)
 {
 	char folder[] = "/tmp/cashewd-test-XXXXXX";
 	assert_non_null(mkdtemp(folder));
-	assert_return_code(chdir(folder), 0);
+	assert_return_code(chdir(folder), errno);
 	const int fd = open(".env", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	assert_return_code(fd, 0);
+	assert_return_code(fd, errno);
 	assert_int_equal(write(fd, bytes, size), size);
-	assert_return_code(fchmod(fd, mode), 0);
+	assert_return_code(fchmod(fd, mode), errno);
 	close(fd);
 	struct outcome outcome = read_path(".env");
-	assert_return_code(unlink(".env"), 0);
-	assert_return_code(chdir("/"), 0);
-	assert_return_code(rmdir(folder), 0);
+	assert_return_code(unlink(".env"), errno);
+	assert_return_code(chdir("/"), errno);
+	assert_return_code(rmdir(folder), errno);
 	return outcome;
 }
 
@@ -218,10 +219,10 @@ static void test_unreadable(void **state)
 	(void)state;
 	const bool is_root = geteuid() == 0;
 	if (is_root)
-		assert_return_code(seteuid(65534), 0);
+		assert_return_code(seteuid(65534), errno);
 	__attribute__((cleanup(outcome_free))) struct outcome got = read_bytes("A=b\n", 4, 0000);
 	if (is_root)
-		assert_return_code(seteuid(0), 0);
+		assert_return_code(seteuid(0), errno);
 	assert_int_equal(got.result, SETTINGS_FILE_E_INVALID);
 	assert_string_equal(got.problems, ".env: cannot be opened: Permission denied\n");
 }

@@ -1,0 +1,335 @@
+/*
+ * cashewd.c - the program: options, settings, the log, then the host until it is told to stop.
+ *
+ * Happy path: close the process's doors (no core dumps, private files), read and check the settings, pick the
+ * handlers, open the log, host_run(). Failure: a wrong option exits with 64, settings or handlers that cannot
+ * be used with 78 after every problem was told on standard error, memory that runs out at start with 70.
+ */
+#include "handler_table.h"
+#include "host.h"
+#include "log.h"
+#include "settings.h"
+#include "store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <malloc.h>
+#include <mongoc/mongoc.h>
+#include <mosquitto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+enum { EXIT_IO = 74 /* EX_IOERR of sysexits.h */, LOG_CLOSE_MS = 2000, BLOCK_SIZE_MAX = 128 * 1024 };
+
+/* What the program is asked to do. */
+enum task { TASK_RUN, TASK_CHECK, TASK_LIST, TASK_HELP, TASK_VERSION, TASK_MARKDOWN, TASK_EXAMPLE };
+
+struct arguments {
+	enum task task;
+	const char *env_file;
+	bool env_file_given;
+};
+
+/* What settings_read() and host_select_handlers() gave. */
+struct configuration {
+	struct settings settings;
+	const struct cashew_handler **handlers;
+	char *warnings; /* lines */
+};
+
+static void configuration_free(struct configuration *configuration)
+{
+	settings_free(&configuration->settings);
+	free(configuration->handlers);
+	free(configuration->warnings);
+}
+
+static void print_help(void)
+{
+	puts("cashewd - a handler runtime host for MQTT with MongoDB persistence.\n"
+	     "\n"
+	     "Runs a handler for each command that arrives at the broker, lets it read and write MongoDB, "
+	     "sends the events\n"
+	     "that it causes, and acknowledges the command only when all of that is durably done.\n"
+	     "\n"
+	     "Usage: cashewd [OPTION]...\n"
+	     "\n"
+	     "  --check               read the settings, show them with secrets masked, and the handlers; "
+	     "then exit\n"
+	     "  --list-handlers       show the handlers that are built in; needs no settings\n"
+	     "  --env-file FILE       read settings from FILE, which must exist, instead of .env\n"
+	     "  --settings-env        write a commented .env to start from\n"
+	     "  --settings-markdown   write the settings as a Markdown table\n"
+	     "  --help, --version\n"
+	     "\n"
+	     "Settings are read from .env in the working directory; the environment wins over it.\n");
+	settings_help(stdout);
+	puts("\n"
+	     "Signals: SIGTERM or SIGINT finishes what runs, acknowledges it and exits; a second one leaves "
+	     "it to the broker.\n"
+	     "\n"
+	     "Exit codes: 0 stopped as told, 64 wrong option, 70 internal failure, 74 output failed, 78 "
+	     "wrong settings or\n"
+	     "handlers.");
+}
+
+static void print_version(void)
+{
+	int major, minor, revision;
+	mosquitto_lib_version(&major, &minor, &revision);
+	printf("cashewd %s\nlibmosquitto %d.%d.%d, libmongoc %s, jansson %s\n", CASHEW_VERSION, major, minor,
+		revision, mongoc_get_version(), jansson_version_str());
+}
+
+static const char *payload_name(enum cashew_payload payload)
+{
+	switch (payload) {
+	case CASHEW_OBJECT: return "object";
+	case CASHEW_ANY_JSON: return "any JSON";
+	case CASHEW_BYTES: return "bytes";
+	}
+	return "?";
+}
+
+/* settings: NULL where they are not known. */
+static void print_handlers(const struct cashew_handler *const *handlers, const struct settings *settings)
+{
+	int name_width = (int)strlen("handler"), topic_width = (int)strlen("topic"),
+	    lane_width = (int)strlen("lane");
+	for (size_t i = 0; handlers[i] != NULL; i++) {
+		const int name = (int)strlen(handlers[i]->name), topic = (int)strlen(handlers[i]->topic);
+		const int lane = handlers[i]->lane != NULL ? (int)strlen(handlers[i]->lane) : 0;
+		name_width = name > name_width ? name : name_width;
+		topic_width = topic > topic_width ? topic : topic_width;
+		lane_width = lane > lane_width ? lane : lane_width;
+	}
+	printf("%-*s  %-*s  %-*s  light  %-15s  payload\n", name_width, "handler", topic_width, "topic",
+		lane_width, "lane", "deadline");
+	for (size_t i = 0; handlers[i] != NULL; i++) {
+		char deadline[32] = "HANDLER_TIMEOUT";
+		if (handlers[i]->deadline_ms != 0)
+			snprintf(deadline, sizeof(deadline), "%u ms", handlers[i]->deadline_ms);
+		else if (settings != NULL)
+			snprintf(deadline, sizeof(deadline), "%u ms", settings->handler_timeout_s * 1000);
+		printf("%-*s  %-*s  %-*s  %-5s  %-15s  %s\n", name_width, handlers[i]->name, topic_width,
+			handlers[i]->topic, lane_width,
+			handlers[i]->lane != NULL ? handlers[i]->lane : "main",
+			handlers[i]->light ? "yes" : "no", deadline, payload_name(handlers[i]->payload));
+	}
+}
+
+static int parse_arguments(int count, char **values, struct arguments *ret)
+{
+	enum { ENV_FILE = 256, TASKS };
+	static const struct option options[] = {
+		{"env-file", required_argument, NULL, ENV_FILE},
+		{"check", no_argument, NULL, TASKS + TASK_CHECK},
+		{"list-handlers", no_argument, NULL, TASKS + TASK_LIST},
+		{"help", no_argument, NULL, TASKS + TASK_HELP},
+		{"version", no_argument, NULL, TASKS + TASK_VERSION},
+		{"settings-markdown", no_argument, NULL, TASKS + TASK_MARKDOWN},
+		{"settings-env", no_argument, NULL, TASKS + TASK_EXAMPLE},
+		{NULL},
+	};
+	struct arguments found = {.task = TASK_RUN, .env_file = ".env"};
+	for (int option; (option = getopt_long(count, values, "h", options, NULL)) != -1;) {
+		if (option == '?') {
+			fputs("cashewd: see cashewd --help\n", stderr);
+			return HOST_EXIT_USAGE;
+		}
+		if (option == ENV_FILE) {
+			found.env_file = optarg;
+			found.env_file_given = true;
+		} else {
+			found.task = option == 'h' ? TASK_HELP : (enum task)(option - TASKS);
+		}
+	}
+	if (optind < count) {
+		fprintf(stderr, "cashewd: unexpected argument '%s'; see cashewd --help\n", values[optind]);
+		return HOST_EXIT_USAGE;
+	}
+	*ret = found;
+	return 0;
+}
+
+/* Before any secret is read: what could carry one out of the process. */
+static void harden(void)
+{
+	/* A closed descriptor 2 would become a socket, and log lines would go to the broker. */
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			abort();
+	}
+	umask(077);
+	(void)setrlimit(RLIMIT_CORE, &(const struct rlimit){.rlim_cur = 0, .rlim_max = 0});
+#ifndef SANITIZED
+	/* No core dump either where a pipe takes it, no debugger of the same user, no /proc/PID/environ. */
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+	signal(SIGPIPE, SIG_IGN);
+	/* Many threads of small allocations: few heaps, and large blocks go back to the system when they are
+	 * freed. */
+	(void)mallopt(M_ARENA_MAX, 2);
+	(void)mallopt(M_MMAP_THRESHOLD, BLOCK_SIZE_MAX);
+	(void)mallopt(M_TRIM_THRESHOLD, BLOCK_SIZE_MAX);
+}
+
+static void forget(const char *name)
+{
+	char *value = getenv(name);
+	if (value != NULL)
+		explicit_bzero(value, strlen(value));
+	(void)unsetenv(name);
+}
+
+/* Removes secrets from the environment, where libraries, handlers and /proc/PID/environ would still see them.
+ */
+static void forget_secrets(void)
+{
+	for (size_t i = 0; i < settings_count; i++) {
+		if (settings_table[i].secret || strcmp(settings_table[i].name, "MONGO_DB_URL") == 0)
+			forget(settings_table[i].name);
+	}
+	for (size_t i = 0; handler_table[i] != NULL; i++) {
+		const struct cashew_setting *setting = handler_table[i]->settings;
+		for (; setting != NULL && setting->name != NULL; setting++) {
+			if (setting->secret)
+				forget(setting->name);
+		}
+	}
+}
+
+/* Reads the settings and picks the handlers; tells every problem. 0 or an exit code. */
+static int configure(const struct arguments *arguments, struct configuration *ret)
+{
+	size_t size;
+	FILE *warnings = open_memstream(&ret->warnings, &size);
+	if (warnings == NULL)
+		return HOST_EXIT_SOFTWARE;
+	int error = 0;
+	if (arguments->env_file_given && access(arguments->env_file, F_OK) != 0) {
+		fprintf(stderr, "%s: cannot be opened: %s\n", arguments->env_file, strerror(errno));
+		error = SETTINGS_E_INVALID;
+	} else {
+		error = settings_read(
+			arguments->env_file, environ, handler_table, stderr, warnings, &ret->settings);
+	}
+	if (fclose(warnings) != 0 || error == -ENOMEM) {
+		fputs("cashewd: out of memory\n", stderr);
+		return HOST_EXIT_SOFTWARE;
+	}
+	if (error == 0)
+		return host_select_handlers(&ret->settings, handler_table, stderr, &ret->handlers);
+	fputs(ret->warnings, stderr);
+	return HOST_EXIT_CONFIG;
+}
+
+/* What the driver says to the connection string, without connecting. */
+static int check_store(const struct settings *settings)
+{
+	char message[STORE_MESSAGE_SIZE];
+	struct store *store;
+	const int error = store_open(&(struct store_options){.url = settings->mongo_db_url,
+					     .database = settings->mongo_db_name,
+					     .app_name = settings->client_id,
+					     .pool_size = settings->workers},
+		&store, message);
+	if (error != 0) {
+		fprintf(stderr, "%s\n", message);
+		return HOST_EXIT_CONFIG;
+	}
+	store_close(store);
+	return 0;
+}
+
+static int check(const struct configuration *configuration)
+{
+	fputs(configuration->warnings, stderr);
+	settings_print(&configuration->settings, stdout);
+	putchar('\n');
+	print_handlers(configuration->handlers, &configuration->settings);
+	const int error = check_store(&configuration->settings);
+	if (error == 0)
+		puts("\nok");
+	return error;
+}
+
+static void log_warnings(char *lines)
+{
+	char *rest = lines;
+	for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+		if (line[0] != '\0')
+			log_warn("settings_warning", line);
+	}
+}
+
+static int run(struct configuration *configuration)
+{
+	const struct settings *settings = &configuration->settings;
+	const int error = log_open(&(struct log_options){.fd = STDERR_FILENO,
+		.format = (enum log_format)settings->log_format,
+		.level = (enum log_level)settings->log_level});
+	if (error != 0) {
+		fprintf(stderr, "cashewd: the log's thread cannot be started: %s\n", strerror(-error));
+		return HOST_EXIT_SOFTWARE;
+	}
+	log_warnings(configuration->warnings);
+	if (settings->loggly_token[0] != '\0')
+		log_warn("loggly_unused",
+			"LOGGLY_TOKEN is set, but this version writes its log to standard error only");
+	const int code = host_run(settings, configuration->handlers);
+	log_close(LOG_CLOSE_MS);
+	return code;
+}
+
+static int configure_and(const struct arguments *arguments)
+{
+	__attribute__((cleanup(configuration_free))) struct configuration configuration = {.handlers = NULL};
+	harden();
+	const int error = configure(arguments, &configuration);
+	forget_secrets();
+	if (error != 0) {
+		if (error == HOST_EXIT_CONFIG)
+			fputs("cashewd: not started: the settings cannot be used\n", stderr);
+		return error;
+	}
+	return arguments->task == TASK_CHECK ? check(&configuration) : run(&configuration);
+}
+
+int main(int count, char **values)
+{
+	struct arguments arguments;
+	int code = parse_arguments(count, values, &arguments);
+	if (code != 0)
+		return code;
+	switch (arguments.task) {
+	case TASK_RUN:
+	case TASK_CHECK: code = configure_and(&arguments); break;
+	case TASK_LIST: print_handlers(handler_table, NULL); break;
+	case TASK_HELP: print_help(); break;
+	case TASK_VERSION: print_version(); break;
+	case TASK_MARKDOWN: settings_markdown(stdout); break;
+	case TASK_EXAMPLE: settings_example(stdout); break;
+	}
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "cashewd: standard output cannot be written: %s\n", strerror(errno));
+		return code != 0 ? code : EXIT_IO;
+	}
+	return code;
+}

@@ -1,0 +1,339 @@
+/* Tests of cashewd.c: the program's options, what it prints, its exit codes, and what it does with secrets.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define PROGRAM BINARY_DIR "/cashewd"
+#define SECRET	"0123456789abcdef0123456789abcdef"
+
+static const char enough[] =
+	"JWT_SECRET=" SECRET "\nBROKER_HOST=localhost\nMONGO_DB_URL=mongodb://u:hunter2@127.0.0.1\n";
+
+struct outcome {
+	int code; /* -1: killed */
+	char out[32 * 1024], err[32 * 1024];
+};
+
+static void read_file(const char *path, char *ret, size_t size)
+{
+	FILE *file = fopen(path, "re");
+	assert_non_null(file);
+	ret[fread(ret, 1, size - 1, file)] = '\0';
+	fclose(file);
+}
+
+static void write_file(const char *path, const char *text, mode_t mode)
+{
+	const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_return_code(fd, errno);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_return_code(fchmod(fd, mode), errno);
+	close(fd);
+}
+
+/* A folder of its own to run in, removed with what the tests put there. */
+static char folder[] = "/tmp/cashewd-test-XXXXXX";
+
+static int enter_folder(void **state)
+{
+	(void)state;
+	strcpy(folder + sizeof(folder) - sizeof("XXXXXX"), "XXXXXX");
+	return mkdtemp(folder) == NULL || chdir(folder) != 0 ? -1 : 0;
+}
+
+static int leave_folder(void **state)
+{
+	(void)state;
+	static const char *const names[] = {".env", "other.env", "out", "err"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unlink(names[i]);
+	return chdir("/") != 0 || rmdir(folder) != 0 ? -1 : 0;
+}
+
+static pid_t start(const char *const *arguments, char *const *environment, const char *out)
+{
+	char *values[16];
+	size_t count = 0;
+	values[count++] = strdup("cashewd");
+	for (; *arguments != NULL; arguments++)
+		values[count++] = strdup(*arguments);
+	values[count] = NULL;
+	posix_spawn_file_actions_t files;
+	assert_int_equal(posix_spawn_file_actions_init(&files), 0);
+	assert_int_equal(posix_spawn_file_actions_addopen(
+				 &files, STDOUT_FILENO, out, O_WRONLY | O_CREAT | O_TRUNC, 0600),
+		0);
+	assert_int_equal(posix_spawn_file_actions_addopen(
+				 &files, STDERR_FILENO, "err", O_WRONLY | O_CREAT | O_TRUNC, 0600),
+		0);
+	pid_t pid = -1;
+	assert_int_equal(posix_spawn(&pid, PROGRAM, &files, NULL, values, environment), 0);
+	posix_spawn_file_actions_destroy(&files);
+	while (count > 0)
+		free(values[--count]);
+	return pid;
+}
+
+static int finish(pid_t pid)
+{
+	int status;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static char *const no_environment[] = {NULL};
+
+static void run_in(char *const *environment, struct outcome *ret, const char *const *arguments)
+{
+	ret->code = finish(start(arguments, environment, "out"));
+	read_file("out", ret->out, sizeof(ret->out));
+	read_file("err", ret->err, sizeof(ret->err));
+}
+
+#define RUN(outcome, ...) run_in(no_environment, outcome, (const char *const[]){__VA_ARGS__, NULL})
+
+static struct outcome got;
+
+static void assert_holds(const char *text, const char *part)
+{
+	if (strstr(text, part) == NULL)
+		fail_msg("\"%s\" is not in \"%s\"", part, text);
+}
+
+static void test_help(void **state)
+{
+	(void)state;
+	RUN(&got, "--help");
+	assert_int_equal(got.code, 0);
+	assert_string_equal(got.err, "");
+	static const char *const parts[] = {"Usage: cashewd [OPTION]...", "\n  --check ",
+		"\n  --list-handlers ", "\n  --env-file FILE ", "\n  BROKER_HOST ", "(must be set)",
+		"\nExit codes: 0 "};
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		assert_holds(got.out, parts[i]);
+}
+
+static void test_version(void **state)
+{
+	(void)state;
+	RUN(&got, "--version");
+	assert_int_equal(got.code, 0);
+	int major, minor, patch, end = 0;
+	assert_int_equal(
+		sscanf(got.out, "cashewd %d.%d.%d\nlibmosquitto %n", &major, &minor, &patch, &end), 3);
+	assert_int_not_equal(end, 0);
+	assert_holds(got.out, ", libmongoc ");
+	assert_holds(got.out, ", jansson ");
+}
+
+static void test_list_handlers(void **state)
+{
+	(void)state;
+	RUN(&got, "--list-handlers");
+	assert_int_equal(got.code, 0);
+	assert_string_equal(got.err, "");
+	assert_int_equal(strncmp(got.out, "handler ", 8), 0);
+	assert_holds(got.out, "\nget_apples ");
+	assert_holds(got.out, " +/get_apples ");
+}
+
+static void test_settings_texts(void **state)
+{
+	(void)state;
+	static char example[sizeof(got.out)];
+	RUN(&got, "--settings-env");
+	assert_int_equal(got.code, 0);
+	read_file(SOURCE_DIR "/.env.example", example, sizeof(example));
+	assert_string_equal(got.out, example);
+	RUN(&got, "--settings-markdown");
+	assert_int_equal(got.code, 0);
+	assert_int_equal(strncmp(got.out, "| Setting |", 11), 0);
+}
+
+static void test_usage(void **state)
+{
+	(void)state;
+	static const char *const cases[][3] = {
+		{"--chekc"}, {"-x"}, {"--env-file"}, {"extra"}, {"--check", "extra"}, {"--check=yes"}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		run_in(no_environment, &got, cases[i]);
+		assert_int_equal(got.code, 64);
+		assert_string_equal(got.out, "");
+		assert_holds(got.err, "cashewd --help");
+	}
+}
+
+static void test_output_fails(void **state)
+{
+	(void)state;
+	const char *const arguments[] = {"--help", NULL};
+	assert_int_equal(finish(start(arguments, no_environment, "/dev/full")), 74);
+	read_file("err", got.err, sizeof(got.err));
+	assert_string_equal(got.err, "cashewd: standard output cannot be written: No space left on device\n");
+}
+
+static void test_check(void **state)
+{
+	(void)state;
+	write_file(".env", enough, 0600);
+	RUN(&got, "--check");
+	assert_string_equal(got.err, "");
+	assert_int_equal(got.code, 0);
+	assert_holds(got.out, "JWT_SECRET=********\n");
+	assert_holds(got.out, "MONGO_DB_URL=mongodb://u:********@127.0.0.1\n");
+	assert_holds(got.out, "\nget_apples ");
+	assert_holds(got.out, " 10000 ms ");
+	assert_string_equal(got.out + strlen(got.out) - 4, "\nok\n");
+	assert_null(strstr(got.out, SECRET));
+	assert_null(strstr(got.out, "hunter2"));
+}
+
+static void test_check_environment(void **state)
+{
+	(void)state;
+	write_file(".env", enough, 0644);
+	char handlers[] = "HANDLERS=ping,get_apples", port[] = "BROKER_PORT=1884";
+	char *const environment[] = {handlers, port, NULL};
+	run_in(environment, &got, (const char *const[]){"--check", NULL});
+	assert_int_equal(got.code, 0);
+	assert_string_equal(
+		got.err, ".env: others can read it (mode 0644), and it may hold secrets: chmod 600 .env\n");
+	assert_holds(got.out, "\nBROKER_PORT=1884\n");
+	assert_holds(got.out, "\nping ");
+	assert_null(strstr(got.out, "request_contact"));
+}
+
+static void test_check_fails(void **state)
+{
+	(void)state;
+	RUN(&got, "--check");
+	assert_int_equal(got.code, 78);
+	assert_string_equal(got.out, "");
+	assert_holds(got.err, "BROKER_HOST: it is not set.");
+
+	write_file(".env",
+		"JWT_SECRET=hunter2\nBROKER_HOST=localhost\nMONGO_DB_URL=mongodb://u:hunter2@h:x/\n", 0600);
+	RUN(&got, "--check");
+	assert_int_equal(got.code, 78);
+	assert_holds(got.err, "JWT_SECRET: it has 7 bytes: expected 32 or more");
+	assert_null(strstr(got.err, "hunter2"));
+	assert_holds(got.err, "\ncashewd: not started: the settings cannot be used\n");
+
+	char allow[] = "ALLOW_SHORT_SECRET=on";
+	char *const environment[] = {allow, NULL};
+	run_in(environment, &got, (const char *const[]){"--check", NULL});
+	assert_int_equal(got.code, 78);
+	assert_null(strstr(got.err, "hunter2"));
+	assert_null(strstr(got.out, "\nok\n"));
+}
+
+static void test_env_file(void **state)
+{
+	(void)state;
+	write_file(".env", "nonsense\n", 0600);
+	write_file("other.env", enough, 0600);
+	RUN(&got, "--check", "--env-file", "other.env");
+	assert_int_equal(got.code, 0);
+	RUN(&got, "--env-file", "missing.env", "--check");
+	assert_int_equal(got.code, 78);
+	assert_holds(got.err, "missing.env: cannot be opened: No such file or directory\n");
+	RUN(&got, "--env-file=.env", "--check");
+	assert_int_equal(got.code, 78);
+	assert_holds(got.err, ".env:1: this line is neither NAME=value nor a comment\n");
+}
+
+/* Reads the running program's log from fd, behind what got.err holds, until that holds the text; NULL: to its
+ * end. */
+static void read_log(int fd, const char *part)
+{
+	size_t size = strlen(got.err);
+	while (part == NULL || strstr(got.err, part) == NULL) {
+		assert_in_range(size, 0, sizeof(got.err) - 2);
+		const ssize_t count = read(fd, got.err + size, sizeof(got.err) - 1 - size);
+		assert_return_code(count, errno);
+		if (count == 0 && part == NULL)
+			return;
+		if (count == 0)
+			fail_msg("the program ended with this log: %s", got.err);
+		size += (size_t)count;
+		got.err[size] = '\0';
+	}
+}
+
+/* With neither broker nor database the host waits for them. Its secrets are not in its environment, which is
+ * where they came from; it leaves no core dumps; and it stops when it is told to. */
+static void test_run(void **state)
+{
+	(void)state;
+	char secret[] = "JWT_SECRET=" SECRET, url[] = "MONGO_DB_URL=mongodb://u:hunter2@127.0.0.1:1",
+	     host[] = "BROKER_HOST=127.0.0.1", port[] = "BROKER_PORT=1", token[] = "LOGGLY_TOKEN=hunter3",
+	     other[] = "OTHER=stays", format[] = "LOG_FORMAT=json";
+	char *const environment[] = {secret, url, host, port, token, other, format, NULL};
+	assert_return_code(mkfifo("err", 0600), errno);
+	const int log = open("err", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_return_code(log, errno);
+	const pid_t pid = start((const char *const[]){NULL}, environment, "out");
+	assert_return_code(fcntl(log, F_SETFL, 0), errno);
+	got.err[0] = '\0';
+	read_log(log, "\"event\":\"loggly_unused\"");
+
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	static char bytes[4096];
+	const ssize_t size = fd >= 0 ? read(fd, bytes, sizeof(bytes)) : -1;
+	if (fd >= 0)
+		close(fd);
+	/* Only root may look. */
+	if (size > 0) {
+		assert_non_null(memmem(bytes, (size_t)size, "OTHER=stays", 11));
+		assert_null(memmem(bytes, (size_t)size, SECRET, strlen(SECRET)));
+		assert_null(memmem(bytes, (size_t)size, "hunter", 6));
+	}
+	snprintf(path, sizeof(path), "/proc/%d/limits", (int)pid);
+	static char limits[4096];
+	read_file(path, limits, sizeof(limits));
+	assert_holds(limits, "Max core file size        0                    0  ");
+
+	read_log(log, "\"event\":\"broker_");
+	assert_return_code(kill(pid, SIGTERM), errno);
+	read_log(log, NULL);
+	close(log);
+	assert_int_equal(finish(pid), 0);
+	assert_holds(got.err, "\"event\":\"stopped\"");
+	assert_null(strstr(got.err, "hunter"));
+	assert_null(strstr(got.err, SECRET));
+}
+
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_FOLDER(test_help),
+		IN_FOLDER(test_version),
+		IN_FOLDER(test_list_handlers),
+		IN_FOLDER(test_settings_texts),
+		IN_FOLDER(test_usage),
+		IN_FOLDER(test_output_fails),
+		IN_FOLDER(test_check),
+		IN_FOLDER(test_check_environment),
+		IN_FOLDER(test_check_fails),
+		IN_FOLDER(test_env_file),
+		IN_FOLDER(test_run),
+	};
+	return cmocka_run_group_tests_name("cashewd options", tests, NULL, NULL);
+}
