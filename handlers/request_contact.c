@@ -33,6 +33,23 @@ static cashew_result request_contact(cashew_command *cmd)
 	 * looks last sees the other's request.
 	 */
 	CASHEW_TRY(cashew_stored(cmd, contact_request_add(store, me, contact)));
+
+	const int reverse_error = contact_request_find(store, contact, me);
+	if (reverse_error == 0) {
+		/* the other's request goes last: while it is there, a redelivery after a crash comes through
+		 * here again */
+		CASHEW_TRY(cashew_stored(cmd, contact_add(store, me, contact)));
+		CASHEW_TRY(cashew_stored(cmd, contact_request_remove(store, me, contact)));
+		CASHEW_TRY(cashew_stored(cmd, contact_request_remove(store, contact, me)));
+		CASHEW_TRY(cashew_send_json(
+			cmd, contact, "contact_requested", json_pack("{s:s}", "user_id", me)));
+		CASHEW_TRY(cashew_send_json(
+			cmd, contact, "contact_approved", json_pack("{s:s}", "contact_id", me)));
+		return cashew_reply_json(cmd, "contact_approved", json_pack("{s:s}", "contact_id", contact));
+	}
+	if (reverse_error != STORE_E_NOT_FOUND)
+		return cashew_stored(cmd, reverse_error);
+
 	const int contact_error = find_both_ways(store, me, contact);
 	if (contact_error == 0) {
 		CASHEW_TRY(cashew_stored(cmd, contact_request_remove(store, me, contact)));
@@ -40,20 +57,7 @@ static cashew_result request_contact(cashew_command *cmd)
 	}
 	if (contact_error != STORE_E_NOT_FOUND)
 		return cashew_stored(cmd, contact_error);
-
-	CASHEW_TRY(cashew_send_json(cmd, contact, "contact_requested", json_pack("{s:s}", "user_id", me)));
-	const int reverse_error = contact_request_find(store, contact, me);
-	if (reverse_error == STORE_E_NOT_FOUND)
-		return CASHEW_DONE;
-	CASHEW_TRY(cashew_stored(cmd, reverse_error));
-
-	/* the sender's own request goes last: a crash in between leaves nothing that its redelivery does not
-	 * remove */
-	CASHEW_TRY(cashew_stored(cmd, contact_add(store, me, contact)));
-	CASHEW_TRY(cashew_stored(cmd, contact_request_remove(store, contact, me)));
-	CASHEW_TRY(cashew_stored(cmd, contact_request_remove(store, me, contact)));
-	CASHEW_TRY(cashew_send_json(cmd, contact, "contact_approved", json_pack("{s:s}", "contact_id", me)));
-	return cashew_reply_json(cmd, "contact_approved", json_pack("{s:s}", "contact_id", contact));
+	return cashew_send_json(cmd, contact, "contact_requested", json_pack("{s:s}", "user_id", me));
 }
 
 CASHEW_HANDLER(.topic = "+/request_contact", .handle = request_contact);

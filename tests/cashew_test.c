@@ -20,6 +20,7 @@ enum { OWN_SETTINGS_MAX = 32 };
 
 struct cashew_test {
 	struct store *store;
+	bool owns_store;
 	struct store_client *client;
 	struct arena arena;
 	/* what is delivered */
@@ -71,15 +72,22 @@ static const char *const host_settings[] = {
 	"MONGO_DB_NAME=test",
 };
 
-struct cashew_test *cashew_test_new(void)
+struct cashew_test *cashew_test_new_on(struct store *store)
 {
 	struct cashew_test *t = owned(calloc(1, sizeof(*t)));
 	for (size_t i = 0; i < sizeof(host_settings) / sizeof(host_settings[0]); i++)
 		t->environment[t->own_count++] = copied(host_settings[i], strlen(host_settings[i]));
-	t->store = owned(fake_store_new());
-	t->client = store_acquire(t->store);
+	t->store = store;
+	t->client = store_acquire(store);
 	t->input.attempt = 1;
 	arena_init(&t->arena, NULL, 0);
+	return t;
+}
+
+struct cashew_test *cashew_test_new(void)
+{
+	struct cashew_test *t = cashew_test_new_on(fake_store_new());
+	t->owns_store = true;
 	return t;
 }
 
@@ -117,7 +125,8 @@ void cashew_test_free(struct cashew_test *t)
 	forget_command(t);
 	arena_free(&t->arena);
 	store_release(t->client);
-	store_close(t->store);
+	if (t->owns_store)
+		store_close(t->store);
 	for (size_t i = 0; i < t->own_count; i++)
 		free(t->environment[i]);
 	free(t);

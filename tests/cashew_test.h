@@ -34,6 +34,9 @@ struct cashew_test;
 
 /* An empty store, no events. Owned by the caller; cashew_test_free() takes everything down. */
 struct cashew_test *cashew_test_new(void);
+/* The same on a store of the caller's that outlives it: one without apples, or one that several commands
+ * share. */
+struct cashew_test *cashew_test_new_on(struct store *store);
 void cashew_test_free(struct cashew_test *t);
 
 /* ---- What the next deliveries are like ------------------------------------------------------------- */

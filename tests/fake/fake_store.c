@@ -41,6 +41,8 @@ struct store {
 		int store_error;
 		bool done; /* the operation is done all the same */
 	} failure;
+	void (*before)(void *context);
+	void *before_context;
 };
 
 struct store_client {
@@ -63,6 +65,8 @@ static int operation_begin(struct store_client *client)
 {
 	struct store *store = client->store;
 
+	if (store->before)
+		store->before(store->before_context);
 	pthread_mutex_lock(&store->lock);
 	store->operations++;
 	client->answer_lost = false;
@@ -500,6 +504,12 @@ void fake_store_fail_at(struct store *store, unsigned skip, int store_error)
 void fake_store_lose_answer_at(struct store *store, unsigned skip)
 {
 	fail(store, skip, 1, STORE_E_AWAY, true);
+}
+
+void fake_store_before_operation(struct store *store, void (*before)(void *context), void *context)
+{
+	store->before = before;
+	store->before_context = context;
 }
 
 unsigned fake_store_operations(struct store *store)

@@ -29,6 +29,10 @@ void fake_store_fail_at(struct store *store, unsigned skip, int store_error);
  * before the answer has come. */
 void fake_store_lose_answer_at(struct store *store, unsigned skip);
 
+/* Before each operation, the thread that makes it calls before(context), without the lock: to wait there. Set
+ * it while no other thread uses the store; NULL: no longer. */
+void fake_store_before_operation(struct store *store, void (*before)(void *context), void *context);
+
 /* How many operations there were. */
 unsigned fake_store_operations(struct store *store);
 
