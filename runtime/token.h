@@ -15,7 +15,7 @@
 enum {
 	TOKEN_SIZE_MAX = 4096,   /* longer ones are refused unread */
 	TOKEN_SECRET_MIN = 32,   /* bytes (RFC 7518 section 3.2: a key of the hash's size or larger) */
-	TOKEN_LEEWAY_S = 60,     /* clocks may differ by that much */
+	TOKEN_LEEWAY_S = 60,     /* iat and nbf may lie that far in the future: clocks differ; exp has no leeway */
 	TOKEN_REASON_SIZE = 160,
 };
 
@@ -26,11 +26,11 @@ struct token_identity {
 	bool is_handler;   /* it has a `handler` object: may act for all users; user_id is empty then */
 	char user_id[65];  /* of a user's token */
 	char name[65];     /* handler.name of a handler's token */
-	int64_t expires;   /* seconds since 1970; 0: the token has no exp */
+	int64_t expires;   /* exp: seconds since 1970 */
 };
 
-/* Makes a token {user_id, iat, exp}; lifetime_s from now. 0 and *ret_token, freed with free(); -EINVAL for a bad user id,
- * name, empty secret; -ENOMEM. now: seconds since 1970. */
+/* Makes a token {user_id, iat, exp}; lifetime_s, more than 0, from now. 0 and *ret_token, freed with free(); -EINVAL for a bad
+ * user id or name (both: topic_user_valid()), an empty secret, a bad lifetime; -ENOMEM. now: seconds since 1970. Any thread. */
 __attribute__((warn_unused_result)) int token_sign_user(
 	const char *secret, const char *user_id, int64_t now, int64_t lifetime_s, char **ret_token);
 
@@ -40,7 +40,8 @@ __attribute__((warn_unused_result)) int token_sign_handler(
 
 /*
  * Checks signature, times and claims. 0 and *ret_identity; TOKEN_E_REFUSED with the reason in words in `reason` (never the
- * token); -ENOMEM. An empty secret refuses everything. exp is required.
+ * token); -ENOMEM. An empty secret refuses everything. exp is required; iat and nbf are checked where they are there. Where the
+ * token has a handler claim, a user_id beside it means nothing. Any thread.
  */
 __attribute__((warn_unused_result)) int token_verify(const char *secret, const char *token, size_t token_size,
 	int64_t now, struct token_identity *ret_identity, char reason[static TOKEN_REASON_SIZE]);

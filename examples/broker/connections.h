@@ -1,0 +1,45 @@
+/*
+ * connections.h - the clients that are connected: when their tokens expire, and how often they were refused
+ * something.
+ *
+ * Happy path: connections_add() once a client's token is verified, connections_remove() when it disconnects,
+ * and connections_expired() now and then. The broker's one thread. Nothing of the broker's is read through
+ * the client pointers: they are keys.
+ */
+#ifndef CONNECTIONS_H
+#define CONNECTIONS_H
+
+#include <stdint.h>
+
+struct mosquitto;
+
+struct connection {
+	const struct mosquitto *client; /* the key */
+	int64_t expires;		/* its token's exp */
+	unsigned refusals;		/* publishes and subscriptions that were refused */
+	char client_id[];
+};
+
+struct connections {
+	void *tree;	  /* of tsearch(3), by client */
+	int64_t earliest; /* no token expires before; INT64_MAX: none is known */
+};
+
+void connections_init(struct connections *connections);
+void connections_free(struct connections *connections);
+
+/* Adds the client; one that is there already is replaced. 0 or -ENOMEM. */
+__attribute__((warn_unused_result)) int connections_add(struct connections *connections,
+	const struct mosquitto *client, const char *client_id, int64_t expires);
+
+/* NULL if it is not there. */
+struct connection *connections_find(struct connections *connections, const struct mosquitto *client);
+
+/* Nothing happens if it is not there. */
+void connections_remove(struct connections *connections, const struct mosquitto *client);
+
+/* Takes out one connection whose token has expired: free() it. NULL if there is none. Cheap while there is
+ * none. */
+struct connection *connections_take_expired(struct connections *connections, int64_t now);
+
+#endif

@@ -1,0 +1,94 @@
+/* secret.c - the secret that tokens are signed with, from a file or the environment: see secret.h. */
+#include "secret.h"
+#include "token.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SECRET_MAX = 4096 };
+
+void secret_free(char *secret)
+{
+	if (secret != NULL) {
+		explicit_bzero(secret, strlen(secret));
+		free(secret);
+	}
+}
+
+static int file_read(
+	const char *path, char text[static SECRET_MAX + 3], bool *ret_readable_by_others, char *reason)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat status;
+	ssize_t size = fd >= 0 && fstat(fd, &status) == 0 ? read(fd, text, SECRET_MAX + 2) : -1;
+	int error = errno;
+	if (fd >= 0) {
+		close(fd);
+	}
+	if (size < 0) {
+		(void)snprintf(reason, SECRET_REASON_SIZE, "secret_file %s cannot be read: %s", path,
+			strerror(error));
+		return SECRET_E_UNUSABLE;
+	}
+	text[size] = '\0';
+	if (strlen(text) != (size_t)size) {
+		(void)snprintf(reason, SECRET_REASON_SIZE, "secret_file %s holds a NUL byte", path);
+		return SECRET_E_UNUSABLE;
+	}
+	if (size > 0 && text[size - 1] == '\n') {
+		text[--size] = '\0';
+	}
+	if (size > 0 && text[size - 1] == '\r') {
+		text[--size] = '\0';
+	}
+	if (size > SECRET_MAX) {
+		(void)snprintf(reason, SECRET_REASON_SIZE, "secret_file %s is larger than %d bytes", path,
+			SECRET_MAX);
+		return SECRET_E_UNUSABLE;
+	}
+	*ret_readable_by_others = (status.st_mode & S_IROTH) != 0;
+	return 0;
+}
+
+int secret_read(const char *path, bool allow_short, char **ret_secret, bool *ret_readable_by_others,
+	char reason[static SECRET_REASON_SIZE])
+{
+	char text[SECRET_MAX + 3] = "";
+	bool readable_by_others = false;
+	const char *given = path == NULL ? getenv("JWT_SECRET") : text,
+		   *source = path == NULL ? "JWT_SECRET" : path;
+	if (path != NULL) {
+		int error = file_read(path, text, &readable_by_others, reason);
+		if (error != 0) {
+			return error;
+		}
+	}
+	if (given == NULL || given[0] == '\0') {
+		(void)snprintf(reason, SECRET_REASON_SIZE,
+			"%s is %s: give the secret by plugin_opt_secret_file, or by JWT_SECRET "
+			"in the broker's environment",
+			source, given == NULL ? "not set" : "empty");
+		return SECRET_E_UNUSABLE;
+	}
+	if (strlen(given) < TOKEN_SECRET_MIN && !allow_short) {
+		(void)snprintf(reason, SECRET_REASON_SIZE,
+			"the secret of %s has %zu bytes: HS256 wants %d or more "
+			"(plugin_opt_allow_short_secret on accepts it all the same)",
+			source, strlen(given), TOKEN_SECRET_MIN);
+		explicit_bzero(text, sizeof(text));
+		return SECRET_E_UNUSABLE;
+	}
+	char *secret = strdup(given);
+	explicit_bzero(text, sizeof(text));
+	if (secret == NULL) {
+		return -ENOMEM;
+	}
+	*ret_secret = secret;
+	*ret_readable_by_others = readable_by_others;
+	return 0;
+}
