@@ -186,7 +186,7 @@ static void the_largest_page(void **state)
 		struct cashew_test *t = cashew_test_new();
 		for (unsigned n = 0; n < 501; n++) {
 			char user[65];
-			snprintf(user, sizeof(user), "%04u%s", n, SIXTY_FOUR_CHARACTERS + 4);
+			snprintf(user, sizeof(user), "%04u%s", n, &SIXTY_FOUR_CHARACTERS[4]);
 			assert_int_equal(lists[i].add(cashew_test_store(t), user, "68946"), 0);
 		}
 		assert_int_equal(cashew_test_deliver(t, lists[i].handler, lists[i].topic, "{\"limit\":500}"),
