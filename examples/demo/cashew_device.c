@@ -27,6 +27,7 @@
 struct request {
 	const char *token_files[STORY_DEVICES_MAX];
 	size_t users;
+	bool afresh;
 	const char *event, *log_file;
 	long deadline_s, pause_ms;
 	const char *words[3]; /* what to play, and for send the command and its payload */
@@ -40,6 +41,7 @@ static void usage(void)
 	      "Plays the part of a phone, beside a broker that cashewd is connected to.\n"
 	      "  --token-file FILE  the user's token, as cashew-token makes it; twice for contacts, which "
 	      "has two users\n"
+	      "  --afresh           contacts: first end the contact that an earlier run may have left\n"
 	      "  --event NAME       send: wait for this event, not just for any\n"
 	      "  --deadline S       give up after so many seconds (30)\n"
 	      "  --pause MS         wait so many milliseconds before each command, for show (0)\n"
@@ -69,11 +71,11 @@ static bool parse_number(const char *text, long max, long *ret)
 
 static int parse_options(int argc, char **argv, struct request *request)
 {
-	enum { TOKEN_FILE, EVENT, DEADLINE, PAUSE, LOG, HELP };
+	enum { TOKEN_FILE, AFRESH, EVENT, DEADLINE, PAUSE, LOG, HELP };
 	static const struct option options[] = {{"token-file", required_argument, NULL, TOKEN_FILE},
-		{"event", required_argument, NULL, EVENT}, {"deadline", required_argument, NULL, DEADLINE},
-		{"pause", required_argument, NULL, PAUSE}, {"log", required_argument, NULL, LOG},
-		{"help", no_argument, NULL, HELP}, {0}};
+		{"afresh", no_argument, NULL, AFRESH}, {"event", required_argument, NULL, EVENT},
+		{"deadline", required_argument, NULL, DEADLINE}, {"pause", required_argument, NULL, PAUSE},
+		{"log", required_argument, NULL, LOG}, {"help", no_argument, NULL, HELP}, {0}};
 
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (option) {
@@ -82,6 +84,7 @@ static int parse_options(int argc, char **argv, struct request *request)
 				return wrong("more than two users: --token-file ", optarg);
 			request->token_files[request->users++] = optarg;
 			break;
+		case AFRESH: request->afresh = true; break;
 		case EVENT: request->event = optarg; break;
 		case DEADLINE:
 			if (!parse_number(optarg, 86400, &request->deadline_s))
@@ -162,7 +165,7 @@ static bool play(struct story *story, const struct request *request)
 	if (strcmp(what, "apples") == 0)
 		return story_apples(story);
 	if (strcmp(what, "contacts") == 0)
-		return story_contacts(story);
+		return story_contacts(story, request->afresh);
 	if (strcmp(what, "listen") == 0)
 		return story_listen(story);
 	return story_send(

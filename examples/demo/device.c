@@ -207,7 +207,7 @@ struct device *device_open(const struct device_options *options)
 
 	/* Client ids are unique in a broker, and begin with the user id: the demo broker insists on it. */
 	char client_id[128];
-	snprintf(client_id, sizeof(client_id), "%s-device-%d-%zu", device->user, (int)getpid(), slot);
+	snprintf(client_id, sizeof(client_id), "%s/device-%d-%zu", device->user, (int)getpid(), slot);
 	device->mosq = mosquitto_new(client_id, true, device);
 	const int error = device->mosq ? configure(device, options) : MOSQ_ERR_NOMEM;
 	if (error != MOSQ_ERR_SUCCESS) {

@@ -240,16 +240,17 @@ bool story_apples(struct story *story)
 
 	/* Two handlers answer the second one, with three apples each. */
 	if (!connect_all(story) ||
-		!ask(story, phone, "get_apples", "{}",
-			(struct expectation){phone, "got_apples", .kinds = 3}) ||
-		!ask(story, phone, more, "{}", (struct expectation){phone, "got_apples", .kinds = 9}))
+		!ask(story, phone, "get_apples", "{}", (struct expectation){phone, "got_apples", .kinds = 3}))
+		return false;
+	story->pause_ms /= 3;
+	if (!ask(story, phone, more, "{}", (struct expectation){phone, "got_apples", .kinds = 9}))
 		return false;
 	say(story, "%zu apples of %zu colours", story->apples, story->kinds);
 	end_line(story);
 	return story->kinds == 9;
 }
 
-bool story_contacts(struct story *story)
+bool story_contacts(struct story *story, bool afresh)
 {
 	struct device *a = story->devices[0], *b = story->devices[1];
 	const char *user_a = device_user(a), *user_b = device_user(b);
@@ -257,9 +258,12 @@ bool story_contacts(struct story *story)
 
 	snprintf(with_a, sizeof(with_a), "{\"contact_id\":\"%s\"}", user_a);
 	snprintf(with_b, sizeof(with_b), "{\"contact_id\":\"%s\"}", user_b);
-	if (!connect_all(story) ||
-		!ask(story, a, "request_contact", with_b,
-			(struct expectation){b, "contact_requested", user_a}) ||
+	if (!connect_all(story))
+		return false;
+	if (afresh &&
+		!ask(story, a, "remove_contact", with_b, (struct expectation){b, "contact_removed", user_a}))
+		return false;
+	if (!ask(story, a, "request_contact", with_b, (struct expectation){b, "contact_requested", user_a}) ||
 		!ask(story, b, "accept_contact", with_a,
 			(struct expectation){a, "contact_approved", user_b}) ||
 		!ask(story, a, "get_contact_list", "{}", (struct expectation){a, "contact_list", user_b}) ||

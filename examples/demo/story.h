@@ -43,9 +43,9 @@ struct story {
 void story_event(void *context, struct device *device, const char *event, json_t *payload);
 
 /* Each waits until its devices are connected, and returns whether all that it awaited has come. */
-bool story_apples(struct story *story);	  /* one device */
-bool story_contacts(struct story *story); /* two devices */
-bool story_listen(struct story *story);	  /* one device; returns only when the broker refuses it */
+bool story_apples(struct story *story);		       /* one device */
+bool story_contacts(struct story *story, bool afresh); /* two devices; afresh: they may be contacts already */
+bool story_listen(struct story *story); /* one device; returns only when the broker refuses it */
 bool story_send(struct story *story, const char *command, /* one device; event NULL: any */
 	const char *payload, const char *event);
 
