@@ -186,7 +186,7 @@ static void device_configure(struct device *device)
 	if (device->plain_port == 0 && broker_ca_file(device->broker) != NULL)
 		check(device, mosquitto_tls_set(m, broker_ca_file(device->broker), NULL, NULL, NULL, NULL),
 			"TLS");
-	if (device->token != NULL && broker_takes_user(device->broker))
+	if (device->token != NULL)
 		check(device, mosquitto_username_pw_set(m, "JWT", device->token), "user name and token");
 }
 

@@ -6,7 +6,7 @@
  *
  *	HARNESS_CASE(apples_arrive)
  *	{
- *		harness_start_all(h);
+ *		harness_host(h);
  *		struct device *phone = device_new(h, "68946");
  *		device_connect(phone);
  *		device_publish(phone, "get_apples", "{}");
@@ -113,9 +113,6 @@ const char *harness_write_file(struct harness *h, const char *name, const char *
 /* Memory that lives as long as the case. */
 char *harness_format(struct harness *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The default broker, database and program of a case, started and ready. */
-void harness_start_all(struct harness *h);
-
 /* ---- Parts that are served while waiting: how devices, logs and scripted brokers plug in ---- */
 
 struct harness_part {
@@ -176,14 +173,13 @@ void database_wait_count_at(const char *file, int line, struct harness *h, struc
 /* Runs a command, given as Extended JSON, on the case's database: {"drop": "apples"}. */
 void database_command(struct harness *h, struct database *database, const char *command);
 
-/* ---- The broker (mosquitto, configured as examples/broker does) ---- */
+/* ---- The broker (mosquitto with the token plugin, run by examples/broker/run) ---- */
 
 /* How the certificate that the broker shows is wrong. */
 enum broker_certificate { BROKER_GOOD, BROKER_EXPIRED, BROKER_WRONG_NAME, BROKER_OTHER_CA };
 
 struct broker_options {
-	bool plain;	     /* plain TCP instead of TLS */
-	bool anonymous;	     /* without the plugin: everyone may do everything */
+	bool plain;	     /* clients go to a plain TCP port instead of the one with TLS */
 	bool no_persistence; /* keeps nothing on disk: restarted, it has forgotten all sessions */
 	bool only_mqtt311;   /* refuses MQTT 5, as an old broker does; plain */
 	enum broker_certificate certificate;
@@ -195,7 +191,7 @@ struct broker;
 /* The case's default broker, started at the first call: TLS, with the plugin, persistent. */
 struct broker *harness_broker(struct harness *h);
 
-/* One more broker, not started. Options may be NULL. */
+/* Another broker, not started. Options may be NULL. */
 struct broker *broker_new(struct harness *h, const struct broker_options *options);
 
 void broker_start(
@@ -208,7 +204,6 @@ void broker_forget(struct broker *broker); /* deletes what it kept on disk; stop
 unsigned broker_port(const struct broker *broker);
 const char *broker_ca_file(const struct broker *broker); /* NULL: plain */
 pid_t broker_pid(const struct broker *broker);
-bool broker_takes_user(const struct broker *broker); /* whether it wants user name and token */
 
 /* ---- The program under test: cashewd ---- */
 
@@ -222,6 +217,10 @@ struct host;
  * "cashewd", LOG_LEVEL "debug" and LOG_FORMAT "json". Broker and database are not started by this.
  */
 struct host *host_new(struct harness *h, enum host_program program);
+
+/* The case's default host: the product, started and ready at the first call. */
+struct host *harness_host(struct harness *h);
+
 void host_use_broker(struct host *host, const struct broker *broker);
 void host_use_database(struct host *host, const struct database *database);
 void host_set(

@@ -1,8 +1,8 @@
-/* harness_broker.c - mosquitto, configured as examples/broker does, and the ways in which a test wants it
- * otherwise. See harness.h. */
-#include "certificates.h"
+/*
+ * harness_broker.c - mosquitto as examples/broker/run starts it, and the ways in which a test wants it
+ * otherwise. See harness.h.
+ */
 #include "harness_private.h"
-#include "panic.h"
 #include "port.h"
 #include "relay.h"
 #include <errno.h>
@@ -11,54 +11,89 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { ARGUMENTS_MAX = 24 };
+
 struct broker {
 	struct harness *harness;
 	struct broker_options options;
 	struct harness_process process;
 	struct relay *relay; /* in front of it; NULL: none */
-	const char *folder, *configuration, *output, *ca_file;
-	int port;
-	long started_at; /* size of the output when it was last started */
+	const char *argv[ARGUMENTS_MAX];
+	const char *folder, *env, *output, *ca_file;
+	int port; /* where clients go */
 };
 
+/* The program's certificates, good ones and bad ones, made at the first call. */
 static const char *certificates(void)
 {
 	static char folder[512];
 	if (folder[0] == '\0') {
+		char log[600];
 		snprintf(folder, sizeof(folder), "%s/certificates", harness_group_folder);
-		if (mkdir(folder, 0700) != 0 || certificates_make(folder) != 0)
+		snprintf(log, sizeof(log), "%s.log", folder);
+		const char *const argv[] = {
+			SOURCE_DIR "/examples/broker/certificates", folder, "--bad", NULL};
+		if (harness_execute(harness_group_folder, log, argv) != 0) {
+			harness_print_tail(log);
 			harness_fail("no certificates could be made in %s", folder);
+		}
 	}
 	return folder;
 }
 
-static void configure(struct broker *broker)
+/* A folder as examples/broker/run wants it, with one of them as the server's. */
+static const char *choose_certificate(struct broker *broker)
 {
-	static const char *const files[] = {[BROKER_GOOD] = "good.crt",
+	static const char *const files[] = {[BROKER_GOOD] = "server.crt",
 		[BROKER_EXPIRED] = "expired.crt",
 		[BROKER_WRONG_NAME] = "wrong-name.crt",
 		[BROKER_OTHER_CA] = "other-ca.crt"};
 	struct harness *h = broker->harness;
-	const struct broker_options *options = &broker->options;
-	const char *text = harness_format(h,
-		"listener %d 127.0.0.1\n"
-		"socket_domain ipv4\n"
-		"user root\n"
-		"log_dest stderr\nlog_type error\nlog_type warning\nlog_type notice\nlog_type information\n"
-		"max_queued_messages 0\nmax_inflight_messages 0\nmax_queued_bytes 0\n",
-		broker->port);
-	if (!options->no_persistence)
-		text = harness_format(h,
-			"%spersistence true\npersistence_location %s/\nautosave_interval "
-			"1\nautosave_on_changes true\n",
-			text, broker->folder);
-	if (!options->plain)
-		text = harness_format(h, "%scertfile %s/%s\nkeyfile %s/server.key\n", text, certificates(),
-			files[options->certificate], certificates());
-	if (options->anonymous)
-		text = harness_format(h, "%sallow_anonymous true\n", text);
-	broker->configuration = harness_write_file(h, harness_format(h, "%s/mosquitto.conf", broker->folder),
-		harness_format(h, "%s%s", text, options->extra ? options->extra : ""));
+	const char *chosen = harness_format(h, "%s/certificates", broker->folder);
+	const char *const names[][2] = {{"ca.crt", "ca.crt"},
+		{files[broker->options.certificate], "server.crt"}, {"server.key", "server.key"}};
+	bool linked = mkdir(chosen, 0700) == 0;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && linked; i++)
+		linked = symlink(harness_format(h, "%s/%s", certificates(), names[i][0]),
+				 harness_format(h, "%s/%s", chosen, names[i][1])) == 0;
+	if (!linked)
+		harness_fail("no certificates could be linked in %s: %s", chosen, strerror(errno));
+	return chosen;
+}
+
+static int reserve(void)
+{
+	const int port = port_reserve();
+	if (port < 0)
+		harness_fail("no port for the broker: %s", strerror(-port));
+	return port;
+}
+
+/* The plugin and TLS, as in production. */
+static void use_example(struct broker *broker)
+{
+	struct harness *h = broker->harness;
+	const int tls_port = reserve(), plain_port = broker->options.plain ? reserve() : 0;
+	size_t count = 0;
+	const char *const fixed[] = {SOURCE_DIR "/examples/broker/run", "--plugin", BROKER_PLUGIN_PATH,
+		"--state", broker->folder, "--certificates", choose_certificate(broker), "--secret-file",
+		harness_write_file(h, harness_format(h, "%s/secret", broker->folder), HARNESS_SECRET),
+		"--extra",
+		harness_write_file(h, harness_format(h, "%s/extra.conf", broker->folder),
+			broker->options.extra ? broker->options.extra : ""),
+		"--port", harness_format(h, "%d", tls_port)};
+	for (; count < sizeof(fixed) / sizeof(fixed[0]); count++)
+		broker->argv[count] = fixed[count];
+	if (broker->options.plain) {
+		broker->argv[count++] = "--plain-port";
+		broker->argv[count++] = harness_format(h, "%d", plain_port);
+	} else {
+		broker->ca_file = harness_format(h, "%s/ca.crt", certificates());
+	}
+	if (broker->options.no_persistence)
+		broker->argv[count++] = "--no-persistence";
+	broker->port = broker->options.plain ? plain_port : tls_port;
+	broker->env = harness_format(h, "%s/env", broker->folder);
 }
 
 struct broker *broker_new(struct harness *h, const struct broker_options *options)
@@ -73,14 +108,11 @@ struct broker *broker_new(struct harness *h, const struct broker_options *option
 		broker->options.plain = true;
 	broker->folder = harness_path(h, "broker-%u", ++number);
 	broker->output = harness_format(h, "%s/mosquitto.log", broker->folder);
-	broker->port = port_reserve();
-	if (broker->port < 0 || mkdir(broker->folder, 0700) != 0)
-		harness_fail("no port or no folder for the broker: %s", strerror(errno));
-	if (!broker->options.plain)
-		broker->ca_file = harness_format(h, "%s/ca.crt", certificates());
+	if (mkdir(broker->folder, 0700) != 0)
+		harness_fail("%s could not be made: %s", broker->folder, strerror(errno));
+	use_example(broker);
 	if (broker->options.only_mqtt311)
 		broker->relay = relay_new(h, (unsigned)broker->port);
-	configure(broker);
 	harness_add_process(h, &broker->process);
 	harness_watch_folder(h, broker->folder);
 	return broker;
@@ -95,34 +127,23 @@ struct broker *harness_broker(struct harness *h)
 	return h->broker;
 }
 
-/* Mosquitto says "running" once all listeners are open. */
+/* The script says so once all listeners are open. */
 static bool broker_listens(void *context)
 {
 	const struct broker *broker = context;
-	FILE *output = fopen(broker->output, "re");
-	char line[1024];
-	bool running = false;
-	if (output == NULL)
-		return false;
-	fseek(output, broker->started_at, SEEK_SET);
-	while (!running && fgets(line, sizeof(line), output) != NULL)
-		running = strstr(line, " running\n") != NULL;
-	fclose(output);
-	return running;
+	return access(broker->env, R_OK) == 0;
 }
 
 void broker_start(struct broker *broker)
 {
-	const char *const argv[] = {MOSQUITTO_PATH, "-c", broker->configuration, NULL};
-	const struct process_options options = {.argv = argv,
+	const struct process_options options = {.argv = broker->argv,
 		.environment = process_environment(),
 		.folder = broker->folder,
 		.output = broker->output,
 		.death_signal = SIGKILL};
-	struct stat info;
-	broker->started_at = stat(broker->output, &info) == 0 ? (long)info.st_size : 0;
+	unlink(broker->env);
 	if (process_start(&broker->process.process, &options) != 0)
-		harness_fail("mosquitto could not be started");
+		harness_fail("the broker's script could not be started");
 	harness_wait(broker->harness, broker_listens, broker, "the broker to listen");
 }
 
@@ -156,7 +177,7 @@ void broker_resume(struct broker *broker)
 
 void broker_forget(struct broker *broker)
 {
-	unlink(harness_format(broker->harness, "%s/mosquitto.db", broker->folder));
+	unlink(harness_format(broker->harness, "%s/data/mosquitto.db", broker->folder));
 }
 
 unsigned broker_port(const struct broker *broker)
@@ -172,9 +193,4 @@ const char *broker_ca_file(const struct broker *broker)
 pid_t broker_pid(const struct broker *broker)
 {
 	return broker->process.process.pid;
-}
-
-bool broker_takes_user(const struct broker *broker)
-{
-	return !broker->options.anonymous;
 }

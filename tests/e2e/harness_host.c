@@ -104,6 +104,16 @@ struct host *host_new(struct harness *h, enum host_program program)
 	return host;
 }
 
+struct host *harness_host(struct harness *h)
+{
+	if (h->host == NULL) {
+		h->host = host_new(h, HOST_PRODUCT);
+		host_start(h->host);
+		host_wait_ready(h->host);
+	}
+	return h->host;
+}
+
 const char *host_folder(const struct host *host)
 {
 	return host->folder;
@@ -152,7 +162,7 @@ void host_start(struct host *host)
 
 void host_wait_ready_at(const char *file, int line, struct host *host)
 {
-	host_expect_log_at(file, line, host, HOST_READY_EVENT, NULL);
+	host_expect_log_at(file, line, host, "ready", NULL);
 }
 
 static bool host_gone(void *context)

@@ -27,6 +27,7 @@ struct harness {
 	struct harness_memory *memory;
 	struct database *database, *own_database;
 	struct broker *broker;
+	struct host *host;  /* the default one */
 	struct host *hosts; /* newest first */
 	bool passed;
 };
