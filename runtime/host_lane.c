@@ -133,7 +133,7 @@ void lane_attach(struct lane *lane, struct command *command)
 void lane_join(struct lane *lane, struct command *command)
 {
 	lane->host->account.joined++;
-	log_info("command_joined", "a redelivered command joined the first, which is not run twice",
+	log_debug("command_joined", "a redelivered command joined the first, which is not run twice",
 		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
 		LOG_TEXT("state", command_state_name(command->state)));
 	if (!command->attached)

@@ -1,5 +1,7 @@
 /*
- * worker_pool.c - see worker_pool.h. One mutex per queue, held for a few pointer writes.
+ * worker_pool.c - see worker_pool.h. One mutex per queue, held for a few pointer writes. A command goes
+ * straight to an idle worker, if there is one: to the one that became idle last, whose stack and caches are
+ * warm.
  */
 #include "worker_pool.h"
 
@@ -7,6 +9,7 @@
 #include "host_lane.h"
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,20 +20,21 @@ enum { WORKER_STACK_SIZE = 1024 * 1024 };
 
 struct queue {
 	struct command *first, **end;
-	size_t count;
 };
 
 struct worker {
 	struct worker_pool *pool;
 	struct worker_context context;
 	pthread_t thread;
+	struct worker *idle_next;
+	struct command *job; /* handed over before `wake` is posted; NULL: stop */
+	sem_t wake;
 };
 
 struct worker_pool {
 	pthread_mutex_t out_mutex;
-	pthread_cond_t out_filled;
-	struct queue out; /* under out_mutex, as the next two */
-	unsigned idle;
+	struct queue out; /* under out_mutex, as the next two: what no worker was free for */
+	struct worker *idle;
 	bool stopping;
 
 	pthread_mutex_t back_mutex;
@@ -53,7 +57,6 @@ static void queue_append(struct queue *queue, struct command *command)
 	command->job_next = NULL;
 	*queue->end = command;
 	queue->end = &command->job_next;
-	queue->count++;
 }
 
 static struct command *queue_take_all(struct queue *queue)
@@ -74,23 +77,33 @@ void worker_pool_wake(struct worker_pool *pool)
 		abort();
 }
 
-static struct command *next_job(struct worker_pool *pool)
+static struct command *queue_take(struct queue *queue)
 {
-	pthread_mutex_lock(&pool->out_mutex);
-	while (pool->out.first == NULL && !pool->stopping) {
-		pool->idle++;
-		pthread_cond_wait(&pool->out_filled, &pool->out_mutex);
-		pool->idle--;
-	}
-	struct command *command = pool->out.first;
-	if (command != NULL) {
-		pool->out.first = command->job_next;
-		pool->out.count--;
-		if (pool->out.first == NULL)
-			pool->out.end = &pool->out.first;
-	}
-	pthread_mutex_unlock(&pool->out_mutex);
+	struct command *command = queue->first;
+	if (command == NULL)
+		return NULL;
+	queue->first = command->job_next;
+	if (queue->first == NULL)
+		queue->end = &queue->first;
 	return command;
+}
+
+/* Waits for the next command; NULL: the pool stops. */
+static struct command *next_job(struct worker *worker)
+{
+	struct worker_pool *pool = worker->pool;
+	pthread_mutex_lock(&pool->out_mutex);
+	struct command *command = queue_take(&pool->out);
+	if (command != NULL || pool->stopping) {
+		pthread_mutex_unlock(&pool->out_mutex);
+		return command;
+	}
+	worker->idle_next = pool->idle;
+	pool->idle = worker;
+	pthread_mutex_unlock(&pool->out_mutex);
+	while (sem_wait(&worker->wake) != 0)
+		continue;
+	return worker->job;
 }
 
 static void *work(void *argument)
@@ -99,7 +112,7 @@ static void *work(void *argument)
 	struct worker_pool *pool = worker->pool;
 	struct command *command;
 
-	while ((command = next_job(pool)) != NULL) {
+	while ((command = next_job(worker)) != NULL) {
 		if (command->state == COMMAND_BURYING)
 			worker_bury(&worker->context, command);
 		else
@@ -117,10 +130,14 @@ static void stop_workers(struct worker_pool *pool, unsigned count)
 {
 	pthread_mutex_lock(&pool->out_mutex);
 	pool->stopping = true;
-	pthread_cond_broadcast(&pool->out_filled);
+	for (struct worker *worker = pool->idle; worker != NULL; worker = worker->idle_next) {
+		worker->job = NULL;
+		sem_post(&worker->wake);
+	}
 	pthread_mutex_unlock(&pool->out_mutex);
 	for (unsigned i = 0; i < count; i++) {
 		pthread_join(pool->workers[i].thread, NULL);
+		sem_destroy(&pool->workers[i].wake);
 		worker_states_free(&pool->workers[i].context);
 	}
 }
@@ -130,13 +147,16 @@ static int start_worker(struct worker *worker)
 	int rc = worker_states_new(&worker->context);
 	if (rc != 0)
 		return rc;
+	sem_init(&worker->wake, 0, 0);
 	pthread_attr_t attributes;
 	pthread_attr_init(&attributes);
 	pthread_attr_setstacksize(&attributes, WORKER_STACK_SIZE);
 	rc = -pthread_create(&worker->thread, &attributes, work, worker);
 	pthread_attr_destroy(&attributes);
-	if (rc != 0)
+	if (rc != 0) {
+		sem_destroy(&worker->wake);
 		worker_states_free(&worker->context);
+	}
 	return rc;
 }
 
@@ -147,7 +167,6 @@ int worker_pool_new(const struct worker_context *context, unsigned workers, stru
 		return -ENOMEM;
 	pthread_mutex_init(&pool->out_mutex, NULL);
 	pthread_mutex_init(&pool->back_mutex, NULL);
-	pthread_cond_init(&pool->out_filled, NULL);
 	queue_init(&pool->out);
 	queue_init(&pool->back);
 	queue_init(&pool->submitted);
@@ -179,7 +198,6 @@ void worker_pool_free(struct worker_pool *pool)
 		close(pool->fd);
 	pthread_mutex_destroy(&pool->out_mutex);
 	pthread_mutex_destroy(&pool->back_mutex);
-	pthread_cond_destroy(&pool->out_filled);
 	free(pool->workers);
 	free(pool);
 }
@@ -191,19 +209,29 @@ void worker_pool_submit(struct worker_pool *pool, struct command *command)
 
 void worker_pool_kick(struct worker_pool *pool)
 {
-	const size_t count = pool->submitted.count;
-	if (count == 0)
+	if (pool->submitted.first == NULL)
 		return;
+	struct worker *woken = NULL;
 	pthread_mutex_lock(&pool->out_mutex);
-	*pool->out.end = pool->submitted.first;
-	pool->out.end = pool->submitted.end;
-	pool->out.count += count;
-	const size_t idle = pool->idle;
+	while (pool->idle != NULL && pool->submitted.first != NULL) {
+		struct worker *worker = pool->idle;
+		pool->idle = worker->idle_next;
+		worker->job = queue_take(&pool->submitted);
+		worker->idle_next = woken;
+		woken = worker;
+	}
+	if (pool->submitted.first != NULL) {
+		*pool->out.end = pool->submitted.first;
+		pool->out.end = pool->submitted.end;
+		queue_init(&pool->submitted);
+	}
 	pthread_mutex_unlock(&pool->out_mutex);
-	queue_init(&pool->submitted);
-	/* Workers that are awake look into the queue before they sleep. */
-	for (size_t i = 0; i < count && i < idle; i++)
-		pthread_cond_signal(&pool->out_filled);
+	while (woken != NULL) {
+		/* Once posted, the worker may put itself into the idle list again. */
+		struct worker *worker = woken;
+		woken = worker->idle_next;
+		sem_post(&worker->wake);
+	}
 }
 
 struct command *worker_pool_collect(struct worker_pool *pool)
