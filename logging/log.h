@@ -1,10 +1,11 @@
 /*
  * log.h - the program's own log: one event a line, readable on a terminal, JSON elsewhere.
  *
- * Happy path: log_open() once, log_info("broker_connected", "connected to the broker", LOG_TEXT("broker", host)), log_close().
- * A call formats the line in the calling thread and puts it into a bounded ring; one writer thread writes it out. A call never
- * waits for the output: when the ring is full the line is dropped and counted, and the writer says so ("log_dropped") when it
- * can. Before log_open() and after log_close(), lines go to standard error directly.
+ * Happy path: log_open() once, log_info("broker_connected", "connected to the broker", LOG_TEXT("broker",
+ * host)), log_close(). A call formats the line in the calling thread and puts it into a bounded ring; one
+ * writer thread writes it out. A call never waits for the output: when the ring is full the line is dropped
+ * and counted, and the writer says so ("log_dropped") when it can. Before log_open() and after log_close(),
+ * lines go to standard error directly.
  */
 #ifndef LOG_H
 #define LOG_H
@@ -14,12 +15,13 @@
 #include <stdint.h>
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
-enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON }; /* auto: text on a terminal, else JSON */
+/* Auto: text on a terminal, else JSON. */
+enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
 struct log_options {
-	int fd;                  /* where lines go; stays the caller's */
+	int fd; /* where lines go; stays the caller's */
 	enum log_format format;
-	enum log_level level;    /* less important lines are skipped before they are formatted */
+	enum log_level level; /* less important lines are skipped before they are formatted */
 };
 
 /* One name and value of a line. A NULL text is left out. */
@@ -33,10 +35,11 @@ struct log_field {
 	};
 };
 
-#define LOG_TEXT(field_name, value) ((struct log_field){.name = (field_name), .kind = LOG_FIELD_TEXT, .text = (value)})
-#define LOG_INT(field_name, value)                                                                           \
+#define LOG_TEXT(field_name, value) \
+	((struct log_field){.name = (field_name), .kind = LOG_FIELD_TEXT, .text = (value)})
+#define LOG_INT(field_name, value) \
 	((struct log_field){.name = (field_name), .kind = LOG_FIELD_INTEGER, .integer = (int64_t)(value)})
-#define LOG_REAL(field_name, value)                                                                          \
+#define LOG_REAL(field_name, value) \
 	((struct log_field){.name = (field_name), .kind = LOG_FIELD_REAL, .real = (value)})
 
 /* Starts the writer thread. 0 or a negative errno. Main thread, once. */
@@ -48,7 +51,8 @@ void log_close(unsigned timeout_ms);
 /* The least important level that is written. Only for log_enabled(). */
 extern int log_level_written;
 
-/* Whether a line of that level would be written: to spare the work of collecting its fields. One load. Any thread. */
+/* Whether a line of that level would be written: to spare the work of collecting its fields. One load. Any
+ * thread. */
 static inline bool log_enabled(enum log_level level)
 {
 	return (int)level <= __atomic_load_n(&log_level_written, __ATOMIC_RELAXED);
@@ -58,20 +62,22 @@ static inline bool log_enabled(enum log_level level)
 uint64_t log_dropped(void);
 
 /*
- * Logs one event: its machine-readable name (lower case, _), a sentence for people, and fields. Use the macros below.
- * Texts are cut at 1 KiB, the line at 8 KiB, never inside a UTF-8 character; control characters and bad UTF-8 are escaped, so a
- * line is always one line of valid JSON or text. Any thread; does not keep any pointer; not for signal handlers.
+ * Logs one event: its machine-readable name (lower case, _), a sentence for people, and fields. Use the
+ * macros below. Texts are cut at 1 KiB, the line at 8 KiB, never inside a UTF-8 character; control characters
+ * and bad UTF-8 are escaped, so a line is always one line of valid JSON or text. Any thread; does not keep
+ * any pointer; not for signal handlers.
  */
-void log_event(enum log_level level, const char *event, const char *message, const struct log_field *fields, size_t count);
+void log_event(enum log_level level, const char *event, const char *message, const struct log_field *fields,
+	size_t count);
 
 /* The first element only keeps the array from being empty. */
-#define LOG_EVENT(level, event, message, ...)                                                                \
-	do {                                                                                                 \
-		if (log_enabled(level)) {                                                                    \
-			const struct log_field log_fields_[] = {{.name = NULL}, ##__VA_ARGS__};              \
-			log_event(level, event, message, log_fields_ + 1,                                    \
-				sizeof(log_fields_) / sizeof(log_fields_[0]) - 1);                           \
-		}                                                                                            \
+#define LOG_EVENT(level, event, message, ...)                                                   \
+	do {                                                                                    \
+		if (log_enabled(level)) {                                                       \
+			const struct log_field log_fields_[] = {{.name = NULL}, ##__VA_ARGS__}; \
+			log_event(level, event, message, log_fields_ + 1,                       \
+				sizeof(log_fields_) / sizeof(log_fields_[0]) - 1);              \
+		}                                                                               \
 	} while (0)
 
 #define log_error(event, message, ...) LOG_EVENT(LOG_LEVEL_ERROR, event, message, ##__VA_ARGS__)

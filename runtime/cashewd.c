@@ -64,14 +64,15 @@ static void print_help(void)
 {
 	puts("cashewd - a handler runtime host for MQTT with MongoDB persistence.\n"
 	     "\n"
-	     "Runs a handler for each command that arrives at the broker, lets it read and write MongoDB, "
-	     "sends the events\n"
-	     "that it causes, and acknowledges the command only when all of that is durably done.\n"
+	     "Runs a handler for each command that arrives at the broker, lets it read and write MongoDB,\n"
+	     "sends the events that it causes, and acknowledges the command only when all of that is "
+	     "durably\n"
+	     "done.\n"
 	     "\n"
 	     "Usage: cashewd [OPTION]...\n"
 	     "\n"
-	     "  --check               read the settings, show them with secrets masked, and the handlers; "
-	     "then exit\n"
+	     "  --check               check the settings, show them with secrets masked and the handlers; "
+	     "exit\n"
 	     "  --list-handlers       show the handlers that are built in; needs no settings\n"
 	     "  --env-file FILE       read settings from FILE, which must exist, instead of .env\n"
 	     "  --settings-env        write a commented .env to start from\n"
@@ -82,11 +83,12 @@ static void print_help(void)
 	settings_help(stdout);
 	puts("\n"
 	     "Signals: SIGTERM or SIGINT finishes what runs, acknowledges it and exits; a second one leaves "
-	     "it to the broker.\n"
+	     "it\n"
+	     "to the broker.\n"
 	     "\n"
 	     "Exit codes: 0 stopped as told, 64 wrong option, 70 internal failure, 74 output failed, 78 "
-	     "wrong settings or\n"
-	     "handlers.");
+	     "wrong\n"
+	     "settings or handlers.");
 }
 
 static void print_version(void)

@@ -124,6 +124,8 @@ static void test_help(void **state)
 		"\nExit codes: 0 "};
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		assert_holds(got.out, parts[i]);
+	for (const char *line = got.out; *line != '\0'; line += strcspn(line, "\n") + 1)
+		assert_in_range(strcspn(line, "\n"), 0, 100);
 }
 
 static void test_version(void **state)

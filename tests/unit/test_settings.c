@@ -1,19 +1,6 @@
-/* Tests of settings.c, settings_check.c and settings_show.c, and of .env.example, which must agree with the
- * table. */
-#include "settings.h"
-
-#include "cashew.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cmocka.h>
+/* Tests of settings.c and settings_check.c: which values are taken from where, and what is wrong with others.
+ */
+#include "settings_outcome.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
@@ -22,74 +9,6 @@
 #define SANITIZED 1
 #endif
 #endif
-
-#define SECRET "JWT_SECRET=0123456789abcdef0123456789abcdef\n"
-#define BROKER "BROKER_HOST=localhost\n"
-#define URL    "MONGO_DB_URL=mongodb://127.0.0.1\n"
-#define ENOUGH SECRET BROKER URL
-
-static const struct cashew_setting apple_settings[] = {
-	{.name = "APPLES_LIMIT", .default_value = "3", .help = "How many."},
-	{.name = "APPLES_KEY", .secret = true, .help = "Key of the orchard."},
-	{.name = NULL},
-};
-static const struct cashew_setting pear_settings[] = {
-	{.name = "APPLES_LIMIT", .default_value = "3", .help = "How many."},
-	{.name = NULL},
-};
-static const struct cashew_handler ping = {.name = "ping", .topic = "+/ping"};
-static const struct cashew_handler get_apples = {.name = "get_apples", .topic = "+/get_apples"};
-static const struct cashew_handler apples = {
-	.name = "apples", .topic = "+/apples", .settings = apple_settings};
-static const struct cashew_handler pears = {.name = "pears", .topic = "+/pears", .settings = pear_settings};
-static const struct cashew_handler *const plain_handlers[] = {&ping, &get_apples, NULL};
-static const struct cashew_handler *const own_handlers[] = {&ping, &apples, &pears, NULL};
-
-/* What reading came to. Freed by outcome_free(). */
-struct outcome {
-	int result;
-	struct settings settings;
-	char *problems, *warnings;
-};
-
-static void outcome_free(struct outcome *outcome)
-{
-	settings_free(&outcome->settings);
-	free(outcome->problems);
-	free(outcome->warnings);
-}
-
-/* Reads a file ".env" (NULL: there is none) with that environment, in a folder of its own. */
-static struct outcome read_with(
-	const char *file, char *const *environment, const struct cashew_handler *const *handlers)
-{
-	char folder[] = "/tmp/cashewd-test-XXXXXX";
-	assert_non_null(mkdtemp(folder));
-	assert_return_code(chdir(folder), errno);
-	if (file != NULL) {
-		const int fd = open(".env", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-		assert_return_code(fd, errno);
-		assert_int_equal(write(fd, file, strlen(file)), strlen(file));
-		close(fd);
-	}
-	struct outcome outcome = {.settings.own = NULL};
-	size_t size;
-	FILE *problems = open_memstream(&outcome.problems, &size);
-	FILE *warnings = open_memstream(&outcome.warnings, &size);
-	assert_non_null(problems);
-	assert_non_null(warnings);
-	outcome.result = settings_read(".env", environment, handlers, problems, warnings, &outcome.settings);
-	fclose(problems);
-	fclose(warnings);
-	if (file != NULL)
-		assert_return_code(unlink(".env"), errno);
-	assert_return_code(chdir("/"), errno);
-	assert_return_code(rmdir(folder), errno);
-	return outcome;
-}
-
-static char no_environment_end[] = "";
-static char *const no_environment[] = {no_environment_end, NULL};
 
 struct bad_case {
 	const char *name;
@@ -381,147 +300,6 @@ static void test_group_limit(void **state)
 		assert_int_equal(settings_group_limit_s(cases[i][0]), cases[i][1]);
 }
 
-static char *printed(const struct settings *settings)
-{
-	char *text;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-	assert_non_null(out);
-	settings_print(settings, out);
-	fclose(out);
-	return text;
-}
-
-static void test_print(void **state)
-{
-	(void)state;
-	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(SECRET BROKER
-		"MONGO_DB_URL=mongodb://u:hunter2@h/\nAPPLES_KEY=hunter3\nLOGGLY_TOKEN=hunter4\n",
-		no_environment, own_handlers);
-	assert_string_equal(got.problems, "");
-	char *text = printed(&got.settings);
-	static const char expected[] =
-		"JWT_SECRET=********\nHANDLER_NAME=cashewd\nHANDLER_TOKEN_FILE=\nTOKEN_LIFETIME=3600\nALLOW_"
-		"SHORT_SECRET=off\n"
-		"BROKER_HOST=localhost\nBROKER_PORT=8883\nBROKER_TLS=on\nBROKER_CA_FILE=\nBROKER_CERT_FILE="
-		"\nBROKER_KEY_FILE=\n"
-		"CLIENT_ID=cashewd\nKEEPALIVE=60\nSESSION_EXPIRY=604800\nSTANDBY_RETRY=30\n"
-		"MONGO_DB_URL=mongodb://u:********@h/"
-		"\nMONGO_DB_NAME=cashew\nHANDLERS=\nWORKERS=8\nHANDLER_TIMEOUT=10\n"
-		"STOP_TIMEOUT=12\nGROUP_MAX=1000\nGROUP_MS=250\nWINDOW=2000\nUSER_WINDOW=500\nPAYLOAD_MAX="
-		"131072\n"
-		"EVENT_MAX=131072\nLOG_LEVEL=info\nLOG_FORMAT=auto\nLOGGLY_TOKEN=********\nLOGGLY_SUBDOMAIN="
-		"\n"
-		"APPLES_LIMIT=3\nAPPLES_KEY=********\n";
-	assert_string_equal(text, expected);
-	free(text);
-}
-
-static void test_masked_urls(void **state)
-{
-	(void)state;
-	static const struct {
-		const char *url, *shown;
-	} cases[] = {
-		{"mongodb://h:27017/?w=1", "mongodb://h:27017/?w=1"},
-		{"mongodb://user@h/", "mongodb://user@h/"},
-		{"mongodb://user:p@h1,h2/db?a=b&c=d", "mongodb://user:********@h1,h2/db?a=b&c=d"},
-		{"mongodb://user:p@ss/w?rd@h/", "mongodb://user:********@h/"},
-		{"mongodb+srv://user:p@h", "mongodb+srv://user:********@h"},
-		{"mongodb://h/?tls=true&tlsCertificateKeyFilePassword=hunter2&w=1",
-			"mongodb://h/?tls=true&tlsCertificateKeyFilePassword=********&w=1"},
-		{"mongodb://h/?authMechanismProperties=AWS_SESSION_TOKEN:hunter2",
-			"mongodb://h/?authMechanismProperties=********"},
-	};
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		__attribute__((cleanup(outcome_free))) struct outcome got =
-			read_with(ENOUGH, no_environment, plain_handlers);
-		got.settings.mongo_db_url = cases[i].url;
-		char *text = printed(&got.settings);
-		char line[200];
-		snprintf(line, sizeof(line), "\nMONGO_DB_URL=%s\n", cases[i].shown);
-		assert_non_null(strstr(text, line));
-		free(text);
-	}
-}
-
-static char *written(void (*write_to)(FILE *))
-{
-	char *text;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
-	assert_non_null(out);
-	write_to(out);
-	fclose(out);
-	return text;
-}
-
-static void test_help(void **state)
-{
-	(void)state;
-	char *help = written(settings_help), *markdown = written(settings_markdown);
-	for (size_t i = 0; i < settings_count; i++) {
-		char name[64];
-		snprintf(name, sizeof(name), "\n  %s ", settings_table[i].name);
-		assert_non_null(strstr(help, name));
-		snprintf(name, sizeof(name), "\n| `%s` | ", settings_table[i].name);
-		assert_non_null(strstr(markdown, name));
-	}
-	for (const char *line = help; *line != '\0'; line += strcspn(line, "\n") + 1)
-		assert_in_range(strcspn(line, "\n"), 0, 100);
-	free(help);
-	free(markdown);
-}
-
-/* Every setting of the table stands once in .env.example: commented out with its default, or for one that
- * must be set with an example. With the defaults switched on it is read as if they were left out. */
-static void test_example(void **state)
-{
-	(void)state;
-	FILE *file = fopen(SOURCE_DIR "/.env.example", "re");
-	assert_non_null(file);
-	static char text[64 * 1024], uncommented[64 * 1024];
-	const size_t size = fread(text, 1, sizeof(text) - 1, file);
-	fclose(file);
-	assert_in_range(size, 1, sizeof(text) - 2);
-	char *made = written(settings_example);
-	assert_string_equal(text, made);
-	free(made);
-
-	size_t at = 0, found = 0, set = 0;
-	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-		if (line[0] == '#' && line[1] == ' ')
-			continue;
-		const bool is_comment = line[0] == '#';
-		const struct setting *setting = &settings_table[found++];
-		char expected[200];
-		snprintf(expected, sizeof(expected), "%s=%s", setting->name,
-			setting->default_value != NULL ? setting->default_value : setting->example);
-		assert_string_equal(line + is_comment, expected);
-		assert_true(is_comment || setting->default_value == NULL ||
-			    strcmp(setting->name, "JWT_SECRET") == 0);
-		set += !is_comment;
-		at += (size_t)snprintf(uncommented + at, sizeof(uncommented) - at, "%s\n", line + is_comment);
-	}
-	assert_int_equal(found, settings_count);
-	assert_int_equal(set, 3);
-
-	char secret[] = SECRET;
-	secret[strcspn(secret, "\n")] = '\0';
-	char *const environment[] = {secret, NULL};
-	__attribute__((cleanup(outcome_free))) struct outcome all =
-		read_with(uncommented, environment, plain_handlers);
-	assert_string_equal(all.problems, "");
-	__attribute__((cleanup(outcome_free))) struct outcome few =
-		read_with("BROKER_HOST=mqtt.example.com\nMONGO_DB_URL=mongodb://127.0.0.1:27017\n",
-			environment, plain_handlers);
-	assert_string_equal(few.problems, "");
-	char *all_text = printed(&all.settings), *few_text = printed(&few.settings);
-	assert_string_equal(all_text, few_text);
-	free(all_text);
-	free(few_text);
-}
-
 static void test_nearest(void **state)
 {
 	(void)state;
@@ -633,10 +411,6 @@ int main(void)
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_bad_declarations),
 		cmocka_unit_test(test_group_limit),
-		cmocka_unit_test(test_print),
-		cmocka_unit_test(test_masked_urls),
-		cmocka_unit_test(test_help),
-		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_nearest),
 #ifndef SANITIZED
 		cmocka_unit_test(test_out_of_memory),
