@@ -542,6 +542,13 @@ bool fake_store_has_request(struct store *store, const char *from, const char *t
 	return has(store, &store->requests, to, from);
 }
 
+void fake_store_forget_contact(struct store *store, const char *user, const char *contact)
+{
+	pthread_mutex_lock(&store->lock);
+	pairs_remove(&store->contacts, user, contact);
+	pthread_mutex_unlock(&store->lock);
+}
+
 static size_t count_of(struct store *store, const size_t *count)
 {
 	size_t copy;

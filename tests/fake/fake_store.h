@@ -40,6 +40,8 @@ unsigned fake_store_operations(struct store *store);
 
 bool fake_store_has_contact(struct store *store, const char *user, const char *contact);
 bool fake_store_has_request(struct store *store, const char *from, const char *to);
+/* Takes contact out of user's list only: what a crash in the middle of adding or removing a pair leaves. */
+void fake_store_forget_contact(struct store *store, const char *user, const char *contact);
 size_t fake_store_contacts(struct store *store); /* documents: two for a pair of contacts */
 size_t fake_store_requests(struct store *store);
 size_t fake_store_dead_letters(struct store *store);

@@ -87,6 +87,25 @@ static void repeated(void **state)
 		handler_repeats(&cases[i]);
 }
 
+/* An accept_contact or remove_contact that a crash cut in two will be run again, and needs the request to
+ * stand. */
+static void half_a_pair_is_no_contact(void **state)
+{
+	(void)state;
+	static const char *const halves[][2] = {{"68946", "23412"}, {"23412", "68946"}};
+	for (size_t i = 0; i < COUNT(halves); i++) {
+		struct cashew_test *t = handler_case_begin(&cases[1]);
+		fake_store_forget_contact(cashew_test_fake_store(t), halves[i][0], halves[i][1]);
+		assert_int_equal(cashew_test_deliver(t, &cashew_handler_request_contact,
+					 "68946/request_contact", REQUEST),
+			CALL_DONE);
+		assert_int_equal(cashew_test_event_count(t), 1);
+		check_event(t, 0, "23412/contact_requested", "{\"user_id\":\"68946\"}");
+		assert_true(fake_store_has_request(cashew_test_fake_store(t), "68946", "23412"));
+		cashew_test_free(t);
+	}
+}
+
 static void both_want_it(void **state)
 {
 	(void)state;
@@ -146,6 +165,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(repeated),
+		cmocka_unit_test(half_a_pair_is_no_contact),
 		cmocka_unit_test(both_want_it),
 		cmocka_unit_test(to_the_response_topic),
 		cmocka_unit_test(bad_contact_ids),
