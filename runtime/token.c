@@ -293,6 +293,33 @@ int token_verify(const char *secret, const char *token, size_t token_size, int64
 	return error;
 }
 
+int token_show(const char *token, size_t token_size, char **ret_header, char **ret_claims,
+	char reason[static TOKEN_REASON_SIZE])
+{
+	struct segment segments[3];
+	json_auto_t *header = NULL, *claims = NULL;
+	int error = segments_cut(token, token_size, segments, reason);
+	if (error == 0) {
+		error = segment_parse(segments[0], "header", &header, reason);
+	}
+	if (error == 0) {
+		error = segment_parse(segments[1], "claims segment", &claims, reason);
+	}
+	if (error != 0) {
+		return error;
+	}
+	char *header_text = json_dumps(header, JSON_ENSURE_ASCII);
+	char *claims_text = json_dumps(claims, JSON_ENSURE_ASCII);
+	if (header_text == NULL || claims_text == NULL) {
+		free(header_text);
+		free(claims_text);
+		return -ENOMEM;
+	}
+	*ret_header = header_text;
+	*ret_claims = claims_text;
+	return 0;
+}
+
 /* ---- Signing ---- */
 
 /* Adds the times to the claims, signs them, and takes over the reference, also on failure. */

@@ -46,4 +46,11 @@ __attribute__((warn_unused_result)) int token_sign_handler(
 __attribute__((warn_unused_result)) int token_verify(const char *secret, const char *token, size_t token_size,
 	int64_t now, struct token_identity *ret_identity, char reason[static TOKEN_REASON_SIZE]);
 
+/*
+ * What a token says, as two lines of JSON (printable ASCII), for people to look at: nothing is verified but that it has the form of
+ * a token. 0 and texts freed with free(); TOKEN_E_REFUSED and the reason; -ENOMEM. Any thread.
+ */
+__attribute__((warn_unused_result)) int token_show(const char *token, size_t token_size, char **ret_header,
+	char **ret_claims, char reason[static TOKEN_REASON_SIZE]);
+
 #endif
