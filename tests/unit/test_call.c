@@ -299,9 +299,9 @@ static void response_topics(void **state)
 		} else {
 			assert_int_equal(end, CALL_REJECTED);
 			assert_int_equal(runs, 0);
-			assert_string_equal(
-				cashew_test_reason(t), "the Response Topic is not one below 68946/: expected "
-						       "a topic of the sender's own");
+			assert_string_equal(cashew_test_reason(t),
+				"the Response Topic is not one below 68946/: expected "
+				"a topic of the sender's own");
 			assert_int_equal(cashew_test_event_count(t), 1);
 			assert_string_equal(cashew_test_event_topic(t, 0), "68946/command_rejected");
 		}
@@ -342,6 +342,57 @@ static void out_of_memory_is_retried(void **state)
 		cashew_test_prepare(t, &greedy, "68946/act", "{}", 2);
 		assert_int_equal(cashew_test_run(t), CALL_RETRY);
 		assert_int_equal(cashew_test_run(t), CALL_RETRY);
+	}
+	cashew_test_free(t);
+}
+
+static cashew_result rejects_in_words(cashew_command *cmd)
+{
+	const char *user = NULL;
+	CASHEW_TRY(cashew_user_id(cmd, "contact_id", &user));
+	return CASHEW_DONE;
+}
+
+/* Each way to a rejection, with each allocation failing: it is retried and gives the same rejection then. */
+static void out_of_memory_while_rejecting(void **state)
+{
+	(void)state;
+	static const struct cashew_handler picky = {
+		.name = "picky", .topic = "+/#", .handle = rejects_in_words};
+	static const struct {
+		const char *payload, *response_topic;
+	} cases[] = {
+		{"{}", NULL},
+		{"{\"contact_id\":[1,2,3]}", NULL},
+		{"{\"contact_id\":\"caf\xc3\xa9\"}", NULL},
+		{"", NULL},
+		{"[1]", NULL},
+		{"{", NULL},
+		{"{}", "23412/inbox"},
+	};
+	struct cashew_test *t = cashew_test_new();
+	for (size_t i = 0; i < 2 * COUNT(cases); i++) {
+		const char *payload = cases[i / 2].payload;
+		cashew_test_set_response_topic(t, cases[i / 2].response_topic);
+		bool failed = true;
+		size_t n = 1;
+		for (; failed && n < 1000; n++) {
+			/* the bad byte makes the command's name go through another path */
+			cashew_test_prepare(t, &picky, "68946/act\xff", payload, strlen(payload));
+			failing_malloc_start(n, i % 2 == 1);
+			const enum call_end end = cashew_test_run(t);
+			failed = failing_malloc_stop();
+			/* a text that could not be made into JSON is tried once more, so one failure may be
+			 * survived */
+			if (end != CALL_REJECTED && !(failed && end == CALL_RETRY))
+				fail_msg("'%s', allocation %zu: ended as %d", payload, n, end);
+			assert_int_equal(cashew_test_event_count(t), end == CALL_REJECTED);
+			assert_int_equal(cashew_test_run(t), CALL_REJECTED);
+			assert_non_null(strstr(
+				cashew_test_event_payload(t, 0), "{\"command\":\"act?\",\"reason\":\""));
+		}
+		assert_false(failed);
+		assert_true(n > 3);
 	}
 	cashew_test_free(t);
 }
@@ -478,6 +529,7 @@ int main(void)
 		cmocka_unit_test(reject_without_a_handler),
 		cmocka_unit_test(response_topics),
 		cmocka_unit_test(out_of_memory_is_retried),
+		cmocka_unit_test(out_of_memory_while_rejecting),
 		cmocka_unit_test(the_next_run_has_memory_again),
 		cmocka_unit_test(the_light_path_allocates_nothing),
 		cmocka_unit_test(duration),

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cashew_test.h"
+#include "log.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define TEN	     "aaaaaaaaaa"
@@ -546,6 +547,51 @@ static void state_of_a_thread(void **state)
 	assert_int_equal(states_alive, 0);
 }
 
+/* ---- Log ------------------------------------------------------------------------------------------- */
+
+static cashew_result logs(cashew_command *cmd)
+{
+	cashew_log(cmd, "looked at %d trees", 7);
+	cashew_warn(cmd, "%2000d", 1);
+	return CASHEW_DONE;
+}
+
+static void check_log_line(const char *line, const char *level)
+{
+	json_t *json = json_loads(line, 0, NULL);
+	assert_non_null(json);
+	assert_string_equal(json_string_value(json_object_get(json, "level")), level);
+	assert_string_equal(json_string_value(json_object_get(json, "event")), "handler_message");
+	assert_string_equal(json_string_value(json_object_get(json, "user")), "68946");
+	assert_string_equal(json_string_value(json_object_get(json, "topic")), "68946/act");
+	assert_string_equal(json_string_value(json_object_get(json, "handler")), "logging");
+	assert_int_equal(json_integer_value(json_object_get(json, "attempt")), 2);
+	json_decref(json);
+}
+
+static void log_lines(void **state)
+{
+	(void)state;
+	static const struct cashew_handler logging = {.name = "logging", .topic = "+/act", .handle = logs};
+	int out[2];
+	assert_int_equal(pipe(out), 0);
+	const struct log_options options = {.fd = out[1], .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_INFO};
+	assert_int_equal(log_open(&options), 0);
+	cashew_test_set_attempt(t, 2);
+	assert_int_equal(cashew_test_deliver(t, &logging, "68946/act", "{}"), CALL_DONE);
+	log_close(10000);
+	close(out[1]);
+	FILE *lines = fdopen(out[0], "r");
+	char line[8192];
+	assert_non_null(fgets(line, sizeof(line), lines));
+	check_log_line(line, "info");
+	assert_non_null(strstr(line, "looked at 7 trees"));
+	assert_non_null(fgets(line, sizeof(line), lines));
+	check_log_line(line, "warn");
+	assert_null(fgets(line, sizeof(line), lines));
+	fclose(lines);
+}
+
 /* ---- What a handler must not do -------------------------------------------------------------------- */
 
 static cashew_result wants_the_store(cashew_command *cmd)
@@ -594,6 +640,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(memory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(settings_of_its_own, set_up, tear_down),
 		cmocka_unit_test(state_of_a_thread),
+		cmocka_unit_test_setup_teardown(log_lines, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_light_handler_may_not_wait, set_up, tear_down),
 	};
 	return cmocka_run_group_tests_name("cashew", tests, NULL, NULL);
