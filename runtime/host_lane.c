@@ -22,6 +22,9 @@ enum {
 	CLIENT_ID_SIZE = 160,
 	READS_PER_TURN = 32, /* so that a burst here does not keep events and other lanes waiting */
 	LINGER_DOUBLINGS_MAX = 6,
+	GROUP_BYTES_MAX =
+		8 * 1024 *
+		1024, /* of payloads; the group grows to twice that at most, beside what one read brings */
 	REDELIVERY_MS = 30000, /* after connecting, when a broker has long sent again what it sends again */
 };
 
@@ -41,6 +44,7 @@ struct lane {
 	struct command *group, **group_end;
 	size_t group_count; /* commands in the group: PUBACKs held */
 	size_t group_unsettled;
+	size_t group_bytes; /* of payloads */
 	int64_t group_started_ms;
 	int64_t drain_started_ms;
 	unsigned group_limit_ms; /* age at which the connection is dropped */
@@ -100,6 +104,7 @@ static void group_reset(struct lane *lane)
 	lane->group_end = &lane->group;
 	lane->group_count = 0;
 	lane->group_unsettled = 0;
+	lane->group_bytes = 0;
 	lane->round = 0;
 	lane->round_unsettled = 0;
 	lane->phase = PHASE_EMPTY;
@@ -117,6 +122,7 @@ static void group_add(struct lane *lane, struct command *command)
 	*lane->group_end = command;
 	lane->group_end = &command->group_next;
 	lane->group_count++;
+	lane->group_bytes += command->input.payload_size;
 	if (command->state != COMMAND_SETTLED)
 		lane->group_unsettled++;
 }
@@ -166,8 +172,10 @@ static void update_phase(struct lane *lane)
 {
 	const struct settings *settings = lane->host->settings;
 	const int64_t now_ms = lane->host->now_ms;
-	if (lane->phase == PHASE_FILLING && (lane->group_count >= settings->group_max ||
-						    now_ms - lane->group_started_ms >= settings->group_ms)) {
+	const bool enough = lane->group_count >= settings->group_max ||
+			    lane->group_bytes >= GROUP_BYTES_MAX ||
+			    now_ms - lane->group_started_ms >= settings->group_ms;
+	if (lane->phase == PHASE_FILLING && enough) {
 		lane->phase = PHASE_DRAINING;
 		lane->drain_started_ms = now_ms;
 	}
@@ -176,7 +184,8 @@ static void update_phase(struct lane *lane)
 		lane->round++;
 		lane->round_unsettled = lane->group_unsettled;
 	}
-	if (lane->phase == PHASE_LINGERING && lane->group_count >= settings->window)
+	if (lane->phase == PHASE_LINGERING &&
+		(lane->group_count >= settings->window || lane->group_bytes >= 2 * (size_t)GROUP_BYTES_MAX))
 		lane->phase = PHASE_FULL;
 }
 

@@ -31,6 +31,8 @@
 /* The places in the array for poll(); the lanes follow. */
 enum { POLL_SIGNALS, POLL_WORKERS, POLL_EGRESS, POLL_LANES };
 
+enum { LOG_CLOSE_MS = 1000 };
+
 int64_t host_clock_ms(void)
 {
 	struct timespec now;
@@ -262,19 +264,13 @@ static int open_signals(sigset_t *signals, int *ret_fd)
 
 /* Everything is freed when all threads have come to an end. A handler that still runs, or a store that does
  * not answer, cannot be waited for: the process ends with them, and what they were doing comes again. */
-static void close_host(struct host *host, struct store *store)
+static void close_host(struct host *host, struct store *store, int rc)
 {
-	if (host->commands > 0 && !host->store_up) {
-		print_account(host);
-		log_close(1000);
-		_exit(HOST_EXIT_OK);
-	}
 	for (size_t i = 0; i < host->lane_count; i++)
 		lane_free(host->lanes[i]);
-	if (host->commands > 0) {
-		print_account(host);
-		log_close(1000);
-		_exit(HOST_EXIT_OK);
+	if (rc == HOST_EXIT_OK && (host->commands > 0 || !host->store_up)) {
+		log_close(LOG_CLOSE_MS);
+		_exit(rc);
 	}
 	store_watch_free(host->store_watch);
 	worker_pool_free(host->pool);
@@ -327,7 +323,7 @@ int host_run(const struct settings *settings, const struct cashew_handler *const
 	const int rc = run(&host, &store, signal_fd);
 	if (rc == HOST_EXIT_OK)
 		print_account(&host);
-	close_host(&host, store);
+	close_host(&host, store, rc);
 	close(signal_fd);
 	return rc;
 }
