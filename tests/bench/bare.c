@@ -6,8 +6,8 @@
  * reads and writes. Every command has been acknowledged before its worker begins: a crash loses all that is
  * queued or running. Nothing keeps one user's commands in order.
  *
- * usage: bare HOST PORT WORKERS MONGO_DB_URL MONGO_DB_NAME [CA_FILE]; prints "ready" once subscribed; runs
- * until SIGTERM.
+ * usage: bench-bare HOST PORT WORKERS MONGO_DB_URL MONGO_DB_NAME [CA_FILE]; prints "ready" once subscribed;
+ * runs until SIGTERM.
  */
 #include "contacts_plain.h"
 
@@ -206,7 +206,8 @@ static void *work(void *unused)
 int main(int argc, char **argv)
 {
 	if (argc < 6 || argc > 7) {
-		(void)fprintf(stderr, "usage: bare HOST PORT WORKERS MONGO_DB_URL MONGO_DB_NAME [CA_FILE]\n");
+		(void)fprintf(
+			stderr, "usage: bench-bare HOST PORT WORKERS MONGO_DB_URL MONGO_DB_NAME [CA_FILE]\n");
 		return 2;
 	}
 	const int workers = atoi(argv[3]);

@@ -348,9 +348,10 @@ int main(int argc, char **argv)
 	else if (strcmp(what, "queries") == 0 && argc == 5 && atoi(argv[4]) > 0)
 		result = queries(argv[2], argv[3], (unsigned)atoi(argv[4]));
 	else
-		(void)fprintf(stderr, "usage: database prepare URL NAME USERS CONTACTS | run URL NAME MODE "
-				      "THREADS SECONDS RUN |\n"
-				      "                queries URL NAME USERS\n");
+		(void)fprintf(stderr,
+			"usage: bench-database prepare URL NAME USERS CONTACTS | run URL NAME MODE "
+			"THREADS SECONDS RUN |\n"
+			"                queries URL NAME USERS\n");
 	mongoc_cleanup();
 	return result;
 }

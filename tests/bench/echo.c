@@ -6,7 +6,7 @@
  * The library has queued the command's acknowledgement before on_message is called, so a crash loses what was
  * read. MQTT 5, QoS 1 both ways, one thread in mosquitto_loop_forever().
  *
- * usage: echo HOST PORT [CA_FILE]; prints "ready" once subscribed; runs until SIGTERM.
+ * usage: bench-echo HOST PORT [CA_FILE]; prints "ready" once subscribed; runs until SIGTERM.
  */
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
@@ -80,7 +80,7 @@ static void on_message(struct mosquitto *client, void *context, const struct mos
 int main(int argc, char **argv)
 {
 	if (argc < 3 || argc > 4) {
-		(void)fprintf(stderr, "usage: echo HOST PORT [CA_FILE]\n");
+		(void)fprintf(stderr, "usage: bench-echo HOST PORT [CA_FILE]\n");
 		return 2;
 	}
 	(void)mosquitto_lib_init();

@@ -31,7 +31,7 @@ static const struct load_mode modes[] = {
 };
 
 static const char usage[] =
-	"usage: load --port N --mode MODE [options]\n"
+	"usage: bench-load --port N --mode MODE [options]\n"
 	"  --mode MODE          get_apples, get_apples_worker, ping, sleep5, request_contact, "
 	"get_contact_list,\n"
 	"                       loopback (the broker alone)\n"

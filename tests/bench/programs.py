@@ -1,0 +1,274 @@
+"""Starts, watches and stops what the benchmark measures: database, broker, hosts, load generator.
+
+Everything listens on 127.0.0.1 on a free port and is stopped by its own process id when Programs is left, whatever the reason.
+A program that does not come up, or goes away, raises Failed with the end of its output.
+"""
+
+import json
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import time
+
+START_LIMIT_S = 15
+STOP_LIMIT_S = 20
+
+
+class Failed(Exception):
+    """Something could not be measured."""
+
+
+def free_port():
+    """Below the range that the kernel takes ports of outgoing connections from."""
+    for _ in range(100):
+        port = random.randint(10000, 30000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise Failed("found no free port")
+
+
+class Program:
+    """A child process whose output goes to a file."""
+
+    def __init__(self, name, arguments, folder, environment=None):
+        self.name = name
+        self.path = os.path.join(folder, name + ".log")
+        with open(self.path, "wb") as output:
+            self.began = time.monotonic()
+            self.process = subprocess.Popen(
+                arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, env=environment
+            )
+
+    def output(self):
+        with open(self.path, encoding="utf-8", errors="replace") as output:
+            return output.read()
+
+    def tail(self):
+        return "\n".join(self.output().splitlines()[-8:])
+
+    def wait_for(self, ready):
+        """Waits until ready() is true; returns the seconds since the start."""
+        while not ready():
+            if self.process.poll() is not None:
+                raise Failed(f"{self.name} ended with {self.process.returncode}:\n{self.tail()}")
+            if time.monotonic() - self.began > START_LIMIT_S:
+                raise Failed(f"{self.name} was not ready within {START_LIMIT_S} s:\n{self.tail()}")
+            time.sleep(0.001)
+        return time.monotonic() - self.began
+
+    def wait_for_line(self, text):
+        return self.wait_for(lambda: text in self.output())
+
+    def stop(self, expected=(0, -signal.SIGTERM)):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_LIMIT_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise Failed(f"{self.name} did not stop within {STOP_LIMIT_S} s:\n{self.tail()}") from None
+        if self.process.returncode not in expected:
+            raise Failed(f"{self.name} ended with {self.process.returncode}:\n{self.tail()}")
+
+    def end(self):
+        """For a way out after something else has failed."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def pids(self):
+        """This process and all below it."""
+        parents = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as stat:
+                        parents[int(entry)] = int(stat.read().rsplit(")", 1)[1].split()[1])
+                except OSError:
+                    continue  # it has ended meanwhile
+        found = [self.process.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found
+
+    def memory(self):
+        """(VmRSS, VmHWM) in bytes, of the largest process: the host, where something watches over it."""
+        largest = (0, 0)
+        for pid in self.pids():
+            with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+                fields = dict(line.split(":", 1) for line in status)
+            pair = tuple(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+            largest = max(largest, pair)
+        return largest
+
+
+class Programs:
+    """All programs of a run. Use as a context manager."""
+
+    def __init__(self, project, build, folder):
+        self.project, self.build, self.folder = project, build, folder
+        self.running = []
+        self.runs = 0
+        self.database = None
+        self.database_url = self.database_kind = None
+        self.database_pid = 0
+        self.secret = secrets.token_hex(32)
+        self.ca = os.path.join(folder, "ca.pem")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for program in reversed(self.running):
+            program.end()
+
+    def start(self, name, arguments, environment=None):
+        program = Program(name, arguments, self.folder, environment)
+        self.running.append(program)
+        return program
+
+    def stop(self, program):
+        program.stop()
+        self.running.remove(program)
+
+    def tool(self, *arguments, limit=120):
+        """Runs a program of the build to its end and returns its output."""
+        command = [os.path.join(self.build, arguments[0]), *arguments[1:]]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{arguments[0]} took longer than {limit} s") from None
+        if done.returncode != 0:
+            raise Failed((done.stderr.strip() or f"{arguments[0]} ended with {done.returncode}"))
+        return done.stdout
+
+    def make_certificates(self):
+        def openssl(*arguments):
+            subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True, timeout=60)
+
+        with open(os.path.join(self.folder, "names"), "w", encoding="utf-8") as names:
+            names.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        key = ("-newkey", "rsa:2048", "-nodes", "-days", "7")
+        openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=benchmark CA")
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=localhost")
+        openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "7",
+                "-extfile", "names", "-out", "cert.pem")
+
+    def start_database(self):
+        state = os.path.join(self.folder, "database")
+        script = os.path.join(self.project, "examples", "database", "run")
+        program = self.start("database-start", [script, "--state", state, "--build", self.build])
+        path = os.path.join(state, "env")
+        began = time.monotonic()
+        while not os.path.exists(path):
+            # The first start may install the server.
+            if program.process.poll() not in (None, 0) or time.monotonic() - began > 180:
+                raise Failed(f"no database:\n{program.tail()}")
+            time.sleep(0.05)
+        with open(path, encoding="utf-8") as lines:
+            values = dict(line.strip().split("=", 1) for line in lines)
+        # The values are shell words; those here need no quotes unless somebody's URL does.
+        self.database_url = subprocess.run(["bash", "-c", f". {path}; printf %s \"$MONGO_DB_URL\""], capture_output=True,
+                                           text=True, check=True, timeout=10).stdout
+        self.database_kind = values["DATABASE_KIND"]
+        self.database_pid = int(values["DATABASE_PID"]) if values["DATABASE_PID"].isdigit() else 0
+        self.database = program
+
+    def prepare_database(self, name="bench", users=200, contacts=100):
+        self.tool("bench-database", "prepare", self.database_url, name, str(users), str(contacts))
+
+    def start_broker(self, tls, persistence=False):
+        """A fresh broker: no session, no queue of whoever was measured before."""
+        self.runs += 1
+        port = free_port()
+        lines = ["log_dest stderr", "log_type error", "log_type warning", "max_inflight_messages 5000", "max_queued_messages 0",
+                 "set_tcp_nodelay true", f"listener {port} 127.0.0.1", "allow_anonymous true"]
+        if tls:
+            lines += [f"certfile {self.folder}/cert.pem", f"keyfile {self.folder}/key.pem"]
+        if persistence:
+            store = os.path.join(self.folder, f"persistence-{self.runs}")
+            os.mkdir(store)
+            lines += ["persistence true", f"persistence_location {store}/", "autosave_interval 5"]
+        if os.geteuid() == 0:
+            lines.append("user root")  # another user could not read this folder
+        configuration = os.path.join(self.folder, "mosquitto.conf")
+        with open(configuration, "w", encoding="utf-8") as output:
+            output.write("\n".join(lines) + "\n")
+        program = self.start("mosquitto", [find_mosquitto(), "-c", configuration])
+
+        def listening():
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        program.wait_for(listening)
+        return program, port
+
+    def start_host(self, binary, port, tls, workers=8):
+        """cashewd or cashewd-bench; returns it and the seconds from its start to "ready"."""
+        environment = {
+            "PATH": os.environ.get("PATH", ""),
+            "JWT_SECRET": self.secret,
+            "BROKER_HOST": "127.0.0.1",
+            "BROKER_PORT": str(port),
+            "BROKER_TLS": "on" if tls else "off",
+            "BROKER_CA_FILE": self.ca if tls else "",
+            "MONGO_DB_URL": self.database_url,
+            "MONGO_DB_NAME": "bench",
+            "WORKERS": str(workers),
+            "LOG_FORMAT": "json",
+        }
+        program = self.start(binary, [os.path.join(self.build, binary)], environment)
+
+        def ready():
+            for line in program.output().splitlines():
+                try:
+                    if json.loads(line).get("event") == "ready":
+                        return True
+                except ValueError:
+                    continue  # half a line, or not one of the log
+            return False
+
+        return program, program.wait_for(ready)
+
+    def start_echo(self, port, tls):
+        program = self.start("bench-echo", [os.path.join(self.build, "bench-echo"), "127.0.0.1", str(port)]
+                             + ([self.ca] if tls else []))
+        program.wait_for_line("ready")
+        return program
+
+    def start_bare(self, port, tls, workers):
+        program = self.start("bench-bare", [os.path.join(self.build, "bench-bare"), "127.0.0.1", str(port), str(workers),
+                                            self.database_url, "bench"] + ([self.ca] if tls else []))
+        program.wait_for_line("ready")
+        return program
+
+    def load(self, port, tls, mode, watch, seconds, rate=0, commands=0, warmup=1.0):
+        """One run of the load generator: its figures."""
+        self.runs += 1
+        arguments = ["--port", str(port), "--mode", mode, "--run", f"r{self.runs}", "--seconds", str(seconds), "--warmup",
+                     str(warmup)]
+        arguments += ["--ca", self.ca] if tls else []
+        arguments += ["--rate", str(rate)] if rate else []
+        arguments += ["--commands", str(commands)] if commands else []
+        for name, pids in watch.items():
+            arguments += ["--watch", name + "=" + "+".join(str(pid) for pid in pids)]
+        figures = json.loads(self.tool("bench-load", *arguments, limit=warmup + seconds + 60))
+        if figures["lost"] or not figures["commands"]:
+            raise Failed(f"{mode}: {figures['lost']} commands got no event, {figures['commands']} did")
+        return figures
+
+
+def find_mosquitto():
+    for folder in [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/usr/local/sbin"]:
+        path = os.path.join(folder, "mosquitto")
+        if os.access(path, os.X_OK):
+            return path
+    raise Failed("there is no mosquitto on PATH, in /usr/sbin or in /usr/local/sbin")
