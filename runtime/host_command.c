@@ -305,11 +305,13 @@ static bool same(const struct command *command, const struct mosquitto_message *
 		       memcmp(command->input.payload, message->payload, (size_t)message->payloadlen) == 0);
 }
 
-/* Topic, payload, user id and room for a few small events stand in one block with the command. */
+/* Topic, payload, user id and room for a few small events stand in one block with the command. A payload that
+ * is too large is not kept: it is going to be rejected. */
 static struct command *new_command(
 	struct lane *lane, const struct mosquitto_message *message, size_t user_size)
 {
-	const size_t topic_size = strlen(message->topic), payload_size = (size_t)message->payloadlen;
+	const size_t topic_size = strlen(message->topic), size = (size_t)message->payloadlen;
+	const size_t payload_size = size <= lane_host(lane)->settings->payload_max ? size : 0;
 	const size_t texts = topic_size + 1 + user_size + 1 + payload_size + 1;
 	struct command *command = malloc(sizeof(*command) + texts + COMMAND_ARENA_SIZE);
 	if (command == NULL)
@@ -367,6 +369,14 @@ static void settle_all(struct command *command, enum command_end end, const char
 	command->reason = reason;
 }
 
+/* There is no memory to handle it: it waits, in no queue, until its lane is dropped. */
+static void leave_to_broker(struct command *command)
+{
+	lane_give_up(command->lane, "out of memory");
+	if (!command->attached)
+		command_forget(command);
+}
+
 static void die(struct command *command, const char *reason)
 {
 	settle_all(command, COMMAND_DEAD, reason);
@@ -387,7 +397,7 @@ static void reject(struct command *command, const char *reason)
 		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
 		LOG_TEXT("reason", reason));
 	if (call_reject(&call, reason) != CALL_REJECTED || call.events == NULL) {
-		lane_give_up(command->lane, "out of memory");
+		leave_to_broker(command);
 		return;
 	}
 	command->events = call.events;
@@ -415,7 +425,7 @@ static void dispatch(struct command *command)
 	if (rc == USERS_E_FULL)
 		reject(command, "too many of your commands are waiting: send this one again later");
 	else if (rc != 0)
-		lane_give_up(command->lane, "out of memory");
+		leave_to_broker(command);
 	else if (turn)
 		start(command);
 }
@@ -484,7 +494,7 @@ void command_arrive(
 	if (command->mid != 0)
 		lane_attach(lane, command);
 	if (!copy_properties(command, properties)) {
-		lane_give_up(lane, "out of memory");
+		leave_to_broker(command);
 		return;
 	}
 	command->route = routes_find(lane_routes(lane), command->input.topic);
@@ -493,9 +503,9 @@ void command_arrive(
 	} else if (command->route == NULL) {
 		lane_unsubscribe_stale(lane, command->input.topic);
 		die(command, "no handler wants this topic");
-	} else if (command->input.payload_size > host->settings->payload_max) {
-		const char *reason = arena_format(&command->arena, "the payload is %zu bytes: %zu at most",
-			command->input.payload_size, host->settings->payload_max);
+	} else if ((size_t)message->payloadlen > host->settings->payload_max) {
+		const char *reason = arena_format(&command->arena, "the payload is %d bytes: %zu at most",
+			message->payloadlen, host->settings->payload_max);
 		reject(command, reason != NULL ? reason : "the payload is too large");
 	} else {
 		dispatch(command);

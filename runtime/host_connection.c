@@ -390,6 +390,12 @@ static bool tcp_connected(struct connection *connection, short revents)
 	socklen_t size = sizeof(error);
 	if (getsockopt(mosquitto_socket(connection->mosquitto), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
 		error = errno;
+	/* OpenSSL's first try to write may have taken the error away; then there is just no peer. */
+	struct sockaddr_storage peer;
+	socklen_t peer_size = sizeof(peer);
+	if (error == 0 && getpeername(mosquitto_socket(connection->mosquitto), (struct sockaddr *)&peer,
+				  &peer_size) != 0)
+		error = ECONNREFUSED;
 	if (error != 0) {
 		end(connection, strerror(error));
 		return false;
