@@ -2,9 +2,9 @@
  * request_contact - the sender asks another user, {"contact_id": "23412"}, to be a contact.
  *
  * The request is stored, and the other user is sent contact_requested {"user_id": sender}. Those who are
- * contacts already need no request: the sender is sent contact_approved. When the other user had asked too,
- * both want it: they become contacts at once, and both are sent contact_approved {"contact_id": the other}.
- * Asking twice leaves one request. Asking oneself is rejected.
+ * contacts already need no request, and when the other user had asked too, both want it and become contacts
+ * at once: in both cases both are sent contact_approved {"contact_id": the other}. Asking twice leaves one
+ * request. Asking oneself is rejected.
  */
 #include <cashew.h>
 #include <cashew_store.h>
@@ -16,6 +16,12 @@ static int find_both_ways(struct store_client *store, const char *a, const char 
 {
 	const int error = contact_find(store, a, b);
 	return error ? error : contact_find(store, b, a);
+}
+
+static cashew_result tell_both(cashew_command *cmd, const char *me, const char *contact)
+{
+	CASHEW_TRY(cashew_send_json(cmd, contact, "contact_approved", json_pack("{s:s}", "contact_id", me)));
+	return cashew_reply_json(cmd, "contact_approved", json_pack("{s:s}", "contact_id", contact));
 }
 
 static cashew_result request_contact(cashew_command *cmd)
@@ -43,17 +49,17 @@ static cashew_result request_contact(cashew_command *cmd)
 		CASHEW_TRY(cashew_stored(cmd, contact_request_remove(store, contact, me)));
 		CASHEW_TRY(cashew_send_json(
 			cmd, contact, "contact_requested", json_pack("{s:s}", "user_id", me)));
-		CASHEW_TRY(cashew_send_json(
-			cmd, contact, "contact_approved", json_pack("{s:s}", "contact_id", me)));
-		return cashew_reply_json(cmd, "contact_approved", json_pack("{s:s}", "contact_id", contact));
+		return tell_both(cmd, me, contact);
 	}
 	if (reverse_error != STORE_E_NOT_FOUND)
 		return cashew_stored(cmd, reverse_error);
 
 	const int contact_error = find_both_ways(store, me, contact);
 	if (contact_error == 0) {
+		/* both, because this may be the redelivery of a command that made them contacts and told
+		 * nobody */
 		CASHEW_TRY(cashew_stored(cmd, contact_request_remove(store, me, contact)));
-		return cashew_reply_json(cmd, "contact_approved", json_pack("{s:s}", "contact_id", contact));
+		return tell_both(cmd, me, contact);
 	}
 	if (contact_error != STORE_E_NOT_FOUND)
 		return cashew_stored(cmd, contact_error);
