@@ -28,11 +28,16 @@ struct device {
 
 static struct device *devices[DEVICES_MAX];
 
-long device_clock_ms(void)
+long device_clock_us(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+long device_clock_ms(void)
+{
+	return device_clock_us() / 1000;
 }
 
 static const char *error_text(int error)
@@ -170,6 +175,9 @@ static int configure(struct device *device, const struct device_options *options
 	mosquitto_disconnect_v5_callback_set(device->mosq, on_disconnect);
 
 	int error = mosquitto_int_option(device->mosq, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
+	/* A small packet is not to wait for the next one. */
+	if (error == MOSQ_ERR_SUCCESS)
+		error = mosquitto_int_option(device->mosq, MOSQ_OPT_TCP_NODELAY, 1);
 	if (error == MOSQ_ERR_SUCCESS)
 		error = mosquitto_username_pw_set(device->mosq, "JWT", options->token);
 	if (error != MOSQ_ERR_SUCCESS || !options->tls)

@@ -62,7 +62,8 @@ void device_send(struct device *device, const char *topic, const char *payload);
 /* Reads and writes on behalf of all devices for timeout_ms at most; returns early when something happened. */
 void devices_run(int timeout_ms);
 
-/* Milliseconds on a clock that only goes forward. */
+/* A clock that only goes forward. */
+long device_clock_us(void);
 long device_clock_ms(void);
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { REPEAT_MS = 3000, TEXT_SIZE = 4096, COMMAND_SIZE = 100 };
+enum { REPEAT_US = 3000000, TEXT_SIZE = 4096, COMMAND_SIZE = 100 };
 
 /* ---- Showing ---- */
 
@@ -94,8 +94,8 @@ static void show_event(
 	}
 	if (again)
 		say(story, "  (again)");
-	else if (story->sent_at > 0)
-		say(story, "  (%ld ms)", device_clock_ms() - story->sent_at);
+	else if (story->sent_at_us > 0)
+		say(story, "  (%.1f ms)", (double)(device_clock_us() - story->sent_at_us) / 1000);
 	end_line(story);
 }
 
@@ -199,7 +199,7 @@ static void run_until(long at)
 		devices_run((int)left);
 }
 
-/* Sends a command, again every REPEAT_MS, until what it is to bring about has come. */
+/* Sends a command, again every REPEAT_US, until what it is to bring about has come. */
 static bool ask(struct story *story, struct device *from, const char *command, const char *payload,
 	struct expectation expectation)
 {
@@ -210,9 +210,9 @@ static bool ask(struct story *story, struct device *from, const char *command, c
 		say(story, "  %-8s -> %-21s %s%s", device_user(from), command, payload,
 			again ? "  (repeated)" : "");
 		end_line(story);
-		story->sent_at = device_clock_ms();
+		story->sent_at_us = device_clock_us();
 		device_send(from, command, payload);
-		while (!story->came && device_clock_ms() < story->sent_at + REPEAT_MS) {
+		while (!story->came && device_clock_us() < story->sent_at_us + REPEAT_US) {
 			if (story->rejected || refused(story))
 				return false;
 			if (late(story)) {

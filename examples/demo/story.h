@@ -36,7 +36,7 @@ struct story {
 	size_t apples, kinds;
 	struct expectation expectation;
 	bool came, rejected;
-	long sent_at;
+	long sent_at_us;
 };
 
 /* The devices' on_event; its context is the story. */
