@@ -64,6 +64,14 @@ static void log_run(const struct command *command, const struct cashew_command *
 		LOG_TEXT("handler", call->handler->name), LOG_INT("attempt", command->attempts),
 		LOG_REAL("ms", call->duration_us / 1000.0),
 		LOG_TEXT("reason", end == CALL_DONE ? NULL : call->reason));
+	const uint64_t deadline_ms = call->handler->deadline_ms != 0
+					     ? call->handler->deadline_ms
+					     : call->settings->handler_timeout_s * 1000ul;
+	if (call->duration_us > deadline_ms * 1000)
+		log_warn("deadline_missed", "a handler ran longer than its deadline",
+			LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
+			LOG_TEXT("handler", call->handler->name), LOG_REAL("ms", call->duration_us / 1000.0),
+			LOG_INT("deadline_ms", deadline_ms));
 }
 
 static void take_events(struct command *command, struct cashew_command *call)
