@@ -1,12 +1,15 @@
-# Compiler flags for every target of ours: `target_link_libraries(x PRIVATE cashew_flags)`.
+# Compiler flags for every target of ours: `target_link_libraries(x PRIVATE cashew_flags)`; for what is loaded into a program of
+# others' making, and so cannot bring a sanitizer along, cashew_flags_unsanitized.
+add_library(cashew_flags_unsanitized INTERFACE)
 add_library(cashew_flags INTERFACE)
-target_compile_options(cashew_flags INTERFACE
+target_link_libraries(cashew_flags INTERFACE cashew_flags_unsanitized)
+target_compile_options(cashew_flags_unsanitized INTERFACE
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith
 	-Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wswitch-enum -Wunused-result -Wno-missing-field-initializers
 	-fno-common -fno-omit-frame-pointer)
-target_compile_definitions(cashew_flags INTERFACE _GNU_SOURCE)
+target_compile_definitions(cashew_flags_unsanitized INTERFACE _GNU_SOURCE)
 if(CASHEW_WERROR)
-	target_compile_options(cashew_flags INTERFACE -Werror)
+	target_compile_options(cashew_flags_unsanitized INTERFACE -Werror)
 endif()
 if(CASHEW_SANITIZE STREQUAL "address")
 	target_compile_options(cashew_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)
@@ -18,7 +21,10 @@ elseif(NOT CASHEW_SANITIZE STREQUAL "")
 	message(FATAL_ERROR "CASHEW_SANITIZE is '${CASHEW_SANITIZE}': expected nothing, 'address' or 'thread'")
 endif()
 if(CASHEW_HARDEN)
-	target_compile_options(cashew_flags INTERFACE -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
-		-fstack-clash-protection -fPIE)
-	target_link_options(cashew_flags INTERFACE -pie -Wl,-z,relro,-z,now,-z,noexecstack)
+	include(CheckPIESupported)
+	check_pie_supported(LANGUAGES C)
+	set(CMAKE_POSITION_INDEPENDENT_CODE ON) # programs are PIE, plugins are not
+	target_compile_options(cashew_flags_unsanitized INTERFACE -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+		-fstack-protector-strong -fstack-clash-protection)
+	target_link_options(cashew_flags_unsanitized INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
 endif()

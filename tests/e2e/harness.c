@@ -198,7 +198,8 @@ void *harness_alloc(struct harness *h, size_t size)
 	return memory->bytes;
 }
 
-static char *format_list(struct harness *h, const char *prefix, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static char *format_list(
+	struct harness *h, const char *prefix, const char *format, va_list arguments)
 {
 	va_list copy;
 	va_copy(copy, arguments);
