@@ -17,23 +17,29 @@ static const char *lane_name(const struct cashew_handler *handler)
 	return handler->lane != NULL ? handler->lane : "main";
 }
 
-/* Whether the comma-separated list holds the name. */
-static bool listed(const char *list, const char *name)
+/* A handler that has not met its deadline yet must not be a reason to drop the connection. */
+static unsigned check_deadline(
+	const struct settings *settings, const struct cashew_handler *handler, FILE *problems)
 {
-	const size_t size = strlen(name);
-	for (const char *at = list; *at != '\0';) {
-		at += strspn(at, ", \t");
-		const size_t item = strcspn(at, ", \t");
-		if (item == size && memcmp(at, name, size) == 0)
-			return true;
-		at += item;
-	}
-	return false;
+	const unsigned limit_s = settings_group_limit_s(settings->keepalive_s);
+	const unsigned most_s = settings_group_limit_s(0), needed_s = handler->deadline_ms / 1000 + 1;
+	if (handler->deadline_ms < limit_s * 1000)
+		return 0;
+	fprintf(problems, "handler %s: .deadline_ms = %u: expected less than the %u s for which ",
+		handler->name, handler->deadline_ms, limit_s);
+	if (needed_s > most_s)
+		fprintf(problems, "acknowledgements may be held: no KEEPALIVE makes that more than %u s\n",
+			most_s);
+	else
+		fprintf(problems, "KEEPALIVE=%u lets acknowledgements be held: set KEEPALIVE to %u or more\n",
+			settings->keepalive_s, 2 * (needed_s + 2));
+	return 1;
 }
 
-static unsigned check_handler(const struct cashew_handler *handler, FILE *problems)
+static unsigned check_handler(
+	const struct settings *settings, const struct cashew_handler *handler, FILE *problems)
 {
-	unsigned found = 0;
+	unsigned found = check_deadline(settings, handler, problems);
 	if (handler->handle == NULL) {
 		fprintf(problems, "handler %s: .handle is missing\n", handler->name);
 		found++;
@@ -92,10 +98,13 @@ int host_select_handlers(const struct settings *settings, const struct cashew_ha
 	while (handlers[count] != NULL)
 		count++;
 	const struct cashew_handler **selected = calloc(count + 1, sizeof(*selected));
-	if (selected == NULL)
-		return -ENOMEM;
+	if (selected == NULL) {
+		fputs("out of memory\n", problems);
+		return HOST_EXIT_SOFTWARE;
+	}
 	for (size_t i = 0; i < count; i++)
-		if (settings->handlers[0] == '\0' || listed(settings->handlers, handlers[i]->name))
+		if (settings->handlers[0] == '\0' ||
+			settings_list_holds(settings->handlers, handlers[i]->name))
 			selected[chosen++] = handlers[i];
 	if (chosen == 0) {
 		fprintf(problems, "HANDLERS=%s selects no handler: --list-handlers shows their names\n",
@@ -103,7 +112,7 @@ int host_select_handlers(const struct settings *settings, const struct cashew_ha
 		found++;
 	}
 	for (size_t i = 0; i < chosen; i++)
-		found += check_handler(selected[i], problems);
+		found += check_handler(settings, selected[i], problems);
 	if (found == 0)
 		found = check_overlaps(selected, problems);
 	if (found != 0) {

@@ -33,7 +33,4 @@ struct settings_reader {
 /* Tells what is wrong between settings whose values are each in range, and fills in WINDOW=0. */
 void settings_check(struct settings_reader *reader, struct settings *settings);
 
-/* Whether the list, names separated by commas and blanks, holds the name. */
-bool settings_list_holds(const char *list, const char *name);
-
 #endif

@@ -20,7 +20,12 @@
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
 
-enum { PATH_BYTES = 4095, FRAME_BYTES = 268435455 /* the largest MQTT packet */ };
+enum {
+	PATH_BYTES = 4095,
+	FRAME_BYTES = 268435455, /* the largest MQTT packet */
+	LETTER_BYTES = 15 * 1024 *
+		       1024, /* fits into a MongoDB document (16 MiB) with a dead letter's other fields */
+};
 
 const struct setting settings_table[] = {
 	{.name = "JWT_SECRET",
@@ -257,7 +262,7 @@ const struct setting settings_table[] = {
 		.type = SETTING_SIZE,
 		.default_value = "131072",
 		.min = 16,
-		.max = FRAME_BYTES,
+		.max = LETTER_BYTES,
 		.unit = "bytes",
 		.group = ACKNOWLEDGING,
 		FIELD(payload_max),

@@ -53,7 +53,10 @@ static struct bad_case bad_cases[] = {
 		".env:4: WORKERS=1K: expected a number from 1 to 512\n"},
 	{"suffix alone", ENOUGH "PAYLOAD_MAX=K\n",
 		".env:4: PAYLOAD_MAX=K: expected a number, or one with K or M behind it, from 16 to "
-		"268435455 bytes\n"},
+		"15728640 bytes\n"},
+	{"payload that no dead letter can hold", ENOUGH "PAYLOAD_MAX=15728641\n",
+		".env:4: PAYLOAD_MAX=15728641: expected a number, or one with K or M behind it, from 16 to "
+		"15728640 bytes\n"},
 	{"switch", ENOUGH "BROKER_TLS=maybe\n", ".env:4: BROKER_TLS=maybe: expected on or off\n"},
 	{"empty switch", ENOUGH "BROKER_TLS=\n", ".env:4: BROKER_TLS=: expected on or off\n"},
 	{"choice", ENOUGH "LOG_LEVEL=loud\n",
