@@ -221,6 +221,8 @@ struct host *host_new(struct harness *h, enum host_program program);
 /* The case's default host: the product, started and ready at the first call. */
 struct host *harness_host(struct harness *h);
 
+/* Another program than that of host_new(); its path. */
+void host_use_program(struct host *host, const char *path);
 void host_use_broker(struct host *host, const struct broker *broker);
 void host_use_database(struct host *host, const struct database *database);
 void host_set(

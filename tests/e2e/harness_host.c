@@ -61,6 +61,11 @@ void host_set_arguments(struct host *host, const char *const *arguments)
 	host->arguments[count] = NULL;
 }
 
+void host_use_program(struct host *host, const char *path)
+{
+	host->program = harness_format(host->harness, "%s", path);
+}
+
 void host_use_broker(struct host *host, const struct broker *broker)
 {
 	/* By name: the certificate holds it, and the address may be the wrong family's. */
