@@ -49,6 +49,9 @@ static void driver_logged(mongoc_log_level_t level, const char *domain, const ch
 	(void)context;
 	if (store_url_muted)
 		return;
+	/* What it says of a connection that breaks, each operation on it also answers to its caller. */
+	if (strcmp(domain, "stream") == 0 && level >= MONGOC_LOG_LEVEL_WARNING)
+		level = MONGOC_LOG_LEVEL_DEBUG;
 	if (level == MONGOC_LOG_LEVEL_ERROR || level == MONGOC_LOG_LEVEL_CRITICAL)
 		log_error("mongodb_driver", message, LOG_TEXT("domain", domain));
 	else if (level == MONGOC_LOG_LEVEL_WARNING)

@@ -24,6 +24,25 @@ static void free_uri(mongoc_uri_t **uri)
 	mongoc_uri_destroy(*uri);
 }
 
+/*
+ * Whether what stands before the last @ can be a user name and a password. The driver takes the first @ for
+ * the end of the password, and then what follows for a host's name, which it would show in its messages.
+ */
+static bool credentials_encoded(const char *after_scheme)
+{
+	const char *at = strrchr(after_scheme, '@');
+
+	return !at || strcspn(after_scheme, "/?#[]@") == (size_t)(at - after_scheme);
+}
+
+static int refuse_credentials(char message[static STORE_MESSAGE_SIZE])
+{
+	snprintf(message, STORE_MESSAGE_SIZE,
+		"the database URL's user name or password is not valid: expected user:password@ with each of "
+		": / ? # [ ] @ %% inside them, and an @ further behind, percent-encoded (@ as %%40)");
+	return STORE_E_PERMANENT;
+}
+
 /* The URL with "user:password" in place of what stands before the last @. NULL when out of memory. */
 static char *without_credentials(const char *url, const char *after_scheme)
 {
@@ -115,6 +134,8 @@ int store_url_parse(const char *url, mongoc_uri_t **ret_uri, char message[static
 			"mongodb://127.0.0.1:27017");
 		return STORE_E_PERMANENT;
 	}
+	if (!credentials_encoded(after_scheme))
+		return refuse_credentials(message);
 	shown = without_credentials(url, after_scheme);
 	if (!shown)
 		return -ENOMEM;
@@ -126,13 +147,8 @@ int store_url_parse(const char *url, mongoc_uri_t **ret_uri, char message[static
 	store_url_muted = true;
 	uri = mongoc_uri_new_with_error(url, &error);
 	store_url_muted = false;
-	if (!uri) {
-		snprintf(message, STORE_MESSAGE_SIZE,
-			"the database URL's user name or password is not valid: expected user:password@ with "
-			"each of "
-			": / ? # [ ] @ %% inside them percent-encoded (@ as %%40)");
-		return STORE_E_PERMANENT;
-	}
+	if (!uri)
+		return refuse_credentials(message);
 	r = set_defaults(uri, message);
 	if (r != 0)
 		return r;

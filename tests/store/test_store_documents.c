@@ -1,0 +1,349 @@
+/*
+ * test_store_documents.c - what the real store leaves in the database: documents field by field, indexes;
+ * what it makes of a database that it finds otherwise than it left it; and the pool.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above before it */
+#include "database.h"
+#include <cmocka.h>
+#include <mongoc/mongoc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static struct database database;
+static struct store *store;
+static struct store_client *client;
+
+static int open_store(void **state)
+{
+	(void)state;
+	store = database_open(&database, NULL);
+	client = store_acquire(store);
+	return store_prepare(client);
+}
+
+static int close_store(void **state)
+{
+	(void)state;
+	store_release(client);
+	store_close(store);
+	return 0;
+}
+
+/* ---- looking into the database ---- */
+
+static mongoc_collection_t *collection_of(const char *name)
+{
+	return mongoc_database_get_collection(store_database(client), name);
+}
+
+/* The one document with that _id, to be destroyed; fails the test where there is none. */
+static bson_t *document(const char *collection_name, const char *id)
+{
+	mongoc_collection_t *collection = collection_of(collection_name);
+	bson_t filter = BSON_INITIALIZER;
+	mongoc_cursor_t *cursor;
+	const bson_t *found;
+	bson_t *copy = NULL;
+
+	if (id)
+		BSON_APPEND_UTF8(&filter, "_id", id);
+	cursor = mongoc_collection_find_with_opts(collection, &filter, NULL, NULL);
+	if (mongoc_cursor_next(cursor, &found))
+		copy = bson_copy(found);
+	mongoc_cursor_destroy(cursor);
+	bson_destroy(&filter);
+	mongoc_collection_destroy(collection);
+	assert_non_null(copy);
+	return copy;
+}
+
+/* The document has these fields, each with its type, and no others. The order is the server's. */
+struct field {
+	const char *name;
+	bson_type_t type;
+};
+
+static void assert_fields(const bson_t *found, const struct field *fields, size_t count)
+{
+	bson_iter_t iter;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!bson_iter_init_find(&iter, found, fields[i].name))
+			fail_msg("there is no %s", fields[i].name);
+		if (bson_iter_type(&iter) != fields[i].type)
+			fail_msg("%s is of type %d", fields[i].name, (int)bson_iter_type(&iter));
+	}
+	assert_int_equal(bson_count_keys(found), count);
+}
+
+static const char *text_of(const bson_t *found, const char *field)
+{
+	bson_iter_t iter;
+
+	assert_true(bson_iter_init_find(&iter, found, field));
+	assert_true(BSON_ITER_HOLDS_UTF8(&iter));
+	return bson_iter_utf8(&iter, NULL);
+}
+
+/* ---- documents ---- */
+
+static void test_contact_documents(void **state)
+{
+	static const char *const ids[] = {"68946/23412", "23412/68946"};
+	static const struct field fields[] = {{"_id", BSON_TYPE_UTF8}, {"user_id", BSON_TYPE_UTF8},
+		{"contact_id", BSON_TYPE_UTF8}, {"since", BSON_TYPE_DATE_TIME}};
+
+	(void)state;
+	assert_int_equal(contact_add(client, "68946", "23412"), 0);
+	for (size_t i = 0; i < 2; i++) {
+		bson_t *found = document("contacts", ids[i]);
+
+		assert_fields(found, fields, sizeof(fields) / sizeof(fields[0]));
+		assert_string_equal(text_of(found, "user_id"), i == 0 ? "68946" : "23412");
+		assert_string_equal(text_of(found, "contact_id"), i == 0 ? "23412" : "68946");
+		bson_destroy(found);
+	}
+}
+
+static void test_contact_request_document(void **state)
+{
+	static const struct field fields[] = {{"_id", BSON_TYPE_UTF8}, {"user_id", BSON_TYPE_UTF8},
+		{"from", BSON_TYPE_UTF8}, {"requested_at", BSON_TYPE_DATE_TIME}};
+	bson_t *found;
+
+	(void)state;
+	assert_int_equal(contact_request_add(client, "68946", "23412"), 0);
+	found = document("contact_requests", "23412/68946");
+	assert_fields(found, fields, sizeof(fields) / sizeof(fields[0]));
+	assert_string_equal(text_of(found, "user_id"), "23412");
+	assert_string_equal(text_of(found, "from"), "68946");
+	bson_destroy(found);
+}
+
+static void test_dead_letter_document(void **state)
+{
+	static const unsigned char payload[] = {'{', 0, 0xff, '}'};
+	struct dead_letter letter = {.topic = "68946/get_apples",
+		.payload = payload,
+		.payload_size = sizeof(payload),
+		.user = "68946",
+		.handler = "get_apples",
+		.reason = "\xff why",
+		.attempts = 7,
+		.host = "cashewd"};
+	const uint8_t *bytes;
+	uint32_t size;
+	bson_iter_t iter;
+	static const struct field fields[] = {{"_id", BSON_TYPE_OID}, {"topic", BSON_TYPE_UTF8},
+		{"user_id", BSON_TYPE_UTF8}, {"handler", BSON_TYPE_UTF8}, {"reason", BSON_TYPE_UTF8},
+		{"payload", BSON_TYPE_BINARY}, {"attempts", BSON_TYPE_INT64}, {"host", BSON_TYPE_UTF8},
+		{"when", BSON_TYPE_DATE_TIME}};
+	bson_t *found;
+
+	(void)state;
+	dead_letter_new_id(letter.id);
+	assert_int_equal(dead_letter_add(client, &letter), 0);
+	found = document("dead_letters", NULL);
+	assert_fields(found, fields, sizeof(fields) / sizeof(fields[0]));
+	assert_string_equal(text_of(found, "topic"), "68946/get_apples");
+	assert_string_equal(text_of(found, "user_id"), "68946");
+	assert_string_equal(text_of(found, "reason"), "? why");
+	assert_true(bson_iter_init_find(&iter, found, "payload"));
+	bson_iter_binary(&iter, NULL, &size, &bytes);
+	assert_int_equal(size, sizeof(payload));
+	assert_memory_equal(bytes, payload, sizeof(payload));
+	assert_true(bson_iter_init_find(&iter, found, "_id"));
+	assert_memory_equal(bson_iter_oid(&iter)->bytes, letter.id, 12);
+	bson_destroy(found);
+}
+
+/* A payload that no document could hold is cut, and says so: a letter that cannot be stored would come for
+ * ever. */
+static void test_dead_letter_too_large(void **state)
+{
+	const size_t size = 17 * 1024 * 1024;
+	struct dead_letter letter = {.topic = "1/x",
+		.payload = calloc(1, size),
+		.payload_size = size,
+		.user = "1",
+		.handler = "x",
+		.reason = "r",
+		.host = "h"};
+	bson_iter_t iter;
+	bson_t *found;
+
+	(void)state;
+	dead_letter_new_id(letter.id);
+	assert_int_equal(dead_letter_add(client, &letter), 0);
+	found = document("dead_letters", NULL);
+	assert_true(bson_iter_init_find(&iter, found, "payload_cut_from"));
+	assert_int_equal(bson_iter_as_int64(&iter), size);
+	bson_destroy(found);
+	free((void *)(uintptr_t)letter.payload);
+}
+
+/* What a crash between the two statements of contact_add() leaves. */
+static void test_half_a_contact_is_repaired(void **state)
+{
+	static const char *const ids[] = {"1/2", "2/1"};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		mongoc_collection_t *contacts = collection_of("contacts");
+		bson_t filter = BSON_INITIALIZER;
+		bson_error_t error;
+
+		assert_int_equal(contact_add(client, "1", "2"), 0);
+		BSON_APPEND_UTF8(&filter, "_id", ids[i]);
+		assert_true(mongoc_collection_delete_one(contacts, &filter, NULL, NULL, &error));
+		bson_destroy(&filter);
+		mongoc_collection_destroy(contacts);
+		assert_int_equal(contact_find(client, "1", "2"), i == 0 ? STORE_E_NOT_FOUND : 0);
+		assert_int_equal(contact_add(client, "1", "2"), 0);
+		assert_int_equal(contact_find(client, "1", "2"), 0);
+		assert_int_equal(contact_find(client, "2", "1"), 0);
+		assert_int_equal(contact_remove(client, "1", "2"), 0);
+	}
+}
+
+/* ---- indexes ---- */
+
+static bool has_index(const char *collection_name, const char *index)
+{
+	mongoc_collection_t *collection = collection_of(collection_name);
+	mongoc_cursor_t *cursor = mongoc_collection_find_indexes_with_opts(collection, NULL);
+	const bson_t *found;
+	bool has = false;
+
+	while (mongoc_cursor_next(cursor, &found))
+		if (strcmp(text_of(found, "name"), index) == 0)
+			has = true;
+	mongoc_cursor_destroy(cursor);
+	mongoc_collection_destroy(collection);
+	return has;
+}
+
+static void test_indexes(void **state)
+{
+	static const struct {
+		const char *collection;
+		const char *index;
+	} cases[] = {
+		{"contacts", "user_id_1_contact_id_1"},
+		{"contact_requests", "user_id_1_from_1"},
+		{"apples", "position_1"},
+		{"dead_letters", "when_1"},
+		{"dead_letters", "user_id_1_when_1"},
+		{"dead_letters", "handler_1_when_1"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("  %s of %s\n", cases[i].index, cases[i].collection);
+		assert_true(has_index(cases[i].collection, cases[i].index));
+	}
+}
+
+/* Makes or drops an index of contacts by hand. */
+static void command(const char *json)
+{
+	bson_error_t error;
+	bson_t document_of;
+
+	assert_true(bson_init_from_json(&document_of, json, -1, &error));
+	if (!mongoc_database_write_command_with_opts(
+		    store_database(client), &document_of, NULL, NULL, &error))
+		fail_msg("%s: %s", json, error.message);
+	bson_destroy(&document_of);
+}
+
+static void test_index_in_the_way(void **state)
+{
+	(void)state;
+	command("{\"dropIndexes\":\"contacts\",\"index\":\"user_id_1_contact_id_1\"}");
+	command("{\"createIndexes\":\"contacts\",\"indexes\":[{\"key\":{\"user_id\":1,\"contact_id\":1},"
+		"\"name\":\"user_id_1_contact_id_1\",\"unique\":true}]}");
+	assert_int_equal(store_prepare(client), STORE_E_PERMANENT);
+	print_message("  %s\n", store_last_error(client));
+	assert_non_null(strstr(store_last_error(client), "createIndexes of contacts"));
+	assert_non_null(strstr(store_last_error(client), "in the way"));
+	command("{\"dropIndexes\":\"contacts\",\"index\":\"user_id_1_contact_id_1\"}");
+	assert_int_equal(store_prepare(client), 0);
+	assert_true(has_index("contacts", "user_id_1_contact_id_1"));
+}
+
+/* ---- the pool ---- */
+
+static void test_pool_is_exhausted(void **state)
+{
+	struct store_options options = {.pool_size = 2};
+	struct store_client *first, *second, *third;
+	struct dead_letter letter = {.topic = "t", .user = "", .handler = "", .reason = "", .host = ""};
+	struct timespec before, after;
+	struct store *small;
+	char *url;
+
+	(void)state;
+	url = database_url_with(&database, "waitQueueTimeoutMS=150");
+	options.url = url;
+	small = database_open(&database, &options);
+	first = store_acquire(small);
+	second = store_acquire(small);
+	assert_int_equal(store_ping(first), 0);
+	assert_int_equal(store_ping(second), 0);
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	third = store_acquire(small);
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	assert_in_range((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000,
+		149, 1500);
+	assert_int_equal(store_ping(third), STORE_E_AWAY);
+	assert_int_equal(store_prepare(third), STORE_E_AWAY);
+	assert_int_equal(contact_add(third, "1", "2"), STORE_E_AWAY);
+	assert_int_equal(contact_find(third, "1", "2"), STORE_E_AWAY);
+	assert_int_equal(contact_remove(third, "1", "2"), STORE_E_AWAY);
+	assert_int_equal(contact_list(third, "1", NULL, 1, NULL, NULL), STORE_E_AWAY);
+	assert_int_equal(contact_request_add(third, "1", "2"), STORE_E_AWAY);
+	assert_int_equal(contact_request_find(third, "1", "2"), STORE_E_AWAY);
+	assert_int_equal(contact_request_remove(third, "1", "2"), STORE_E_AWAY);
+	assert_int_equal(contact_request_list(third, "1", NULL, 1, NULL, NULL), STORE_E_AWAY);
+	assert_int_equal(apple_list(third, 1, NULL, NULL), STORE_E_AWAY);
+	assert_int_equal(dead_letter_add(third, &letter), STORE_E_AWAY);
+	assert_null(store_database(third));
+	assert_string_equal(store_last_error(third), "none of the 2 connections was free within 150 ms");
+	store_release(third);
+	store_release(second);
+	third = store_acquire(small);
+	assert_int_equal(store_ping(third), 0);
+	store_release(third);
+	store_release(first);
+	store_close(small);
+	free(url);
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, open_store, close_store)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_contact_documents),
+		CASE(test_contact_request_document),
+		CASE(test_dead_letter_document),
+		CASE(test_dead_letter_too_large),
+		CASE(test_half_a_contact_is_repaired),
+		CASE(test_indexes),
+		CASE(test_index_in_the_way),
+		CASE(test_pool_is_exhausted),
+	};
+	int failed;
+
+	database_start(&database, false);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	database_stop(&database);
+	return failed;
+}

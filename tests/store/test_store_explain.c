@@ -1,0 +1,502 @@
+/*
+ * test_store_explain.c - the commands that the store's functions send: one each, acknowledged by the
+ * majority's journals, and none that makes the server look through a collection.
+ *
+ * The commands are those of the store's own pool, heard by the driver's monitoring, so no copy of a filter
+ * can grow apart from the real one. Each is explained by the server, over some thousand documents.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above before it */
+#include "database.h"
+#include <cmocka.h>
+#include <mongoc/mongoc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DOCUMENTS = 2000, COMMANDS_MAX = 16 };
+
+static struct database database;
+static struct store *store;
+static struct store_client *client;
+
+/* ---- hearing commands ---- */
+
+static struct {
+	bson_t *commands[COMMANDS_MAX];
+	size_t count;
+	bool listening;
+} heard;
+
+static void command_started(const mongoc_apm_command_started_t *event)
+{
+	if (!heard.listening)
+		return;
+	if (heard.count == COMMANDS_MAX)
+		abort();
+	heard.commands[heard.count++] = bson_copy(mongoc_apm_command_started_get_command(event));
+}
+
+mongoc_client_pool_t *__real_mongoc_client_pool_new_with_error(const mongoc_uri_t *uri, bson_error_t *error);
+mongoc_client_pool_t *__wrap_mongoc_client_pool_new_with_error(const mongoc_uri_t *uri, bson_error_t *error);
+
+/* The linker puts this in the place of the driver's function (--wrap). */
+mongoc_client_pool_t *__wrap_mongoc_client_pool_new_with_error(const mongoc_uri_t *uri, bson_error_t *error)
+{
+	mongoc_client_pool_t *pool = __real_mongoc_client_pool_new_with_error(uri, error);
+	mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
+
+	mongoc_apm_set_command_started_cb(callbacks, command_started);
+	if (pool && !mongoc_client_pool_set_apm_callbacks(pool, callbacks, NULL))
+		abort();
+	mongoc_apm_callbacks_destroy(callbacks);
+	return pool;
+}
+
+static void forget(void)
+{
+	for (size_t i = 0; i < heard.count; i++)
+		bson_destroy(heard.commands[i]);
+	heard.count = 0;
+}
+
+/* ---- the functions ---- */
+
+static bool see_contact(const struct store_contact *item, void *context)
+{
+	(void)item;
+	++*(unsigned *)context;
+	return true;
+}
+
+static bool see_apple(const char *colour, void *context)
+{
+	(void)colour;
+	++*(unsigned *)context;
+	return true;
+}
+
+static int call_request_add(void)
+{
+	return contact_request_add(client, "u7", "me");
+}
+
+static int call_request_find(void)
+{
+	return contact_request_find(client, "u7", "me");
+}
+
+static int call_request_remove(void)
+{
+	return contact_request_remove(client, "u8", "me");
+}
+
+static int call_request_list(void)
+{
+	unsigned seen = 0;
+	const int r = contact_request_list(client, "me", NULL, 50, see_contact, &seen);
+
+	assert_int_equal(seen, 50);
+	return r;
+}
+
+static int call_request_list_after(void)
+{
+	unsigned seen = 0;
+	const int r = contact_request_list(client, "me", "u5", 50, see_contact, &seen);
+
+	assert_int_equal(seen, 50);
+	return r;
+}
+
+static int call_contact_add(void)
+{
+	return contact_add(client, "me", "u7");
+}
+
+static int call_contact_find(void)
+{
+	return contact_find(client, "me", "u7");
+}
+
+static int call_contact_remove(void)
+{
+	return contact_remove(client, "me", "u8");
+}
+
+static int call_contact_list(void)
+{
+	unsigned seen = 0;
+	const int r = contact_list(client, "me", NULL, 50, see_contact, &seen);
+
+	assert_int_equal(seen, 50);
+	return r;
+}
+
+static int call_contact_list_after(void)
+{
+	unsigned seen = 0;
+	const int r = contact_list(client, "me", "u5", 50, see_contact, &seen);
+
+	assert_int_equal(seen, 50);
+	return r;
+}
+
+static int call_apple_list(void)
+{
+	unsigned seen = 0;
+	const int r = apple_list(client, 3, see_apple, &seen);
+
+	assert_int_equal(seen, 3);
+	return r;
+}
+
+static int call_dead_letter_add(void)
+{
+	struct dead_letter letter = {.topic = "1/x", .user = "1", .handler = "x", .reason = "r", .host = "h"};
+
+	dead_letter_new_id(letter.id);
+	return dead_letter_add(client, &letter);
+}
+
+static int call_ping(void)
+{
+	return store_ping(client);
+}
+
+static const struct {
+	const char *name;
+	int (*call)(void);
+	const char *command; /* the only one it sends */
+	int statements;	     /* of a write */
+} functions[] = {
+	{"contact_request_add", call_request_add, "update", 1},
+	{"contact_request_find", call_request_find, "find", 0},
+	{"contact_request_remove", call_request_remove, "delete", 1},
+	{"contact_request_list", call_request_list, "find", 0},
+	{"contact_request_list, after", call_request_list_after, "find", 0},
+	{"contact_add", call_contact_add, "update", 2},
+	{"contact_find", call_contact_find, "find", 0},
+	{"contact_remove", call_contact_remove, "delete", 2},
+	{"contact_list", call_contact_list, "find", 0},
+	{"contact_list, after", call_contact_list_after, "find", 0},
+	{"apple_list", call_apple_list, "find", 0},
+	{"dead_letter_add", call_dead_letter_add, "insert", 1},
+	{"store_ping", call_ping, "hello", 0},
+};
+enum { FUNCTIONS = sizeof(functions) / sizeof(functions[0]) };
+
+/* ---- filling ---- */
+
+static bson_t *pair(const char *other_field, int i)
+{
+	char user[16], id[32];
+	bson_t *document = bson_new();
+
+	snprintf(user, sizeof(user), "u%d", i);
+	/* half of them of one user, half of one each */
+	snprintf(id, sizeof(id), i % 2 ? "me/%s" : "%s/me", user);
+	BSON_APPEND_UTF8(document, "_id", id);
+	BSON_APPEND_UTF8(document, "user_id", i % 2 ? "me" : user);
+	BSON_APPEND_UTF8(document, other_field, i % 2 ? user : "me");
+	return document;
+}
+
+static void fill(const char *name, const char *other_field)
+{
+	mongoc_collection_t *collection = mongoc_database_get_collection(store_database(client), name);
+	bson_t *documents[DOCUMENTS];
+	const bson_t *inserted[DOCUMENTS];
+	bson_error_t error;
+
+	for (int i = 0; i < DOCUMENTS; i++)
+		inserted[i] = documents[i] = pair(other_field, i);
+	if (!mongoc_collection_insert_many(collection, inserted, DOCUMENTS, NULL, NULL, &error))
+		fail_msg("%s: %s", name, error.message);
+	for (int i = 0; i < DOCUMENTS; i++)
+		bson_destroy(documents[i]);
+	mongoc_collection_destroy(collection);
+}
+
+static int open_store(void **state)
+{
+	(void)state;
+	store = database_open(&database, NULL);
+	client = store_acquire(store);
+	if (store_prepare(client) != 0)
+		return -1;
+	fill("contacts", "contact_id");
+	fill("contact_requests", "from");
+	return 0;
+}
+
+static int close_store(void **state)
+{
+	(void)state;
+	forget();
+	store_release(client);
+	store_close(store);
+	return 0;
+}
+
+static void listen_to(size_t i)
+{
+	forget();
+	heard.listening = true;
+	assert_int_equal(functions[i].call(), 0);
+	heard.listening = false;
+}
+
+/* ---- one command each ---- */
+
+static void test_one_command_each(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < FUNCTIONS; i++) {
+		static const char *const statements[] = {"updates", "deletes", "documents"};
+		bson_iter_t iter, concern, statement;
+		int count = 0;
+
+		print_message("  %s\n", functions[i].name);
+		listen_to(i);
+		assert_int_equal(heard.count, 1);
+		assert_true(bson_iter_init(&iter, heard.commands[0]) && bson_iter_next(&iter));
+		assert_string_equal(bson_iter_key(&iter), functions[i].command);
+		for (size_t n = 0; n < 3; n++)
+			if (bson_iter_init_find(&iter, heard.commands[0], statements[n]) &&
+				bson_iter_recurse(&iter, &statement))
+				while (bson_iter_next(&statement))
+					count++;
+		assert_int_equal(count, functions[i].statements);
+		if (count == 0)
+			continue;
+		assert_true(bson_iter_init(&iter, heard.commands[0]));
+		assert_true(bson_iter_find_descendant(&iter, "writeConcern.w", &concern));
+		assert_string_equal(bson_iter_utf8(&concern, NULL), "majority");
+		assert_true(bson_iter_init(&iter, heard.commands[0]));
+		assert_true(bson_iter_find_descendant(&iter, "writeConcern.j", &concern));
+		assert_true(bson_iter_as_bool(&concern));
+	}
+}
+
+/* ---- explaining ---- */
+
+static const char *const index_stages[] = {"IXSCAN", "IDHACK", "EXPRESS_IXSCAN", "EXPRESS_CLUSTERED_IXSCAN",
+	"EXPRESS_UPDATE", "EXPRESS_DELETE", "CLUSTERED_IXSCAN", "COUNT_SCAN", "DISTINCT_SCAN"};
+
+struct plan {
+	bool scans_collection;
+	bool uses_index;
+};
+
+/* Looks at every `stage` in the winning plan, however deep: a shard's plan is one level deeper. */
+static void read_plan(bson_iter_t *iter, bool winning, struct plan *plan)
+{
+	while (bson_iter_next(iter)) {
+		const char *key = bson_iter_key(iter);
+		bson_iter_t child;
+
+		if (strcmp(key, "rejectedPlans") == 0)
+			continue;
+		if (winning && strcmp(key, "stage") == 0 && BSON_ITER_HOLDS_UTF8(iter)) {
+			const char *stage = bson_iter_utf8(iter, NULL);
+
+			if (strcmp(stage, "COLLSCAN") == 0)
+				plan->scans_collection = true;
+			for (size_t i = 0; i < sizeof(index_stages) / sizeof(index_stages[0]); i++)
+				if (strcmp(stage, index_stages[i]) == 0)
+					plan->uses_index = true;
+		}
+		if ((BSON_ITER_HOLDS_DOCUMENT(iter) || BSON_ITER_HOLDS_ARRAY(iter)) &&
+			bson_iter_recurse(iter, &child))
+			read_plan(&child, winning || strcmp(key, "winningPlan") == 0, plan);
+	}
+}
+
+static struct plan explain(const bson_t *command)
+{
+	bson_t question = BSON_INITIALIZER, reply;
+	struct plan plan = {.uses_index = false};
+	bson_error_t error;
+	bson_iter_t iter;
+
+	BSON_APPEND_DOCUMENT(&question, "explain", command);
+	BSON_APPEND_UTF8(&question, "verbosity", "queryPlanner");
+	if (!mongoc_database_command_simple(store_database(client), &question, NULL, &reply, &error))
+		fail_msg("explain: %s", error.message);
+	assert_true(bson_iter_init(&iter, &reply));
+	read_plan(&iter, false, &plan);
+	bson_destroy(&reply);
+	bson_destroy(&question);
+	return plan;
+}
+
+static void expect_index(const bson_t *command)
+{
+	const struct plan plan = explain(command);
+
+	if (!plan.scans_collection && plan.uses_index)
+		return;
+	{
+		char *json = bson_as_relaxed_extended_json(command, NULL);
+
+		print_message("%s\n", json);
+		bson_free(json);
+	}
+	assert_false(plan.scans_collection);
+	assert_true(plan.uses_index);
+}
+
+/* The command as it was sent, without what the driver adds to each and explain takes none of. */
+static void strip(const bson_t *sent, bson_t *command)
+{
+	bson_init(command);
+	bson_copy_to_excluding_noinit(sent, command, "lsid", "$db", "$readPreference", "$clusterTime",
+		"txnNumber", "writeConcern", "readConcern", "updates", "deletes", (const char *)NULL);
+}
+
+/* The find that a statement of a write begins with. */
+static void explain_filter(const bson_t *command, const bson_iter_t *filter)
+{
+	bson_t find = BSON_INITIALIZER, condition;
+	const uint8_t *bytes;
+	bson_iter_t iter;
+	uint32_t size;
+
+	assert_true(bson_iter_init(&iter, command) && bson_iter_next(&iter));
+	BSON_APPEND_UTF8(&find, "find", bson_iter_utf8(&iter, NULL));
+	bson_iter_document(filter, &size, &bytes);
+	assert_true(bson_init_static(&condition, bytes, size));
+	BSON_APPEND_DOCUMENT(&find, "filter", &condition);
+	expect_index(&find);
+	bson_destroy(&find);
+}
+
+/* Whether the server explains writes at all: SecantusDB up to 0.7 answers with the plan of an empty filter.
+ */
+static bool writes_are_explained(const bson_t *command)
+{
+	bson_t question = BSON_INITIALIZER, reply;
+	bson_iter_t iter, filter;
+	bson_error_t error;
+	bool explained = false;
+
+	BSON_APPEND_DOCUMENT(&question, "explain", command);
+	BSON_APPEND_UTF8(&question, "verbosity", "queryPlanner");
+	if (!mongoc_database_command_simple(store_database(client), &question, NULL, &reply, &error))
+		fail_msg("explain: %s", error.message);
+	if (!bson_iter_init(&iter, &reply) ||
+		!bson_iter_find_descendant(&iter, "queryPlanner.parsedQuery", &filter))
+		explained = true; /* of a cluster: it is further down */
+	else if (bson_iter_recurse(&filter, &iter))
+		explained = bson_iter_next(&iter);
+	bson_destroy(&reply);
+	bson_destroy(&question);
+	return explained;
+}
+
+/* A write is explained one statement at a time: servers take no more. */
+static void explain_statements(const bson_t *sent, const char *array)
+{
+	bson_iter_t iter, statements, filter;
+
+	assert_true(bson_iter_init_find(&iter, sent, array) && bson_iter_recurse(&iter, &statements));
+	while (bson_iter_next(&statements)) {
+		bson_t command, one, statement;
+		const uint8_t *bytes;
+		uint32_t size;
+
+		assert_true(bson_iter_recurse(&statements, &filter) && bson_iter_find(&filter, "q"));
+		explain_filter(sent, &filter);
+		strip(sent, &command);
+		bson_iter_document(&statements, &size, &bytes);
+		assert_true(bson_init_static(&statement, bytes, size));
+		BSON_APPEND_ARRAY_BEGIN(&command, array, &one);
+		BSON_APPEND_DOCUMENT(&one, "0", &statement);
+		bson_append_array_end(&command, &one);
+		if (writes_are_explained(&command))
+			expect_index(&command);
+		else
+			print_message(
+				"    this server explains no writes; their filters are looked at instead\n");
+		bson_destroy(&command);
+	}
+}
+
+static void explain_command(const bson_t *sent)
+{
+	bson_iter_t iter;
+	bson_t command;
+
+	assert_true(bson_iter_init(&iter, sent) && bson_iter_next(&iter));
+	if (strcmp(bson_iter_key(&iter), "update") == 0) {
+		explain_statements(sent, "updates");
+	} else if (strcmp(bson_iter_key(&iter), "delete") == 0) {
+		explain_statements(sent, "deletes");
+	} else if (strcmp(bson_iter_key(&iter), "find") == 0) {
+		strip(sent, &command);
+		expect_index(&command);
+		bson_destroy(&command);
+	}
+}
+
+static void test_every_filter_has_its_index(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < FUNCTIONS; i++) {
+		print_message("  %s\n", functions[i].name);
+		listen_to(i);
+		assert_int_equal(heard.count, 1);
+		explain_command(heard.commands[0]);
+	}
+}
+
+static void test_prepare_has_its_index(void **state)
+{
+	(void)state;
+	forget();
+	heard.listening = true;
+	assert_int_equal(store_prepare(client), 0);
+	heard.listening = false;
+	/* the indexes of four collections, and the apples */
+	assert_int_equal(heard.count, 5);
+	for (size_t i = 0; i < heard.count; i++)
+		explain_command(heard.commands[i]);
+}
+
+/* Without this, the test above could pass on a server that always says IXSCAN. */
+static void test_a_scan_is_noticed(void **state)
+{
+	bson_error_t error;
+	struct plan plan;
+	bson_t command;
+
+	(void)state;
+	assert_true(bson_init_from_json(
+		&command, "{\"find\":\"contacts\",\"filter\":{\"contact_id\":\"u7\"}}", -1, &error));
+	plan = explain(&command);
+	assert_true(plan.scans_collection);
+	assert_false(plan.uses_index);
+	bson_destroy(&command);
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, open_store, close_store)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_one_command_each),
+		CASE(test_every_filter_has_its_index),
+		CASE(test_prepare_has_its_index),
+		CASE(test_a_scan_is_noticed),
+	};
+	int failed;
+
+	database_start(&database, false);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	database_stop(&database);
+	return failed;
+}

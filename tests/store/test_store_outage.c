@@ -1,0 +1,284 @@
+/*
+ * test_store_outage.c - the store while its server is away: not there yet, stopped, killed.
+ *
+ * Every operation answers STORE_E_AWAY within its time-outs, and the same store and clients work again once
+ * the server does. What was acknowledged before a kill -9 is there after it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above before it */
+#include "database.h"
+#include <cmocka.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Short, so that the test is: socketTimeoutMS bounds an operation under way, the other two the next one's way
+ * there. A read is tried twice by the driver. The rest is for a machine that is busy. */
+#define TIMEOUTS "serverSelectionTimeoutMS=600&connectTimeoutMS=500&socketTimeoutMS=800"
+enum { AWAY_MS_MAX = 2 * 800 + 2 * 600 + 500 + 2000, BACK_MS_MAX = 20000 };
+
+static struct database database;
+static struct store *store;
+static struct store_client *client;
+
+static int open_store(void **state)
+{
+	struct store_options options = {.pool_size = 8};
+	char *url;
+
+	(void)state;
+	database_start(&database, true);
+	url = database_url_with(&database, TIMEOUTS);
+	options.url = url;
+	store = database_open(&database, &options);
+	client = store_acquire(store);
+	free(url);
+	return 0;
+}
+
+static int close_store(void **state)
+{
+	(void)state;
+	store_release(client);
+	store_close(store);
+	database_stop(&database);
+	return 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- operations ---- */
+
+static bool see_contact(const struct store_contact *item, void *context)
+{
+	(void)item;
+	(void)context;
+	return true;
+}
+
+static bool see_apple(const char *colour, void *context)
+{
+	(void)colour;
+	(void)context;
+	return true;
+}
+
+enum operation {
+	PING,
+	PREPARE,
+	REQUEST_ADD,
+	REQUEST_LIST,
+	CONTACT_ADD,
+	CONTACT_REMOVE,
+	APPLES,
+	DEAD_LETTER,
+	OPERATIONS
+};
+
+static const char *const operation_names[OPERATIONS] = {"store_ping", "store_prepare", "contact_request_add",
+	"contact_request_list", "contact_add", "contact_remove", "apple_list", "dead_letter_add"};
+
+static int operate(enum operation operation)
+{
+	struct dead_letter letter = {.topic = "1/x", .user = "1", .handler = "x", .reason = "r", .host = "h"};
+
+	switch (operation) {
+	case PING: return store_ping(client);
+	case PREPARE: return store_prepare(client);
+	case REQUEST_ADD: return contact_request_add(client, "1", "2");
+	case REQUEST_LIST: return contact_request_list(client, "2", NULL, 10, see_contact, NULL);
+	case CONTACT_ADD: return contact_add(client, "1", "2");
+	case CONTACT_REMOVE: return contact_remove(client, "3", "4");
+	case APPLES: return apple_list(client, 10, see_apple, NULL);
+	case DEAD_LETTER: dead_letter_new_id(letter.id); return dead_letter_add(client, &letter);
+	case OPERATIONS: break;
+	}
+	abort();
+}
+
+static void expect_away(enum operation operation)
+{
+	const int64_t start = now_ms();
+	const int r = operate(operation);
+	const int64_t took = now_ms() - start;
+
+	print_message("  %s: %d after %d ms, %s\n", operation_names[operation], r, (int)took,
+		store_last_error(client));
+	assert_int_equal(r, STORE_E_AWAY);
+	assert_string_not_equal(store_last_error(client), "");
+	assert_in_range(took, 0, AWAY_MS_MAX);
+}
+
+/* As the host does it: asks until the server answers. The driver waits inside of each attempt. */
+static void expect_back(void)
+{
+	const int64_t until = now_ms() + BACK_MS_MAX;
+
+	while (store_ping(client) != 0)
+		if (now_ms() > until)
+			fail_msg("not back: %s", store_last_error(client));
+	for (int i = 0; i < OPERATIONS; i++) {
+		const int r = operate((enum operation)i);
+
+		if (r != 0)
+			fail_msg("%s: %d, %s", operation_names[i], r, store_last_error(client));
+	}
+}
+
+/* ---- cases ---- */
+
+static void test_not_there_yet(void **state)
+{
+	(void)state;
+	database_signal(&database, SIGKILL);
+	for (int i = 0; i < OPERATIONS; i++)
+		expect_away((enum operation)i);
+	database_restart(&database);
+	expect_back();
+}
+
+static void test_stopped(void **state)
+{
+	(void)state;
+	expect_back();
+	/* each operation is the first after the server stopped: with connections that look whole */
+	for (int i = 0; i < OPERATIONS; i++) {
+		database_signal(&database, SIGSTOP);
+		expect_away((enum operation)i);
+		database_signal(&database, SIGCONT);
+		expect_back();
+	}
+	/* and while it stays so, without one */
+	database_signal(&database, SIGSTOP);
+	for (int i = 0; i < 3; i++)
+		expect_away(REQUEST_ADD);
+	database_signal(&database, SIGCONT);
+	expect_back();
+}
+
+static void test_killed_and_restarted(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 2; round++) {
+		expect_back();
+		database_signal(&database, SIGKILL);
+		expect_away(CONTACT_ADD);
+		database_restart(&database);
+		expect_back();
+	}
+}
+
+/* ---- kill -9 under load ---- */
+
+enum { THREADS = 4, REQUESTS_MAX = 20000, KILL_AT = 150 };
+
+static struct {
+	atomic_int acknowledged;
+	atomic_bool stop;
+	/* the numbers of the requests that were acknowledged, by thread */
+	struct {
+		int numbers[REQUESTS_MAX];
+		int count;
+		int wrong; /* results that were neither done nor away nor transient */
+	} threads[THREADS];
+} load;
+
+static void request_user(int thread, int number, char user[static 32])
+{
+	snprintf(user, 32, "t%d-%d", thread, number);
+}
+
+static void *write_requests(void *context)
+{
+	const int thread = (int)(intptr_t)context;
+	struct store_client *own = store_acquire(store);
+
+	for (int number = 0; number < REQUESTS_MAX && !load.stop; number++) {
+		char user[32];
+		int r;
+
+		request_user(thread, number, user);
+		r = contact_request_add(own, user, "me");
+		if (r == 0) {
+			load.threads[thread].numbers[load.threads[thread].count++] = number;
+			load.acknowledged++;
+		} else if (r != STORE_E_AWAY && r != STORE_E_TRANSIENT) {
+			fprintf(stderr, "%d: %s\n", r, store_last_error(own));
+			load.threads[thread].wrong++;
+		}
+	}
+	store_release(own);
+	return NULL;
+}
+
+static void wait_for_acknowledged(int more)
+{
+	const int target = load.acknowledged + more;
+	const int64_t until = now_ms() + BACK_MS_MAX;
+	const struct timespec moment = {.tv_nsec = 2000000};
+
+	while (load.acknowledged < target) {
+		if (now_ms() > until)
+			fail_msg("%d of %d are acknowledged", load.acknowledged, target);
+		nanosleep(&moment, NULL);
+	}
+}
+
+static void test_acknowledged_writes_survive_a_kill(void **state)
+{
+	pthread_t threads[THREADS];
+	int checked = 0;
+
+	(void)state;
+	assert_int_equal(store_prepare(client), 0);
+	for (intptr_t i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, write_requests, (void *)i), 0);
+	for (int kills = 0; kills < 2; kills++) {
+		wait_for_acknowledged(KILL_AT);
+		database_signal(&database, SIGKILL);
+		database_restart(&database);
+	}
+	wait_for_acknowledged(KILL_AT);
+	load.stop = true;
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < THREADS; i++) {
+		assert_int_equal(load.threads[i].wrong, 0);
+		for (int n = 0; n < load.threads[i].count; n++, checked++) {
+			char user[32];
+
+			request_user(i, load.threads[i].numbers[n], user);
+			if (contact_request_find(client, user, "me") != 0)
+				fail_msg("%s was acknowledged and is gone", user);
+		}
+	}
+	print_message("  %d acknowledged requests over two kills, all there\n", checked);
+	assert_true(checked >= 3 * KILL_AT);
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, open_store, close_store)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(test_not_there_yet),
+		CASE(test_stopped),
+		CASE(test_killed_and_restarted),
+		CASE(test_acknowledged_writes_survive_a_kill),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,188 @@
+/* test_store_url.c - database URLs and names: what is refused and how, what is filled in, and that no
+ * password is shown. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above before it */
+#include "log.h"
+#include "store_url.h"
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static void test_refused(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *url;
+		const char *database;
+		const char *words;
+	} cases[] = {
+		{"empty", "", "cashew", "mongodb://127.0.0.1:27017"},
+		{"another protocol", "https://user:sesame@host/", "cashew", "mongodb+srv://"},
+		{"no host", "mongodb://", "cashew", "not valid"},
+		{"bad port", "mongodb://host:99999", "cashew", "not valid"},
+		{"bad port behind a password", "mongodb://user:sesame@host:99999/", "cashew", "not valid"},
+		{"slash in the password", "mongodb://user:ses/ame@host/", "cashew", "percent-encoded"},
+		{"at sign in the password", "mongodb://user:sesame@2@host/", "cashew", "percent-encoded"},
+		{"colon in the password", "mongodb://user:ses:ame@host/", "cashew", "percent-encoded"},
+		{"question mark in the password", "mongodb://user:sesame?x@host/", "cashew",
+			"percent-encoded"},
+		{"at sign in an option", "mongodb://host/?appname=sesame@home", "cashew", "percent-encoded"},
+		{"bad escape in the password", "mongodb://user:sesame%zz@host/", "cashew", "percent-encoded"},
+		{"time-out that is no number", "mongodb://host/?socketTimeoutMS=soon", "cashew",
+			"sockettimeoutms"},
+		{"unacknowledged writes", "mongodb://host/?w=0", "cashew", "w=majority"},
+		{"authority that is not there", "mongodb://host/?tls=true&tlsCAFile=/nowhere/ca.pem",
+			"cashew", "/nowhere/ca.pem"},
+		{"two SRV hosts", "mongodb+srv://a.example.com,b.example.com/", "cashew", "not valid"},
+		{"empty name", "mongodb://host", "", "1 to 63 bytes"},
+		{"dot in the name", "mongodb://host", "a.b", "1 to 63 bytes"},
+		{"space in the name", "mongodb://host", "a b", "1 to 63 bytes"},
+		{"slash in the name", "mongodb://host", "a/b", "1 to 63 bytes"},
+		{"dollar in the name", "mongodb://host", "$cmd", "1 to 63 bytes"},
+		{"long name", "mongodb://host",
+			"0123456789012345678901234567890123456789012345678901234567890123", "1 to 63 bytes"},
+		{"MongoDB's own", "mongodb://host", "admin", "MongoDB's own"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct store_options options = {.url = cases[i].url,
+			.database = cases[i].database,
+			.app_name = "test",
+			.pool_size = 1};
+		struct store *store = NULL;
+		char message[STORE_MESSAGE_SIZE];
+
+		print_message("  %s\n", cases[i].name);
+		assert_int_equal(store_open(&options, &store, message), STORE_E_PERMANENT);
+		assert_null(store);
+		if (!strstr(message, cases[i].words))
+			fail_msg("\"%s\" does not say \"%s\"", message, cases[i].words);
+		assert_null(strstr(message, "ses"));
+	}
+}
+
+static void test_accepted(void **state)
+{
+	static const char *const urls[] = {
+		"mongodb://127.0.0.1",
+		"mongodb://127.0.0.1:27017,127.0.0.2:27018/?replicaSet=rs0",
+		"mongodb://user:p%40ss%2Fword@localhost/?authSource=admin&tls=true",
+		"mongodb://user:password@[::1]:27017/other?appname=mine&readPreference=secondary",
+		"mongodb://host/?thisOptionDoesNotExist=1",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		char long_name[300];
+		const struct store_options options = {
+			.url = urls[i], .database = "cashew", .app_name = long_name, .pool_size = 2};
+		struct store *store = NULL;
+		char message[STORE_MESSAGE_SIZE];
+
+		memset(long_name, 'x', sizeof(long_name) - 1);
+		long_name[sizeof(long_name) - 1] = '\0';
+		print_message("  %s\n", urls[i]);
+		assert_int_equal(store_open(&options, &store, message), 0);
+		store_close(store);
+	}
+}
+
+static void test_defaults(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *url;
+		int32_t selection, connect, socket, wait;
+		int32_t w;
+		bool journal;
+		int64_t wtimeout;
+	} cases[] = {
+		{"nothing said", "mongodb://host", 3000, 2000, 8000, 2000, MONGOC_WRITE_CONCERN_W_MAJORITY,
+			true, 5000},
+		{"time-outs said",
+			"mongodb://host/"
+			"?serverSelectionTimeoutMS=1&connectTimeoutMS=2&socketTimeoutMS=3&waitQueueTimeoutMS="
+			"4",
+			1, 2, 3, 4, MONGOC_WRITE_CONCERN_W_MAJORITY, true, 5000},
+		{"concern said", "mongodb://host/?w=2&journal=false&wtimeoutMS=7", 3000, 2000, 8000, 2000, 2,
+			false, 7},
+		{"case of the option", "mongodb://host/?SOCKETtimeoutms=9", 3000, 2000, 9, 2000,
+			MONGOC_WRITE_CONCERN_W_MAJORITY, true, 5000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char message[STORE_MESSAGE_SIZE];
+		const mongoc_write_concern_t *concern;
+		mongoc_uri_t *uri;
+
+		print_message("  %s\n", cases[i].name);
+		assert_int_equal(store_url_parse(cases[i].url, &uri, message), 0);
+		assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, -1),
+			cases[i].selection);
+		assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, -1),
+			cases[i].connect);
+		assert_int_equal(
+			mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, -1), cases[i].socket);
+		assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, -1),
+			cases[i].wait);
+		concern = mongoc_uri_get_write_concern(uri);
+		assert_int_equal(mongoc_write_concern_get_w(concern), cases[i].w);
+		assert_int_equal(mongoc_write_concern_get_journal(concern), cases[i].journal);
+		assert_int_equal(mongoc_write_concern_get_wtimeout_int64(concern), cases[i].wtimeout);
+		mongoc_uri_destroy(uri);
+	}
+}
+
+/* What the driver says of a URL while it parses it goes to the log, but not a piece of the password. */
+static void test_log_has_no_password(void **state)
+{
+	static const char *const urls[] = {
+		"mongodb://user:ses/ame@host/",
+		"mongodb://user:ses%zzame@host/",
+		"mongodb://user:sesame@2@host/",
+		"mongodb://user:sesame?x@host/?bogusOption=1",
+		"mongodb://user:sesame@host/?bogusOption=1",
+	};
+	char text[8192] = "";
+	const int fd = memfd_create("log", 0);
+	const struct log_options log = {.fd = fd, .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_DEBUG};
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(log_open(&log), 0);
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		const struct store_options options = {.url = urls[i], .database = "cashew", .pool_size = 1};
+		struct store *store = NULL;
+		char message[STORE_MESSAGE_SIZE];
+
+		if (store_open(&options, &store, message) == 0)
+			store_close(store);
+	}
+	log_close(1000);
+	assert_true(pread(fd, text, sizeof(text) - 1, 0) > 0);
+	close(fd);
+	/* the driver does write there */
+	assert_non_null(strstr(text, "bogusoption"));
+	assert_null(strstr(text, "ses"));
+	assert_null(strstr(text, "ame@"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_accepted),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_log_has_no_password),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
