@@ -241,6 +241,9 @@ static void on_message(struct mosquitto *mosquitto, void *object, const struct m
 	(void)mosquitto;
 	struct connection *connection = object;
 	connection->options.callbacks->message(connection->options.owner, message, properties);
+	/* libmosquitto looks at errno to see whether its socket is empty, after its write to a wake-up pipe
+	 * that nobody reads. */
+	errno = 0;
 }
 
 static void on_publish(struct mosquitto *mosquitto, void *object, int mid, int reason_code,
@@ -528,9 +531,17 @@ bool connection_read(struct connection *connection)
 {
 	errno = 0;
 	const int rc = mosquitto_loop_read(connection->mosquitto, 1);
-	/* libmosquitto read one packet; it found the socket empty if its last read said so. */
+	/* It found the socket empty if its last read said so. */
 	const bool empty = errno == EAGAIN || errno == EWOULDBLOCK;
-	return !over(connection, rc) && !empty;
+	if (over(connection, rc))
+		return false;
+	return !empty || connection_pending(connection);
+}
+
+bool connection_pending(const struct connection *connection)
+{
+	const SSL *ssl = connection->state == CONNECTION_UP ? mosquitto_ssl_get(connection->mosquitto) : NULL;
+	return ssl != NULL && SSL_pending(ssl) > 0;
 }
 
 void connection_flush(struct connection *connection, bool many)

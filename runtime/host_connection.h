@@ -101,6 +101,9 @@ void connection_serve(struct connection *connection, short revents, int64_t now_
 /* Reads one packet or one TLS record; true if there may be more. Owner's callbacks are called. UP only. */
 bool connection_read(struct connection *connection);
 
+/* Whether OpenSSL holds decrypted bytes, of which poll() cannot tell. */
+bool connection_pending(const struct connection *connection);
+
 /* Writes everything that is queued, as far as the socket takes it: with held acknowledgements this releases
  * them all. many: several packets are queued and should travel in full segments. UP only. */
 void connection_flush(struct connection *connection, bool many);

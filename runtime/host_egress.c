@@ -40,6 +40,8 @@ struct egress {
 	unsigned window;
 	unsigned in_flight;
 	unsigned queued;     /* sent to libmosquitto since the last flush */
+	int64_t read_at_ms;  /* when PUBACKs are waited for, at the latest */
+	bool read_now;	     /* they are waited for in this turn */
 	int64_t progress_ms; /* the last PUBACK, or when the first event went out */
 	unsigned losses;     /* connections lost with events in flight, since the last PUBACK */
 	struct call_event *first, *last, *next;
@@ -147,8 +149,10 @@ static void pump(struct egress *egress)
 		event->mid_next = egress->by_mid[mid % MID_BUCKETS];
 		egress->by_mid[mid % MID_BUCKETS] = event;
 		egress->next = event->next;
-		if (egress->in_flight++ == 0)
+		if (egress->in_flight++ == 0) {
 			egress->progress_ms = egress->host->now_ms;
+			egress->read_at_ms = egress->host->now_ms + EGRESS_READ_MS;
+		}
 		egress->queued++;
 	}
 }
@@ -268,16 +272,23 @@ void egress_publish(struct egress *egress, struct command *command, struct call_
 	append(egress, event);
 }
 
-void egress_poll(const struct egress *egress, struct pollfd *ret_poll)
+void egress_poll(struct egress *egress, bool urgent, struct pollfd *ret_poll)
 {
-	connection_poll(egress->connection, true, connection_want_write(egress->connection), ret_poll);
+	egress->read_now = urgent || egress->in_flight == 0 || egress->next != NULL ||
+			   egress->host->now_ms >= egress->read_at_ms;
+	connection_poll(
+		egress->connection, egress->read_now, connection_want_write(egress->connection), ret_poll);
 }
 
 int64_t egress_due_ms(const struct egress *egress)
 {
-	const int64_t due_ms = connection_due_ms(egress->connection),
-		      silence_ms = egress->progress_ms + SILENCE_MS;
-	return egress->in_flight > 0 && silence_ms < due_ms ? silence_ms : due_ms;
+	const int64_t due_ms = connection_due_ms(egress->connection);
+	if (connection_pending(egress->connection))
+		return 0;
+	if (egress->in_flight == 0)
+		return due_ms;
+	const int64_t events_ms = egress->read_now ? egress->progress_ms + SILENCE_MS : egress->read_at_ms;
+	return events_ms < due_ms ? events_ms : due_ms;
 }
 
 void egress_serve(struct egress *egress, short revents)
@@ -287,9 +298,12 @@ void egress_serve(struct egress *egress, short revents)
 	connection_serve(connection, revents, egress->host->now_ms);
 	if (!was_up || connection_state(connection) != CONNECTION_UP)
 		return;
-	if ((revents & POLLIN) != 0)
+	if ((revents & POLLIN) != 0 || (egress->in_flight > 0 && !egress->read_now) ||
+		connection_pending(connection)) {
+		egress->read_at_ms = egress->host->now_ms + EGRESS_READ_MS;
 		for (int i = 0; i < READS_PER_TURN && connection_read(connection); i++)
 			continue;
+	}
 	if (connection_state(connection) == CONNECTION_UP && (revents & POLLOUT) != 0)
 		connection_flush(connection, true);
 	if (connection_state(connection) != CONNECTION_UP)

@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { EGRESS_READ_MS = 5 };
+
 struct call_event;
 struct command;
 struct egress;
@@ -34,7 +36,10 @@ void egress_start(struct egress *egress);
 /* Sends the event for that command; command_event_ended() is called once, never from within this call. */
 void egress_publish(struct egress *egress, struct command *command, struct call_event *event);
 
-void egress_poll(const struct egress *egress, struct pollfd *ret_poll);
+/* While nobody waits for them, PUBACKs are read with whatever else wakes the thread, or EGRESS_READ_MS after
+ * the first event: a wake-up for each would cost as much as the rest of a command. urgent: a group waits for
+ * them. */
+void egress_poll(struct egress *egress, bool urgent, struct pollfd *ret_poll);
 int64_t egress_due_ms(const struct egress *egress);
 void egress_serve(struct egress *egress, short revents);
 

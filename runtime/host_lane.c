@@ -227,6 +227,18 @@ static void flush(struct lane *lane, bool many)
 	}
 }
 
+/* While the lane reads on anyway, a small group that has drained is given a few milliseconds to grow. */
+static bool awaits_company(const struct lane *lane)
+{
+	return lane->phase == PHASE_FILLING && !lane->stopping && lane->group_count < LANE_FLUSH_COUNT &&
+	       lane->host->now_ms - lane->group_started_ms < LANE_FLUSH_MS;
+}
+
+bool lane_waits(const struct lane *lane)
+{
+	return lane->phase == PHASE_DRAINING || lane->phase == PHASE_FULL || lane->stopping;
+}
+
 void lane_flush(struct lane *lane)
 {
 	if (lane->give_up_reason != NULL) {
@@ -243,7 +255,7 @@ void lane_flush(struct lane *lane)
 	}
 	if (connection_state(lane->connection) != CONNECTION_UP || lane->phase == PHASE_FLUSHING)
 		return;
-	if (lane->group_unsettled == 0 && connection_want_write(lane->connection)) {
+	if (lane->group_unsettled == 0 && !awaits_company(lane) && connection_want_write(lane->connection)) {
 		const bool many = lane->group_count > 1;
 		if (lane->group_count > 0)
 			failpoint("before_acknowledgement");
@@ -405,7 +417,7 @@ void lane_poll(struct lane *lane, struct pollfd *ret_poll)
 	connection_poll(lane->connection, may_read(lane), lane->phase == PHASE_FLUSHING, ret_poll);
 }
 
-int64_t lane_due_ms(const struct lane *lane)
+int64_t lane_due_ms(struct lane *lane)
 {
 	int64_t due_ms = INT64_MAX;
 	/* While acknowledgements are held the keepalive must wait: what is due is the group. */
@@ -415,6 +427,11 @@ int64_t lane_due_ms(const struct lane *lane)
 		due_ms = lane->group_started_ms + lane->group_limit_ms;
 	else
 		due_ms = connection_due_ms(lane->connection);
+	if (lane->phase == PHASE_FILLING && lane->group_unsettled == 0 &&
+		lane->group_started_ms + LANE_FLUSH_MS < due_ms)
+		due_ms = lane->group_started_ms + LANE_FLUSH_MS;
+	if (connection_pending(lane->connection) && may_read(lane))
+		due_ms = 0;
 	if (lane->phase == PHASE_DRAINING && linger_at_ms(lane) < due_ms)
 		due_ms = linger_at_ms(lane);
 	const int64_t retry_ms = subscriptions_due_ms(lane->subscriptions);
@@ -448,7 +465,8 @@ void lane_serve(struct lane *lane, short revents)
 	}
 	if (lane->phase == PHASE_FLUSHING && (revents & POLLOUT) != 0)
 		flush(lane, true);
-	if ((revents & POLLIN) != 0 && connection_state(lane->connection) == CONNECTION_UP)
+	if (connection_state(lane->connection) == CONNECTION_UP &&
+		((revents & POLLIN) != 0 || connection_pending(lane->connection)))
 		read_commands(lane);
 	if (connection_state(lane->connection) != CONNECTION_UP)
 		return;

@@ -30,7 +30,12 @@ struct lane_users;
 struct host;
 struct lane;
 
-enum { LANE_LINGER_MS = 50 };
+enum {
+	LANE_LINGER_MS = 50,
+	LANE_FLUSH_MS = 5, /* a group that has drained waits until it is that old, for company: a PUBACK by
+			      itself costs a segment */
+	LANE_FLUSH_COUNT = 16, /* unless it has that many */
+};
 
 __attribute__((warn_unused_result)) int lane_new(
 	struct host *host, const struct route_lane *routes, struct lane **ret);
@@ -39,7 +44,7 @@ __attribute__((warn_unused_result)) int lane_new(
 void lane_free(struct lane *lane);
 
 void lane_poll(struct lane *lane, struct pollfd *ret_poll);
-int64_t lane_due_ms(const struct lane *lane);
+int64_t lane_due_ms(struct lane *lane);
 void lane_serve(struct lane *lane, short revents);
 
 /* Releases the acknowledgements if the group has drained. Called once per turn of the loop, after everything
@@ -53,6 +58,9 @@ void lane_want(struct lane *lane, bool want);
 /* Drops the connection without acknowledging; it comes again with backoff. Not from within its own callbacks:
  * it is done by the next lane_flush(). reason: for the log. */
 void lane_give_up(struct lane *lane, const char *reason);
+
+/* Whether it waits for PUBACKs of events to release its group, which then must not be read late. */
+bool lane_waits(const struct lane *lane);
 
 /* Connected, and every filter granted at QoS 1. */
 bool lane_ready(const struct lane *lane);

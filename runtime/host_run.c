@@ -100,9 +100,12 @@ static int timeout_ms(const struct host *host, int64_t stop_at_ms)
 
 static void wait_for_something(struct host *host, struct pollfd *polls, int64_t stop_at_ms)
 {
-	egress_poll(host->egress, &polls[POLL_EGRESS]);
-	for (size_t i = 0; i < host->lane_count; i++)
+	bool urgent = host->stopping;
+	for (size_t i = 0; i < host->lane_count; i++) {
 		lane_poll(host->lanes[i], &polls[POLL_LANES + i]);
+		urgent = urgent || lane_waits(host->lanes[i]);
+	}
+	egress_poll(host->egress, urgent, &polls[POLL_EGRESS]);
 	const int timeout = worker_pool_sleep(host->pool) ? timeout_ms(host, stop_at_ms) : 0;
 	if (poll(polls, POLL_LANES + host->lane_count, timeout) < 0)
 		for (size_t i = 0; i < POLL_LANES + host->lane_count; i++)
