@@ -134,17 +134,13 @@ static void device_free(void *self)
 	free(device->published);
 }
 
-struct device *device_new(struct harness *h, const char *user)
+static struct device *new_device(struct harness *h, const char *user, char *token)
 {
 	static unsigned number;
 	struct device *device = harness_alloc(h, sizeof(*device));
-	char *token = NULL;
-	if (user[0] != '\0' &&
-		token_sign_user(HARNESS_SECRET, user, (int64_t)time(NULL), TOKEN_LIFETIME_S, &token) != 0)
-		harness_fail("no token for user %s", user);
 	*device = (struct device){.user = harness_format(h, "%s", user),
 		.client_id = harness_format(h, "%s:%u", user, ++number),
-		.token = token ? harness_format(h, "%s", token) : NULL,
+		.token = harness_format(h, "%s", token),
 		.broker = harness_broker(h),
 		.keepalive_s = 600,
 		.connack = -1,
@@ -155,6 +151,24 @@ struct device *device_new(struct harness *h, const char *user)
 			.free = device_free}};
 	free(token);
 	harness_add(h, &device->part);
+	return device;
+}
+
+struct device *device_new(struct harness *h, const char *user)
+{
+	char *token;
+	if (token_sign_user(HARNESS_SECRET, user, (int64_t)time(NULL), TOKEN_LIFETIME_S, &token) != 0)
+		harness_fail("no token for user %s", user);
+	return new_device(h, user, token);
+}
+
+struct device *device_new_handler(struct harness *h, const char *name)
+{
+	char *token;
+	if (token_sign_handler(HARNESS_SECRET, name, (int64_t)time(NULL), TOKEN_LIFETIME_S, &token) != 0)
+		harness_fail("no token for handler %s", name);
+	struct device *device = new_device(h, name, token);
+	device->quiet = true;
 	return device;
 }
 
@@ -403,8 +417,7 @@ const struct device_message *device_expect_at(
 {
 	struct event_wait wait = {.device = device, .event = event};
 	harness_wait_at(file, line, device->harness, event_came, &wait, HARNESS_TIMEOUT_MS,
-		"%s to arrive at device %s, where %zu messages came", event, device->client_id,
-		device->message_count);
+		"%s to arrive at device %s", event, device->client_id);
 	wait.found->taken = true;
 	return wait.found;
 }

@@ -60,6 +60,10 @@ struct device {
 
 struct device *device_new(struct harness *h, const char *user);
 
+/* With the token of a handler of that name instead, which may publish and subscribe for all users. It
+ * subscribes to nothing. */
+struct device *device_new_handler(struct harness *h, const char *name);
+
 /* Connects, subscribes, and waits for both. Again after device_drop() or a lost connection: the same session.
  */
 #define device_connect(device) device_connect_at(__FILE__, __LINE__, device)

@@ -29,6 +29,8 @@ void harness_program(char **argv)
 	program_name = slash ? slash + 1 : argv[0];
 	if (argv[1] != NULL)
 		cmocka_set_test_filter(argv[1]);
+	/* In the right order among what goes to standard error. */
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	/* A peer that goes away is an error of write(), as it is in the programs tested. */
 	signal(SIGPIPE, SIG_IGN);
 }

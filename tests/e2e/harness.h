@@ -44,6 +44,13 @@ struct harness;
 
 enum { HARNESS_TIMEOUT_MS = 60000 };
 
+/* How much a program may seem to grow without a leak: a sanitizer keeps freed memory for a while. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MEMORY_SLACK_KIB (400 * 1024)
+#else
+#define MEMORY_SLACK_KIB (16 * 1024)
+#endif
+
 /* The key that tokens are signed with, everywhere. */
 #define HARNESS_SECRET "a secret of the tests, long enough for HS256"
 
@@ -217,6 +224,9 @@ struct host;
  * "cashewd", LOG_LEVEL "debug" and LOG_FORMAT "json". Broker and database are not started by this.
  */
 struct host *host_new(struct harness *h, enum host_program program);
+
+/* Runs the program at that path instead: another build of it. */
+void host_set_program(struct host *host, const char *path);
 
 /* The case's default host: the product, started and ready at the first call. */
 struct host *harness_host(struct harness *h);

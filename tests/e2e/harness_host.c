@@ -109,6 +109,11 @@ struct host *host_new(struct harness *h, enum host_program program)
 	return host;
 }
 
+void host_set_program(struct host *host, const char *path)
+{
+	host->program = path;
+}
+
 struct host *harness_host(struct harness *h)
 {
 	if (h->host == NULL) {

@@ -1,0 +1,138 @@
+/*
+ * promise_store.c - what the store must hold once all commands of test_promise are complete: see
+ * promise_ledger.h.
+ *
+ * Each document is looked up in the ledger and must be one that the commands leave, and there must be as many
+ * as they leave. Documents of LEDGER_ASK have ids that begin with x and the stage, so that only those of the
+ * latest stage need be read.
+ */
+#include "promise_ledger.h"
+
+#include "harness_private.h"
+#include <string.h>
+
+static unsigned user_number(const json_t *document, const char *field)
+{
+	const char *text = json_string_value(json_object_get(document, field));
+	unsigned user;
+	char end;
+	return text != NULL && sscanf(text, "p%2u%c", &user, &end) == 1 && user < LEDGER_USERS ? user
+											       : LEDGER_USERS;
+}
+
+/* {_id: "<owner>/<other>", user_id: owner, OTHER: other, SINCE: a date}, and nothing else. */
+static bool well_formed(const json_t *document, const char *other, const char *since)
+{
+	char id[2 * LEDGER_NAME_SIZE];
+	const char *found = json_string_value(json_object_get(document, "_id")),
+		   *owner = json_string_value(json_object_get(document, "user_id")),
+		   *other_id = json_string_value(json_object_get(document, other));
+	if (found == NULL || owner == NULL || other_id == NULL || json_object_size(document) != 4 ||
+		!json_is_string(json_object_get(json_object_get(document, since), "$date")))
+		return false;
+	snprintf(id, sizeof(id), "%s/%s", owner, other_id);
+	return strcmp(found, id) == 0;
+}
+
+__attribute__((noreturn)) static void fail_on(const char *collection, const json_t *document)
+{
+	char text[500] = "";
+	char *dump = json_dumps(document, 0);
+	snprintf(text, sizeof(text), "%s", dump ? dump : "");
+	free(dump);
+	harness_fail("in %s there is a document that no command should have left: %s", collection, text);
+}
+
+static void check_count(const char *what, size_t found, size_t expected)
+{
+	if (found != expected)
+		harness_fail("there are %zu %s, where the commands leave %zu", found, what, expected);
+}
+
+static void check_contacts(struct ledger *ledger, struct database *database)
+{
+	json_t *documents = database_find(ledger->harness, database, "contacts", "{}"), *document;
+	size_t i, expected = 0;
+	for (unsigned a = 0; a < LEDGER_USERS; a++)
+		for (unsigned b = a + 1; b < LEDGER_USERS; b++)
+			expected += ledger->pairs[a][b].contacts ? 2 : 0;
+	json_array_foreach(documents, i, document)
+	{
+		const unsigned user = user_number(document, "user_id"),
+			       other = user_number(document, "contact_id");
+		if (!well_formed(document, "contact_id", "since") || user == LEDGER_USERS ||
+			other == LEDGER_USERS || user == other ||
+			!ledger_pair_of(ledger, user, other)->contacts)
+			fail_on("contacts", document);
+	}
+	check_count("contacts", json_array_size(documents), expected);
+	json_decref(documents);
+}
+
+static void check_requests(struct ledger *ledger, struct database *database)
+{
+	json_t *documents = database_find(
+		       ledger->harness, database, "contact_requests", "{\"_id\":{\"$lt\":\"x\"}}"),
+	       *document;
+	size_t i, expected = 0;
+	for (unsigned a = 0; a < LEDGER_USERS; a++)
+		for (unsigned b = a + 1; b < LEDGER_USERS; b++)
+			expected += ledger->pairs[a][b].asked[0] + ledger->pairs[a][b].asked[1];
+	json_array_foreach(documents, i, document)
+	{
+		const unsigned user = user_number(document, "user_id"), from = user_number(document, "from");
+		if (!well_formed(document, "from", "requested_at") || user == LEDGER_USERS ||
+			from == LEDGER_USERS || user == from ||
+			!ledger_pair_of(ledger, user, from)->asked[from > user])
+			fail_on("contact_requests", document);
+	}
+	check_count("requests", json_array_size(documents), expected);
+	json_decref(documents);
+}
+
+/* Whether it is what that command has left. */
+static bool was_asked(const struct ledger *ledger, const json_t *document)
+{
+	const char *contact = json_string_value(json_object_get(document, "user_id"));
+	unsigned stage, user, number;
+	char expected[LEDGER_NAME_SIZE];
+	if (contact == NULL || sscanf(contact, "x%4u-%2u-%u", &stage, &user, &number) != 3 ||
+		user >= LEDGER_USERS || number == 0 || number > ledger->users[user].count)
+		return false;
+	const struct ledger_command *command = ledger->users[user].commands[number - 1];
+	ledger_write_contact(command, expected);
+	return command->kind == LEDGER_ASK && strcmp(contact, expected) == 0 &&
+	       user_number(document, "from") == user;
+}
+
+static void check_asked(struct ledger *ledger, struct database *database)
+{
+	const char *filter = harness_format(ledger->harness,
+		"{\"_id\":{\"$gte\":\"x%04u-\",\"$lt\":\"x%04u.\"}}", ledger->stage, ledger->stage);
+	json_t *documents = database_find(ledger->harness, database, "contact_requests", filter), *document;
+	size_t i, expected = 0;
+	for (size_t user = 0; user < LEDGER_USERS; user++)
+		for (size_t n = ledger->users[user].count;
+			n-- > 0 && ledger->users[user].commands[n]->stage == ledger->stage;)
+			expected += ledger->users[user].commands[n]->kind == LEDGER_ASK;
+	json_array_foreach(documents, i, document)
+	{
+		if (!well_formed(document, "from", "requested_at") || !was_asked(ledger, document))
+			fail_on("contact_requests", document);
+	}
+	check_count("requests to contacts without a phone", json_array_size(documents), expected);
+	json_decref(documents);
+}
+
+void ledger_check_store(struct ledger *ledger, struct database *database)
+{
+	if (ledger->open != 0)
+		harness_fail("%zu commands are not complete", ledger->open);
+	check_contacts(ledger, database);
+	check_requests(ledger, database);
+	check_asked(ledger, database);
+	check_count("dead letters", database_count(ledger->harness, database, "dead_letters", "{}"), 0);
+	ledger->stage++;
+	for (size_t user = 0; user < LEDGER_USERS; user++)
+		ledger->users[user].accepted = 0;
+}
