@@ -247,10 +247,9 @@ static int on_reload(int event_number, void *event_data, void *context)
 	(void)event_data;
 	struct plugin *plugin = context;
 	plugin->reloading = true;
-	if (secret_load(plugin) != 0) {
-		mosquitto_log_printf(
-			MOSQ_LOG_ERR, "cashew plugin: the secret stays the one that was read before");
-	}
+	bool read = secret_load(plugin) == 0;
+	mosquitto_log_printf(read ? MOSQ_LOG_NOTICE : MOSQ_LOG_ERR, "cashew plugin: reloaded: %s",
+		read ? "the secret was read again" : "the secret stays the one that was read before");
 	return MOSQ_ERR_SUCCESS;
 }
 
