@@ -6,24 +6,11 @@
  * is judged by the real store's table, store_error.c, which is linked into this one too.
  */
 #include "fake_store.h"
+#include "fake_pairs.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-enum { USER_ID_MAX = 64 };
-
-struct pair {
-	char owner[USER_ID_MAX + 1];
-	char other[USER_ID_MAX + 1];
-	int64_t at_ms;
-};
-
-struct pairs {
-	struct pair *items; /* sorted by owner, then by other */
-	size_t count;
-	size_t room;
-};
 
 struct store {
 	pthread_mutex_t lock;
@@ -34,7 +21,6 @@ struct store {
 	bool apples;
 	unsigned clients; /* taken */
 	unsigned operations;
-	unsigned next_id;
 	struct {
 		unsigned skip;
 		unsigned times;
@@ -50,13 +36,6 @@ struct store_client {
 	const char *last_error;
 	bool answer_lost;
 };
-
-static void *checked(void *memory)
-{
-	if (!memory)
-		abort();
-	return memory;
-}
 
 /* ---- operations ---- */
 
@@ -105,91 +84,7 @@ static bool user_id_valid(const char *user)
 	const size_t size =
 		strspn(user, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._|-");
 
-	return size > 0 && size <= USER_ID_MAX && user[size] == '\0';
-}
-
-static int pair_compare(const struct pair *pair, const char *owner, const char *other)
-{
-	const int owners = strcmp(pair->owner, owner);
-
-	return owners != 0 ? owners : strcmp(pair->other, other);
-}
-
-/* The place of the first pair that is not less. */
-static size_t pairs_place(const struct pairs *pairs, const char *owner, const char *other)
-{
-	size_t low = 0, high = pairs->count;
-
-	while (low < high) {
-		const size_t middle = low + (high - low) / 2;
-
-		if (pair_compare(&pairs->items[middle], owner, other) < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static bool pairs_have(const struct pairs *pairs, const char *owner, const char *other)
-{
-	const size_t place = pairs_place(pairs, owner, other);
-
-	return place < pairs->count && pair_compare(&pairs->items[place], owner, other) == 0;
-}
-
-static void pairs_add(struct pairs *pairs, const char *owner, const char *other)
-{
-	const size_t place = pairs_place(pairs, owner, other);
-	struct timespec now;
-	struct pair *pair;
-
-	if (pairs_have(pairs, owner, other))
-		return;
-	if (pairs->count == pairs->room) {
-		pairs->room = pairs->room > 0 ? 2 * pairs->room : 16;
-		pairs->items = checked(realloc(pairs->items, pairs->room * sizeof(pairs->items[0])));
-	}
-	memmove(&pairs->items[place + 1], &pairs->items[place],
-		(pairs->count - place) * sizeof(pairs->items[0]));
-	pairs->count++;
-	clock_gettime(CLOCK_REALTIME, &now);
-	pair = &pairs->items[place];
-	memset(pair, 0, sizeof(*pair));
-	strcpy(pair->owner, owner);
-	strcpy(pair->other, other);
-	pair->at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void pairs_remove(struct pairs *pairs, const char *owner, const char *other)
-{
-	const size_t place = pairs_place(pairs, owner, other);
-
-	if (!pairs_have(pairs, owner, other))
-		return;
-	pairs->count--;
-	memmove(&pairs->items[place], &pairs->items[place + 1],
-		(pairs->count - place) * sizeof(pairs->items[0]));
-}
-
-/* A copy of the page, so that the visitor runs without the lock. */
-static struct pair *pairs_page(
-	const struct pairs *pairs, const char *owner, const char *after, unsigned limit, size_t *ret_count)
-{
-	size_t place = pairs_place(pairs, owner, after ? after : "");
-	size_t count = 0;
-	struct pair *page;
-
-	if (after && place < pairs->count && pair_compare(&pairs->items[place], owner, after) == 0)
-		place++;
-	while (count < limit && place + count < pairs->count &&
-		strcmp(pairs->items[place + count].owner, owner) == 0)
-		count++;
-	page = checked(calloc(count + 1, sizeof(*page)));
-	if (count > 0)
-		memcpy(page, &pairs->items[place], count * sizeof(*page));
-	*ret_count = count;
-	return page;
+	return size > 0 && size <= PAIR_USER_MAX && user[size] == '\0';
 }
 
 static int list(struct store_client *client, const struct pairs *pairs, const char *owner, const char *after,
