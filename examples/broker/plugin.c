@@ -303,26 +303,37 @@ static int options_read(struct plugin *plugin, const struct mosquitto_opt *optio
 	return error;
 }
 
+static const struct {
+	int event;
+	MOSQ_FUNC_generic_callback callback;
+} events[] = {
+	{MOSQ_EVT_BASIC_AUTH, on_basic_auth},
+	{MOSQ_EVT_ACL_CHECK, on_acl_check},
+	{MOSQ_EVT_MESSAGE, on_message},
+	{MOSQ_EVT_DISCONNECT, on_disconnect},
+	{MOSQ_EVT_TICK, on_tick},
+	{MOSQ_EVT_RELOAD, on_reload},
+};
+
+enum { EVENT_COUNT = sizeof(events) / sizeof(events[0]) };
+
+static void events_unregister(struct plugin *plugin, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		(void)mosquitto_callback_unregister(plugin->id, events[i].event, events[i].callback, NULL);
+	}
+}
+
 static int events_register(struct plugin *plugin)
 {
-	static const struct {
-		int event;
-		MOSQ_FUNC_generic_callback callback;
-	} events[] = {
-		{MOSQ_EVT_BASIC_AUTH, on_basic_auth},
-		{MOSQ_EVT_ACL_CHECK, on_acl_check},
-		{MOSQ_EVT_MESSAGE, on_message},
-		{MOSQ_EVT_DISCONNECT, on_disconnect},
-		{MOSQ_EVT_TICK, on_tick},
-		{MOSQ_EVT_RELOAD, on_reload},
-	};
-	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+	for (size_t i = 0; i < EVENT_COUNT; i++) {
 		int error = mosquitto_callback_register(
 			plugin->id, events[i].event, events[i].callback, NULL, plugin);
 		if (error != MOSQ_ERR_SUCCESS) {
 			mosquitto_log_printf(MOSQ_LOG_ERR,
-				"cashew plugin: the broker does not offer event %d: %s", events[i].event,
-				mosquitto_strerror(error));
+				"cashew plugin: the broker does not offer event %d: error %d",
+				events[i].event, error);
+			events_unregister(plugin, i);
 			return error;
 		}
 	}
@@ -376,6 +387,7 @@ EXPORT int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *option
 {
 	(void)options;
 	(void)option_count;
+	events_unregister(userdata, EVENT_COUNT);
 	plugin_free(userdata);
 	return MOSQ_ERR_SUCCESS;
 }
