@@ -9,11 +9,13 @@
  */
 #include "host_connection.h"
 
+#include "host_context.h"
 #include "host_tls.h"
 #include "log.h"
 #include "settings.h"
 #include "token.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <mqtt_protocol.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -24,6 +26,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
 	REASON_SIZE = 320,
@@ -467,13 +470,40 @@ void connection_drop(struct connection *connection, unsigned delay_ms, int64_t n
 	end(connection, "dropped by this host, nothing held was acknowledged");
 }
 
+/*
+ * Writes what is queued and DISCONNECT, after which libmosquitto closes its socket, and waits until the
+ * broker has closed as well. A socket that is closed while data lies unread in it resets the connection, and
+ * the broker then drops acknowledgements that it has not read yet: so what still comes is read, and thrown
+ * away.
+ */
+static void say_farewell(struct connection *connection)
+{
+	struct mosquitto *mosquitto = connection->mosquitto;
+	const int64_t end_ms = host_clock_ms() + CONNECTION_FAREWELL_MS;
+	struct pollfd link = {.fd = fcntl(mosquitto_socket(mosquitto), F_DUPFD_CLOEXEC, 0)};
+	char nothing[4096];
+	mosquitto_disconnect_v5(mosquitto, 0, NULL);
+	for (bool open = true; open;) {
+		if (mosquitto_socket(mosquitto) >= 0 &&
+			mosquitto_loop_write(mosquitto, 1) != MOSQ_ERR_SUCCESS)
+			break;
+		const bool written = mosquitto_socket(mosquitto) < 0;
+		if (written)
+			shutdown(link.fd, SHUT_WR);
+		link.events = (short)(POLLIN | (written ? 0 : POLLOUT));
+		const int64_t left_ms = end_ms - host_clock_ms();
+		open = left_ms > 0 && poll(&link, 1, (int)left_ms) == 1;
+		if (open && (link.revents & ~POLLOUT) != 0)
+			open = recv(link.fd, nothing, sizeof(nothing), MSG_DONTWAIT) > 0;
+	}
+	close(link.fd);
+}
+
 void connection_disconnect(struct connection *connection)
 {
 	connection->wanted = false;
-	if (connection->state == CONNECTION_UP) {
-		mosquitto_disconnect_v5(connection->mosquitto, 0, NULL);
-		mosquitto_loop_write(connection->mosquitto, 1);
-	}
+	if (connection->state == CONNECTION_UP)
+		say_farewell(connection);
 	if (connection->mosquitto != NULL)
 		end(connection, "");
 	connection->state = CONNECTION_IDLE;

@@ -36,6 +36,7 @@ enum {
 	CONNECTION_DELAY_MIN_MS = 100,
 	CONNECTION_DELAY_MAX_MS = 10000,
 	CONNECTION_OPEN_MS = 8000, /* TCP, TLS and CONNACK together */
+	CONNECTION_FAREWELL_MS = 1000,
 };
 
 /* What a CONNACK said; for MQTT 3.1.1 the values that stand for "no limit". */
@@ -83,8 +84,8 @@ void connection_want(struct connection *connection, bool want, int64_t now_ms);
 /* Drops the link without acknowledging what is held, and opens it again, not before delay_ms from now. */
 void connection_drop(struct connection *connection, unsigned delay_ms, int64_t now_ms);
 
-/* Sends DISCONNECT after everything that is queued, closes, and does not open again. Nothing held may be
- * unfinished. */
+/* Sends DISCONNECT after everything that is queued, waits for the broker to close (CONNECTION_FAREWELL_MS at
+ * most), and does not open again. Nothing held may be unfinished. */
 void connection_disconnect(struct connection *connection);
 
 /* What to poll for. read, write: what the owner wants of an UP connection; while opening it sees to itself.
