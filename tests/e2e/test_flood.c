@@ -91,29 +91,33 @@ static void serve_another(struct device *other, int rounds)
 	}
 }
 
-static struct host *start(struct harness *h, enum host_program program)
+/* A broker that keeps nothing on disk: one that saves each message is too slow to be flooded through. */
+static struct host *start(struct harness *h, enum host_program program, struct broker **ret_broker)
 {
 	struct host *host = host_new(h, program);
-	host_set(host, "LOG_LEVEL", "warn");
+	*ret_broker = broker_new(h, &(struct broker_options){.no_persistence = true});
+	broker_start(*ret_broker);
+	host_use_broker(host, *ret_broker);
+	host_set(host, "LOG_LEVEL", "info");
 	host_start(host);
-	/* What "ready" says is not written at this level. */
-	struct device *device = device_new(h, "first");
-	device_connect(device);
-	device_command(device, "ping", "1");
-	device_expect(device, "pong");
+	host_wait_ready(host);
 	return host;
+}
+
+static struct device *connect_to(struct harness *h, const struct broker *broker, const char *user)
+{
+	struct device *device = device_new(h, user);
+	device->broker = broker;
+	device_connect(device);
+	return device;
 }
 
 HARNESS_CASE(flood_with_the_store_leaves_the_others_served)
 {
 	enum { WAVES = 4, WAVE = 2000 };
-	struct host *host = host_new(h, HOST_PRODUCT);
-	host_set(host, "LOG_LEVEL", "info");
-	host_start(host);
-	host_wait_ready(host);
-	struct device *flooder = device_new(h, "flooder"), *other = device_new(h, "other");
-	device_connect(flooder);
-	device_connect(other);
+	struct broker *broker;
+	struct host *host = start(h, HOST_PRODUCT, &broker);
+	struct device *flooder = connect_to(h, broker, "flooder"), *other = connect_to(h, broker, "other");
 	struct flood flood = flood_new(h, flooder, "contact_list", (WAVES + 1) * WAVE);
 
 	/* The first flood brings memory and connections to their high mark. */
@@ -150,10 +154,9 @@ HARNESS_CASE(flood_with_the_store_leaves_the_others_served)
 HARNESS_CASE(flood_behind_a_slow_command_is_rejected_beyond_its_window)
 {
 	enum { COUNT = 1500 };
-	struct host *host = start(h, HOST_WITH_TEST_HANDLERS);
-	struct device *flooder = device_new(h, "flooder"), *other = device_new(h, "other");
-	device_connect(flooder);
-	device_connect(other);
+	struct broker *broker;
+	struct host *host = start(h, HOST_WITH_TEST_HANDLERS, &broker);
+	struct device *flooder = connect_to(h, broker, "flooder"), *other = connect_to(h, broker, "other");
 	struct flood flood = flood_new(h, flooder, "gate_passed", COUNT);
 	flood_send(h, &flood, "test_gate", "{\"gate\":\"a\"}", COUNT);
 	gate_wait_runs(h, host, "a", 1);
@@ -176,11 +179,11 @@ HARNESS_CASE(flood_behind_a_slow_command_is_rejected_beyond_its_window)
 HARNESS_CASE(flood_beyond_the_window_waits_at_the_broker)
 {
 	enum { USERS = 6, EACH = 400 };
-	struct host *host = start(h, HOST_WITH_TEST_HANDLERS);
+	struct broker *broker;
+	struct host *host = start(h, HOST_WITH_TEST_HANDLERS, &broker);
 	struct flood floods[USERS];
 	for (size_t i = 0; i < USERS; i++) {
-		struct device *device = device_new(h, harness_format(h, "flooder%zu", i));
-		device_connect(device);
+		struct device *device = connect_to(h, broker, harness_format(h, "flooder%zu", i));
 		floods[i] = flood_new(h, device, "gate_passed", EACH);
 		flood_send(h, &floods[i], "test_gate", "{\"gate\":\"a\"}", EACH);
 	}
