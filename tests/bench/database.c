@@ -78,18 +78,33 @@ static void insert_pairs(mongoc_collection_t *collection, const char *other_name
 	}
 }
 
+static void drop_database(struct contacts *contacts, const char *name)
+{
+	mongoc_database_t *const database = mongoc_client_get_database(contacts->client, name);
+	bson_error_t error;
+
+	if (!mongoc_database_drop(database, &error))
+		die("drop", error.message);
+	mongoc_database_destroy(database);
+}
+
+static int drop(const char *url, const char *name)
+{
+	struct contacts contacts;
+
+	contacts_open(&contacts, contacts_pool(url, 1), name);
+	drop_database(&contacts, name);
+	return 0;
+}
+
 static int prepare(const char *url, const char *name, unsigned users, unsigned contacts_each)
 {
 	mongoc_client_pool_t *const pool = contacts_pool(url, 1);
 	struct store *const store = open_store(url, name);
 	struct contacts contacts;
-	bson_error_t error;
 
 	contacts_open(&contacts, pool, name);
-	mongoc_database_t *const database = mongoc_client_get_database(contacts.client, name);
-	if (!mongoc_database_drop(database, &error))
-		die("drop", error.message);
-	mongoc_database_destroy(database);
+	drop_database(&contacts, name);
 	struct store_client *const client = store_acquire(store);
 	if (store_prepare(client) != 0)
 		die("prepare", store_last_error(client));
@@ -345,13 +360,15 @@ int main(int argc, char **argv)
 		result = prepare(argv[2], argv[3], (unsigned)atoi(argv[4]), (unsigned)atoi(argv[5]));
 	else if (strcmp(what, "run") == 0 && argc == 8)
 		result = run(argv + 2);
+	else if (strcmp(what, "drop") == 0 && argc == 4)
+		result = drop(argv[2], argv[3]);
 	else if (strcmp(what, "queries") == 0 && argc == 5 && atoi(argv[4]) > 0)
 		result = queries(argv[2], argv[3], (unsigned)atoi(argv[4]));
 	else
-		(void)fprintf(stderr,
-			"usage: bench-database prepare URL NAME USERS CONTACTS | run URL NAME MODE "
-			"THREADS SECONDS RUN |\n"
-			"                queries URL NAME USERS\n");
+		(void)fprintf(stderr, "usage: bench-database prepare URL NAME USERS CONTACTS | drop URL NAME "
+				      "| run URL NAME MODE "
+				      "THREADS SECONDS RUN |\n"
+				      "                queries URL NAME USERS\n");
 	mongoc_cleanup();
 	return result;
 }

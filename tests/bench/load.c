@@ -112,6 +112,7 @@ static const struct option long_options[] = {
 	{"nap", required_argument, NULL, 'x'},
 	{"run", required_argument, NULL, 'u'},
 	{"watch", required_argument, NULL, 't'},
+	{"help", no_argument, NULL, 'e'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -183,6 +184,8 @@ int main(int argc, char **argv)
 
 	(void)snprintf(run, sizeof(run), "%ld", (long)getpid());
 	while ((option = getopt_long(argc, argv, "", long_options, &which)) != -1) {
+		if (option == 'e')
+			return fputs(usage, stdout) < 0;
 		if (option == '?')
 			return 2;
 		if (!take_option(option, optarg, &options))
@@ -199,5 +202,8 @@ int main(int argc, char **argv)
 	if (load_run(&options, &result) != 0)
 		return 1;
 	print_result(&options, &result);
-	return 0;
+	if (result.lost == 0)
+		return 0;
+	(void)fprintf(stderr, "load: %llu commands got no event\n", (unsigned long long)result.lost);
+	return 1;
 }
