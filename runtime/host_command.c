@@ -240,9 +240,14 @@ void command_event_ended(
 			command->handler =
 				host_of(command)->routes.handlers[command->route->handlers[0]]->name;
 	} else if (reason != NULL && !permanent) {
-		event->next = command->refused;
-		command->refused = event;
-		command->reason = "an event was refused for now";
+		/* Behind the others: they are sent again in their order. */
+		struct call_event **end = &command->refused;
+		while (*end != NULL)
+			end = &(*end)->next;
+		event->next = NULL;
+		*end = event;
+		if (command->end != COMMAND_DEAD)
+			command->reason = "an event was refused for now";
 	}
 	if (command->events_pending == 0)
 		advance(command);
@@ -500,13 +505,16 @@ void command_arrive(
 	command->route = routes_find(lane_routes(lane), command->input.topic);
 	if (user_size == 0) {
 		die(command, "the topic does not begin with a user id: 1 to 64 of A-Z a-z 0-9 . _ | -");
-	} else if (command->route == NULL) {
+		return;
+	}
+	if (command->route == NULL)
 		lane_unsubscribe_stale(lane, command->input.topic);
-		die(command, "no handler wants this topic");
-	} else if ((size_t)message->payloadlen > host->settings->payload_max) {
+	if ((size_t)message->payloadlen > host->settings->payload_max) {
 		const char *reason = arena_format(&command->arena, "the payload is %d bytes: %zu at most",
 			message->payloadlen, host->settings->payload_max);
 		reject(command, reason != NULL ? reason : "the payload is too large");
+	} else if (command->route == NULL) {
+		die(command, "no handler wants this topic");
 	} else {
 		dispatch(command);
 	}
