@@ -56,14 +56,15 @@ def store_row(mode):
 
 ROWS = (
     Row("get_apples", "get_apples: a handler that never waits",
+        # Those that are compared stand side by side: the machine changes over minutes.
         (Case("broker alone", "broker", "loopback"),
+         Case("echo TLS", "echo", "get_apples", tls=True),
          Case("echo", "echo", "get_apples"),
          Case("cashewd, light", "cashewd", "get_apples"),
-         Case("cashewd, workers", "cashewd", "get_apples_worker", binary="cashewd-bench"),
-         Case("bare, workers", "bare", "get_apples_worker"),
-         Case("echo TLS", "echo", "get_apples", tls=True),
          Case("cashewd TLS, light", "cashewd", "get_apples", tls=True),
-         Case("cashewd TLS, workers", "cashewd", "get_apples_worker", tls=True, binary="cashewd-bench")),
+         Case("cashewd TLS, workers", "cashewd", "get_apples_worker", tls=True, binary="cashewd-bench"),
+         Case("cashewd, workers", "cashewd", "get_apples_worker", binary="cashewd-bench"),
+         Case("bare, workers", "bare", "get_apples_worker")),
         2000,
         (*cpu("cashewd, light", "echo", 0.90), *cpu("cashewd, workers", "echo", 1.25),
          *cpu("cashewd TLS, light", "echo TLS", 0.90), *cpu("cashewd TLS, workers", "echo TLS", 1.25),
