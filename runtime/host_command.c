@@ -93,8 +93,6 @@ static void bury(struct command *command)
 {
 	struct host *host = host_of(command);
 	move(command, COMMAND_BURYING);
-	if (command->handler == NULL)
-		command->handler = "";
 	command->letter = (struct dead_letter){
 		.topic = command->input.topic,
 		.payload = command->input.payload,
@@ -302,12 +300,27 @@ void command_retry(struct command *command)
 /* ---- Arrival --------------------------------------------------------------------------------------------
  */
 
-static bool same(const struct command *command, const struct mosquitto_message *message)
+static bool same_correlation(const struct command *command, const mosquitto_property *properties)
+{
+	void *data = NULL;
+	uint16_t size = 0;
+	if (mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, &data, &size, false) ==
+		NULL)
+		return command->correlation == NULL;
+	const bool same = command->correlation != NULL && command->correlation_size == size &&
+			  (size == 0 || memcmp(command->correlation, data, size) == 0);
+	free(data);
+	return same;
+}
+
+static bool same(const struct command *command, const struct mosquitto_message *message,
+	const mosquitto_property *properties)
 {
 	return command->input.payload_size == (size_t)message->payloadlen &&
 	       strcmp(command->input.topic, message->topic) == 0 &&
 	       (message->payloadlen == 0 ||
-		       memcmp(command->input.payload, message->payload, (size_t)message->payloadlen) == 0);
+		       memcmp(command->input.payload, message->payload, (size_t)message->payloadlen) == 0) &&
+	       same_correlation(command, properties);
 }
 
 /* Topic, payload, user id and room for a few small events stand in one block with the command. A payload that
@@ -459,14 +472,15 @@ static bool admit_unacknowledged(struct lane *lane, const struct mosquitto_messa
 	return false;
 }
 
-/* A redelivered copy: the same packet identifier, topic and payload. Anything else has taken that identifier
- * over. */
-static bool joins(struct lane *lane, const struct mosquitto_message *message)
+/* A redelivered copy: the same packet identifier, topic, payload and Correlation Data. Anything else has
+ * taken that identifier over. */
+static bool joins(
+	struct lane *lane, const struct mosquitto_message *message, const mosquitto_property *properties)
 {
 	struct command *first = lane_in_flight(lane, (uint16_t)message->mid);
 	if (first == NULL)
 		return false;
-	if (same(first, message)) {
+	if (same(first, message, properties)) {
 		lane_join(lane, first);
 		return true;
 	}
@@ -485,7 +499,7 @@ void command_arrive(
 	}
 	if (message->qos == 0 && !admit_unacknowledged(lane, message))
 		return;
-	if (message->qos > 0 && joins(lane, message))
+	if (message->qos > 0 && joins(lane, message, properties))
 		return;
 	failpoint("command_read");
 	const size_t user_size = topic_user_size(message->topic);

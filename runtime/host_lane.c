@@ -154,7 +154,7 @@ void lane_settled(struct lane *lane, struct command *command)
 	if (command->round == lane->round)
 		return;
 	/* What made the group linger is done: stop reading again, so that the rest can drain. */
-	if (--lane->round_unsettled == 0 && lane->phase != PHASE_FLUSHING) {
+	if (--lane->round_unsettled == 0 && lane->phase == PHASE_LINGERING) {
 		lane->phase = PHASE_DRAINING;
 		lane->drain_started_ms = lane->host->now_ms;
 	}
@@ -168,6 +168,22 @@ static int64_t linger_at_ms(const struct lane *lane)
 	return lane->drain_started_ms + ((int64_t)LANE_LINGER_MS << doublings);
 }
 
+/* It has not drained. Reading on helps if few commands are slow and workers are free; but not so late that
+ * the rest cannot drain before the age limit. */
+static void end_draining(struct lane *lane)
+{
+	const int64_t now_ms = lane->host->now_ms;
+	if (now_ms - lane->group_started_ms >= lane->group_limit_ms / 2) {
+		lane->phase = PHASE_FULL;
+	} else if (lane->group_unsettled < lane->host->settings->workers) {
+		lane->phase = PHASE_LINGERING;
+		lane->round++;
+		lane->round_unsettled = lane->group_unsettled;
+	} else {
+		lane->drain_started_ms = now_ms;
+	}
+}
+
 static void update_phase(struct lane *lane)
 {
 	const struct settings *settings = lane->host->settings;
@@ -179,11 +195,8 @@ static void update_phase(struct lane *lane)
 		lane->phase = PHASE_DRAINING;
 		lane->drain_started_ms = now_ms;
 	}
-	if (lane->phase == PHASE_DRAINING && now_ms >= linger_at_ms(lane)) {
-		lane->phase = PHASE_LINGERING;
-		lane->round++;
-		lane->round_unsettled = lane->group_unsettled;
-	}
+	if (lane->phase == PHASE_DRAINING && now_ms >= linger_at_ms(lane))
+		end_draining(lane);
 	if (lane->phase == PHASE_LINGERING &&
 		(lane->group_count >= settings->window || lane->group_bytes >= 2 * (size_t)GROUP_BYTES_MAX))
 		lane->phase = PHASE_FULL;
