@@ -35,8 +35,8 @@ enum connection_state { CONNECTION_IDLE, CONNECTION_WAITING, CONNECTION_OPENING,
 enum {
 	CONNECTION_DELAY_MIN_MS = 100,
 	CONNECTION_DELAY_MAX_MS = 10000,
-	CONNECTION_OPEN_MS = 8000, /* TCP, TLS and CONNACK together */
-	CONNECTION_FAREWELL_MS = 1000,
+	CONNECTION_OPEN_MS = 8000,     /* TCP, TLS and CONNACK together */
+	CONNECTION_FAREWELL_MS = 5000, /* a broker on a busy machine needs a second for a large group */
 };
 
 /* What a CONNACK said; for MQTT 3.1.1 the values that stand for "no limit". */
