@@ -1,9 +1,11 @@
 /*
- * token.h - JSON Web Tokens (RFC 7519) signed with HS256: made for handlers and users, checked by the demo broker's plugin.
+ * token.h - JSON Web Tokens (RFC 7519) signed with HS256: made for handlers and users, checked by the demo
+ * broker's plugin.
  *
- * libjwt does the signing and the verifying. In front of it stands a strict gate, because libjwt 1.10 accepts more than it
- * should (any token when the key is empty, other algorithms, "crit" headers, expired tokens, duplicate claims) and crashes on huge
- * ones: size, three non-empty base64url segments, alg exactly HS256, no crit, no duplicate keys, integer times, checked.
+ * libjwt does the signing and the verifying. In front of it stands a strict gate, because libjwt 1.10 accepts
+ * more than it should (any token when the key is empty, other algorithms, "crit" headers, expired tokens,
+ * duplicate claims) and crashes on huge ones: size, three non-empty base64url segments, alg exactly HS256, no
+ * crit, no duplicate keys, integer times, checked.
  */
 #ifndef TOKEN_H
 #define TOKEN_H
@@ -13,9 +15,10 @@
 #include <stdint.h>
 
 enum {
-	TOKEN_SIZE_MAX = 4096,   /* longer ones are refused unread */
-	TOKEN_SECRET_MIN = 32,   /* bytes (RFC 7518 section 3.2: a key of the hash's size or larger) */
-	TOKEN_LEEWAY_S = 60,     /* iat and nbf may lie that far in the future: clocks differ; exp has no leeway */
+	TOKEN_SIZE_MAX = 4096, /* longer ones are refused unread */
+	TOKEN_SECRET_MIN = 32, /* bytes (RFC 7518 section 3.2: a key of the hash's size or larger) */
+	TOKEN_LEEWAY_S =
+		60, /* iat and nbf may lie that far in the future: clocks differ; exp has no leeway */
 	TOKEN_REASON_SIZE = 160,
 };
 
@@ -23,14 +26,15 @@ enum token_error { TOKEN_E_REFUSED = 1 };
 
 /* Who a verified token speaks for. */
 struct token_identity {
-	bool is_handler;   /* it has a `handler` object: may act for all users; user_id is empty then */
-	char user_id[65];  /* of a user's token */
-	char name[65];     /* handler.name of a handler's token */
-	int64_t expires;   /* exp: seconds since 1970 */
+	bool is_handler;  /* it has a `handler` object: may act for all users; user_id is empty then */
+	char user_id[65]; /* of a user's token */
+	char name[65];	  /* handler.name of a handler's token */
+	int64_t expires;  /* exp: seconds since 1970 */
 };
 
-/* Makes a token {user_id, iat, exp}; lifetime_s, more than 0, from now. 0 and *ret_token, freed with free(); -EINVAL for a bad
- * user id or name (both: topic_user_valid()), an empty secret, a bad lifetime; -ENOMEM. now: seconds since 1970. Any thread. */
+/* Makes a token {user_id, iat, exp}; lifetime_s, more than 0, from now. 0 and *ret_token, freed with free();
+ * -EINVAL for a bad user id or name (both: topic_user_valid()), an empty secret, a bad lifetime; -ENOMEM.
+ * now: seconds since 1970. Any thread. */
 __attribute__((warn_unused_result)) int token_sign_user(
 	const char *secret, const char *user_id, int64_t now, int64_t lifetime_s, char **ret_token);
 
@@ -39,16 +43,18 @@ __attribute__((warn_unused_result)) int token_sign_handler(
 	const char *secret, const char *name, int64_t now, int64_t lifetime_s, char **ret_token);
 
 /*
- * Checks signature, times and claims. 0 and *ret_identity; TOKEN_E_REFUSED with the reason in words in `reason` (never the
- * token); -ENOMEM. An empty secret refuses everything. exp is required; iat and nbf are checked where they are there. Where the
- * token has a handler claim, a user_id beside it means nothing. Any thread.
+ * Checks signature, times and claims. 0 and *ret_identity; TOKEN_E_REFUSED with the reason in words in
+ * `reason` (never the token); -ENOMEM. An empty secret refuses everything. exp is required; iat and nbf are
+ * checked where they are there. Where the token has a handler claim, a user_id beside it means nothing. Any
+ * thread.
  */
 __attribute__((warn_unused_result)) int token_verify(const char *secret, const char *token, size_t token_size,
 	int64_t now, struct token_identity *ret_identity, char reason[static TOKEN_REASON_SIZE]);
 
 /*
- * What a token says, as two lines of JSON (printable ASCII), for people to look at: nothing is verified but that it has the form of
- * a token. 0 and texts freed with free(); TOKEN_E_REFUSED and the reason; -ENOMEM. Any thread.
+ * What a token says, as two lines of JSON (printable ASCII), for people to look at: nothing is verified but
+ * that it has the form of a token. 0 and texts freed with free(); TOKEN_E_REFUSED and the reason; -ENOMEM.
+ * Any thread.
  */
 __attribute__((warn_unused_result)) int token_show(const char *token, size_t token_size, char **ret_header,
 	char **ret_claims, char reason[static TOKEN_REASON_SIZE]);
