@@ -42,6 +42,7 @@ struct worker_pool {
 
 	struct queue submitted; /* the I/O thread's own, until it kicks */
 	_Atomic bool sleeping;	/* the I/O thread is in poll(), or about to be */
+	_Atomic bool woken;	/* by worker_pool_wake(), since the last worker_pool_sleep() */
 	int fd;
 	unsigned worker_count;
 	struct worker *workers;
@@ -66,7 +67,7 @@ static struct command *queue_take_all(struct queue *queue)
 	return first;
 }
 
-void worker_pool_wake(struct worker_pool *pool)
+static void wake_sleeper(struct worker_pool *pool)
 {
 	/* Sequentially consistent, as in worker_pool_sleep(): either the sleeper sees what is queued, or we
 	 * see the sleeper. */
@@ -75,6 +76,13 @@ void worker_pool_wake(struct worker_pool *pool)
 	const uint64_t one = 1;
 	if (write(pool->fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
 		abort();
+}
+
+void worker_pool_wake(struct worker_pool *pool)
+{
+	/* What the caller has to tell is in no queue of ours, so it may have been looked for already. */
+	atomic_store(&pool->woken, true);
+	wake_sleeper(pool);
 }
 
 static struct command *queue_take(struct queue *queue)
@@ -120,7 +128,7 @@ static void *work(void *argument)
 		pthread_mutex_lock(&pool->back_mutex);
 		queue_append(&pool->back, command);
 		pthread_mutex_unlock(&pool->back_mutex);
-		worker_pool_wake(pool);
+		wake_sleeper(pool);
 	}
 	return NULL;
 }
@@ -269,7 +277,7 @@ bool worker_pool_sleep(struct worker_pool *pool)
 	pthread_mutex_lock(&pool->back_mutex);
 	const bool empty = pool->back.first == NULL;
 	pthread_mutex_unlock(&pool->back_mutex);
-	return empty;
+	return !atomic_exchange(&pool->woken, false) && empty;
 }
 
 void worker_pool_awake(struct worker_pool *pool, bool readable)

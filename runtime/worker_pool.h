@@ -41,7 +41,8 @@ struct command *worker_pool_collect(struct worker_pool *pool);
  * job_next. */
 struct command *worker_pool_take_back(struct worker_pool *pool, const struct lane *lane);
 
-/* Before poll(): false when something is finished already, so poll() must not wait. */
+/* Before poll(): false when something is finished already, or worker_pool_wake() was called since the last
+ * time, so poll() must not wait. */
 bool worker_pool_sleep(struct worker_pool *pool);
 /* After poll(): whether the descriptor was readable. */
 void worker_pool_awake(struct worker_pool *pool, bool readable);
@@ -49,7 +50,8 @@ void worker_pool_awake(struct worker_pool *pool, bool readable);
 /* The descriptor that becomes readable when the I/O thread must wake up. */
 int worker_pool_fd(const struct worker_pool *pool);
 
-/* Wakes the I/O thread if it sleeps. Any thread. */
+/* Wakes the I/O thread, or keeps it from falling asleep once more: it looks at everything again. Any thread.
+ */
 void worker_pool_wake(struct worker_pool *pool);
 
 #endif
