@@ -85,6 +85,8 @@ static void settle(struct command *command)
 			LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
 			LOG_TEXT("handler", command->handler), LOG_INT("attempt", command->attempts),
 			LOG_TEXT("reason", command->reason));
+	/* It may stand in the group for a while yet, and needs its events no more. */
+	arena_free(&command->arena);
 	lane_settled(command->lane, command);
 	command_release(command);
 }
@@ -270,7 +272,6 @@ static void after_burial(struct command *command)
 	/* A dead letter that cannot be written is the store's failure: the lane is dropped, and the command
 	 * comes again. */
 	move(command, COMMAND_RETRYING);
-	command->retry_at_ms = INT64_MAX;
 	host_store_away(host_of(command));
 	if (detached(command))
 		command_forget(command);
@@ -323,60 +324,82 @@ static bool same(const struct command *command, const struct mosquitto_message *
 	       same_correlation(command, properties);
 }
 
-/* Topic, payload, user id and room for a few small events stand in one block with the command. A payload that
- * is too large is not kept: it is going to be rejected. */
-static struct command *new_command(
-	struct lane *lane, const struct mosquitto_message *message, size_t user_size)
+/* What a command keeps of its MQTT 5 properties; freed by properties_free(). */
+struct properties {
+	void *correlation; /* NULL: none */
+	uint16_t correlation_size;
+	char *response_topic; /* NULL: none */
+};
+
+/* False when out of memory. */
+static bool properties_read(const mosquitto_property *list, struct properties *ret)
+{
+	*ret = (struct properties){0};
+	if (list == NULL)
+		return true;
+	const bool correlates = mosquitto_property_read_binary(list, MQTT_PROP_CORRELATION_DATA,
+					&ret->correlation, &ret->correlation_size, false) != NULL;
+	const bool responds = mosquitto_property_read_string(
+				      list, MQTT_PROP_RESPONSE_TOPIC, &ret->response_topic, false) != NULL;
+	return (!correlates || ret->correlation != NULL || ret->correlation_size == 0) &&
+	       (!responds || ret->response_topic != NULL);
+}
+
+static void properties_free(struct properties *properties)
+{
+	free(properties->correlation);
+	free(properties->response_topic);
+}
+
+/* Appends bytes and a NUL at *at. */
+static char *append(char **at, const void *bytes, size_t size)
+{
+	char *copy = *at;
+	if (size > 0)
+		memcpy(copy, bytes, size);
+	copy[size] = '\0';
+	*at = copy + size + 1;
+	return copy;
+}
+
+/* All that came with the message stands in one block with the command, with room for a few small events
+ * behind it. A payload that is too large is not kept: it is going to be rejected. */
+static struct command *new_command(struct lane *lane, const struct mosquitto_message *message,
+	size_t user_size, const struct properties *properties)
 {
 	const size_t topic_size = strlen(message->topic), size = (size_t)message->payloadlen;
 	const size_t payload_size = size <= lane_host(lane)->settings->payload_max ? size : 0;
-	const size_t texts = topic_size + 1 + user_size + 1 + payload_size + 1;
+	const size_t response_size =
+		properties->response_topic != NULL ? strlen(properties->response_topic) : 0;
+	const size_t texts =
+		topic_size + user_size + payload_size + response_size + properties->correlation_size + 5;
 	struct command *command = malloc(sizeof(*command) + texts + COMMAND_ARENA_SIZE);
 	if (command == NULL)
 		return NULL;
 	memset(command, 0, sizeof(*command));
-	char *topic = (char *)(command + 1);
-	char *user = topic + topic_size + 1;
-	char *payload = user + user_size + 1;
-	memcpy(topic, message->topic, topic_size + 1);
-	memcpy(user, message->topic, user_size);
-	user[user_size] = '\0';
-	if (payload_size > 0)
-		memcpy(payload, message->payload, payload_size);
-	payload[payload_size] = '\0';
-	arena_init(&command->arena, payload + payload_size + 1, COMMAND_ARENA_SIZE);
+	char *at = (char *)(command + 1);
+	const char *topic = append(&at, message->topic, topic_size);
 	command->lane = lane;
 	command->mid = message->qos > 0 ? (uint16_t)message->mid : 0;
 	command->input = (struct call_input){
 		.topic = topic,
-		.user = user,
+		.user = append(&at, message->topic, user_size),
 		.command = user_size > 0 ? topic + user_size + 1 : topic,
-		.payload = payload,
+		.payload = append(&at, message->payload, payload_size),
 		.payload_size = payload_size,
+		.response_topic = properties->response_topic != NULL
+					  ? append(&at, properties->response_topic, response_size)
+					  : NULL,
 		.attempt = 1,
 	};
+	if (properties->correlation != NULL)
+		command->correlation = append(&at, properties->correlation, properties->correlation_size);
+	command->correlation_size = properties->correlation_size;
+	arena_init(&command->arena, at, COMMAND_ARENA_SIZE);
 	command->events_end = &command->events;
 	command->handler = "";
 	lane_host(lane)->commands++;
 	return command;
-}
-
-static bool copy_properties(struct command *command, const mosquitto_property *properties)
-{
-	if (properties == NULL)
-		return true;
-	void *data = NULL;
-	char *response_topic = NULL;
-	if (mosquitto_property_read_binary(
-		    properties, MQTT_PROP_CORRELATION_DATA, &data, &command->correlation_size, false) != NULL)
-		command->correlation = arena_copy(&command->arena, data, command->correlation_size);
-	if (mosquitto_property_read_string(properties, MQTT_PROP_RESPONSE_TOPIC, &response_topic, false) !=
-		NULL)
-		command->input.response_topic =
-			arena_copy(&command->arena, response_topic, strlen(response_topic));
-	free(data);
-	free(response_topic);
-	return !command->arena.out_of_memory;
 }
 
 static void settle_all(struct command *command, enum command_end end, const char *reason)
@@ -503,7 +526,10 @@ void command_arrive(
 		return;
 	failpoint("command_read");
 	const size_t user_size = topic_user_size(message->topic);
-	struct command *command = new_command(lane, message, user_size);
+	struct properties kept;
+	struct command *command =
+		properties_read(properties, &kept) ? new_command(lane, message, user_size, &kept) : NULL;
+	properties_free(&kept);
 	if (command == NULL) {
 		if (message->qos == 0)
 			lane_remove_unacknowledged(lane);
@@ -512,10 +538,6 @@ void command_arrive(
 	}
 	if (command->mid != 0)
 		lane_attach(lane, command);
-	if (!copy_properties(command, properties)) {
-		leave_to_broker(command);
-		return;
-	}
 	command->route = routes_find(lane_routes(lane), command->input.topic);
 	if (user_size == 0) {
 		die(command, "the topic does not begin with a user id: 1 to 64 of A-Z a-z 0-9 . _ | -");

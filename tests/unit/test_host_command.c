@@ -180,6 +180,23 @@ static void test_retries_spent(void **state)
 	ended(1, 0, 0);
 }
 
+/* At exactly a second it is run once more. */
+static void test_retry_at_the_limit(void **state)
+{
+	(void)state;
+	parts.one.steps = "rrrrr.";
+	parts_read(7, "u/one", "");
+	static const unsigned pauses_ms[] = {100, 100, 100, 300, 400};
+	for (size_t i = 0; i < sizeof(pauses_ms) / sizeof(pauses_ms[0]); i++) {
+		parts_work();
+		parts_turn(pauses_ms[i]);
+	}
+	parts_work();
+	turn();
+	parts_left("7");
+	assert_int_equal(parts.connection->drops, 0);
+}
+
 static void test_retry_of_a_lost_command(void **state)
 {
 	(void)state;
@@ -293,6 +310,24 @@ static void test_event_refused_for_now(void **state)
 	parts_left("7");
 	assert_int_equal(parts.one.runs, 1);
 	ended(1, 0, 0);
+}
+
+/* That of a rejection is made without a run. */
+static void test_rejection_refused_for_now(void **state)
+{
+	(void)state;
+	parts.settings.payload_max = 1;
+	const struct command *command = parts_read(7, "u/one", "too large");
+	for (unsigned i = 0; i < 2; i++) {
+		parts_event_ends("Quota exceeded", false);
+		parts_state(command, COMMAND_RETRYING);
+		assert_int_equal(command->retry_at_ms, parts.host.now_ms + 25);
+		parts_turn(25);
+	}
+	parts_events_end();
+	turn();
+	parts_left("7");
+	ended(0, 1, 0);
 }
 
 static void test_event_refused_until_spent(void **state)
@@ -441,7 +476,9 @@ static void test_too_large(void **state)
 {
 	(void)state;
 	parts.settings.payload_max = 16;
-	parts_read(7, "u/one", "16 bytes exactly");
+	const struct command *command = parts_read(7, "u/one", "16 bytes exactly");
+	assert_int_equal(command->input.payload_size, 16);
+	assert_string_equal(command->input.payload, "16 bytes exactly");
 	parts_work();
 	assert_int_equal(parts.one.runs, 1);
 	parts_read(8, "u/one", "and one more byte");
@@ -969,6 +1006,30 @@ static void test_properties(void **state)
 	ended(2, 1, 0);
 }
 
+/* ---- Memory -------------------------------------------------------------------------------------------- */
+
+/* What stands in one block does not get into each other's way, and the block is as large as they are
+ * together: a sanitizer sees the arena's last byte. */
+static void test_one_block(void **state)
+{
+	(void)state;
+	static const char payload[] = "abcdefghijklmnopqrstuvwxyz";
+	parts.one.steps = "b";
+	for (size_t i = 0; i < sizeof(payload); i++)
+		for (parts.one.size = 1; parts.one.size <= 256; parts.one.size++) {
+			const struct command *command = parts_read(7, "user/one", payload + i);
+			parts_work();
+			assert_string_equal(command->input.payload, payload + i);
+			assert_string_equal(command->input.topic, "user/one");
+			assert_string_equal(command->input.user, "user");
+			assert_int_equal(parts.events[0].event->payload_size, parts.one.size);
+			parts_events_end();
+			turn();
+			parts_left("7");
+			parts.connection->left_count = 0;
+		}
+}
+
 /* ---- Out of memory ------------------------------------------------------------------------------------- */
 
 /* Whatever fails, nothing is acknowledged that has not come to its end, and all of it comes again. */
@@ -1009,8 +1070,11 @@ static void test_out_of_memory(void **state)
 			parts_events_end();
 			turn();
 			const bool acknowledged = parts.connection->left_count > 0;
-			assert_true(!failed ? !dropped : true);
+			const uint64_t *ends = parts.host.account.ended;
+			assert_false(dropped && !failed);
 			assert_int_equal(acknowledged, !dropped && cases[i].mid != 0);
+			assert_int_equal(ends[COMMAND_DONE] + ends[COMMAND_REJECTED] + ends[COMMAND_DEAD],
+				acknowledged);
 			assert_int_equal(parts.host.commands, 0);
 			if (!dropped || cases[i].mid == 0)
 				continue;
@@ -1105,11 +1169,13 @@ int main(void)
 		IN_A_LANE(test_retry_then_done),
 		IN_A_LANE(test_retries_of_several),
 		IN_A_LANE(test_retries_spent),
+		IN_A_LANE(test_retry_at_the_limit),
 		IN_A_LANE(test_retry_of_a_lost_command),
 		IN_A_LANE(test_store_away),
 		IN_A_LANE(test_event_refused_for_good),
 		IN_A_LANE(test_event_of_two_refused),
 		IN_A_LANE(test_event_refused_for_now),
+		IN_A_LANE(test_rejection_refused_for_now),
 		IN_A_LANE(test_event_refused_until_spent),
 		IN_A_LANE(test_rejected_by_handler),
 		IN_A_LANE(test_failed),
@@ -1138,6 +1204,7 @@ int main(void)
 		IN_A_LANE(test_qos0_dead_letter_fails),
 		IN_A_LANE(test_qos0_window),
 		IN_A_LANE(test_properties),
+		IN_A_LANE(test_one_block),
 		IN_A_LANE(test_out_of_memory),
 		IN_A_LANE(test_reason_out_of_memory),
 		IN_A_LANE(test_impossible),
