@@ -17,9 +17,12 @@
 #include <string.h>
 #include <time.h>
 
+enum { SCRATCH_SIZE = 1024 }; /* on the stack; more comes from malloc */
+
 static void call_begin(struct cashew_command *cmd)
 {
 	cmd->arena->out_of_memory = false;
+	arena_init(&cmd->scratch, NULL, 0);
 	cmd->events = NULL;
 	cmd->events_end = &cmd->events;
 	cmd->reason = NULL;
@@ -167,7 +170,7 @@ static enum call_end run_handler(struct cashew_command *cmd)
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	cmd->duration_us = microseconds_between(&start, &end);
 
-	if (cmd->arena->out_of_memory)
+	if (cmd->arena->out_of_memory || cmd->scratch.out_of_memory)
 		return end_out_of_memory(cmd);
 	switch ((int)result) {
 	case CASHEW_DONE: cmd->reason = NULL; return CALL_DONE;
@@ -185,7 +188,9 @@ static enum call_end run_handler(struct cashew_command *cmd)
 enum call_end call_run(struct cashew_command *cmd)
 {
 	const struct call_input *input = cmd->input;
+	unsigned char buffer[SCRATCH_SIZE];
 	call_begin(cmd);
+	arena_init(&cmd->scratch, buffer, sizeof(buffer));
 	if (input->response_topic && !topic_response_allowed(input->response_topic, input->user))
 		return end_rejected(cmd, arena_format(cmd->arena,
 						 "the Response Topic is not one below %s/: expected a topic "
@@ -197,6 +202,7 @@ enum call_end call_run(struct cashew_command *cmd)
 	if (cmd->client)
 		store_release(cmd->client);
 	json_decref(cmd->json);
+	arena_free(&cmd->scratch);
 	cmd->client = NULL;
 	cmd->json = NULL;
 	return end;

@@ -66,6 +66,7 @@ struct cashew_command {
 	bool store_away;      /* the store answered STORE_E_AWAY at least once */
 	unsigned duration_us; /* how long the handler ran */
 	/* private */
+	struct arena scratch;	 /* what the handler allocates for itself: gone when it returns */
 	cashew_result reason_of; /* which result `reason` was given for */
 	json_t *json;
 	struct store_client *client;

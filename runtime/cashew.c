@@ -54,6 +54,11 @@ const json_t *cashew_json(const cashew_command *cmd)
 
 /* ---- Ends ---------------------------------------------------------------------------------------- */
 
+static bool out_of_memory_already(const cashew_command *cmd)
+{
+	return cmd->arena->out_of_memory || cmd->scratch.out_of_memory;
+}
+
 static cashew_result out_of_memory(cashew_command *cmd)
 {
 	cmd->arena->out_of_memory = true;
@@ -124,7 +129,7 @@ cashew_result cashew_fail(cashew_command *cmd, const char *format, ...)
 static cashew_result field_find(
 	cashew_command *cmd, const char *field, bool optional, const char *expected, const json_t **ret_value)
 {
-	if (cmd->arena->out_of_memory)
+	if (out_of_memory_already(cmd))
 		return CASHEW_RETRY;
 	if (!cmd->json)
 		return cashew_fail(cmd, "handler %s looks for %s in a payload that it takes as bytes",
@@ -271,7 +276,7 @@ static const char *event_topic(cashew_command *cmd, const char *user, const char
 /* What is checked before a payload is copied. user NULL: the sender. */
 static cashew_result event_check(cashew_command *cmd, const char *user, const char *event, size_t size)
 {
-	if (cmd->arena->out_of_memory)
+	if (out_of_memory_already(cmd))
 		return CASHEW_RETRY;
 	if (!topic_event_valid(event))
 		return cashew_fail(
@@ -400,7 +405,7 @@ struct _mongoc_database_t *cashew_database(cashew_command *cmd)
 /* details: the driver's words, may be empty. */
 static cashew_result store_result(cashew_command *cmd, int store_error, const char *details)
 {
-	if (cmd->arena->out_of_memory)
+	if (out_of_memory_already(cmd))
 		return CASHEW_RETRY;
 	const char *colon = details[0] ? ": " : "";
 	switch (store_error) {
@@ -435,16 +440,23 @@ cashew_result cashew_mongo(cashew_command *cmd, bool succeeded, const struct _bs
 
 /* ---- Memory, log, settings, state ---------------------------------------------------------------- */
 
+/* Out of memory in one place is out of memory in all. */
+static struct arena *scratch(cashew_command *cmd)
+{
+	cmd->scratch.out_of_memory = out_of_memory_already(cmd);
+	return &cmd->scratch;
+}
+
 void *cashew_alloc(cashew_command *cmd, size_t size)
 {
-	return arena_alloc(cmd->arena, size);
+	return arena_alloc(scratch(cmd), size);
 }
 
 char *cashew_format(cashew_command *cmd, const char *format, ...)
 {
 	va_list arguments;
 	va_start(arguments, format);
-	char *text = arena_format_list(cmd->arena, format, arguments);
+	char *text = arena_format_list(scratch(cmd), format, arguments);
 	va_end(arguments);
 	return text;
 }
