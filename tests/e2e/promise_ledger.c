@@ -50,6 +50,7 @@ __attribute__((format(printf, 2, 3))) static void violate(struct ledger *ledger,
 static void free_commands(void *self)
 {
 	struct ledger *ledger = self;
+	fclose(ledger->trace);
 	for (size_t user = 0; user < LEDGER_USERS; user++) {
 		for (size_t i = 0; i < ledger->users[user].count; i++)
 			free(ledger->users[user].commands[i]);
@@ -78,6 +79,9 @@ struct ledger *ledger_new(struct harness *h)
 	struct harness_part *part = harness_alloc(h, sizeof(*part));
 	ledger->harness = h;
 	ledger->stage = 1;
+	ledger->trace = fopen(harness_path(h, "events.txt"), "we");
+	if (ledger->trace == NULL)
+		harness_fail("no file for the events");
 	for (unsigned i = 0; i < LEDGER_USERS; i++)
 		snprintf(ledger->users[i].name, sizeof(ledger->users[i].name), "p%02u", i);
 	*part = (struct harness_part){
@@ -213,8 +217,8 @@ static bool text_is(const json_t *payload, const char *field, const char *expect
 	return text != NULL && strcmp(text, expected) == 0;
 }
 
-static bool lists_accepted(
-	const struct ledger *ledger, const struct ledger_command *command, const json_t *payload)
+/* The users in it, a bit for each. */
+static uint64_t listed(const struct ledger *ledger, const json_t *payload)
 {
 	uint64_t found = 0;
 	size_t i;
@@ -225,15 +229,28 @@ static bool lists_accepted(
 			if (text_is(item, "contact_id", ledger->users[user].name))
 				found |= UINT64_C(1) << user;
 	}
-	/* Those whose acceptance the broker may have lost, and which then came later. */
+	return found;
+}
+
+/* Whom the sender has accepted before must be in it: but not those whose acceptance the broker may have lost,
+ * which then came later. */
+static void check_list(struct ledger *ledger, const struct ledger_command *command, const json_t *payload)
+{
 	const struct ledger_user *user = &ledger->users[command->user];
-	for (size_t before = command->number - 1; before-- > 0;) {
-		if (user->commands[before]->stage != command->stage)
-			break;
-		if (user->commands[before]->kind == LEDGER_ACCEPT && user->commands[before]->broker_killed)
-			found |= UINT64_C(1) << user->commands[before]->other;
+	const uint64_t missing = command->accepted & ~listed(ledger, payload);
+	for (size_t i = command->number - 1; missing != 0 && i-- > 0;) {
+		const struct ledger_command *before = user->commands[i];
+		if (before->stage != command->stage)
+			return;
+		if (before->kind == LEDGER_ACCEPT && (missing & UINT64_C(1) << before->other) != 0 &&
+			!before->broker_killed)
+			violate(ledger,
+				"the answer to get_contact_list %s:%u does not hold %s, accepted by %s:%u "
+				"(seen %u "
+				"times, %s complete)",
+				user->name, command->number, ledger->users[before->other].name, user->name,
+				before->number, before->seen, before->complete ? "it is" : "it is not");
 	}
-	return (command->accepted & ~found) == 0;
 }
 
 /* Whether the command causes this event. Of a request that is handled again, after it was accepted, both are
@@ -265,9 +282,7 @@ static bool fits(const struct ledger *ledger, const struct ledger_command *comma
 	case LEDGER_REMOVE:
 		return to_other && strcmp(event, "contact_removed") == 0 &&
 		       text_is(payload, "contact_id", user);
-	case LEDGER_LIST:
-		return to_user && strcmp(event, "contact_list") == 0 &&
-		       lists_accepted(ledger, command, payload);
+	case LEDGER_LIST: return to_user && strcmp(event, "contact_list") == 0;
 	case LEDGER_REQUESTS:
 		return to_user && strcmp(event, "contact_requests") == 0 &&
 		       json_is_array(json_object_get(payload, "contact_requests"));
@@ -315,6 +330,8 @@ void ledger_event(struct ledger *ledger, bool observer, const char *topic, const
 	const char *slash = strchr(topic, '/');
 	char to[LEDGER_NAME_SIZE];
 	snprintf(to, sizeof(to), "%.*s", slash ? (int)(slash - topic) : 0, topic);
+	fprintf(ledger->trace, "%lld %s %s %s %.*s\n", (long long)harness_now_ms(),
+		observer ? "observer" : "phone", correlation, topic, (int)size, payload);
 	json_t *json = json_loadb(payload, size, JSON_DECODE_ANY, NULL);
 	if (command == NULL || slash == NULL)
 		violate(ledger, "an event that no command has caused: %s %.*s (correlation \"%s\")", topic,
@@ -322,6 +339,8 @@ void ledger_event(struct ledger *ledger, bool observer, const char *topic, const
 	else if (!fits(ledger, command, to, slash + 1, json))
 		violate(ledger, "%s %s is answered by %s %.*s", ledger_command_name(command), correlation,
 			topic, (int)size, payload);
+	else if (command->kind == LEDGER_LIST)
+		check_list(ledger, command, json);
 	json_decref(json);
 	if (command == NULL)
 		return;

@@ -85,6 +85,7 @@ struct ledger {
 	size_t open;	/* commands that are not complete */
 	unsigned stage; /* one more after each settlement, from 1 */
 	char violation[600];
+	FILE *trace; /* events.txt in the case's folder: what came, to look at after a failure */
 };
 
 /* Lives as long as the case. */

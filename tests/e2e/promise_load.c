@@ -292,3 +292,8 @@ void load_run(struct load *load, bool run)
 	load->running = run;
 	load->due = 0;
 }
+
+void load_ping(struct load *load)
+{
+	send_new(&load->callers[0], LEDGER_PING, 0);
+}

@@ -33,4 +33,7 @@ bool load_ready(const struct load *load);
 /* Whether to send commands; those that wait to be sent again are in any case. */
 void load_run(struct load *load, bool run);
 
+/* Sends one ping. The phones are ready. */
+void load_ping(struct load *load);
+
 #endif
