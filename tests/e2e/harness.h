@@ -208,6 +208,8 @@ void broker_kill(struct broker *broker); /* SIGKILL, and waits */
 void broker_pause(struct broker *broker); /* SIGSTOP: a black hole that still takes connections */
 void broker_resume(struct broker *broker);
 void broker_forget(struct broker *broker); /* deletes what it kept on disk; stopped */
+void broker_set_certificate(
+	struct broker *broker, enum broker_certificate certificate); /* for the next start */
 unsigned broker_port(const struct broker *broker);
 const char *broker_ca_file(const struct broker *broker); /* NULL: plain */
 pid_t broker_pid(const struct broker *broker);

@@ -41,23 +41,32 @@ static const char *certificates(void)
 	return folder;
 }
 
-/* A folder as examples/broker/run wants it, with one of them as the server's. */
-static const char *choose_certificate(struct broker *broker)
+static void link_file(struct broker *broker, const char *target, const char *name)
+{
+	const char *path = harness_format(broker->harness, "%s/certificates/%s", broker->folder, name);
+	(void)unlink(path);
+	if (symlink(harness_format(broker->harness, "%s/%s", certificates(), target), path) != 0)
+		harness_fail("%s could not be linked: %s", path, strerror(errno));
+}
+
+void broker_set_certificate(struct broker *broker, enum broker_certificate certificate)
 {
 	static const char *const files[] = {[BROKER_GOOD] = "server.crt",
 		[BROKER_EXPIRED] = "expired.crt",
 		[BROKER_WRONG_NAME] = "wrong-name.crt",
 		[BROKER_OTHER_CA] = "other-ca.crt"};
-	struct harness *h = broker->harness;
-	const char *chosen = harness_format(h, "%s/certificates", broker->folder);
-	const char *const names[][2] = {{"ca.crt", "ca.crt"},
-		{files[broker->options.certificate], "server.crt"}, {"server.key", "server.key"}};
-	bool linked = mkdir(chosen, 0700) == 0;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && linked; i++)
-		linked = symlink(harness_format(h, "%s/%s", certificates(), names[i][0]),
-				 harness_format(h, "%s/%s", chosen, names[i][1])) == 0;
-	if (!linked)
-		harness_fail("no certificates could be linked in %s: %s", chosen, strerror(errno));
+	link_file(broker, files[certificate], "server.crt");
+}
+
+/* A folder as examples/broker/run wants it, with one of the certificates as the server's. */
+static const char *choose_certificate(struct broker *broker)
+{
+	const char *chosen = harness_format(broker->harness, "%s/certificates", broker->folder);
+	if (mkdir(chosen, 0700) != 0)
+		harness_fail("%s could not be made: %s", chosen, strerror(errno));
+	link_file(broker, "ca.crt", "ca.crt");
+	link_file(broker, "server.key", "server.key");
+	broker_set_certificate(broker, broker->options.certificate);
 	return chosen;
 }
 

@@ -40,6 +40,22 @@ static enum property_kind kind_of(uint8_t id)
 	return id < sizeof(kinds) ? (enum property_kind)kinds[id] : KIND_NONE;
 }
 
+static struct mqtt_property *mqtt_add(struct mqtt_packet *packet)
+{
+	packet->properties = panic_if_null(
+		reallocarray(packet->properties, packet->property_count + 1, sizeof(packet->properties[0])));
+	struct mqtt_property *property = &packet->properties[packet->property_count++];
+	memset(property, 0, sizeof(*property));
+	return property;
+}
+
+void mqtt_packet_free(struct mqtt_packet *packet)
+{
+	free(packet->properties);
+	free(packet->filters);
+	free(packet->payload);
+}
+
 /* ---- Reading. Running over the end sets `bad`, and everything read from then on is 0. ---- */
 
 struct reader {
@@ -114,8 +130,7 @@ static void read_properties(struct reader *reader, uint8_t protocol, struct mqtt
 	while (reader->next < end && !reader->bad) {
 		struct mqtt_property property = {0};
 		read_property(reader, &property);
-		if (packet->property_count < MQTT_PROPERTIES_MAX)
-			packet->properties[packet->property_count++] = property;
+		*mqtt_add(packet) = property;
 	}
 }
 
@@ -132,6 +147,7 @@ static void read_connect(struct reader *reader, struct mqtt_packet *packet)
 	if ((flags & 0x04) != 0) { /* a will: the host has none, so nothing of it is kept */
 		struct mqtt_packet will = {0};
 		read_properties(reader, packet->protocol, &will);
+		free(will.properties);
 		read_text(reader, ignored);
 		read_text(reader, ignored);
 	}
@@ -159,6 +175,7 @@ static void read_publish(struct reader *reader, uint8_t flags, uint8_t protocol,
 static void read_filters(struct reader *reader, uint8_t protocol, bool options, struct mqtt_packet *packet)
 {
 	packet->mid = (uint16_t)read_number(reader, 2);
+	packet->filters = panic_if_null(calloc(MQTT_FILTERS_MAX, sizeof(packet->filters[0])));
 	read_properties(reader, protocol, packet);
 	while (reader->next < reader->end && !reader->bad && packet->filter_count < MQTT_FILTERS_MAX) {
 		read_text(reader, packet->filters[packet->filter_count]);
@@ -215,8 +232,7 @@ long mqtt_decode(const uint8_t *bytes, size_t size, uint8_t protocol, struct mqt
 	ret_packet->type = (enum mqtt_type)(bytes[0] >> 4);
 	read_body(&reader, bytes[0] & 0x0f, protocol, ret_packet);
 	if (reader.bad) {
-		free(ret_packet->payload);
-		ret_packet->payload = NULL;
+		mqtt_packet_free(ret_packet);
 		return -1;
 	}
 	return (long)(head + remaining);
@@ -357,23 +373,15 @@ const struct mqtt_property *mqtt_property(const struct mqtt_packet *packet, uint
 	return NULL;
 }
 
-static struct mqtt_property *add(struct mqtt_packet *packet, uint8_t id)
-{
-	if (packet->property_count == MQTT_PROPERTIES_MAX)
-		abort();
-	struct mqtt_property *property = &packet->properties[packet->property_count++];
-	*property = (struct mqtt_property){.id = id};
-	return property;
-}
-
 void mqtt_add_number(struct mqtt_packet *packet, uint8_t id, uint32_t number)
 {
-	add(packet, id)->number = number;
+	*mqtt_add(packet) = (struct mqtt_property){.id = id, .number = number};
 }
 
 void mqtt_add_text(struct mqtt_packet *packet, uint8_t id, const char *text)
 {
-	struct mqtt_property *property = add(packet, id);
+	struct mqtt_property *property = mqtt_add(packet);
+	property->id = id;
 	property->text_size = strlen(text);
 	if (property->text_size >= MQTT_TEXT_MAX)
 		abort();

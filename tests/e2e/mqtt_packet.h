@@ -31,7 +31,7 @@ enum mqtt_type {
 	MQTT_AUTH,
 };
 
-enum { MQTT_TEXT_MAX = 256, MQTT_FILTERS_MAX = 32, MQTT_PROPERTIES_MAX = 16 };
+enum { MQTT_TEXT_MAX = 256, MQTT_FILTERS_MAX = 32 };
 
 /* One property: a number, or text or binary data. Of a user property only the value is kept. */
 struct mqtt_property {
@@ -44,7 +44,7 @@ struct mqtt_property {
 struct mqtt_packet {
 	enum mqtt_type type;
 	uint16_t mid;
-	struct mqtt_property properties[MQTT_PROPERTIES_MAX];
+	struct mqtt_property *properties; /* owned */
 	size_t property_count;
 
 	/* CONNECT */
@@ -58,15 +58,15 @@ struct mqtt_packet {
 	bool session_present;
 	uint8_t reason;
 
-	/* PUBLISH; the payload is owned by the packet */
+	/* PUBLISH */
 	bool duplicate, retain;
 	uint8_t qos;
 	char topic[MQTT_TEXT_MAX];
-	uint8_t *payload;
+	uint8_t *payload; /* owned where it was decoded */
 	size_t payload_size;
 
 	/* SUBSCRIBE, UNSUBSCRIBE; codes also of SUBACK, UNSUBACK */
-	char filters[MQTT_FILTERS_MAX][MQTT_TEXT_MAX];
+	char (*filters)[MQTT_TEXT_MAX];	   /* owned; MQTT_FILTERS_MAX of them */
 	uint8_t options[MQTT_FILTERS_MAX]; /* QoS in the lowest two bits, Retain Handling in bits 4 and 5 */
 	uint8_t codes[MQTT_FILTERS_MAX];
 	size_t filter_count;
@@ -79,13 +79,16 @@ struct mqtt_packet {
  */
 long mqtt_decode(const uint8_t *bytes, size_t size, uint8_t protocol, struct mqtt_packet *ret_packet);
 
+/* Frees what a decoded packet owns. */
+void mqtt_packet_free(struct mqtt_packet *packet);
+
 /* The packet's bytes, freed with free(). CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP, DISCONNECT. */
 uint8_t *mqtt_encode(const struct mqtt_packet *packet, uint8_t protocol, size_t *ret_size);
 
 /* A property by its identifier (MQTT 5.0 section 2.2.2.2); NULL: it is not there. */
 const struct mqtt_property *mqtt_property(const struct mqtt_packet *packet, uint8_t id);
 
-/* Adds one, to a packet that will be encoded. */
+/* Adds one to a packet that will be encoded; its properties are freed with free(). */
 void mqtt_add_number(struct mqtt_packet *packet, uint8_t id, uint32_t number);
 void mqtt_add_text(struct mqtt_packet *packet, uint8_t id, const char *text);
 

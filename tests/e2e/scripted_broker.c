@@ -112,7 +112,7 @@ static void link_free(struct scripted_link *link)
 {
 	link_close(link);
 	for (size_t i = 0; i < link->packet_count; i++) {
-		free(link->packets[i]->packet.payload);
+		mqtt_packet_free(&link->packets[i]->packet);
 		free(link->packets[i]);
 	}
 	free(link->packets);
@@ -130,9 +130,10 @@ static size_t broker_prepare(void *self, struct pollfd *polls, size_t room)
 		polls[count++] = (struct pollfd){.fd = broker->listener, .events = POLLIN};
 	for (const struct scripted_link *link = broker->links; link != NULL && count < room;
 		link = link->next)
-		if (link->fd >= 0 && !link->silent)
+		if (link->fd >= 0 && (!link->silent || link->output_size > 0))
 			polls[count++] = (struct pollfd){.fd = link->fd,
-				.events = (short)(POLLIN | (link->output_size > 0 ? POLLOUT : 0))};
+				.events = (short)((link->silent ? 0 : POLLIN) |
+						  (link->output_size > 0 ? POLLOUT : 0))};
 	return count;
 }
 
@@ -194,6 +195,16 @@ void scripted_open_port(struct scripted_broker *broker)
 		listen(broker->listener, LISTEN_BACKLOG) != 0)
 		harness_fail(
 			"the scripted broker cannot listen on port %d: %s", broker->port, strerror(errno));
+}
+
+void scripted_small_buffers(struct scripted_broker *broker)
+{
+	/* Small segments keep the peer's send buffer from growing: on the loopback interface it would hold
+	 * megabytes. */
+	const int segment = 88, buffer = 1;
+	if (setsockopt(broker->listener, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment)) != 0 ||
+		setsockopt(broker->listener, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer)) != 0)
+		harness_fail("small buffers: %s", strerror(errno));
 }
 
 void scripted_close_port(struct scripted_broker *broker)
@@ -265,6 +276,7 @@ void scripted_publish(struct scripted_link *link, const struct scripted_publish 
 	if (publish->correlation != NULL)
 		mqtt_add_text(&packet, 0x09, publish->correlation);
 	scripted_send(link, &packet);
+	free(packet.properties);
 }
 
 void scripted_puback(struct scripted_link *link, uint16_t mid, uint8_t reason)
@@ -326,8 +338,11 @@ struct scripted_link *scripted_accept_at(const char *file, int line, struct scri
 static bool packet_came(void *context)
 {
 	struct scripted_wait *wait = context;
-	for (size_t i = 0; i < wait->link->packet_count; i++) {
-		struct scripted_packet *packet = wait->link->packets[i];
+	struct scripted_link *link = wait->link;
+	while (link->taken_count < link->packet_count && link->packets[link->taken_count]->taken)
+		link->taken_count++;
+	for (size_t i = link->taken_count; i < link->packet_count; i++) {
+		struct scripted_packet *packet = link->packets[i];
 		if (!packet->taken && packet->packet.type == wait->type &&
 			(wait->mid < 0 || packet->packet.mid == wait->mid)) {
 			wait->found = packet;
@@ -420,6 +435,7 @@ struct scripted_link *scripted_welcome_one_at(
 		mqtt_add_number(&connack, 0x27, welcome->maximum_packet_size);
 	link->grants = true;
 	scripted_send(link, &connack);
+	free(connack.properties);
 	return link;
 }
 

@@ -39,6 +39,7 @@ struct scripted_link {
 	const struct mqtt_packet *connect;
 	struct scripted_packet **packets;
 	size_t packet_count, packet_capacity;
+	size_t taken_count; /* of the first packets, all of which are taken */
 	/* private */
 	uint8_t *input, *output;
 	size_t input_size, output_size;
@@ -54,6 +55,10 @@ void scripted_use(struct host *host, const struct scripted_broker *broker);
 /* Waits for the next connection and its CONNECT, in the order of coming. */
 #define scripted_accept(broker) scripted_accept_at(__FILE__, __LINE__, broker)
 struct scripted_link *scripted_accept_at(const char *file, int line, struct scripted_broker *broker);
+
+/* Connections from now on have buffers so small that what the host writes soon gets stuck while nobody reads.
+ */
+void scripted_small_buffers(struct scripted_broker *broker);
 
 /* No longer takes connections: they are refused. Takes them again. */
 void scripted_close_port(struct scripted_broker *broker);
