@@ -42,6 +42,8 @@ struct connection {
 	bool wanted;
 	bool mqtt5;		/* the version of the next opening, and of this one */
 	bool connected;		/* OPENING: TCP is through */
+	bool collects;		/* over TLS: writes collect until tls_flush() */
+	bool more;		/* over TLS: the last read did not come to an end of what is there */
 	bool connack;		/* a CONNACK came, whatever it said */
 	int server_reason;	/* reason code of the broker's DISCONNECT; 0: none */
 	unsigned failures;	/* in a row, for the delay */
@@ -224,6 +226,9 @@ static void on_connect(struct mosquitto *mosquitto, void *object, int reason_cod
 		LOG_TEXT("mqtt", terms.mqtt5 ? "5" : "3.1.1"),
 		LOG_TEXT("session", terms.session_present ? "resumed" : "new"));
 	connection->options.callbacks->up(connection->options.owner, &terms);
+	/* The read that brought the CONNACK may have brought more. */
+	connection->more = connection->collects;
+	errno = 0;
 }
 
 static void on_disconnect(
@@ -256,6 +261,7 @@ static void on_publish(struct mosquitto *mosquitto, void *object, int mid, int r
 	(void)properties;
 	struct connection *connection = object;
 	connection->options.callbacks->published(connection->options.owner, mid, reason_code);
+	errno = 0;
 }
 
 static void on_subscribe(struct mosquitto *mosquitto, void *object, int mid, int count, const int *granted,
@@ -265,6 +271,7 @@ static void on_subscribe(struct mosquitto *mosquitto, void *object, int mid, int
 	(void)properties;
 	struct connection *connection = object;
 	connection->options.callbacks->subscribed(connection->options.owner, mid, count, granted);
+	errno = 0;
 }
 
 static void on_unsubscribe(
@@ -273,6 +280,7 @@ static void on_unsubscribe(
 	(void)mosquitto;
 	struct connection *connection = object;
 	connection->options.callbacks->unsubscribed(connection->options.owner, mid, properties);
+	errno = 0;
 }
 
 /* ---- Opening --------------------------------------------------------------------------------------------
@@ -369,6 +377,8 @@ static void open_link(struct connection *connection)
 	connection->reason[0] = '\0';
 	connection->server_reason = 0;
 	connection->connected = false;
+	connection->collects = false;
+	connection->more = false;
 	connection->connack = false;
 	connection->state = CONNECTION_OPENING;
 	connection->due_ms = connection->now_ms + CONNECTION_OPEN_MS;
@@ -410,6 +420,17 @@ static bool tcp_connected(struct connection *connection, short revents)
 	return true;
 }
 
+/* False if that was the end of the link. */
+static bool write_queued(struct connection *connection)
+{
+	errno = 0;
+	if (over(connection, mosquitto_loop_write(connection->mosquitto, 1)))
+		return false;
+	if (connection->collects)
+		tls_flush(mosquitto_ssl_get(connection->mosquitto));
+	return true;
+}
+
 static void advance_opening(struct connection *connection, short revents)
 {
 	if (!tcp_connected(connection, revents))
@@ -417,9 +438,14 @@ static void advance_opening(struct connection *connection, short revents)
 	/* CONNACK, and over TLS the handshake before it; callbacks may set UP. */
 	if (over(connection, mosquitto_loop_read(connection->mosquitto, 1)))
 		return;
+	SSL *ssl = mosquitto_ssl_get(connection->mosquitto);
+	if (ssl != NULL && !connection->collects && SSL_is_init_finished(ssl)) {
+		tls_collect_writes(ssl);
+		connection->collects = true;
+	}
 	/* CONNECT waits until the handshake is through. Once UP, writing is the owner's. */
-	if (connection->state == CONNECTION_OPENING && mosquitto_want_write(connection->mosquitto) &&
-		over(connection, mosquitto_loop_write(connection->mosquitto, 1)))
+	if (connection->state == CONNECTION_OPENING && connection_want_write(connection) &&
+		!write_queued(connection))
 		return;
 	if (connection->state == CONNECTION_OPENING && (revents & (POLLERR | POLLHUP)) != 0)
 		end(connection, "the broker closed it before its CONNACK");
@@ -520,7 +546,7 @@ void connection_poll(const struct connection *connection, bool read, bool write,
 		const bool shaking_hands = ssl != NULL && !SSL_is_init_finished(ssl);
 		if (!connection->connected)
 			events = POLLOUT;
-		else if (!shaking_hands && mosquitto_want_write(connection->mosquitto))
+		else if (!shaking_hands && connection_want_write(connection))
 			events = POLLIN | POLLOUT;
 		else
 			events = POLLIN;
@@ -561,43 +587,44 @@ bool connection_read(struct connection *connection)
 {
 	errno = 0;
 	const int rc = mosquitto_loop_read(connection->mosquitto, 1);
-	/* It found the socket empty if its last read said so. */
+	/* It found the socket empty if its last read said so. OpenSSL reads ahead, and poll() cannot tell of
+	 * what it holds. */
 	const bool empty = errno == EAGAIN || errno == EWOULDBLOCK;
 	if (over(connection, rc))
 		return false;
-	return !empty || connection_pending(connection);
+	connection->more = connection->collects && !empty;
+	return !empty;
 }
 
 bool connection_pending(const struct connection *connection)
 {
-	const SSL *ssl = connection->state == CONNECTION_UP ? mosquitto_ssl_get(connection->mosquitto) : NULL;
-	return ssl != NULL && SSL_pending(ssl) > 0;
+	return connection->state == CONNECTION_UP && connection->more;
 }
 
 void connection_flush(struct connection *connection, bool many)
 {
+	/* Over TLS a burst is one write in any case. */
+	const bool cork = many && !connection->collects;
 	const int fd = mosquitto_socket(connection->mosquitto);
 	const int on = 1, off = 0;
-	if (many)
+	if (cork)
 		setsockopt(fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
-	errno = 0;
-	const int rc = mosquitto_loop_write(connection->mosquitto, 1);
-	if (over(connection, rc))
-		return;
-	if (many)
+	if (write_queued(connection) && cork)
 		setsockopt(fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off));
 }
 
 bool connection_want_write(const struct connection *connection)
 {
-	return connection->mosquitto != NULL && mosquitto_want_write(connection->mosquitto);
+	return connection->mosquitto != NULL &&
+	       (mosquitto_want_write(connection->mosquitto) ||
+		       (connection->collects && tls_unsent(mosquitto_ssl_get(connection->mosquitto))));
 }
 
 void connection_keepalive(struct connection *connection)
 {
 	connection->due_ms = connection->now_ms + KEEPALIVE_CHECK_MS;
 	if (!over(connection, mosquitto_loop_misc(connection->mosquitto)) &&
-		mosquitto_want_write(connection->mosquitto))
+		connection_want_write(connection))
 		connection_flush(connection, false);
 }
 

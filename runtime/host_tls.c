@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { WRITE_BUFFER_SIZE = 16384 };
+
 struct host_tls {
 	SSL_CTX *context;
 };
@@ -79,6 +81,8 @@ int tls_new(const struct settings *settings, struct host_tls **ret, char reason[
 	}
 	SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
 	SSL_CTX_set_options(tls->context, SSL_OP_NO_COMPRESSION);
+	/* One system call reads what is there, not two for each record: see connection_read(). */
+	SSL_CTX_set_read_ahead(tls->context, 1);
 	/* Idle connections give their 34 KiB of buffers back. */
 	SSL_CTX_set_mode(tls->context, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
@@ -108,6 +112,30 @@ void tls_free(struct host_tls *tls)
 struct ssl_ctx_st *tls_context(const struct host_tls *tls)
 {
 	return tls->context;
+}
+
+void tls_collect_writes(struct ssl_st *ssl)
+{
+	BIO *socket_bio = SSL_get_wbio(ssl), *buffer = BIO_new(BIO_f_buffer());
+	if (buffer == NULL || BIO_set_write_buffer_size(buffer, WRITE_BUFFER_SIZE) != 1 ||
+		BIO_up_ref(socket_bio) != 1) {
+		BIO_free(buffer);
+		return;
+	}
+	BIO_push(buffer, socket_bio);
+	SSL_set0_wbio(ssl, buffer);
+}
+
+void tls_flush(struct ssl_st *ssl)
+{
+	/* What fails for good is found by the next read. */
+	(void)BIO_flush(SSL_get_wbio(ssl));
+	ERR_clear_error();
+}
+
+bool tls_unsent(const struct ssl_st *ssl)
+{
+	return BIO_wpending(SSL_get_wbio(ssl)) > 0;
 }
 
 void tls_explain(

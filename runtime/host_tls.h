@@ -7,6 +7,7 @@
 #ifndef HOST_TLS_H
 #define HOST_TLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct settings;
@@ -24,6 +25,19 @@ void tls_free(struct host_tls *tls);
 
 /* Borrowed; libmosquitto takes a reference of its own. */
 struct ssl_ctx_st *tls_context(const struct host_tls *tls);
+
+/*
+ * Lets what is written to a connection whose handshake is through collect, until tls_flush(): libmosquitto
+ * writes each packet as a TLS record of its own, and each would be a system call. Nothing happens when out of
+ * memory.
+ */
+void tls_collect_writes(struct ssl_st *ssl);
+
+/* Sends what has been collected, as far as the socket takes it. */
+void tls_flush(struct ssl_st *ssl);
+
+/* Whether something collected has not been taken by the socket yet. */
+bool tls_unsent(const struct ssl_st *ssl);
 
 /* Why a handshake failed and what to do, in words: the certificate's fault if it was one, else OpenSSL's last
  * error. ssl may be NULL. */
