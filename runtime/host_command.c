@@ -172,6 +172,11 @@ static void retry_later(struct command *command)
 	command->retry_at_ms = host->now_ms + delay_ms;
 	const bool spent = command->retry_at_ms - command->failing_since_ms > COMMAND_RETRY_MS;
 	if (detached(command) && (spent || command->mid != 0 || command->store_away)) {
+		if (command->mid == 0)
+			log_warn("qos0_dropped",
+				"a QoS 0 command is dropped: it failed, and no broker sends it again",
+				LOG_TEXT("topic", command->input.topic),
+				LOG_INT("attempt", command->attempts), LOG_TEXT("reason", command->reason));
 		end_turn(command);
 		command_forget(command);
 		return;
