@@ -292,7 +292,8 @@ static void lane_on_up(void *owner, const struct connection_terms *terms)
 	if (!terms->session_present)
 		forget_results(lane, true);
 	lane->redelivery_until_ms = lane->host->now_ms + REDELIVERY_MS;
-	const unsigned limit_s = settings_group_limit_s(terms->keepalive_s);
+	/* A broker's Server Keep Alive may leave nothing; a second lets a group come to its end. */
+	const unsigned most_s = settings_group_limit_s(terms->keepalive_s), limit_s = most_s > 0 ? most_s : 1;
 	lane->group_limit_ms = limit_s * 1000;
 	if (settings->handler_timeout_s >= limit_s)
 		log_warn("keepalive_lowered",
@@ -310,6 +311,7 @@ static void lane_on_down(void *owner, bool was_up, bool taken_over)
 	struct lane *lane = owner;
 	if (!was_up)
 		return;
+	lane->give_up_reason = NULL;
 	if (lane->stopping)
 		lane->host->account.left += lane->group_count;
 	subscriptions_reset(lane->subscriptions);

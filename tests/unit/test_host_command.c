@@ -1006,6 +1006,30 @@ static void test_properties(void **state)
 	ended(2, 1, 0);
 }
 
+/* A copy has the same Correlation Data. */
+static void test_copy_with_properties(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *first, *second;
+		bool joins;
+	} cases[] = {{"ab", "ab", true}, {"ab", "ac", false}, {"ab", "abc", false}, {"ab", NULL, false},
+		{NULL, "ab", false}, {NULL, NULL, true}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const uint64_t joined = parts.host.account.joined;
+		read_with(7, "u/one", NULL, cases[i].first);
+		parts_work();
+		parts_lose(false);
+		parts_connect(true);
+		read_with(7, "u/one", NULL, cases[i].second);
+		assert_int_equal(parts.host.account.joined - joined, cases[i].joins);
+		if (!cases[i].joins)
+			parts_work();
+		turn();
+		parts_left("7");
+	}
+}
+
 /* ---- Memory -------------------------------------------------------------------------------------------- */
 
 /* What stands in one block does not get into each other's way, and the block is as large as they are
@@ -1204,6 +1228,7 @@ int main(void)
 		IN_A_LANE(test_qos0_dead_letter_fails),
 		IN_A_LANE(test_qos0_window),
 		IN_A_LANE(test_properties),
+		IN_A_LANE(test_copy_with_properties),
 		IN_A_LANE(test_one_block),
 		IN_A_LANE(test_out_of_memory),
 		IN_A_LANE(test_reason_out_of_memory),

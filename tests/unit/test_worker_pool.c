@@ -303,6 +303,33 @@ static void test_wake(void **state)
 	worker_pool_free(waker.pool);
 }
 
+/* Who is awake is not woken. */
+static void test_not_woken(void **state)
+{
+	(void)state;
+	struct worker_pool *pool = new_pool(1);
+	struct job *jobs = new_jobs(2);
+	struct pollfd ready = {.fd = worker_pool_fd(pool), .events = POLLIN};
+	jobs[1].gated = true;
+	worker_pool_submit(pool, &jobs[0].command);
+	worker_pool_submit(pool, &jobs[1].command);
+	worker_pool_kick(pool);
+	/* When the second one has begun, all is over with the first. */
+	sem_wait(&begun);
+	assert_int_equal(poll(&ready, 1, 0), 0);
+	assert_false(worker_pool_sleep(pool));
+	worker_pool_awake(pool, false);
+	assert_ptr_equal(worker_pool_collect(pool), &jobs[0].command);
+	assert_true(worker_pool_sleep(pool));
+	sem_post(&gate);
+	assert_int_equal(poll(&ready, 1, HANG_MS), 1);
+	worker_pool_awake(pool, true);
+	assert_int_equal(poll(&ready, 1, 0), 0);
+	assert_ptr_equal(collect(pool, 1), &jobs[1].command);
+	worker_pool_free(pool);
+	free_jobs(jobs, 2);
+}
+
 /* ---- What has not begun comes back --------------------------------------------------------------------- */
 
 static void test_take_back(void **state)
@@ -418,6 +445,7 @@ int main(void)
 		WITH_STORE(test_kick),
 		WITH_STORE(test_stress),
 		WITH_STORE(test_wake),
+		WITH_STORE(test_not_woken),
 		WITH_STORE(test_take_back),
 		WITH_STORE(test_stop),
 		WITH_STORE(test_init_refuses),
