@@ -195,7 +195,7 @@ static void die_from_outside(struct promise *promise)
 static void kill_database(struct promise *promise)
 {
 	database_kill(promise->database);
-	run_on(promise, 0, 1500);
+	run_on(promise, 0, 4000); /* the driver itself waits for 3 s */
 	database_start(promise->database);
 }
 
@@ -276,7 +276,7 @@ static void survive(struct promise *promise, const char *fault, void (*make)(str
 static bool expected_record(const char *event)
 {
 	static const char *const expected[] = {"store_away", "not_ready", "broker_lost", "broker_unreachable",
-		"lane_dropped", "retries_spent", "command_retry"};
+		"lane_dropped", "retries_spent", "command_retry", "deadline_missed"};
 	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
 		if (strcmp(event, expected[i]) == 0)
 			return true;
