@@ -303,7 +303,8 @@ static void lane_on_up(void *owner, const struct connection_terms *terms)
 			LOG_TEXT("lane", lane->routes->name), LOG_INT("keepalive_s", terms->keepalive_s),
 			LOG_INT("limit_s", limit_s),
 			LOG_INT("handler_timeout_s", settings->handler_timeout_s));
-	subscriptions_start(lane->subscriptions, connection_mosquitto(lane->connection), terms->mqtt5);
+	subscriptions_start(lane->subscriptions, connection_mosquitto(lane->connection), terms->mqtt5,
+		lane->host->now_ms);
 }
 
 static void lane_on_down(void *owner, bool was_up, bool taken_over)

@@ -43,25 +43,31 @@ void subscriptions_free(struct subscriptions *subscriptions)
 	free(subscriptions);
 }
 
-static void subscribe(struct subscriptions *subscriptions, struct mosquitto *mosquitto, size_t index)
+static void subscribe(
+	struct subscriptions *subscriptions, struct mosquitto *mosquitto, size_t index, int64_t now_ms)
 {
 	struct subscription *filter = &subscriptions->filters[index];
 	const int options = subscriptions->mqtt5 ? MQTT_SUB_OPT_SEND_RETAIN_NEVER : 0;
 	*filter = (struct subscription){0};
 	const int rc = mosquitto_subscribe_v5(
 		mosquitto, &filter->mid, subscriptions->routes->routes[index].filter, 1, options, NULL);
-	if (rc != MOSQ_ERR_SUCCESS)
-		log_error("subscribe_failed", "a SUBSCRIBE cannot be sent",
-			LOG_TEXT("filter", subscriptions->routes->routes[index].filter),
-			LOG_TEXT("reason", mosquitto_strerror(rc)));
+	if (rc == MOSQ_ERR_SUCCESS)
+		return;
+	*filter = (struct subscription){.refused = true};
+	subscriptions->retry_at_ms = now_ms + SUBSCRIPTIONS_RETRY_MS;
+	log_error("subscribe_failed", "a SUBSCRIBE cannot be sent",
+		LOG_TEXT("lane", subscriptions->routes->name),
+		LOG_TEXT("filter", subscriptions->routes->routes[index].filter),
+		LOG_TEXT("reason", mosquitto_strerror(rc)), LOG_INT("retry_ms", SUBSCRIPTIONS_RETRY_MS));
 }
 
-void subscriptions_start(struct subscriptions *subscriptions, struct mosquitto *mosquitto, bool mqtt5)
+void subscriptions_start(
+	struct subscriptions *subscriptions, struct mosquitto *mosquitto, bool mqtt5, int64_t now_ms)
 {
 	subscriptions_reset(subscriptions);
 	subscriptions->mqtt5 = mqtt5;
 	for (size_t i = 0; i < subscriptions->routes->route_count; i++)
-		subscribe(subscriptions, mosquitto, i);
+		subscribe(subscriptions, mosquitto, i, now_ms);
 }
 
 void subscriptions_reset(struct subscriptions *subscriptions)
@@ -108,7 +114,7 @@ void subscriptions_retry(struct subscriptions *subscriptions, struct mosquitto *
 	subscriptions->retry_at_ms = INT64_MAX;
 	for (size_t i = 0; i < subscriptions->routes->route_count; i++)
 		if (subscriptions->filters[i].refused)
-			subscribe(subscriptions, mosquitto, i);
+			subscribe(subscriptions, mosquitto, i, now_ms);
 }
 
 int64_t subscriptions_due_ms(const struct subscriptions *subscriptions)

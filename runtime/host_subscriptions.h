@@ -2,8 +2,8 @@
  * host_subscriptions.h - the filters of a lane at the broker: subscribed at QoS 1, checked, and stale ones
  * unsubscribed.
  *
- * A filter that is refused, or granted at QoS 0, is told and tried again every SUBSCRIPTIONS_RETRY_MS; the
- * others work on. I/O thread only.
+ * A filter that is refused, granted at QoS 0, or cannot be asked for is told and tried again every
+ * SUBSCRIPTIONS_RETRY_MS; the others work on. I/O thread only.
  */
 #ifndef HOST_SUBSCRIPTIONS_H
 #define HOST_SUBSCRIPTIONS_H
@@ -22,7 +22,8 @@ struct subscriptions *subscriptions_new(const struct route_lane *routes);
 void subscriptions_free(struct subscriptions *subscriptions);
 
 /* Queues a SUBSCRIBE for each filter; under MQTT 5 without retained messages. */
-void subscriptions_start(struct subscriptions *subscriptions, struct mosquitto *mosquitto, bool mqtt5);
+void subscriptions_start(
+	struct subscriptions *subscriptions, struct mosquitto *mosquitto, bool mqtt5, int64_t now_ms);
 
 /* The connection is gone. */
 void subscriptions_reset(struct subscriptions *subscriptions);
