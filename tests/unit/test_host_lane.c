@@ -610,6 +610,35 @@ static void test_results_after_a_while(void **state)
 	assert_int_equal(parts.host.commands, 0);
 }
 
+/* Packet identifiers that stand in one place of the table. */
+static void test_results_in_one_place(void **state)
+{
+	(void)state;
+	static const struct {
+		uint16_t mid;
+		const char *topic;
+	} commands[] = {{7, "a/one"}, {7 + 1024, "b/one"}, {7 + 2048, "c/one"}};
+	for (size_t i = 0; i < 3; i++)
+		parts_read(commands[i].mid, commands[i].topic, "payload");
+	while (parts.submitted_count > 0)
+		parts_work();
+	parts_lose(false);
+	parts_connect(true);
+	/* The one in the middle means another command now. */
+	const struct command *other = parts_read(commands[1].mid, commands[1].topic, "another");
+	assert_int_equal(parts.submitted_count, 1);
+	assert_int_equal(parts.host.commands, 3);
+	parts_read(commands[0].mid, commands[0].topic, "payload");
+	parts_read(commands[2].mid, commands[2].topic, "payload");
+	assert_int_equal(parts.host.account.joined, 2);
+	assert_ptr_equal(lane_in_flight(parts.lane, commands[1].mid), other);
+	assert_null(lane_in_flight(parts.lane, 7 + 3072));
+	parts_work();
+	parts_turn(LANE_FLUSH_MS);
+	parts_left("1031 7 2055");
+	assert_int_equal(parts.host.commands, 0);
+}
+
 /* What came in again is in the group, and stays. */
 static void test_results_in_the_group(void **state)
 {
@@ -950,6 +979,7 @@ int main(void)
 		IN_A_LANE(test_results_of_a_new_session),
 		IN_A_LANE(test_results_after_takeover),
 		IN_A_LANE(test_results_after_a_while),
+		IN_A_LANE(test_results_in_one_place),
 		IN_A_LANE(test_results_in_the_group),
 		IN_A_LANE(test_stop),
 		IN_A_LANE(test_stop_idle),
