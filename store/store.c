@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 struct store {
 	mongoc_client_pool_t *pool;
@@ -60,11 +62,18 @@ static void driver_logged(mongoc_log_level_t level, const char *domain, const ch
 		log_debug("mongodb_driver", message, LOG_TEXT("domain", domain));
 }
 
-/* The driver cannot be started again after mongoc_cleanup(), so that is left to the end of the process. */
+/*
+ * The driver cannot be started again after mongoc_cleanup(), so that is left to the end of the process. Its
+ * counters are in shared memory named after the process, for a tool that few have, and would stay there for
+ * ever when the process is killed: so the name goes at once.
+ */
 static void driver_start(void)
 {
+	char counters[32];
 	mongoc_log_set_handler(driver_logged, NULL);
 	mongoc_init();
+	snprintf(counters, sizeof(counters), "/mongoc-%d", (int)getpid());
+	(void)shm_unlink(counters);
 }
 
 /* ---- the pool ---- */
