@@ -49,6 +49,7 @@ struct connection {
 	size_t held_count, left_count;
 	size_t others_held; /* SUBSCRIBEs and such */
 	size_t room;	    /* how many packets the socket takes before it is full */
+	unsigned breaks_at; /* the read or flush that finds the link broken, counted from 1; 0: none does */
 	unsigned flushes, drops, disconnects, keepalives;
 };
 
@@ -215,9 +216,19 @@ void connection_serve(struct connection *connection, short revents, int64_t now_
 	(void)now_ms;
 }
 
+static inline bool parts_link_breaks(struct connection *connection)
+{
+	if (connection->breaks_at == 0 || --connection->breaks_at > 0)
+		return false;
+	parts_connection_end(connection, CONNECTION_WAITING, false);
+	return true;
+}
+
 bool connection_read(struct connection *connection)
 {
 	assert_int_equal(connection->state, CONNECTION_UP);
+	if (parts_link_breaks(connection))
+		return false;
 	if (connection->incoming_first == connection->incoming_end)
 		return false;
 	const struct parts_message *next = &connection->incoming[connection->incoming_first++];
@@ -240,6 +251,8 @@ void connection_flush(struct connection *connection, bool many)
 {
 	(void)many;
 	assert_int_equal(connection->state, CONNECTION_UP);
+	if (parts_link_breaks(connection))
+		return;
 	connection->flushes++;
 	size_t room = connection->room, taken = 0;
 	for (; connection->others_held > 0 && room > 0; room--)

@@ -328,10 +328,10 @@ static void test_no_late_linger(void **state)
 	(void)state;
 	send(1, 5);
 	parts_turn(0);
-	assert_false(reads(10000));
 	finish(1);
 	finish(2);
 	finish(3);
+	assert_false(reads(10000));
 	assert_false(reads(5000));
 	finish(4);
 	parts_turn(0);
@@ -533,6 +533,42 @@ static void test_flushing(void **state)
 	assert_int_equal(parts.connection->drops, 0);
 	parts_turn(1);
 	assert_int_equal(parts.connection->drops, 1);
+}
+
+/* The link breaks in the middle: what was read comes again. */
+static void test_broken_link(void **state)
+{
+	(void)state;
+	send(1, 4);
+	parts.connection->breaks_at = 3;
+	parts_turn(0);
+	assert_int_equal(connection_state(parts.connection), CONNECTION_WAITING);
+	assert_int_equal(parts.host.commands, 0);
+	parts_connect(true);
+	send(1, 4);
+	parts_turn(0);
+	for (uint16_t mid = 1; mid <= 4; mid++)
+		finish(mid);
+	parts.connection->breaks_at = 1;
+	parts_turn(0);
+	assert_int_equal(connection_state(parts.connection), CONNECTION_WAITING);
+	/* Each PUBACK may have arrived or not: nothing is kept that could join what comes next. */
+	assert_int_equal(parts.host.commands, 0);
+	parts_connect(true);
+	send(3, 4);
+	assert_true(reads(0));
+	parts_turn(0);
+	finish(3);
+	finish(4);
+	/* The same while the socket takes them slowly. */
+	parts.connection->room = parts.connection->others_held + 1;
+	parts_turn(LANE_FLUSH_MS);
+	parts_left("3");
+	parts.connection->breaks_at = 1;
+	parts_turn(0);
+	assert_int_equal(connection_state(parts.connection), CONNECTION_WAITING);
+	parts_connect(true);
+	assert_true(reads(0));
 }
 
 /* ---- What is kept of a connection that is gone --------------------------------------------------------- */
@@ -792,8 +828,11 @@ static void test_refused_filter(void **state)
 	parts_turn(30000);
 	assert_int_equal(parts.subscribes, subscribes + 1);
 	assert_int_equal(parts.connection->others_held, 0);
-	callbacks->subscribed(parts.lane, parts.subscribe_mid, 1, &granted);
-	assert_true(lane_ready(parts.lane));
+	callbacks->subscribed(parts.lane, parts.subscribe_mid, 1, &refused);
+	assert_int_equal(lane_due_ms(parts.lane), parts.host.now_ms + 30000);
+	parts_lose(false);
+	assert_int_equal(lane_due_ms(parts.lane), INT64_MAX);
+	parts_connect(true);
 }
 
 /* ---- Chance -------------------------------------------------------------------------------------------- */
@@ -935,6 +974,8 @@ static void live(unsigned seed)
 		if (dice(200) == 0)
 			parts_lose(false);
 		if (dice(200) == 0)
+			parts.connection->breaks_at = 1 + dice(5);
+		if (dice(200) == 0)
 			host_store_away(&parts.host);
 		parts_turn(dice(20));
 		parts.host.store_up = true;
@@ -976,6 +1017,7 @@ int main(void)
 		IN_A_LANE(test_keepalive),
 		IN_A_LANE(test_company),
 		IN_A_LANE(test_flushing),
+		IN_A_LANE(test_broken_link),
 		IN_A_LANE(test_results_of_a_new_session),
 		IN_A_LANE(test_results_after_takeover),
 		IN_A_LANE(test_results_after_a_while),

@@ -120,6 +120,8 @@ static void test_refused(void **state)
 			"handler bad_topic: .topic = \"+/a#\": expected an MQTT topic filter like "
 			"\"+/get_apples\"\n"
 			"handler bad_lane: .lane = \"Slow Lane\": expected 1 to 64 of a-z 0-9 _\n"},
+		{LIST(&bad_lane), "", 60,
+			"handler bad_lane: .lane = \"Slow Lane\": expected 1 to 64 of a-z 0-9 _\n"},
 		{LIST(&ping, &apples, &everything), "", 60,
 			"handlers ping and everything: their filters \"+/ping\" and \"+/#\" overlap in lane "
 			"main, so a command would arrive twice: use the same filter, or a .lane of its own "
