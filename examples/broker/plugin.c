@@ -34,6 +34,14 @@
 
 enum { REFUSALS_LOGGED = 5 }; /* per connection: a device in a loop must not fill the log */
 
+/*
+ * A message's topic that was replaced in the message event is freed by the broker itself since mosquitto
+ * 2.0.15, and freeing it here would do that twice; before 2.0.15 nobody else frees it. The plugin interface
+ * tells no version at run time, so the headers decide, which come with the broker: a plugin built for an
+ * older one than 2.0.15 must be built again before a newer one loads it.
+ */
+enum { BROKER_FREES_OLD_TOPIC = LIBMOSQUITTO_VERSION_NUMBER >= 2000015 };
+
 struct plugin {
 	mosquitto_plugin_id_t *id;
 	char *secret;
@@ -217,7 +225,9 @@ static int on_message(int event_number, void *event_data, void *context)
 	memcpy(topic, user, user_size);
 	topic[user_size] = '/';
 	memcpy(topic + user_size + 1, event->topic, command_size + 1);
-	mosquitto_free(event->topic);
+	if (!BROKER_FREES_OLD_TOPIC) {
+		mosquitto_free(event->topic);
+	}
 	event->topic = topic;
 	return MOSQ_ERR_SUCCESS;
 }
