@@ -182,7 +182,7 @@ static bool parse_assignment(struct parser *p, struct assignment *ret)
 		return false;
 
 	found.value = skip_blanks(sign + 1, p->end);
-	const bool quoted = found.value < p->end && strchr("'\"`", *found.value) != NULL;
+	const bool quoted = found.value != p->end && strchr("'\"`", *found.value) != NULL;
 	found.expands = quoted && *found.value == '"';
 	char *close = quoted ? closing_quote(found.value, p->end) : NULL;
 	char *line = line_end(close != NULL ? close : found.value, p->end);
