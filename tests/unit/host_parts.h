@@ -49,6 +49,7 @@ struct connection {
 	size_t held_count, left_count;
 	size_t others_held; /* SUBSCRIBEs and such */
 	size_t room;	    /* how many packets the socket takes before it is full */
+	bool pending;	    /* what arrives has left the socket already: TLS has it */
 	unsigned breaks_at; /* the read or flush that finds the link broken, counted from 1; 0: none does */
 	unsigned flushes, drops, disconnects, keepalives;
 };
@@ -241,8 +242,7 @@ bool connection_read(struct connection *connection)
 
 bool connection_pending(const struct connection *connection)
 {
-	(void)connection;
-	return false;
+	return connection->pending && connection->incoming_first < connection->incoming_end;
 }
 
 /* Whatever is written takes all that is queued along, so this must not be called while a command is

@@ -229,6 +229,32 @@ static void test_reads_per_turn(void **state)
 	assert_int_equal(parts.connection->left_count, 50);
 }
 
+/* What TLS has decrypted makes no socket readable. */
+static void test_pending(void **state)
+{
+	(void)state;
+	parts.connection->pending = true;
+	assert_int_equal(lane_due_ms(parts.lane), INT64_MAX);
+	send(1, 5);
+	assert_int_equal(lane_due_ms(parts.lane), 0);
+	lane_serve(parts.lane, 0);
+	assert_int_equal(unread(), 1);
+	/* It is in no hurry while the lane does not read. */
+	assert_int_equal(lane_due_ms(parts.lane), parts.host.now_ms + LANE_LINGER_MS);
+	lane_serve(parts.lane, 0);
+	assert_int_equal(unread(), 1);
+	for (uint16_t mid = 1; mid <= 4; mid++)
+		finish(mid);
+	lane_flush(parts.lane);
+	parts_left("1 2 3 4");
+	assert_int_equal(lane_due_ms(parts.lane), 0);
+	lane_serve(parts.lane, 0);
+	finish(5);
+	parts_turn(LANE_FLUSH_MS);
+	parts_left("1 2 3 4 5");
+	assert_int_equal(lane_due_ms(parts.lane), INT64_MAX);
+}
+
 /* ---- Lingering ----------------------------------------------------------------------------------------- */
 
 static void test_linger(void **state)
@@ -1007,6 +1033,7 @@ int main(void)
 		IN_A_LANE(test_group_ms),
 		IN_A_LANE(test_group_bytes),
 		IN_A_LANE(test_reads_per_turn),
+		IN_A_LANE(test_pending),
 		IN_A_LANE(test_linger),
 		IN_A_LANE(test_linger_ends),
 		IN_A_LANE(test_no_linger_while_busy),
