@@ -1010,11 +1010,15 @@ static void test_properties(void **state)
 static void test_copy_with_properties(void **state)
 {
 	(void)state;
-	static const struct {
+	static char long_data[1001];
+	memset(long_data, 'x', sizeof(long_data) - 1);
+	const struct {
 		const char *first, *second;
 		bool joins;
-	} cases[] = {{"ab", "ab", true}, {"ab", "ac", false}, {"ab", "abc", false}, {"ab", NULL, false},
-		{NULL, "ab", false}, {NULL, NULL, true}};
+	} cases[] = {{"ab", "ab", true}, {long_data, long_data, true}, {long_data, long_data + 1, false},
+		{long_data + 872, long_data + 872, true}, {long_data + 871, long_data + 871, true},
+		{"ab", "ac", false}, {"ab", "abc", false}, {"ab", NULL, false}, {NULL, "ab", false},
+		{NULL, NULL, true}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const uint64_t joined = parts.host.account.joined;
 		read_with(7, "u/one", NULL, cases[i].first);
