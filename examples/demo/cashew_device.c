@@ -17,6 +17,7 @@
 #include <getopt.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,8 @@ int main(int argc, char **argv)
 	bool all_came = false;
 
 	setlocale(LC_CTYPE, "");
+	/* A broker that is gone is an error to tell, not the end. Older libmosquittos did this themselves. */
+	signal(SIGPIPE, SIG_IGN);
 	int error = parse_options(argc, argv, &request);
 	if (error || (error = parse_words(argc - optind, argv + optind, &request)) ||
 		(error = read_environment(&options)))
