@@ -500,16 +500,18 @@ void connection_drop(struct connection *connection, unsigned delay_ms, int64_t n
  * Writes what is queued and DISCONNECT, after which libmosquitto closes its socket, and waits until the
  * broker has closed as well. A socket that is closed while data lies unread in it resets the connection, and
  * the broker then drops acknowledgements that it has not read yet: so what still comes is read, and thrown
- * away.
+ * away. False if the broker has not closed in time.
  */
-static void say_farewell(struct connection *connection)
+static bool say_farewell(struct connection *connection)
 {
 	struct mosquitto *mosquitto = connection->mosquitto;
 	const int64_t end_ms = host_clock_ms() + CONNECTION_FAREWELL_MS;
 	struct pollfd link = {.fd = fcntl(mosquitto_socket(mosquitto), F_DUPFD_CLOEXEC, 0)};
 	char nothing[4096];
 	mosquitto_disconnect_v5(mosquitto, 0, NULL);
-	for (bool open = true; open;) {
+	bool open = true;
+	int64_t left_ms = CONNECTION_FAREWELL_MS;
+	while (open && left_ms > 0) {
 		if (mosquitto_socket(mosquitto) >= 0 &&
 			mosquitto_loop_write(mosquitto, 1) != MOSQ_ERR_SUCCESS)
 			break;
@@ -517,19 +519,23 @@ static void say_farewell(struct connection *connection)
 		if (written)
 			shutdown(link.fd, SHUT_WR);
 		link.events = (short)(POLLIN | (written ? 0 : POLLOUT));
-		const int64_t left_ms = end_ms - host_clock_ms();
-		open = left_ms > 0 && poll(&link, 1, (int)left_ms) == 1;
-		if (open && (link.revents & ~POLLOUT) != 0)
+		if (poll(&link, 1, (int)left_ms) == 1 && (link.revents & ~POLLOUT) != 0)
 			open = recv(link.fd, nothing, sizeof(nothing), MSG_DONTWAIT) > 0;
+		left_ms = end_ms - host_clock_ms();
 	}
 	close(link.fd);
+	return !open;
 }
 
 void connection_disconnect(struct connection *connection)
 {
 	connection->wanted = false;
-	if (connection->state == CONNECTION_UP)
-		say_farewell(connection);
+	if (connection->state == CONNECTION_UP && !say_farewell(connection))
+		log_warn("farewell_unanswered",
+			"the broker did not close after DISCONNECT: acknowledgements that it had not read "
+			"may be lost, and their commands come again",
+			LOG_TEXT("connection", connection->options.label),
+			LOG_INT("waited_ms", CONNECTION_FAREWELL_MS));
 	if (connection->mosquitto != NULL)
 		end(connection, "");
 	connection->state = CONNECTION_IDLE;

@@ -25,6 +25,10 @@ enum {
 	DESCRIPTORS_GROWTH = 10, /* connections of workers that were not needed before */
 };
 
+/* What the MongoDB driver writes before main() has begun, when a process with the same number was killed
+ * once. */
+#define DRIVER_AT_LOAD "mongoc: Falling back to malloc for counters"
+
 struct promise {
 	struct harness *harness;
 	struct database *database;
@@ -99,11 +103,22 @@ static void start_host(struct promise *promise, const char *failpoint)
 	host_start(promise->host);
 }
 
-/* Ends what the host has read, so that nothing comes again later. The ledger must add up. */
+/*
+ * Ends what the host has read, so that nothing comes again later, and the ledger must add up. A broker that
+ * was too slow to read the last acknowledgements sends their commands again: another host takes them then.
+ */
 static void stop_host(struct promise *promise)
 {
-	host_stop(promise->host);
-	host_expect_log(promise->host, "stopped", "dead", "0", "left_to_the_broker", "0");
+	for (size_t unanswered = SIZE_MAX; unanswered != 0;) {
+		if (unanswered != SIZE_MAX) {
+			start_host(promise, NULL);
+			settle(promise, "a stop that the broker has not confirmed");
+		}
+		unanswered = host_count_log(promise->host, "farewell_unanswered");
+		host_stop(promise->host);
+		host_expect_log(promise->host, "stopped", "dead", "0", "left_to_the_broker", "0");
+		unanswered = host_count_log(promise->host, "farewell_unanswered") - unanswered;
+	}
 	ledger_check_store(promise->ledger, promise->database);
 }
 
@@ -276,7 +291,7 @@ static void survive(struct promise *promise, const char *fault, void (*make)(str
 static bool expected_record(const char *event)
 {
 	static const char *const expected[] = {"store_away", "not_ready", "broker_lost", "broker_unreachable",
-		"lane_dropped", "retries_spent", "command_retry", "deadline_missed"};
+		"lane_dropped", "retries_spent", "command_retry", "deadline_missed", "farewell_unanswered"};
 	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
 		if (strcmp(event, expected[i]) == 0)
 			return true;
@@ -296,9 +311,9 @@ static void check_log(struct promise *promise)
 		json_t *record = json_loads(line, 0, NULL);
 		const char *level = json_string_value(json_object_get(record, "level")),
 			   *event = json_string_value(json_object_get(record, "event"));
-		if (level == NULL || event == NULL)
+		if ((level == NULL || event == NULL) && strstr(line, DRIVER_AT_LOAD) == NULL)
 			snprintf(unexpected, sizeof(unexpected), "%.400s", line);
-		else if (strcmp(level, "info") != 0) {
+		else if (level != NULL && event != NULL && strcmp(level, "info") != 0) {
 			const json_t *count = json_object_get(counts, event);
 			json_object_set_new(counts, event, json_integer(json_integer_value(count) + 1));
 			if (!expected_record(event))
