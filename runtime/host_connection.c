@@ -10,6 +10,7 @@
 #include "host_connection.h"
 
 #include "host_context.h"
+#include "host_takeover.h"
 #include "host_tls.h"
 #include "log.h"
 #include "settings.h"
@@ -32,6 +33,7 @@ enum {
 	REASON_SIZE = 320,
 	STEADY_MS = 2000, /* a link that lasted that long starts again with the shortest delay */
 	KEEPALIVE_CHECK_MS = 1000,
+	TAKEOVER_RETRIES = 3, /* in this many times STANDBY_RETRY: a host that waits comes back after 1.25 */
 	RECEIVE_MAXIMUM_311 = 1000, /* MQTT 3.1.1 knows no limit; this bounds what a lost link repeats */
 };
 
@@ -51,6 +53,7 @@ struct connection {
 	unsigned delay_ms;	/* at least that long before the next opening */
 	int64_t due_ms;
 	int64_t up_since_ms;
+	struct takeover takeover;
 	int64_t now_ms;		  /* of the call we are in */
 	char reason[REASON_SIZE]; /* why it ended, as far as a callback knows */
 };
@@ -102,6 +105,24 @@ static void choose_version(struct connection *connection)
 		connection->mqtt5 = !connection->mqtt5;
 }
 
+static void log_lost(const struct connection *connection, bool was_up, const char *reason, unsigned delay_ms)
+{
+	log_warn(was_up ? "broker_lost" : "broker_unreachable",
+		was_up ? "the connection to the broker is gone" : "cannot connect to the broker",
+		LOG_TEXT("connection", connection->options.label),
+		LOG_TEXT("broker", connection->options.settings->broker_host),
+		LOG_INT("port", connection->options.settings->broker_port), LOG_TEXT("reason", reason),
+		LOG_INT("retry_ms", delay_ms));
+}
+
+static void log_standby(const struct connection *connection, unsigned delay_ms)
+{
+	log_warn("standby",
+		"another host uses this client id and has taken the session over: waiting as its standby",
+		LOG_TEXT("connection", connection->options.label),
+		LOG_TEXT("client_id", connection->options.client_id), LOG_INT("retry_ms", delay_ms));
+}
+
 static void end(struct connection *connection, const char *reason)
 {
 	const bool was_up = connection->state == CONNECTION_UP;
@@ -118,23 +139,35 @@ static void end(struct connection *connection, const char *reason)
 		const unsigned delay_ms = next_delay_ms(connection, taken_over);
 		connection->due_ms = connection->now_ms + delay_ms;
 		if (taken_over)
-			log_warn("standby",
-				"another host uses this client id and has taken the session over: waiting as "
-				"its standby",
-				LOG_TEXT("connection", connection->options.label),
-				LOG_TEXT("client_id", connection->options.client_id),
-				LOG_INT("retry_ms", delay_ms));
+			log_standby(connection, delay_ms);
 		else
-			log_warn(was_up ? "broker_lost" : "broker_unreachable",
-				was_up ? "the connection to the broker is gone"
-				       : "cannot connect to the broker",
-				LOG_TEXT("connection", connection->options.label),
-				LOG_TEXT("broker", connection->options.settings->broker_host),
-				LOG_INT("port", connection->options.settings->broker_port),
-				LOG_TEXT("reason", reason), LOG_INT("retry_ms", delay_ms));
+			log_lost(connection, was_up, reason, delay_ms);
 	}
 	connection->delay_ms = 0;
 	connection->options.callbacks->down(connection->options.owner, was_up, taken_over);
+}
+
+/* An UP link that the broker has closed: without a word, if it sent no DISCONNECT. */
+static void note_close(struct connection *connection)
+{
+	if (connection->options.callbacks->witness != NULL && connection->server_reason == 0)
+		takeover_lost(&connection->takeover, connection->now_ms);
+}
+
+/* Whether the link that is due to be opened was another host's doing: then it waits on. */
+static bool stand_by(struct connection *connection)
+{
+	const struct connection_owner *callbacks = connection->options.callbacks;
+	const int64_t within_ms =
+		(int64_t)connection->options.settings->standby_retry_s * 1000 * TAKEOVER_RETRIES;
+	if (callbacks->witness == NULL || !takeover_happened(&connection->takeover,
+						  callbacks->witness(connection->options.owner), within_ms))
+		return false;
+	const unsigned delay_ms = next_delay_ms(connection, true);
+	connection->due_ms = connection->now_ms + delay_ms;
+	log_standby(connection, delay_ms);
+	callbacks->down(connection->options.owner, false, true);
+	return true;
 }
 
 /* Ends the link if libmosquitto says that it is over. */
@@ -162,6 +195,10 @@ static bool over(struct connection *connection, int rc)
 			connection->options.settings->broker_host);
 	else
 		snprintf(reason, sizeof(reason), "%s", mosquitto_strerror(rc));
+	const bool closed =
+		rc == MOSQ_ERR_CONN_LOST || (rc == MOSQ_ERR_ERRNO && (error == ECONNRESET || error == EPIPE));
+	if (connection->state == CONNECTION_UP && closed)
+		note_close(connection);
 	end(connection, reason);
 	return true;
 }
@@ -571,7 +608,7 @@ void connection_serve(struct connection *connection, short revents, int64_t now_
 	switch (connection->state) {
 	case CONNECTION_IDLE: break;
 	case CONNECTION_WAITING:
-		if (now_ms >= connection->due_ms)
+		if (now_ms >= connection->due_ms && !stand_by(connection))
 			open_link(connection);
 		break;
 	case CONNECTION_OPENING:
@@ -583,8 +620,10 @@ void connection_serve(struct connection *connection, short revents, int64_t now_
 		break;
 	case CONNECTION_UP:
 		/* Hung up both ways, and nothing to read: no acknowledgement can leave any more. */
-		if ((revents & (POLLERR | POLLHUP)) != 0 && (revents & POLLIN) == 0)
+		if ((revents & (POLLERR | POLLHUP)) != 0 && (revents & POLLIN) == 0) {
+			note_close(connection);
 			end(connection, "the broker closed it");
+		}
 		break;
 	}
 }
@@ -637,6 +676,11 @@ void connection_keepalive(struct connection *connection)
 enum connection_state connection_state(const struct connection *connection)
 {
 	return connection->state;
+}
+
+int64_t connection_up_since_ms(const struct connection *connection)
+{
+	return connection->state == CONNECTION_UP ? connection->up_since_ms : INT64_MAX;
 }
 
 const char *connection_state_name(enum connection_state state)

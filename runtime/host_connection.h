@@ -48,8 +48,9 @@ struct connection_terms {
 	uint32_t packet_max;	  /* bytes; UINT32_MAX: no limit */
 };
 
-/* Called from within the functions below. A callback must not end its own connection: no drop, want(false),
- * disconnect, free. up and down are required. */
+/* down() is called once for each loss; a takeover that is noticed only when it is due to be opened again is
+ * told by a second down(owner, false, true). Called from within the functions below. A callback must not end
+ * its own connection: no drop, want(false), disconnect, free. up and down are required. */
 struct connection_owner {
 	void (*up)(void *owner, const struct connection_terms *terms);
 	void (*down)(void *owner, bool was_up, bool taken_over);
@@ -58,6 +59,9 @@ struct connection_owner {
 	void (*published)(void *owner, int mid, int reason_code);
 	void (*subscribed)(void *owner, int mid, int granted_count, const int *granted);
 	void (*unsubscribed)(void *owner, int mid, const mosquitto_property *properties);
+	/* Since when another connection of this host's to the same broker is up; INT64_MAX: it is not. For a
+	 * persistent session: tells a takeover that the broker is silent about, see host_takeover.h. */
+	int64_t (*witness)(void *owner);
 };
 
 struct connection_options {
@@ -116,6 +120,9 @@ bool connection_want_write(const struct connection *connection);
 void connection_keepalive(struct connection *connection);
 
 enum connection_state connection_state(const struct connection *connection);
+
+/* Since when it is up; INT64_MAX: it is not. */
+int64_t connection_up_since_ms(const struct connection *connection);
 const char *connection_state_name(enum connection_state state);
 
 /* The libmosquitto instance, for publish, subscribe and unsubscribe; NULL unless UP. */

@@ -338,6 +338,11 @@ bool egress_up(const struct egress *egress)
 	return connection_state(egress->connection) == CONNECTION_UP;
 }
 
+int64_t egress_up_since_ms(const struct egress *egress)
+{
+	return connection_up_since_ms(egress->connection);
+}
+
 void egress_stop(struct egress *egress)
 {
 	connection_disconnect(egress->connection);

@@ -50,6 +50,9 @@ void egress_flush(struct egress *egress);
 bool egress_idle(const struct egress *egress);
 bool egress_up(const struct egress *egress);
 
+/* Since when it is connected; INT64_MAX: it is not. */
+int64_t egress_up_since_ms(const struct egress *egress);
+
 /* DISCONNECT, and no more connecting. */
 void egress_stop(struct egress *egress);
 

@@ -7,6 +7,7 @@
 #include "host_command.h"
 #include "host_connection.h"
 #include "host_context.h"
+#include "host_egress.h"
 #include "host_subscriptions.h"
 #include "host_users.h"
 #include "log.h"
@@ -307,11 +308,9 @@ static void lane_on_up(void *owner, const struct connection_terms *terms)
 		lane->host->now_ms);
 }
 
-static void lane_on_down(void *owner, bool was_up, bool taken_over)
+/* What the connection's end means for the group, and for what waits: the broker sends all of it again. */
+static void forget_group(struct lane *lane)
 {
-	struct lane *lane = owner;
-	if (!was_up)
-		return;
 	lane->give_up_reason = NULL;
 	if (lane->stopping)
 		lane->host->account.left += lane->group_count;
@@ -336,9 +335,22 @@ static void lane_on_down(void *owner, bool was_up, bool taken_over)
 		next = command->user_next;
 		command_forget(command);
 	}
+}
+
+static void lane_on_down(void *owner, bool was_up, bool taken_over)
+{
+	struct lane *lane = owner;
+	if (was_up)
+		forget_group(lane);
 	/* Another host has the session now, and acknowledges: packet identifiers will mean other commands. */
 	if (taken_over)
 		forget_results(lane, true);
+}
+
+static int64_t lane_witness(void *owner)
+{
+	const struct lane *lane = owner;
+	return egress_up_since_ms(lane->host->egress);
 }
 
 static void lane_on_message(
@@ -366,6 +378,7 @@ static void lane_on_unsubscribed(void *owner, int mid, const mosquitto_property 
 static const struct connection_owner callbacks = {
 	.up = lane_on_up,
 	.down = lane_on_down,
+	.witness = lane_witness,
 	.message = lane_on_message,
 	.subscribed = lane_on_subscribed,
 	.unsubscribed = lane_on_unsubscribed,

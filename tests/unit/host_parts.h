@@ -349,6 +349,12 @@ struct command *worker_pool_take_back(struct worker_pool *pool, const struct lan
 	return first;
 }
 
+int64_t egress_up_since_ms(const struct egress *egress)
+{
+	(void)egress;
+	return INT64_MAX;
+}
+
 void egress_publish(struct egress *egress, struct command *command, struct call_event *event)
 {
 	(void)egress;
