@@ -248,32 +248,7 @@ HARNESS_CASE(server_keep_alive_is_obeyed_and_told)
 	assert_in_range(harness_now_ms() - from_ms, 1, 15000);
 }
 
-/* ---- Two hosts ---- */
-
-HARNESS_CASE(second_host_with_the_same_client_id_is_a_standby)
-{
-	struct broker *broker = harness_broker(h);
-	struct host *first = new_host(h, broker), *second = new_host(h, broker);
-	host_set(first, "STANDBY_RETRY", "2");
-	host_set(second, "STANDBY_RETRY", "2");
-	host_start(first);
-	host_wait_ready(first);
-	host_start(second);
-	host_wait_ready(second);
-	host_expect_log(first, "standby", "connection", "main", "client_id", "cashewd");
-	assert_int_equal(host_count_log(second, "standby"), 0);
-	struct device *phone = connect_device(h, broker, "68946");
-	for (int i = 0; i < 50; i++) {
-		device_command(phone, "ping", harness_format(h, "%d", i));
-		assert_int_equal(atoi(device_expect(phone, "pong")->payload), i);
-	}
-	/* Both stay what they are, or change places slowly; and when one goes, the other carries on. */
-	host_kill(second);
-	for (int i = 0; i < 50; i++) {
-		device_command(phone, "ping", harness_format(h, "%d", i));
-		assert_int_equal(atoi(device_expect(phone, "pong")->payload), i);
-	}
-}
+/* ---- Another host; more of that in test_two_hosts.c ---- */
 
 HARNESS_CASE(standby_waits_before_it_tries_again)
 {
@@ -474,11 +449,10 @@ HARNESS_MAIN(HARNESS_TEST(certificate_of_an_unknown_authority), HARNESS_TEST(cer
 	HARNESS_TEST(host_name_that_does_not_resolve), HARNESS_TEST(connect_asks_for_a_session_and_a_window),
 	HARNESS_TEST(suback_that_refuses), HARNESS_TEST(connack_that_refuses_for_now),
 	HARNESS_TEST(broker_that_closes_without_a_word_gets_the_other_version),
-	HARNESS_TEST(server_keep_alive_is_obeyed_and_told),
-	HARNESS_TEST(second_host_with_the_same_client_id_is_a_standby),
-	HARNESS_TEST(standby_waits_before_it_tries_again), HARNESS_TEST(broker_stopped_and_started_tls),
-	HARNESS_TEST(broker_stopped_and_started_plain), HARNESS_TEST(broker_killed_and_started_tls),
-	HARNESS_TEST(broker_killed_and_started_plain), HARNESS_TEST(broker_restarted_without_its_session_tls),
+	HARNESS_TEST(server_keep_alive_is_obeyed_and_told), HARNESS_TEST(standby_waits_before_it_tries_again),
+	HARNESS_TEST(broker_stopped_and_started_tls), HARNESS_TEST(broker_stopped_and_started_plain),
+	HARNESS_TEST(broker_killed_and_started_tls), HARNESS_TEST(broker_killed_and_started_plain),
+	HARNESS_TEST(broker_restarted_without_its_session_tls),
 	HARNESS_TEST(broker_restarted_without_its_session_plain),
 	HARNESS_TEST(broker_becomes_a_black_hole_tls), HARNESS_TEST(broker_becomes_a_black_hole_plain),
 	HARNESS_TEST(broker_is_a_black_hole_from_the_start), HARNESS_TEST(broker_comes_after_the_host),
