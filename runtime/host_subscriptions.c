@@ -14,7 +14,6 @@ enum { STALE_FILTER_SIZE = 256 };
 
 struct subscription {
 	int mid; /* of the SUBSCRIBE that waits for its SUBACK; 0: none */
-	bool granted;
 	bool refused;
 };
 
@@ -90,7 +89,6 @@ void subscriptions_granted(
 	struct subscription *filter = &subscriptions->filters[index];
 	filter->mid = 0;
 	if (count == 1 && granted[0] == 1) {
-		filter->granted = true;
 		subscriptions->granted++;
 		return;
 	}

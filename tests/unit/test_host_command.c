@@ -455,6 +455,7 @@ static void test_no_handler(void **state)
 		parts.unsubscribed[0] = '\0';
 		const struct command *command = parts_read((uint16_t)(i + 1), cases[i].topic, "\x01payload");
 		parts_state(command, COMMAND_BURYING);
+		assert_string_equal(command->letter.handler, "");
 		assert_string_equal(parts.unsubscribed, cases[i].unsubscribed);
 		turn();
 		assert_int_equal(parts.connection->left_count, i);

@@ -159,11 +159,16 @@ static void test_refused(void **state)
 		subscriptions_retry(subscriptions, mosquitto_instance(), INT64_MAX - 1);
 		sent("", "");
 	}
-	/* A refusal is forgotten with its connection. */
+	/* A refusal is forgotten with its connection, and so is what was under way. */
 	start();
 	granted(1, 0x87);
 	subscriptions_reset(subscriptions);
 	assert_int_equal(subscriptions_due_ms(subscriptions), INT64_MAX);
+	start();
+	subscriptions_reset(subscriptions);
+	for (int mid = 1; mid <= 3; mid++)
+		granted(mid, 1);
+	assert_false(subscriptions_ready(subscriptions));
 }
 
 /* An answer for two filters is none for ours. */
