@@ -47,6 +47,7 @@ struct connection {
 	bool collects;		/* over TLS: writes collect until tls_flush() */
 	bool more;		/* over TLS: the last read did not come to an end of what is there */
 	bool connack;		/* a CONNACK came, whatever it said */
+	bool spoke_mqtt5;	/* a CONNACK has welcomed us under MQTT 5, on this link or an earlier one */
 	int server_reason;	/* reason code of the broker's DISCONNECT; 0: none */
 	unsigned failures;	/* in a row, for the delay */
 	unsigned silent_closes; /* closed before a CONNACK, in a row */
@@ -94,13 +95,13 @@ static unsigned next_delay_ms(struct connection *connection, bool taken_over)
  */
 
 /* A broker that does not speak MQTT 5 says so, or just closes: after two closes without a word the other
- * version is tried. */
+ * version is tried. Not when it has spoken MQTT 5 before: then it is something before it that closes, a proxy
+ * whose broker is away; and 3.1.1, once it works, would stay. */
 static void choose_version(struct connection *connection)
 {
-	if (connection->connack || !connection->connected) {
-		connection->silent_closes = 0;
+	const bool handshake_done = connection->options.tls == NULL || connection->collects;
+	if (connection->connack || connection->spoke_mqtt5 || !connection->connected || !handshake_done)
 		return;
-	}
 	if (++connection->silent_closes % 2 == 0)
 		connection->mqtt5 = !connection->mqtt5;
 }
@@ -132,8 +133,6 @@ static void end(struct connection *connection, const char *reason)
 	connection->mosquitto = NULL;
 	if (was_up && connection->now_ms - connection->up_since_ms >= STEADY_MS)
 		connection->failures = 0;
-	if (!was_up)
-		choose_version(connection);
 	connection->state = connection->wanted ? CONNECTION_WAITING : CONNECTION_IDLE;
 	if (connection->wanted) {
 		const unsigned delay_ms = next_delay_ms(connection, taken_over);
@@ -177,6 +176,8 @@ static bool over(struct connection *connection, int rc)
 		return false;
 	const int error = errno;
 	char reason[REASON_SIZE];
+	if (connection->state == CONNECTION_OPENING)
+		choose_version(connection);
 	if (connection->reason[0] != '\0')
 		snprintf(reason, sizeof(reason), "%s", connection->reason);
 	else if (connection->server_reason != 0)
@@ -226,6 +227,7 @@ static void on_connect(struct mosquitto *mosquitto, void *object, int reason_cod
 	const struct settings *settings = connection->options.settings;
 
 	connection->connack = true;
+	connection->silent_closes = 0;
 	if (reason_code != 0) {
 		if (connection->mqtt5 &&
 			(reason_code == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION || reason_code == 1)) {
@@ -256,7 +258,7 @@ static void on_connect(struct mosquitto *mosquitto, void *object, int reason_cod
 	connection->state = CONNECTION_UP;
 	connection->up_since_ms = connection->now_ms;
 	connection->due_ms = connection->now_ms + KEEPALIVE_CHECK_MS;
-	connection->silent_closes = 0;
+	connection->spoke_mqtt5 = connection->spoke_mqtt5 || connection->mqtt5;
 	log_info("broker_connected", "connected to the broker",
 		LOG_TEXT("connection", connection->options.label), LOG_TEXT("broker", settings->broker_host),
 		LOG_INT("port", settings->broker_port), LOG_TEXT("client_id", connection->options.client_id),
@@ -484,8 +486,13 @@ static void advance_opening(struct connection *connection, short revents)
 	if (connection->state == CONNECTION_OPENING && connection_want_write(connection) &&
 		!write_queued(connection))
 		return;
-	if (connection->state == CONNECTION_OPENING && (revents & (POLLERR | POLLHUP)) != 0)
-		end(connection, "the broker closed it before its CONNACK");
+	if (connection->state == CONNECTION_OPENING && (revents & (POLLERR | POLLHUP)) != 0) {
+		char reason[REASON_SIZE] = "the broker closed it before its CONNACK";
+		if (ssl != NULL && !connection->collects)
+			tls_explain(connection->options.settings, ssl, reason);
+		choose_version(connection);
+		end(connection, reason);
+	}
 }
 
 /* ---- Public ---------------------------------------------------------------------------------------------
