@@ -239,8 +239,10 @@ static void stress(unsigned workers, size_t count, size_t window)
 	assert_int_equal(returned, count);
 	/* Also those that slept with their last job behind them have not run it once more when they stop. */
 	worker_pool_free(pool);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		assert_int_equal(jobs[i].runs, 1);
+		assert_int_equal(jobs[i].command.attempts, 1);
+	}
 	free_jobs(jobs, count);
 }
 
