@@ -131,7 +131,8 @@ static void end(struct connection *connection, const char *reason)
 
 	mosquitto_destroy(connection->mosquitto);
 	connection->mosquitto = NULL;
-	if (was_up && connection->now_ms - connection->up_since_ms >= STEADY_MS)
+	const bool steady = was_up && connection->now_ms - connection->up_since_ms >= STEADY_MS;
+	if (steady)
 		connection->failures = 0;
 	connection->state = connection->wanted ? CONNECTION_WAITING : CONNECTION_IDLE;
 	if (connection->wanted) {
@@ -141,6 +142,11 @@ static void end(struct connection *connection, const char *reason)
 			log_standby(connection, delay_ms);
 		else
 			log_lost(connection, was_up, reason, delay_ms);
+	} else {
+		/* What made its owner drop it at once may do so again, as soon as it is wanted again. */
+		connection->due_ms = connection->now_ms;
+		if (was_up && !steady)
+			connection->due_ms += next_delay_ms(connection, false);
 	}
 	connection->delay_ms = 0;
 	connection->options.callbacks->down(connection->options.owner, was_up, taken_over);
@@ -523,7 +529,8 @@ void connection_want(struct connection *connection, bool want, int64_t now_ms)
 	connection->wanted = want;
 	if (want && connection->state == CONNECTION_IDLE) {
 		connection->state = CONNECTION_WAITING;
-		connection->due_ms = now_ms;
+		if (connection->due_ms < now_ms)
+			connection->due_ms = now_ms;
 	} else if (!want && connection->mosquitto != NULL) {
 		end(connection, "");
 	} else if (!want) {

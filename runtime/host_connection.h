@@ -82,7 +82,8 @@ __attribute__((warn_unused_result)) int connection_new(
 /* Closes without a DISCONNECT and without acknowledging anything more. NULL is fine. */
 void connection_free(struct connection *connection);
 
-/* Whether it should be open: false drops it and keeps it closed. */
+/* Whether it should be open: false drops it and keeps it closed. Wanted again, it opens at once, or with
+ * backoff if the last link did not last. */
 void connection_want(struct connection *connection, bool want, int64_t now_ms);
 
 /* Drops the link without acknowledging what is held, and opens it again, not before delay_ms from now. */
