@@ -224,8 +224,13 @@ int phone_publish(struct phone *phone, const char *topic, const char *payload, c
 	const int result = mosquitto_publish_v5(
 		phone->mosquitto, &mid, topic, (int)strlen(payload), payload, 1, false, properties);
 	mosquitto_property_free_all(&properties);
-	/* Without a connection it is sent later all the same. */
-	if (result != MOSQ_ERR_NO_CONN && result != MOSQ_ERR_CONN_LOST)
-		check(phone, result, "PUBLISH");
+	/* libmosquitto keeps it before it writes: without a connection, or where that has just been lost, it
+	 * is sent later all the same. */
+	static const int kept[] = {
+		MOSQ_ERR_NO_CONN, MOSQ_ERR_CONN_LOST, MOSQ_ERR_ERRNO, MOSQ_ERR_TLS, MOSQ_ERR_PROTOCOL};
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
+		if (result == kept[i])
+			return mid;
+	check(phone, result, "PUBLISH");
 	return mid;
 }
