@@ -461,7 +461,8 @@ int64_t lane_due_ms(struct lane *lane)
 		due_ms = lane->group_started_ms + LANE_FLUSH_MS;
 	if (connection_pending(lane->connection) && may_read(lane))
 		due_ms = 0;
-	if (lane->phase == PHASE_DRAINING && linger_at_ms(lane) < due_ms)
+	/* A lane that stops does not linger: it reads no more. */
+	if (lane->phase == PHASE_DRAINING && !lane->stopping && linger_at_ms(lane) < due_ms)
 		due_ms = linger_at_ms(lane);
 	const int64_t retry_ms = subscriptions_due_ms(lane->subscriptions);
 	return retry_ms < due_ms ? retry_ms : due_ms;
