@@ -149,8 +149,13 @@ void lane_join(struct lane *lane, struct command *command)
 
 void lane_settled(struct lane *lane, struct command *command)
 {
-	if (!command->attached)
+	if (!command->attached) {
+		/* Too late for the broker to send it again: a copy would be another command. */
+		if (lane->redelivery_until_ms == INT64_MAX &&
+			connection_state(lane->connection) == CONNECTION_UP)
+			lane_unlist(lane, command);
 		return;
+	}
 	lane->group_unsettled--;
 	if (command->round == lane->round)
 		return;

@@ -668,7 +668,24 @@ static void test_results_after_a_while(void **state)
 	parts_turn(LANE_FLUSH_MS);
 	parts_left("1 2");
 	assert_int_equal(parts.one.runs, 3);
-	/* It is done once for a connection: what settles later is kept until the next one's. */
+	assert_int_equal(parts.host.commands, 0);
+	/* What settles later still is not kept either: the broker has not sent it again. */
+	running = lose_three(false);
+	parts_connect(true);
+	parts_turn(30000);
+	assert_ptr_equal(lane_in_flight(parts.lane, 2), running);
+	finish_running(running);
+	assert_int_equal(parts.host.commands, 0);
+	/* While it may still send it, it is. */
+	running = lose_three(false);
+	finish_running(running);
+	assert_int_equal(parts.host.commands, 2);
+	parts_connect(true);
+	send(1, 2);
+	parts_turn(0);
+	parts_turn(LANE_FLUSH_MS);
+	assert_int_equal(parts.host.account.joined, 3);
+	parts_left("1 2");
 	assert_int_equal(parts.host.commands, 0);
 }
 
@@ -750,6 +767,25 @@ static void test_stop(void **state)
 	assert_int_equal(connection_state(parts.connection), CONNECTION_IDLE);
 	parts_turn(0);
 	assert_int_equal(parts.connection->disconnects, 1);
+}
+
+/* It reads no more, so it has nothing to do before its commands are through or the group is too old. */
+static void test_stop_while_it_drains(void **state)
+{
+	(void)state;
+	parts.settings.workers = 1;
+	send(1, 2);
+	parts_turn(0);
+	assert_false(reads(250));
+	assert_int_equal(lane_due_ms(parts.lane), parts.host.now_ms + LANE_LINGER_MS);
+	lane_stop(parts.lane);
+	parts_turn(LANE_LINGER_MS);
+	assert_true(lane_due_ms(parts.lane) > parts.host.now_ms + 10000);
+	finish(1);
+	finish(2);
+	parts_turn(0);
+	assert_true(lane_stopped(parts.lane));
+	parts_left("1 2");
 }
 
 static void test_stop_idle(void **state)
@@ -1051,6 +1087,7 @@ int main(void)
 		IN_A_LANE(test_results_in_one_place),
 		IN_A_LANE(test_results_in_the_group),
 		IN_A_LANE(test_stop),
+		IN_A_LANE(test_stop_while_it_drains),
 		IN_A_LANE(test_stop_idle),
 		IN_A_LANE(test_stop_while_away),
 		IN_A_LANE(test_abandon),
