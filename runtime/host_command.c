@@ -280,6 +280,8 @@ static void after_burial(struct command *command)
 	host_store_away(host_of(command));
 	if (detached(command))
 		command_forget(command);
+	else
+		lane_give_up(command->lane, "a dead letter cannot be written");
 }
 
 void command_returned(struct command *command)
@@ -442,8 +444,14 @@ static void reject(struct command *command, const char *reason)
 	log_info("command_rejected", "a command was rejected before any handler ran",
 		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
 		LOG_TEXT("reason", reason));
-	if (call_reject(&call, reason) != CALL_REJECTED || call.events == NULL) {
+	const enum call_end end = call_reject(&call, reason);
+	if (end == CALL_RETRY) {
 		leave_to_broker(command);
+		return;
+	}
+	if (end == CALL_FAILED) {
+		/* The event is too large, and will be the next time. */
+		die(command, call.reason);
 		return;
 	}
 	command->events = call.events;

@@ -425,6 +425,23 @@ static void test_dead_letter_fails(void **state)
 }
 
 /* The same when its connection is gone already. */
+/* A lane that stops is not dropped for the store's sake, nor does it wait for what will not be written. */
+static void test_dead_letter_fails_while_stopping(void **state)
+{
+	(void)state;
+	parts.one.steps = "f";
+	parts_read(7, "u/one", "");
+	parts_work();
+	lane_stop(parts.lane);
+	fake_store_fail_next(parts.host.light.store, STORE_E_AWAY, 1);
+	parts_work();
+	turn();
+	assert_true(lane_stopped(parts.lane));
+	parts_left("");
+	assert_int_equal(parts.host.account.left, 1);
+	assert_int_equal(parts.host.commands, 0);
+}
+
 static void test_dead_letter_of_a_lost_command_fails(void **state)
 {
 	(void)state;
@@ -495,6 +512,16 @@ static void test_too_large(void **state)
 	parts_left("7 8 9");
 	ended(1, 2, 0);
 	assert_int_equal(letters(), 0);
+	/* An event that cannot say it will not say it the next time. */
+	parts.settings.event_max = 16;
+	parts_read(10, "u/one", "and one more byte");
+	parts_published("");
+	parts_work();
+	parts_turn(LANE_FLUSH_MS);
+	parts_left("7 8 9 10");
+	ended(1, 2, 1);
+	assert_int_equal(letters(), 1);
+	assert_string_equal(letter(0)->reason, "event command_rejected is 64 bytes: 16 at most");
 }
 
 static void test_retained(void **state)
@@ -1209,6 +1236,7 @@ int main(void)
 		IN_A_LANE(test_rejected_by_handler),
 		IN_A_LANE(test_failed),
 		IN_A_LANE(test_dead_letter_fails),
+		IN_A_LANE(test_dead_letter_fails_while_stopping),
 		IN_A_LANE(test_dead_letter_of_a_lost_command_fails),
 		IN_A_LANE(test_no_handler),
 		IN_A_LANE(test_too_large),
