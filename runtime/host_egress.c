@@ -28,8 +28,8 @@ enum {
 				  take longer to notice */
 	IN_FLIGHT_MAX = 32768, /* packet identifiers are 16 bits, and libmosquitto does not look whether one
 				  is taken */
-	PACKET_OVERHEAD = 64,  /* of a PUBLISH: fixed header, topic length, packet identifier, properties but
-				  Correlation Data */
+	PACKET_OVERHEAD = 144, /* of a PUBLISH: 10 bytes of headers and the longest "{user}/{event}"; not what
+				  a command brings, its Response Topic and Correlation Data */
 };
 
 struct egress {
