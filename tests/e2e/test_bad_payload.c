@@ -13,7 +13,8 @@ struct bad {
 	const char *reason; /* a part of what the sender must be told */
 };
 
-#define CONTACT "request_contact"
+#define CONTACT	    "request_contact"
+#define BYTES(text) text, sizeof(text) - 1 /* what a NUL does not end */
 
 static const struct bad cases[] = {
 	{"empty", CONTACT, "", 0, "empty"},
@@ -35,9 +36,12 @@ static const struct bad cases[] = {
 	{"an empty user id", CONTACT, "{\"contact_id\":\"\"}", 0, "contact_id"},
 	{"a user id with a space", CONTACT, "{\"contact_id\":\"23 412\"}", 0, "contact_id"},
 	{"a duplicate field", CONTACT, "{\"contact_id\":\"1\",\"contact_id\":\"2\"}", 0, "JSON"},
-	{"NUL between values", CONTACT, "{\"contact_id\":\0\"23412\"}", 24, "JSON"},
-	{"NUL at the end", CONTACT, "{\"contact_id\":\"23412\"}\0", 23, "JSON"},
-	{"NUL in a text", CONTACT, "{\"contact_id\":\"23\0412\"}", 23, "JSON"},
+	{"NUL between values", CONTACT, BYTES("{\"contact_id\":\0\"23412\"}"), "JSON"},
+	{"NUL at the end", CONTACT, BYTES("{\"contact_id\":\"23412\"}\0"), "JSON"},
+	{"NUL in a text", CONTACT,
+		BYTES("{\"contact_id\":\"23\0"
+		      "412\"}"),
+		"JSON"},
 	{"NUL in a text, escaped", CONTACT, "{\"contact_id\":\"23\\u0000412\"}", 0, "JSON"},
 	{"bad UTF-8", CONTACT, "{\"contact_id\":\"\xc3\x28\"}", 0, "JSON"},
 	{"half of a surrogate pair", CONTACT, "{\"contact_id\":\"\\ud800\"}", 0, "JSON"},
