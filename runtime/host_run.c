@@ -31,7 +31,7 @@
 /* The places in the array for poll(); the lanes follow. */
 enum { POLL_SIGNALS, POLL_WORKERS, POLL_EGRESS, POLL_LANES };
 
-enum { LOG_CLOSE_MS = 1000 };
+enum { LOG_CLOSE_MS = 1000, CLOSE_S = 2 };
 
 int64_t host_clock_ms(void)
 {
@@ -265,8 +265,15 @@ static int open_signals(sigset_t *signals, int *ret_fd)
 	return *ret_fd < 0 ? -errno : 0;
 }
 
+static void exit_now(int signal_number)
+{
+	(void)signal_number;
+	_exit(HOST_EXIT_OK);
+}
+
 /* Everything is freed when all threads have come to an end. A handler that still runs, or a store that does
- * not answer, cannot be waited for: the process ends with them, and what they were doing comes again. */
+ * not answer, cannot be waited for: the process ends with them, and what they were doing comes again. That it
+ * does not answer may not be known yet: the driver would wait for it to take leave. */
 static void close_host(struct host *host, struct store *store, int rc)
 {
 	for (size_t i = 0; i < host->lane_count; i++)
@@ -274,6 +281,10 @@ static void close_host(struct host *host, struct store *store, int rc)
 	if (rc == HOST_EXIT_OK && (host->commands > 0 || !host->store_up)) {
 		log_close(LOG_CLOSE_MS);
 		_exit(rc);
+	}
+	if (rc == HOST_EXIT_OK) {
+		signal(SIGALRM, exit_now);
+		alarm(CLOSE_S);
 	}
 	store_watch_free(host->store_watch);
 	worker_pool_free(host->pool);
@@ -284,6 +295,7 @@ static void close_host(struct host *host, struct store *store, int rc)
 	tls_free(host->tls);
 	store_close(store);
 	mosquitto_lib_cleanup();
+	alarm(0);
 }
 
 static int run(struct host *host, struct store **ret_store, int signal_fd)
