@@ -9,7 +9,6 @@
  */
 #include "host_connection.h"
 
-#include "host_context.h"
 #include "host_takeover.h"
 #include "host_tls.h"
 #include "log.h"
@@ -53,6 +52,7 @@ struct connection {
 	unsigned silent_closes; /* closed before a CONNACK, in a row */
 	unsigned delay_ms;	/* at least that long before the next opening */
 	int64_t due_ms;
+	int farewell_fd; /* CLOSING: the socket once more, as libmosquitto closes its own; else -1 */
 	int64_t up_since_ms;
 	struct takeover takeover;
 	int64_t now_ms;		  /* of the call we are in */
@@ -64,6 +64,7 @@ static const char *const state_names[] = {
 	[CONNECTION_WAITING] = "waiting",
 	[CONNECTION_OPENING] = "opening",
 	[CONNECTION_UP] = "up",
+	[CONNECTION_CLOSING] = "closing",
 };
 
 static unsigned random_below(unsigned limit)
@@ -126,11 +127,14 @@ static void log_standby(const struct connection *connection, unsigned delay_ms)
 
 static void end(struct connection *connection, const char *reason)
 {
-	const bool was_up = connection->state == CONNECTION_UP;
+	const bool was_up = connection->state == CONNECTION_UP || connection->state == CONNECTION_CLOSING;
 	const bool taken_over = connection->server_reason == MQTT_RC_SESSION_TAKEN_OVER;
 
 	mosquitto_destroy(connection->mosquitto);
 	connection->mosquitto = NULL;
+	if (connection->farewell_fd >= 0)
+		close(connection->farewell_fd);
+	connection->farewell_fd = -1;
 	const bool steady = was_up && connection->now_ms - connection->up_since_ms >= STEADY_MS;
 	if (steady)
 		connection->failures = 0;
@@ -511,6 +515,7 @@ int connection_new(const struct connection_options *options, struct connection *
 		return -ENOMEM;
 	connection->options = *options;
 	connection->mqtt5 = true;
+	connection->farewell_fd = -1;
 	*ret = connection;
 	return 0;
 }
@@ -519,6 +524,8 @@ void connection_free(struct connection *connection)
 {
 	if (connection == NULL)
 		return;
+	if (connection->farewell_fd >= 0)
+		close(connection->farewell_fd);
 	mosquitto_destroy(connection->mosquitto);
 	free(connection);
 }
@@ -548,45 +555,58 @@ void connection_drop(struct connection *connection, unsigned delay_ms, int64_t n
 }
 
 /*
- * Writes what is queued and DISCONNECT, after which libmosquitto closes its socket, and waits until the
- * broker has closed as well. A socket that is closed while data lies unread in it resets the connection, and
- * the broker then drops acknowledgements that it has not read yet: so what still comes is read, and thrown
- * away. False if the broker has not closed in time.
+ * Writes what is queued and DISCONNECT, after which libmosquitto closes its socket, until the broker has
+ * closed as well. A socket that is closed while data lies unread in it resets the connection, and the broker
+ * then drops acknowledgements that it has not read yet: so what still comes is read, and thrown away.
  */
-static bool say_farewell(struct connection *connection)
+static void advance_closing(struct connection *connection, short revents)
 {
-	struct mosquitto *mosquitto = connection->mosquitto;
-	const int64_t end_ms = host_clock_ms() + CONNECTION_FAREWELL_MS;
-	struct pollfd link = {.fd = fcntl(mosquitto_socket(mosquitto), F_DUPFD_CLOEXEC, 0)};
-	char nothing[4096];
-	mosquitto_disconnect_v5(mosquitto, 0, NULL);
-	bool open = true;
-	int64_t left_ms = CONNECTION_FAREWELL_MS;
-	while (open && left_ms > 0) {
-		if (mosquitto_socket(mosquitto) >= 0 &&
-			mosquitto_loop_write(mosquitto, 1) != MOSQ_ERR_SUCCESS)
-			break;
-		const bool written = mosquitto_socket(mosquitto) < 0;
-		if (written)
-			shutdown(link.fd, SHUT_WR);
-		link.events = (short)(POLLIN | (written ? 0 : POLLOUT));
-		if (poll(&link, 1, (int)left_ms) == 1 && (link.revents & ~POLLOUT) != 0)
-			open = recv(link.fd, nothing, sizeof(nothing), MSG_DONTWAIT) > 0;
-		left_ms = end_ms - host_clock_ms();
+	const int fd = connection->farewell_fd;
+	if (mosquitto_socket(connection->mosquitto) >= 0) {
+		if (mosquitto_loop_write(connection->mosquitto, 1) != MOSQ_ERR_SUCCESS) {
+			end(connection, "");
+			return;
+		}
+		if (mosquitto_socket(connection->mosquitto) < 0)
+			shutdown(fd, SHUT_WR);
 	}
-	close(link.fd);
-	return !open;
+	if ((revents & ~POLLOUT) != 0) {
+		char nothing[4096];
+		ssize_t got;
+		do
+			got = recv(fd, nothing, sizeof(nothing), MSG_DONTWAIT);
+		while (got > 0);
+		if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+			end(connection, "");
+			return;
+		}
+	}
+	if (connection->now_ms < connection->due_ms)
+		return;
+	log_warn("farewell_unanswered",
+		"the broker did not close after DISCONNECT: acknowledgements that it had not read may be "
+		"lost, and their commands come again",
+		LOG_TEXT("connection", connection->options.label),
+		LOG_INT("waited_ms", CONNECTION_FAREWELL_MS));
+	end(connection, "");
 }
 
 void connection_disconnect(struct connection *connection)
 {
 	connection->wanted = false;
-	if (connection->state == CONNECTION_UP && !say_farewell(connection))
-		log_warn("farewell_unanswered",
-			"the broker did not close after DISCONNECT: acknowledgements that it had not read "
-			"may be lost, and their commands come again",
-			LOG_TEXT("connection", connection->options.label),
-			LOG_INT("waited_ms", CONNECTION_FAREWELL_MS));
+	if (connection->state == CONNECTION_UP) {
+		if (connection->options.persistent)
+			connection->farewell_fd =
+				fcntl(mosquitto_socket(connection->mosquitto), F_DUPFD_CLOEXEC, 0);
+		mosquitto_disconnect_v5(connection->mosquitto, 0, NULL);
+		if (connection->farewell_fd >= 0) {
+			connection->state = CONNECTION_CLOSING;
+			connection->due_ms = connection->now_ms + CONNECTION_FAREWELL_MS;
+			advance_closing(connection, 0);
+			return;
+		}
+		mosquitto_loop_write(connection->mosquitto, 1);
+	}
 	if (connection->mosquitto != NULL)
 		end(connection, "");
 	connection->state = CONNECTION_IDLE;
@@ -595,8 +615,11 @@ void connection_disconnect(struct connection *connection)
 void connection_poll(const struct connection *connection, bool read, bool write, struct pollfd *ret_poll)
 {
 	short events = 0;
-	const int fd = connection->mosquitto != NULL ? mosquitto_socket(connection->mosquitto) : -1;
-	if (connection->state == CONNECTION_UP) {
+	int fd = connection->mosquitto != NULL ? mosquitto_socket(connection->mosquitto) : -1;
+	if (connection->state == CONNECTION_CLOSING) {
+		events = (short)(POLLIN | (fd >= 0 ? POLLOUT : 0));
+		fd = connection->farewell_fd;
+	} else if (connection->state == CONNECTION_UP) {
 		events = (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0));
 	} else if (connection->state == CONNECTION_OPENING) {
 		const SSL *ssl = mosquitto_ssl_get(connection->mosquitto);
@@ -639,6 +662,7 @@ void connection_serve(struct connection *connection, short revents, int64_t now_
 			end(connection, "the broker closed it");
 		}
 		break;
+	case CONNECTION_CLOSING: advance_closing(connection, revents); break;
 	}
 }
 

@@ -7,11 +7,12 @@
  * whatever ends the connection, the owner's `down` is called once, and the connection is opened again after a
  * delay that doubles, with jitter, up to CONNECTION_DELAY_MAX_MS.
  *
- *             want            delay over            CONNACK
- *     IDLE ---------> WAITING -----------> OPENING ----------> UP
- *      ^                ^  ^                  |                 |
- *      |   not wanted   |  +--- failed -------+                 |
- *      +----------------+--------------- lost, dropped ---------+
+ *             want            delay over            CONNACK       disconnect
+ *     IDLE ---------> WAITING -----------> OPENING ----------> UP -----------> CLOSING
+ *      ^                ^  ^                  |                 |                 |
+ *      |   not wanted   |  +--- failed -------+                 |                 |
+ *      +----------------+--------------- lost, dropped ---------+                 |
+ *      +-------------------- the broker has closed, or took too long -------------+
  *
  * Every opening is a new libmosquitto instance, and every end destroys it: nothing that was queued for one
  * connection (a PUBACK above all, which would acknowledge another message) can ever leave on the next.
@@ -30,7 +31,13 @@ struct settings;
 struct host_tls;
 struct connection;
 
-enum connection_state { CONNECTION_IDLE, CONNECTION_WAITING, CONNECTION_OPENING, CONNECTION_UP };
+enum connection_state {
+	CONNECTION_IDLE,
+	CONNECTION_WAITING,
+	CONNECTION_OPENING,
+	CONNECTION_UP,
+	CONNECTION_CLOSING
+};
 
 enum {
 	CONNECTION_DELAY_MIN_MS = 100,
@@ -89,8 +96,11 @@ void connection_want(struct connection *connection, bool want, int64_t now_ms);
 /* Drops the link without acknowledging what is held, and opens it again, not before delay_ms from now. */
 void connection_drop(struct connection *connection, unsigned delay_ms, int64_t now_ms);
 
-/* Sends DISCONNECT after everything that is queued, waits for the broker to close (CONNECTION_FAREWELL_MS at
- * most), and does not open again. Nothing held may be unfinished. */
+/*
+ * Sends DISCONNECT after everything that is queued, and does not open again. Nothing held may be unfinished.
+ * A persistent session's connection is CLOSING then, until the broker has closed as well,
+ * CONNECTION_FAREWELL_MS at most; another one is IDLE at once.
+ */
 void connection_disconnect(struct connection *connection);
 
 /* What to poll for. read, write: what the owner wants of an UP connection; while opening it sees to itself.

@@ -540,7 +540,8 @@ void lane_stop(struct lane *lane)
 
 bool lane_stopped(const struct lane *lane)
 {
-	return lane->stopped || connection_state(lane->connection) != CONNECTION_UP;
+	const enum connection_state state = connection_state(lane->connection);
+	return state != CONNECTION_UP && state != CONNECTION_CLOSING;
 }
 
 void lane_abandon(struct lane *lane)
