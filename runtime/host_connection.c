@@ -193,8 +193,9 @@ static bool over(struct connection *connection, int rc)
 	else if (connection->server_reason != 0)
 		snprintf(reason, sizeof(reason), "the broker closed it: %s",
 			mosquitto_reason_string(connection->server_reason));
-	else if (rc == MOSQ_ERR_TLS || (rc == MOSQ_ERR_ERRNO && error == EPROTO))
-		tls_explain(connection->options.settings, mosquitto_ssl_get(connection->mosquitto), reason);
+	else if (connection->options.tls != NULL &&
+		 (rc == MOSQ_ERR_TLS || (rc == MOSQ_ERR_ERRNO && error == EPROTO)))
+		tls_explain(connection->options.tls, connection->options.settings, reason);
 	else if (rc == MOSQ_ERR_ERRNO)
 		snprintf(reason, sizeof(reason), "%s", strerror(error));
 	else if (rc == MOSQ_ERR_CONN_LOST)
@@ -499,7 +500,7 @@ static void advance_opening(struct connection *connection, short revents)
 	if (connection->state == CONNECTION_OPENING && (revents & (POLLERR | POLLHUP)) != 0) {
 		char reason[REASON_SIZE] = "the broker closed it before its CONNACK";
 		if (ssl != NULL && !connection->collects)
-			tls_explain(connection->options.settings, ssl, reason);
+			tls_explain(connection->options.tls, connection->options.settings, reason);
 		choose_version(connection);
 		end(connection, reason);
 	}

@@ -46,6 +46,7 @@ struct lane {
 	size_t group_count; /* commands in the group: PUBACKs held */
 	size_t group_unsettled;
 	size_t group_bytes; /* of payloads */
+	unsigned halvings;  /* of GROUP_MAX, after groups that grew too old */
 	int64_t group_started_ms;
 	int64_t drain_started_ms;
 	unsigned group_limit_ms; /* age at which the connection is dropped */
@@ -190,12 +191,18 @@ static void end_draining(struct lane *lane)
 	}
 }
 
+/* The number of commands at which reading stops. */
+static size_t group_target(const struct lane *lane)
+{
+	const size_t target = lane->host->settings->group_max >> lane->halvings;
+	return target > 0 ? target : 1;
+}
+
 static void update_phase(struct lane *lane)
 {
 	const struct settings *settings = lane->host->settings;
 	const int64_t now_ms = lane->host->now_ms;
-	const bool enough = lane->group_count >= settings->group_max ||
-			    lane->group_bytes >= GROUP_BYTES_MAX ||
+	const bool enough = lane->group_count >= group_target(lane) || lane->group_bytes >= GROUP_BYTES_MAX ||
 			    now_ms - lane->group_started_ms >= settings->group_ms;
 	if (lane->phase == PHASE_FILLING && enough) {
 		lane->phase = PHASE_DRAINING;
@@ -221,6 +228,8 @@ static bool may_read(struct lane *lane)
 static void group_release(struct lane *lane)
 {
 	struct command *command = lane->group, *next;
+	if (lane->halvings > 0 && lane->group_count >= group_target(lane))
+		lane->halvings--;
 	group_reset(lane);
 	for (; command != NULL; command = next) {
 		next = command->group_next;
@@ -244,6 +253,15 @@ static void flush(struct lane *lane, bool many)
 		lane->phase = PHASE_FLUSHING;
 		lane->group_started_ms = lane->host->now_ms;
 	}
+}
+
+/* More than what drains in time was read: smaller groups from here on, until they drain again. Otherwise a
+ * store that is slower than the stream would never let one be acknowledged. */
+static void shrink_groups(struct lane *lane)
+{
+	const size_t count = lane->group_count;
+	while (group_target(lane) > 1 && group_target(lane) > count / 2)
+		lane->halvings++;
 }
 
 /* While the lane reads on anyway, a small group that has drained is given a few milliseconds to grow. */
@@ -489,6 +507,8 @@ void lane_serve(struct lane *lane, short revents)
 		return;
 	if ((lane->group_count > 0 || lane->phase == PHASE_FLUSHING) &&
 		now_ms - lane->group_started_ms >= lane->group_limit_ms) {
+		if (lane->group_count > 0)
+			shrink_groups(lane);
 		lane_give_up(lane, lane->group_count > 0 ? "a command is unfinished at the group's age "
 							   "limit; results are kept for its redelivery"
 							 : "the broker does not take the acknowledgements");

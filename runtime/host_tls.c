@@ -18,6 +18,8 @@ enum { WRITE_BUFFER_SIZE = 16384 };
 
 struct host_tls {
 	SSL_CTX *context;
+	int verify_error; /* of the handshake that failed last; X509_V_OK: its certificate was not the reason
+			   */
 };
 
 static const char *openssl_reason(void)
@@ -25,6 +27,16 @@ static const char *openssl_reason(void)
 	const unsigned long error = ERR_peek_last_error();
 	const char *reason = error != 0 ? ERR_reason_error_string(error) : NULL;
 	return reason != NULL ? reason : "no reason given";
+}
+
+/* Keeps the reason: a handshake that fails at once leaves no SSL object to ask. */
+static int on_verify(int ok, X509_STORE_CTX *store)
+{
+	const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct host_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	if (!ok)
+		tls->verify_error = X509_STORE_CTX_get_error(store);
+	return ok;
 }
 
 static bool is_address(const char *host)
@@ -85,7 +97,8 @@ int tls_new(const struct settings *settings, struct host_tls **ret, char reason[
 	SSL_CTX_set_read_ahead(tls->context, 1);
 	/* Idle connections give their 34 KiB of buffers back. */
 	SSL_CTX_set_mode(tls->context, SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_app_data(tls->context, tls);
+	SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, on_verify);
 	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(tls->context);
 	const int host_set = is_address(settings->broker_host)
 				     ? X509_VERIFY_PARAM_set1_ip_asc(param, settings->broker_host)
@@ -138,10 +151,10 @@ bool tls_unsent(const struct ssl_st *ssl)
 	return BIO_wpending(SSL_get_wbio(ssl)) > 0;
 }
 
-void tls_explain(
-	const struct settings *settings, const struct ssl_st *ssl, char reason[static TLS_REASON_SIZE])
+void tls_explain(struct host_tls *tls, const struct settings *settings, char reason[static TLS_REASON_SIZE])
 {
-	const long verified = ssl != NULL ? SSL_get_verify_result(ssl) : X509_V_OK;
+	const long verified = tls->verify_error;
+	tls->verify_error = X509_V_OK;
 	if (verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH)
 		snprintf(reason, TLS_REASON_SIZE,
 			"the broker's certificate is not for %s: set BROKER_HOST to a name that is in it",

@@ -39,9 +39,8 @@ void tls_flush(struct ssl_st *ssl);
 /* Whether something collected has not been taken by the socket yet. */
 bool tls_unsent(const struct ssl_st *ssl);
 
-/* Why a handshake failed and what to do, in words: the certificate's fault if it was one, else OpenSSL's last
- * error. ssl may be NULL. */
-void tls_explain(
-	const struct settings *settings, const struct ssl_st *ssl, char reason[static TLS_REASON_SIZE]);
+/* Why the last handshake failed and what to do, in words: the certificate's fault if it was one, else what
+ * else it may be. */
+void tls_explain(struct host_tls *tls, const struct settings *settings, char reason[static TLS_REASON_SIZE]);
 
 #endif
