@@ -507,7 +507,8 @@ void lane_serve(struct lane *lane, short revents)
 		return;
 	if ((lane->group_count > 0 || lane->phase == PHASE_FLUSHING) &&
 		now_ms - lane->group_started_ms >= lane->group_limit_ms) {
-		if (lane->group_count > 0)
+		/* Few unsettled ones are slow by themselves; that many were too many to read. */
+		if (lane->group_unsettled >= lane->host->settings->workers)
 			shrink_groups(lane);
 		lane_give_up(lane, lane->group_count > 0 ? "a command is unfinished at the group's age "
 							   "limit; results are kept for its redelivery"

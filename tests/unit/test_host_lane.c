@@ -398,6 +398,34 @@ static void test_age_limit(void **state)
 	assert_int_equal(parts.one.runs, 2);
 }
 
+/* Many unsettled at the age limit were too many to read: half of them next time, and again as many when that
+ * has drained. */
+static void test_age_limit_shrinks_groups(void **state)
+{
+	(void)state;
+	parts.settings.workers = 2;
+	send(1, 4);
+	parts_turn(0);
+	assert_int_equal(parts.submitted_count, 4);
+	parts_turn(20000);
+	assert_int_equal(parts.connection->drops, 1);
+	parts_left("");
+	/* Nobody had begun them, so they come afresh. */
+	parts_connect(true);
+	send(1, 4);
+	parts_turn(0);
+	assert_int_equal(unread(), 2);
+	assert_false(reads(0));
+	finish(1);
+	finish(2);
+	parts_turn(0);
+	parts_left("1 2");
+	assert_true(reads(0));
+	send(5, 8);
+	parts_turn(0);
+	assert_int_equal(unread(), 2);
+}
+
 /* The broker's Server Keep Alive may make it shorter, but never so short that no group could end. */
 static void test_age_limit_of_the_broker(void **state)
 {
@@ -1075,6 +1103,7 @@ int main(void)
 		IN_A_LANE(test_no_linger_while_busy),
 		IN_A_LANE(test_no_late_linger),
 		IN_A_LANE(test_age_limit),
+		IN_A_LANE(test_age_limit_shrinks_groups),
 		IN_A_LANE(test_age_limit_of_the_broker),
 		IN_A_LANE(test_nothing_leaves_early),
 		IN_A_LANE(test_keepalive),
