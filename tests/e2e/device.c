@@ -285,7 +285,9 @@ static bool subscription_answered(void *context)
 
 int device_subscribe_at(const char *file, int line, struct device *device, const char *filter, int qos)
 {
-	const int options = device->mqtt311 ? 0 : MQTT_SUB_OPT_NO_LOCAL;
+	/* No Local is a protocol error in a shared subscription (MQTT 5.0 section 3.8.3.1). */
+	const bool shared = strncmp(filter, "$share/", 7) == 0;
+	const int options = device->mqtt311 || shared ? 0 : MQTT_SUB_OPT_NO_LOCAL;
 	device->granted = -1;
 	check(device, mosquitto_subscribe_v5(device->mosquitto, NULL, filter, qos, options, NULL),
 		"SUBSCRIBE");

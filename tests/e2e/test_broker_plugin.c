@@ -401,7 +401,6 @@ HARNESS_CASE(subscriptions)
 		device_connect(handler);
 		const int refused = mqtt311 ? SUBSCRIPTION_REFUSED_311 : REFUSED;
 		for (size_t i = 0; i < COUNT(cases); i++) {
-			/* No Local is an error in a shared subscription, so not device_subscribe(). */
 			struct device *const both[] = {device, handler};
 			for (size_t k = 0; k < 2; k++) {
 				const bool allowed = k == 0 ? cases[i].device : cases[i].handler;
