@@ -3,9 +3,10 @@
  *
  * What libmosquitto 2.0 does and this file leans on: after mosquitto_threaded_set() packets are only queued,
  * and written by mosquitto_loop_write(); mosquitto_connect_bind_v5() with no host returns INVAL but keeps the
- * properties, which the non-blocking mosquitto_connect_bind_async() then sends; over TLS only
- * mosquitto_loop_read() advances the handshake, and it reports a dead socket there as success, so errors are
- * looked up on the socket itself.
+ * properties, which the non-blocking mosquitto_connect_bind_async() then sends; over TLS
+ * mosquitto_loop_read() advances the handshake. Before 2.0.15 nothing else does, and it reports a dead socket
+ * there as success, so errors are looked up on the socket itself; since then mosquitto_loop_write() would do
+ * it too, and SIGPIPE is not ignored by the library any more but by cashewd itself.
  */
 #include "host_connection.h"
 
@@ -489,12 +490,14 @@ static void advance_opening(struct connection *connection, short revents)
 	if (over(connection, mosquitto_loop_read(connection->mosquitto, 1)))
 		return;
 	SSL *ssl = mosquitto_ssl_get(connection->mosquitto);
-	if (ssl != NULL && !connection->collects && SSL_is_init_finished(ssl)) {
+	const bool shaking_hands = ssl != NULL && !SSL_is_init_finished(ssl);
+	if (ssl != NULL && !connection->collects && !shaking_hands) {
 		tls_collect_writes(ssl);
 		connection->collects = true;
 	}
-	/* CONNECT waits until the handshake is through. Once UP, writing is the owner's. */
-	if (connection->state == CONNECTION_OPENING && connection_want_write(connection) &&
+	/* CONNECT waits until the handshake is through and writes collect: `more` depends on it when CONNACK
+	 * comes. Once UP, writing is the owner's. */
+	if (connection->state == CONNECTION_OPENING && !shaking_hands && connection_want_write(connection) &&
 		!write_queued(connection))
 		return;
 	if (connection->state == CONNECTION_OPENING && (revents & (POLLERR | POLLHUP)) != 0) {
