@@ -43,6 +43,7 @@ struct connection {
 	struct mosquitto *mosquitto;
 	bool wanted;
 	bool mqtt5;		/* the version of the next opening, and of this one */
+	bool ipv4;		/* OPENING: IPv6 has failed; UP: so it was */
 	bool connected;		/* OPENING: TCP is through */
 	bool collects;		/* over TLS: writes collect until tls_flush() */
 	bool more;		/* over TLS: the last read did not come to an end of what is there */
@@ -139,6 +140,8 @@ static void end(struct connection *connection, const char *reason)
 	const bool steady = was_up && connection->now_ms - connection->up_since_ms >= STEADY_MS;
 	if (steady)
 		connection->failures = 0;
+	if (!was_up && !connection->connected)
+		connection->ipv4 = false;
 	connection->state = connection->wanted ? CONNECTION_WAITING : CONNECTION_IDLE;
 	if (connection->wanted) {
 		const unsigned delay_ms = next_delay_ms(connection, taken_over);
@@ -422,9 +425,24 @@ static int configure(struct connection *connection)
 	return rc;
 }
 
-static void open_link(struct connection *connection)
+static int connect_from(struct connection *connection, const char *address)
 {
 	const struct settings *settings = connection->options.settings;
+	errno = 0;
+	return mosquitto_connect_bind_async(connection->mosquitto, settings->broker_host,
+		(int)settings->broker_port, (int)settings->keepalive_s, address);
+}
+
+/* Addresses of the broker that cannot be reached from the one that is given here are passed over. */
+static int connect_to_broker(struct connection *connection)
+{
+	const int rc = connect_from(connection, connection->ipv4 ? "0.0.0.0" : NULL);
+	/* The name has none of IPv4: say what is wrong with those it has. */
+	return connection->ipv4 && rc == MOSQ_ERR_ERRNO ? connect_from(connection, "::") : rc;
+}
+
+static void open_link(struct connection *connection)
+{
 	connection->reason[0] = '\0';
 	connection->server_reason = 0;
 	connection->connected = false;
@@ -440,12 +458,25 @@ static void open_link(struct connection *connection)
 		return;
 	}
 	int rc = configure(connection);
-	if (rc == MOSQ_ERR_SUCCESS) {
-		errno = 0;
-		rc = mosquitto_connect_bind_async(connection->mosquitto, settings->broker_host,
-			(int)settings->broker_port, (int)settings->keepalive_s, NULL);
-	}
+	if (rc == MOSQ_ERR_SUCCESS)
+		rc = connect_to_broker(connection);
 	(void)over(connection, rc);
+}
+
+/* libmosquitto tries a name's first address only. Where that is of IPv6 and nobody is there, IPv4 is tried at
+ * once: many a "localhost" is ::1 first, and many a broker listens on 127.0.0.1. */
+static bool try_ipv4(struct connection *connection)
+{
+	struct sockaddr_storage own;
+	socklen_t size = sizeof(own);
+	if (connection->ipv4 ||
+		getsockname(mosquitto_socket(connection->mosquitto), (struct sockaddr *)&own, &size) != 0 ||
+		own.ss_family != AF_INET6)
+		return false;
+	mosquitto_destroy(connection->mosquitto);
+	connection->ipv4 = true;
+	open_link(connection);
+	return true;
 }
 
 /* Whether TCP is through; ends the link if it failed. */
@@ -464,7 +495,8 @@ static bool tcp_connected(struct connection *connection, short revents)
 				  &peer_size) != 0)
 		error = ECONNREFUSED;
 	if (error != 0) {
-		end(connection, strerror(error));
+		if (!try_ipv4(connection))
+			end(connection, strerror(error));
 		return false;
 	}
 	connection->connected = true;
@@ -655,7 +687,8 @@ void connection_serve(struct connection *connection, short revents, int64_t now_
 	case CONNECTION_OPENING:
 		if (revents != 0)
 			advance_opening(connection, revents);
-		if (connection->state == CONNECTION_OPENING && now_ms >= connection->due_ms)
+		if (connection->state == CONNECTION_OPENING && now_ms >= connection->due_ms &&
+			(connection->connected || !try_ipv4(connection)))
 			end(connection,
 				connection->connected ? "no CONNACK came in time" : "no answer came in time");
 		break;
