@@ -91,6 +91,13 @@ static void settle(struct command *command)
 	command_release(command);
 }
 
+/* To the worker pool, which has it until command_returned() or command_take_back(). */
+static void submit(struct command *command)
+{
+	host_of(command)->jobs++;
+	worker_pool_submit(host_of(command)->pool, command);
+}
+
 static void bury(struct command *command)
 {
 	struct host *host = host_of(command);
@@ -106,7 +113,7 @@ static void bury(struct command *command)
 		.host = host->settings->client_id,
 	};
 	dead_letter_new_id(command->letter.id);
-	worker_pool_submit(host->pool, command);
+	submit(command);
 }
 
 /* ---- Turns and retries ----------------------------------------------------------------------------------
@@ -115,7 +122,7 @@ static void bury(struct command *command)
 static void start(struct command *command)
 {
 	move(command, COMMAND_RUNNING);
-	worker_pool_submit(host_of(command)->pool, command);
+	submit(command);
 }
 
 /* Its handlers are through with it: the next one of its user may start. */
@@ -148,6 +155,7 @@ void command_forget(struct command *command)
 
 void command_take_back(struct command *command)
 {
+	host_of(command)->jobs--;
 	move(command, COMMAND_WAITING);
 }
 
@@ -286,6 +294,7 @@ static void after_burial(struct command *command)
 
 void command_returned(struct command *command)
 {
+	host_of(command)->jobs--;
 	if (command->state == COMMAND_BURYING)
 		after_burial(command);
 	else

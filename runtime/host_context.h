@@ -41,6 +41,7 @@ struct host {
 	struct command *retrying; /* linked by retry_next */
 	struct host_account account;
 	size_t commands; /* alive, in whatever state */
+	size_t jobs;	 /* of those, the ones that the worker pool has: running, or next in its queue */
 	int64_t now_ms;	 /* monotonic, of this turn of the loop */
 	bool store_up;
 	bool ready;

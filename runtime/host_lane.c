@@ -175,14 +175,15 @@ static int64_t linger_at_ms(const struct lane *lane)
 	return lane->drain_started_ms + ((int64_t)LANE_LINGER_MS << doublings);
 }
 
-/* It has not drained. Reading on helps if few commands are slow and workers are free; but not so late that
- * the rest cannot drain before the age limit. */
+/* It has not drained. Reading on helps while workers are free: however many commands wait behind a slow one
+ * of their user, those of others need not; but not so late that the rest cannot drain before the age limit.
+ */
 static void end_draining(struct lane *lane)
 {
 	const int64_t now_ms = lane->host->now_ms;
 	if (now_ms - lane->group_started_ms >= lane->group_limit_ms / 2) {
 		lane->phase = PHASE_FULL;
-	} else if (lane->group_unsettled < lane->host->settings->workers) {
+	} else if (lane->host->jobs < lane->host->settings->workers) {
 		lane->phase = PHASE_LINGERING;
 		lane->round++;
 		lane->round_unsettled = lane->group_unsettled;

@@ -6,7 +6,7 @@
  * one by one.
  */
 #include "account.h"
-#include "harness.h"
+#include "harness_private.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +32,7 @@ static struct flood flood_new(struct harness *h, struct device *device, const ch
 {
 	return (struct flood){.device = device,
 		.answer = harness_format(h, "%s/%s", device->user, answer),
-		.fates = calloc(capacity, sizeof(struct fate))};
+		.fates = harness_alloc(h, capacity * sizeof(struct fate))};
 }
 
 static void flood_send(
@@ -146,7 +146,6 @@ HARNESS_CASE(flood_with_the_store_leaves_the_others_served)
 	host_stop(host);
 	assert_int_equal(account_read(host).done, 1);
 	assert_int_equal(flooder->message_count, flood.count);
-	free(flood.fates);
 }
 
 /* The flooder's first command does not end while the test looks: what waits behind it is bounded, and others
@@ -172,7 +171,6 @@ HARNESS_CASE(flood_behind_a_slow_command_is_rejected_beyond_its_window)
 		assert_int_equal(flood.fates[i].answered, i < USER_WINDOW);
 	assert_int_equal(gate_runs(h, host, "a"), USER_WINDOW);
 	host_stop(host);
-	free(flood.fates);
 }
 
 /* What fills the whole window waits at the broker, and is handled when there is room. */
@@ -194,7 +192,6 @@ HARNESS_CASE(flood_beyond_the_window_waits_at_the_broker)
 	for (size_t i = 0; i < USERS; i++) {
 		flood_wait(h, &floods[i]);
 		assert_int_equal(floods[i].rejected, 0);
-		free(floods[i].fates);
 	}
 	assert_int_equal(gate_runs(h, host, "a"), USERS * EACH);
 	host_stop(host);

@@ -348,6 +348,29 @@ static void test_no_linger_while_busy(void **state)
 	parts_lose(false);
 }
 
+/* However many wait behind a slow command of their user: workers are free for those of others. */
+static void test_linger_beside_a_long_queue(void **state)
+{
+	(void)state;
+	parts.settings.workers = 2;
+	parts.settings.user_window = 4;
+	for (uint16_t mid = 1; mid <= 4; mid++)
+		parts_sent(mid, "slow/one", "payload");
+	send(5, 6);
+	parts_turn(0);
+	assert_int_equal(parts.submitted_count, 1);
+	assert_false(reads(LANE_LINGER_MS - 1));
+	assert_true(reads(1));
+	parts_turn(0);
+	finish(5);
+	finish(6);
+	parts_left("");
+	for (uint16_t mid = 1; mid <= 4; mid++)
+		finish(mid);
+	parts_turn(0);
+	parts_left("1 2 3 4 5 6");
+}
+
 /* So late that the rest could not drain before the age limit. */
 static void test_no_late_linger(void **state)
 {
@@ -1101,6 +1124,7 @@ int main(void)
 		IN_A_LANE(test_linger),
 		IN_A_LANE(test_linger_ends),
 		IN_A_LANE(test_no_linger_while_busy),
+		IN_A_LANE(test_linger_beside_a_long_queue),
 		IN_A_LANE(test_no_late_linger),
 		IN_A_LANE(test_age_limit),
 		IN_A_LANE(test_age_limit_shrinks_groups),
