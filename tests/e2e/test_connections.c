@@ -270,11 +270,30 @@ HARNESS_CASE(standby_waits_before_it_tries_again)
 
 /* ---- Ways to go away. Each over TLS and over plain TCP, with commands on their way. ---- */
 
-/* Numbered pings from a phone that repeats what got no answer when the broker comes back: mosquitto
+enum { PINGS = 200 };
+
+struct pings {
+	const struct device *phone;
+	size_t seen;
+	bool answered[PINGS];
+	int left;
+};
+
+static bool pings_answered(void *context)
+{
+	struct pings *pings = context;
+	for (; pings->seen < pings->phone->message_count; pings->seen++) {
+		const int number = atoi(pings->phone->messages[pings->seen].payload);
+		pings->left -= !pings->answered[number];
+		pings->answered[number] = true;
+	}
+	return pings->left == 0;
+}
+
+/* Numbered pings from a phone that repeats once what got no answer when the broker comes back: mosquitto
  * acknowledges before it has written. */
 static void assert_pings_survive(struct harness *h, bool plain, void (*away)(struct broker *broker))
 {
-	enum { PINGS = 200 };
 	struct broker *broker = broker_new(h, &(struct broker_options){.plain = plain});
 	broker_start(broker);
 	struct host *host = new_host(h, broker);
@@ -290,21 +309,13 @@ static void assert_pings_survive(struct harness *h, bool plain, void (*away)(str
 		device_publish(phone, "ping", harness_format(h, "%d", i));
 	away(broker);
 	host_wait_ready(host);
-	bool answered[PINGS] = {false};
-	int left = PINGS;
+	struct pings pings = {.phone = phone, .left = PINGS};
 	device_connect(phone);
-	for (size_t seen = 0; left > 0;) {
-		for (; seen < phone->message_count; seen++) {
-			const int number = atoi(phone->messages[seen].payload);
-			left -= !answered[number];
-			answered[number] = true;
-		}
+	if (!pings_answered(&pings))
 		for (int i = 0; i < PINGS; i++)
-			if (!answered[i])
+			if (!pings.answered[i])
 				device_publish(phone, "ping", harness_format(h, "%d", i));
-		if (left > 0)
-			device_wait_count(phone, "pong", seen + 1);
-	}
+	harness_wait(h, pings_answered, &pings, "answers to all %d pings", PINGS);
 	assert_serves(h, broker);
 }
 
