@@ -484,6 +484,12 @@ static bool tcp_connected(struct connection *connection, short revents)
 {
 	if (connection->connected || (revents & (POLLOUT | POLLERR | POLLHUP)) == 0)
 		return connection->connected;
+	/* Over TLS something may have been written by now: then TCP was through, whatever came of it. */
+	const SSL *ssl = mosquitto_ssl_get(connection->mosquitto);
+	if (ssl != NULL && BIO_number_written(SSL_get_wbio(ssl)) > 0) {
+		connection->connected = true;
+		return true;
+	}
 	int error = 0;
 	socklen_t size = sizeof(error);
 	if (getsockopt(mosquitto_socket(connection->mosquitto), SOL_SOCKET, SO_ERROR, &error, &size) != 0)
