@@ -46,7 +46,7 @@ struct lane {
 	size_t group_count; /* commands in the group: PUBACKs held */
 	size_t group_unsettled;
 	size_t group_bytes; /* of payloads */
-	unsigned halvings;  /* of GROUP_MAX, after groups that grew too old */
+	unsigned halvings;  /* of GROUP_MAX and WINDOW, after groups that grew too old */
 	int64_t group_started_ms;
 	int64_t drain_started_ms;
 	unsigned group_limit_ms; /* age at which the connection is dropped */
@@ -199,6 +199,13 @@ static size_t group_target(const struct lane *lane)
 	return target > 0 ? target : 1;
 }
 
+/* The number that a lingering group grows to at most. */
+static size_t group_window(const struct lane *lane)
+{
+	const size_t window = lane->host->settings->window >> lane->halvings;
+	return window > 0 ? window : 1;
+}
+
 static void update_phase(struct lane *lane)
 {
 	const struct settings *settings = lane->host->settings;
@@ -212,7 +219,7 @@ static void update_phase(struct lane *lane)
 	if (lane->phase == PHASE_DRAINING && now_ms >= linger_at_ms(lane))
 		end_draining(lane);
 	if (lane->phase == PHASE_LINGERING &&
-		(lane->group_count >= settings->window || lane->group_bytes >= 2 * (size_t)GROUP_BYTES_MAX))
+		(lane->group_count >= group_window(lane) || lane->group_bytes >= 2 * (size_t)GROUP_BYTES_MAX))
 		lane->phase = PHASE_FULL;
 }
 
