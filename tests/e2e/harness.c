@@ -117,7 +117,11 @@ int harness_setup(void **state)
 		abort();
 	h->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	*state = h;
-	return h->inotify < 0 ? -1 : mkdir(h->folder, 0700);
+	if (h->inotify < 0 || mkdir(h->folder, 0700) != 0) {
+		fprintf(stderr, "the case cannot be set up in %s: %s\n", h->folder, strerror(errno));
+		return -1;
+	}
+	return 0;
 }
 
 void harness_run_case(void **state, void (*body)(struct harness *h))
