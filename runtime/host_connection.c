@@ -580,11 +580,35 @@ void connection_want(struct connection *connection, bool want, int64_t now_ms)
 		connection->state = CONNECTION_WAITING;
 		if (connection->due_ms < now_ms)
 			connection->due_ms = now_ms;
-	} else if (!want && connection->mosquitto != NULL) {
+	} else if (!want && (connection->mosquitto != NULL || connection->state == CONNECTION_CLOSING)) {
 		end(connection, "");
 	} else if (!want) {
 		connection->state = CONNECTION_IDLE;
 	}
+}
+
+/*
+ * A socket that is closed while data lies unread in it resets the connection, and the broker then drops
+ * acknowledgements that it has not read yet: so what still comes is read, and thrown away, until the broker
+ * has closed as well. What is queued and not written, as held acknowledgements are, goes with libmosquitto's
+ * client, which is gone by then.
+ */
+static void let_go(struct connection *connection, const char *reason)
+{
+	const int fd = connection->state == CONNECTION_UP && connection->options.persistent
+			       ? fcntl(mosquitto_socket(connection->mosquitto), F_DUPFD_CLOEXEC, 0)
+			       : -1;
+	if (fd < 0) {
+		end(connection, reason);
+		return;
+	}
+	mosquitto_destroy(connection->mosquitto);
+	connection->mosquitto = NULL;
+	shutdown(fd, SHUT_WR);
+	snprintf(connection->reason, sizeof(connection->reason), "%s", reason);
+	connection->farewell_fd = fd;
+	connection->state = CONNECTION_CLOSING;
+	connection->due_ms = connection->now_ms + CONNECTION_FAREWELL_MS;
 }
 
 void connection_drop(struct connection *connection, unsigned delay_ms, int64_t now_ms)
@@ -593,18 +617,25 @@ void connection_drop(struct connection *connection, unsigned delay_ms, int64_t n
 		return;
 	connection->now_ms = now_ms;
 	connection->delay_ms = delay_ms;
-	end(connection, "dropped by this host, nothing held was acknowledged");
+	let_go(connection, "dropped by this host, nothing held was acknowledged");
 }
 
-/*
- * Writes what is queued and DISCONNECT, after which libmosquitto closes its socket, until the broker has
- * closed as well. A socket that is closed while data lies unread in it resets the connection, and the broker
- * then drops acknowledgements that it has not read yet: so what still comes is read, and thrown away.
- */
+void connection_leave(struct connection *connection, int64_t now_ms)
+{
+	connection->now_ms = now_ms;
+	connection->wanted = false;
+	if (connection->state == CONNECTION_UP)
+		let_go(connection, "");
+	else if (connection->state != CONNECTION_CLOSING)
+		connection_want(connection, false, now_ms);
+}
+
+/* Writes what is queued and DISCONNECT, unless the client is gone, after which libmosquitto closes its
+ * socket; then waits for the broker's end. */
 static void advance_closing(struct connection *connection, short revents)
 {
 	const int fd = connection->farewell_fd;
-	if (mosquitto_socket(connection->mosquitto) >= 0) {
+	if (connection->mosquitto != NULL && mosquitto_socket(connection->mosquitto) >= 0) {
 		if (mosquitto_loop_write(connection->mosquitto, 1) != MOSQ_ERR_SUCCESS) {
 			end(connection, "");
 			return;
@@ -619,18 +650,18 @@ static void advance_closing(struct connection *connection, short revents)
 			got = recv(fd, nothing, sizeof(nothing), MSG_DONTWAIT);
 		while (got > 0);
 		if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
-			end(connection, "");
+			end(connection, connection->reason);
 			return;
 		}
 	}
 	if (connection->now_ms < connection->due_ms)
 		return;
 	log_warn("farewell_unanswered",
-		"the broker did not close after DISCONNECT: acknowledgements that it had not read may be "
-		"lost, and their commands come again",
+		"the broker did not close in time: acknowledgements that it had not read may be lost, and "
+		"their commands come again",
 		LOG_TEXT("connection", connection->options.label),
 		LOG_INT("waited_ms", CONNECTION_FAREWELL_MS));
-	end(connection, "");
+	end(connection, connection->reason);
 }
 
 void connection_disconnect(struct connection *connection)

@@ -7,12 +7,12 @@
  * whatever ends the connection, the owner's `down` is called once, and the connection is opened again after a
  * delay that doubles, with jitter, up to CONNECTION_DELAY_MAX_MS.
  *
- *             want            delay over            CONNACK       disconnect
+ *             want            delay over            CONNACK       disconnect, drop, leave
  *     IDLE ---------> WAITING -----------> OPENING ----------> UP -----------> CLOSING
  *      ^                ^  ^                  |                 |                 |
  *      |   not wanted   |  +--- failed -------+                 |                 |
- *      +----------------+--------------- lost, dropped ---------+                 |
- *      +-------------------- the broker has closed, or took too long -------------+
+ *      +----------------+------------------- lost --------------+                 |
+ *      +----------------+--- the broker has closed, or took too long -------------+
  *
  * Every opening is a new libmosquitto instance, and every end destroys it: nothing that was queued for one
  * connection (a PUBACK above all, which would acknowledge another message) can ever leave on the next.
@@ -89,12 +89,19 @@ __attribute__((warn_unused_result)) int connection_new(
 /* Closes without a DISCONNECT and without acknowledging anything more. NULL is fine. */
 void connection_free(struct connection *connection);
 
-/* Whether it should be open: false drops it and keeps it closed. Wanted again, it opens at once, or with
- * backoff if the last link did not last. */
+/* Whether it should be open: false closes it at once and keeps it closed. Wanted again, it opens at once, or
+ * with backoff if the last link did not last. */
 void connection_want(struct connection *connection, bool want, int64_t now_ms);
 
-/* Drops the link without acknowledging what is held, and opens it again, not before delay_ms from now. */
+/*
+ * Drops the link without acknowledging what is held, and opens it again, not before delay_ms from now. A
+ * persistent session's connection is CLOSING before that, until the broker has read what was written and
+ * closed as well, CONNECTION_FAREWELL_MS at most; down() is called at the end of it.
+ */
 void connection_drop(struct connection *connection, unsigned delay_ms, int64_t now_ms);
+
+/* The same, but keeps it closed until it is wanted. */
+void connection_leave(struct connection *connection, int64_t now_ms);
 
 /*
  * Sends DISCONNECT after everything that is queued, and does not open again. Nothing held may be unfinished.

@@ -292,10 +292,12 @@ void lane_flush(struct lane *lane)
 		log_warn("lane_dropped", "the lane's connection is dropped, nothing held is acknowledged",
 			LOG_TEXT("lane", lane->routes->name), LOG_TEXT("reason", reason),
 			LOG_INT("held", lane->group_count));
-		if (lane->stopping)
-			lane_abandon(lane);
-		else
+		if (lane->stopping) {
+			connection_leave(lane->connection, lane->host->now_ms);
+			lane->stopped = true;
+		} else {
 			connection_drop(lane->connection, 0, lane->host->now_ms);
+		}
 		return;
 	}
 	if (connection_state(lane->connection) != CONNECTION_UP || lane->phase == PHASE_FLUSHING)
@@ -542,8 +544,12 @@ void lane_serve(struct lane *lane, short revents)
 
 void lane_want(struct lane *lane, bool want)
 {
-	if (!lane->stopping)
-		connection_want(lane->connection, want, lane->host->now_ms);
+	if (lane->stopping)
+		return;
+	if (want)
+		connection_want(lane->connection, true, lane->host->now_ms);
+	else
+		connection_leave(lane->connection, lane->host->now_ms);
 }
 
 void lane_give_up(struct lane *lane, const char *reason)
@@ -562,7 +568,7 @@ void lane_stop(struct lane *lane)
 {
 	lane->stopping = true;
 	if (connection_state(lane->connection) != CONNECTION_UP) {
-		connection_want(lane->connection, false, lane->host->now_ms);
+		connection_leave(lane->connection, lane->host->now_ms);
 		lane->stopped = true;
 	}
 }

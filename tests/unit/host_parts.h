@@ -191,6 +191,12 @@ void connection_drop(struct connection *connection, unsigned delay_ms, int64_t n
 	parts_connection_end(connection, CONNECTION_WAITING, false);
 }
 
+/* Here the broker closes at once. */
+void connection_leave(struct connection *connection, int64_t now_ms)
+{
+	connection_want(connection, false, now_ms);
+}
+
 void connection_disconnect(struct connection *connection)
 {
 	assert_int_equal(connection->held_count, 0);
