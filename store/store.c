@@ -54,6 +54,10 @@ static void driver_logged(mongoc_log_level_t level, const char *domain, const ch
 	/* What it says of a connection that breaks, each operation on it also answers to its caller. */
 	if (strcmp(domain, "stream") == 0 && level >= MONGOC_LOG_LEVEL_WARNING)
 		level = MONGOC_LOG_LEVEL_DEBUG;
+	/* Its goodbye, for which it opens no connection anew where one broke: the server forgets sessions by
+	 * itself. */
+	if (strncmp(message, "Couldn't send \"endSessions\"", 27) == 0)
+		level = MONGOC_LOG_LEVEL_DEBUG;
 	if (level == MONGOC_LOG_LEVEL_ERROR || level == MONGOC_LOG_LEVEL_CRITICAL)
 		log_error("mongodb_driver", message, LOG_TEXT("domain", domain));
 	else if (level == MONGOC_LOG_LEVEL_WARNING)
