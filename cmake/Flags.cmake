@@ -5,7 +5,7 @@ add_library(cashew_flags INTERFACE)
 target_link_libraries(cashew_flags INTERFACE cashew_flags_unsanitized)
 target_compile_options(cashew_flags_unsanitized INTERFACE
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith
-	-Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wswitch-enum -Wunused-result -Wno-missing-field-initializers
+	-Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wswitch-enum -Werror=unused-result -Wno-missing-field-initializers
 	-fno-common -fno-omit-frame-pointer)
 target_compile_definitions(cashew_flags_unsanitized INTERFACE _GNU_SOURCE)
 if(CASHEW_WERROR)
