@@ -8,7 +8,7 @@
  * order of their numbers. When all commands are complete, the store must hold exactly the documents that they
  * leave: ledger_check_store().
  *
- * Not the host's fault is what a kill -9 of the broker costs (DESIGN: it PUBACKs before it has written):
+ * Not the host's fault is what a kill -9 of the broker costs (it PUBACKs before it has written):
  * commands that were not complete then may be sent again, and need not appear in order.
  *
  * What goes wrong is noted in ledger->violation: events are booked within libmosquitto's callbacks, where a
