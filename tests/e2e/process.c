@@ -73,10 +73,12 @@ const char *const *process_environment(void)
 {
 	static const char *const passed[] = {"PATH", "HOME", "TMPDIR", "ASAN_OPTIONS", "LSAN_OPTIONS",
 		"UBSAN_OPTIONS", "TSAN_OPTIONS", "VIRTUAL_ENV"};
-	static const char *environment[sizeof(passed) / sizeof(passed[0]) + 2];
+	static const char *environment[sizeof(passed) / sizeof(passed[0]) + 3];
 	if (environment[0] == NULL) {
 		size_t count = 0;
 		environment[count++] = "LC_ALL=C.UTF-8";
+		/* Shared memory of the driver's, which a program that is killed would leave behind. */
+		environment[count++] = "MONGOC_DISABLE_SHM=1";
 		for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
 			const char *value = getenv(passed[i]);
 			char *pair;
