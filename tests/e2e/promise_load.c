@@ -124,12 +124,13 @@ static bool send_todo(struct caller *caller)
 		(caller->todo_count - i) * sizeof(caller->todos[0]));
 	const struct ledger_command *command = send_new(caller, todo.kind, todo.other);
 	const struct ledger_pair *pair = ledger_pair_of(load->ledger, caller->user, todo.other);
-	if (pair->contacts && dice_roll(load->dice, 10) < 8) {
+	/* Sooner or later, so that there are always some to ask. */
+	if (pair->contacts) {
 		const bool by_other = dice_roll(load->dice, 2) == 0;
 		add_todo(load, by_other ? todo.other : caller->user,
 			(struct todo){.kind = LEDGER_REMOVE,
 				.other = by_other ? caller->user : todo.other,
-				.stage = load->ledger->stage + 1,
+				.stage = load->ledger->stage + 1 + dice_roll(load->dice, 3),
 				.after = command});
 	}
 	return true;
