@@ -11,9 +11,8 @@
  *
  *   WAITING     behind an earlier command of its user
  *   RUNNING     its handlers run, or it is in the workers' queue
- *   RETRYING    a handler or an event met a transient failure: again after a delay, a second in all
- *   COMMITTING  its events are on their way to the broker
- *   BURYING     its dead letter is being written
+ *   RETRYING    a handler or an event met a transient failure: again after a delay with jitter, a second in
+ * all COMMITTING  its events are on their way to the broker BURYING     its dead letter is being written
  *   SETTLED     its end is durable: the acknowledgement may leave with the group's
  *
  * A command belongs to the I/O thread, but for RUNNING and BURYING, when it is the worker's that runs it; the
@@ -33,8 +32,6 @@
 struct host;
 struct lane;
 struct lane_user;
-struct mosquitto_message;
-typedef struct mqtt5__property mosquitto_property;
 
 enum command_state {
 	COMMAND_WAITING,
@@ -70,7 +67,7 @@ struct command {
 	struct command *user_next;
 	struct command *group_next;
 	struct command *table_next;
-	struct command *retry_next;
+	struct command *retry_next, **retry_link; /* NULL: in no list */
 	struct command *job_next;
 	struct dead_letter letter; /* of BURYING */
 
@@ -86,10 +83,13 @@ struct command {
 	int bury_error;
 };
 
-/* A command of the lane's connection has arrived: ignores, joins, refuses, runs or queues it. I/O thread, as
- * are all below. */
-void command_arrive(
-	struct lane *lane, const struct mosquitto_message *message, const mosquitto_property *properties);
+/* A new one that handlers want: runs it here and now if it is light and nothing of its user is before it,
+ * else queues it for the workers. I/O thread, as are all below. */
+void command_dispatch(struct command *command);
+
+/* It ends without a run: as a dead letter, or rejected, with an event that says why. */
+void command_die(struct command *command, const char *reason);
+void command_reject(struct command *command, const char *reason);
 
 /* A worker is through with it, running or burying. */
 void command_returned(struct command *command);

@@ -51,6 +51,9 @@ struct host {
 /* The monotonic clock in milliseconds. */
 int64_t host_clock_ms(void);
 
+/* A random time between half of it and all of it, so that what failed together is not tried again in step. */
+int64_t host_jitter_ms(unsigned ms);
+
 /* A handler or a dead letter found the store away: at the end of this turn of the loop every lane is dropped,
  * to be opened again when the store answers. */
 void host_store_away(struct host *host);

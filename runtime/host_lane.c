@@ -4,6 +4,7 @@
 #include "host_lane.h"
 
 #include "failpoint.h"
+#include "host_arrival.h"
 #include "host_command.h"
 #include "host_connection.h"
 #include "host_context.h"
@@ -390,7 +391,7 @@ static void lane_on_message(
 	void *owner, const struct mosquitto_message *message, const mosquitto_property *properties)
 {
 	struct lane *lane = owner;
-	command_arrive(lane, message, properties);
+	arrival_take(lane, message, properties);
 }
 
 static void lane_on_subscribed(void *owner, int mid, int count, const int *granted)

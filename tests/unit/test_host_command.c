@@ -728,6 +728,11 @@ static void test_light_retry(void **state)
 	parts_state(parts_read(2, "u/light", ""), COMMAND_WAITING);
 	parts_state(parts_read(3, "u/one", ""), COMMAND_WAITING);
 	assert_int_equal(parts.light.runs, 1);
+	/* Its first retry is delayed as well, and is a worker's. */
+	parts_state(command, COMMAND_RETRYING);
+	parts_turn(24);
+	assert_int_equal(parts.submitted_count, 0);
+	parts_turn(1);
 	parts_state(command, COMMAND_RUNNING);
 	parts_work();
 	parts_state(command, COMMAND_RETRYING);

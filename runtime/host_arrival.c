@@ -1,0 +1,203 @@
+/*
+ * host_arrival.c - see host_arrival.h.
+ */
+#include "host_arrival.h"
+
+#include "failpoint.h"
+#include "host_command.h"
+#include "host_context.h"
+#include "host_lane.h"
+#include "log.h"
+#include "settings.h"
+#include "topic.h"
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool same_correlation(const struct command *command, const mosquitto_property *properties)
+{
+	void *data = NULL;
+	uint16_t size = 0;
+	if (mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, &data, &size, false) ==
+		NULL)
+		return command->correlation == NULL;
+	const bool same = command->correlation != NULL && command->correlation_size == size &&
+			  (size == 0 || memcmp(command->correlation, data, size) == 0);
+	free(data);
+	return same;
+}
+
+static bool same(const struct command *command, const struct mosquitto_message *message,
+	const mosquitto_property *properties)
+{
+	return command->input.payload_size == (size_t)message->payloadlen &&
+	       strcmp(command->input.topic, message->topic) == 0 &&
+	       (message->payloadlen == 0 ||
+		       memcmp(command->input.payload, message->payload, (size_t)message->payloadlen) == 0) &&
+	       same_correlation(command, properties);
+}
+
+/* What a command keeps of its MQTT 5 properties; freed by properties_free(). */
+struct properties {
+	void *correlation; /* NULL: none */
+	uint16_t correlation_size;
+	char *response_topic; /* NULL: none */
+};
+
+/* False when out of memory. */
+static bool properties_read(const mosquitto_property *list, struct properties *ret)
+{
+	*ret = (struct properties){0};
+	if (list == NULL)
+		return true;
+	const bool correlates = mosquitto_property_read_binary(list, MQTT_PROP_CORRELATION_DATA,
+					&ret->correlation, &ret->correlation_size, false) != NULL;
+	const bool responds = mosquitto_property_read_string(
+				      list, MQTT_PROP_RESPONSE_TOPIC, &ret->response_topic, false) != NULL;
+	return (!correlates || ret->correlation != NULL || ret->correlation_size == 0) &&
+	       (!responds || ret->response_topic != NULL);
+}
+
+static void properties_free(struct properties *properties)
+{
+	free(properties->correlation);
+	free(properties->response_topic);
+}
+
+/* Appends bytes and a NUL at *at. */
+static char *append(char **at, const void *bytes, size_t size)
+{
+	char *copy = *at;
+	if (size > 0)
+		memcpy(copy, bytes, size);
+	copy[size] = '\0';
+	*at = copy + size + 1;
+	return copy;
+}
+
+/* All that came with the message stands in one block with the command, with room for a few small events
+ * behind it. A payload that is too large is not kept: it is going to be rejected. */
+static struct command *new_command(struct lane *lane, const struct mosquitto_message *message,
+	size_t user_size, const struct properties *properties)
+{
+	const size_t topic_size = strlen(message->topic), size = (size_t)message->payloadlen;
+	const size_t payload_size = size <= lane_host(lane)->settings->payload_max ? size : 0;
+	const size_t response_size =
+		properties->response_topic != NULL ? strlen(properties->response_topic) : 0;
+	const size_t texts =
+		topic_size + user_size + payload_size + response_size + properties->correlation_size + 5;
+	struct command *command = malloc(sizeof(*command) + texts + COMMAND_ARENA_SIZE);
+	if (command == NULL)
+		return NULL;
+	memset(command, 0, sizeof(*command));
+	char *at = (char *)(command + 1);
+	const char *topic = append(&at, message->topic, topic_size);
+	command->lane = lane;
+	command->mid = message->qos > 0 ? (uint16_t)message->mid : 0;
+	command->input = (struct call_input){
+		.topic = topic,
+		.user = append(&at, message->topic, user_size),
+		.command = user_size > 0 ? topic + user_size + 1 : topic,
+		.payload = append(&at, message->payload, payload_size),
+		.payload_size = payload_size,
+		.response_topic = properties->response_topic != NULL
+					  ? append(&at, properties->response_topic, response_size)
+					  : NULL,
+		.attempt = 1,
+	};
+	if (properties->correlation != NULL)
+		command->correlation = append(&at, properties->correlation, properties->correlation_size);
+	command->correlation_size = properties->correlation_size;
+	arena_init(&command->arena, at, COMMAND_ARENA_SIZE);
+	command->events_end = &command->events;
+	command->handler = "";
+	lane_host(lane)->commands++;
+	return command;
+}
+
+static void ignore_retained(struct host *host, const struct mosquitto_message *message)
+{
+	if (host->account.ignored++ == 0)
+		log_warn("retained_ignored",
+			"a retained command is ignored, as all will be: it would run again at every start; "
+			"clear it by publishing "
+			"an empty retained message",
+			LOG_TEXT("topic", message->topic));
+}
+
+static bool admit_unacknowledged(struct lane *lane, const struct mosquitto_message *message)
+{
+	struct host *host = lane_host(lane);
+	if (host->account.qos0++ == 0)
+		log_warn("qos0_command",
+			"a command came at QoS 0, which carries no promise; further ones are not logged",
+			LOG_TEXT("topic", message->topic));
+	if (lane_add_unacknowledged(lane))
+		return true;
+	log_warn("qos0_dropped", "a QoS 0 command is dropped: too many are waiting",
+		LOG_TEXT("topic", message->topic));
+	return false;
+}
+
+/* A redelivered copy: the same packet identifier, topic, payload and Correlation Data. Anything else has
+ * taken that identifier over. */
+static bool joins(
+	struct lane *lane, const struct mosquitto_message *message, const mosquitto_property *properties)
+{
+	struct command *first = lane_in_flight(lane, (uint16_t)message->mid);
+	if (first == NULL)
+		return false;
+	if (same(first, message, properties)) {
+		lane_join(lane, first);
+		return true;
+	}
+	lane_unlist(lane, first);
+	command_release(first);
+	return false;
+}
+
+void arrival_take(
+	struct lane *lane, const struct mosquitto_message *message, const mosquitto_property *properties)
+{
+	struct host *host = lane_host(lane);
+	if (message->retain) {
+		ignore_retained(host, message);
+		return;
+	}
+	if (message->qos == 0 && !admit_unacknowledged(lane, message))
+		return;
+	if (message->qos > 0 && joins(lane, message, properties))
+		return;
+	failpoint("command_read");
+	const size_t user_size = topic_user_size(message->topic);
+	struct properties kept;
+	struct command *command =
+		properties_read(properties, &kept) ? new_command(lane, message, user_size, &kept) : NULL;
+	properties_free(&kept);
+	if (command == NULL) {
+		if (message->qos == 0)
+			lane_remove_unacknowledged(lane);
+		lane_give_up(lane, "out of memory");
+		return;
+	}
+	if (command->mid != 0)
+		lane_attach(lane, command);
+	command->route = routes_find(lane_routes(lane), command->input.topic);
+	if (user_size == 0) {
+		command_die(
+			command, "the topic does not begin with a user id: 1 to 64 of A-Z a-z 0-9 . _ | -");
+		return;
+	}
+	if (command->route == NULL)
+		lane_unsubscribe_stale(lane, command->input.topic);
+	if ((size_t)message->payloadlen > host->settings->payload_max) {
+		const char *reason = arena_format(&command->arena, "the payload is %d bytes: %zu at most",
+			message->payloadlen, host->settings->payload_max);
+		command_reject(command, reason != NULL ? reason : "the payload is too large");
+	} else if (command->route == NULL) {
+		command_die(command, "no handler wants this topic");
+	} else {
+		command_dispatch(command);
+	}
+}
