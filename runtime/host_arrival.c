@@ -116,9 +116,16 @@ static struct command *new_command(struct lane *lane, const struct mosquitto_mes
 	return command;
 }
 
+/* One more; whether it is the first. */
+static bool count_first(_Atomic uint64_t *counter)
+{
+	board_count(counter, 1);
+	return board_read(counter) == 1;
+}
+
 static void ignore_retained(struct host *host, const struct mosquitto_message *message)
 {
-	if (host->account.ignored++ == 0)
+	if (count_first(&host->board->account.ignored))
 		log_warn("retained_ignored",
 			"a retained command is ignored, as all will be: it would run again at every start; "
 			"clear it by publishing "
@@ -129,7 +136,7 @@ static void ignore_retained(struct host *host, const struct mosquitto_message *m
 static bool admit_unacknowledged(struct lane *lane, const struct mosquitto_message *message)
 {
 	struct host *host = lane_host(lane);
-	if (host->account.qos0++ == 0)
+	if (count_first(&host->board->account.qos0))
 		log_warn("qos0_command",
 			"a command came at QoS 0, which carries no promise; further ones are not logged",
 			LOG_TEXT("topic", message->topic));

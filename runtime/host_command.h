@@ -81,6 +81,7 @@ struct command {
 	const char *handler;			 /* whose reason that is; "" */
 	bool store_away;
 	int bury_error;
+	bool alone; /* nothing else runs meanwhile */
 };
 
 /* A new one that handlers want: runs it here and now if it is light and nothing of its user is before it,

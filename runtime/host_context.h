@@ -4,6 +4,7 @@
 #ifndef HOST_CONTEXT_H
 #define HOST_CONTEXT_H
 
+#include "board.h"
 #include "host_command.h"
 #include "host_routes.h"
 #include "worker_run.h"
@@ -18,17 +19,10 @@ struct settings;
 struct store_watch;
 struct worker_pool;
 
-/* What became of the commands, for the account at the end. */
-struct host_account {
-	uint64_t ended[COMMAND_ENDS]; /* acknowledged, by end */
-	uint64_t joined;	      /* redelivered copies that joined their first */
-	uint64_t ignored;	      /* retained ones */
-	uint64_t qos0;		      /* run without a promise */
-	uint64_t left;		      /* read, but left to the broker unacknowledged when the host stopped */
-};
-
 struct host {
 	const struct settings *settings;
+	struct board *board; /* shared with the supervisor */
+	const char *owner;   /* the supervisor's random id, which its next hosts have as well */
 	struct routes routes;
 	struct lane **lanes;
 	size_t lane_count;
@@ -39,10 +33,9 @@ struct host {
 	struct worker_context light; /* for the handlers that the I/O thread runs itself */
 	_Atomic size_t event_max;
 	struct command *retrying; /* linked by retry_next */
-	struct host_account account;
-	size_t commands; /* alive, in whatever state */
-	size_t jobs;	 /* of those, the ones that the worker pool has: running, or next in its queue */
-	int64_t now_ms;	 /* monotonic, of this turn of the loop */
+	size_t commands;	  /* alive, in whatever state */
+	size_t jobs;	/* of those, the ones that the worker pool has: running, or next in its queue */
+	int64_t now_ms; /* monotonic, of this turn of the loop */
 	bool store_up;
 	bool ready;
 	bool stopping;

@@ -141,7 +141,7 @@ void lane_attach(struct lane *lane, struct command *command)
 
 void lane_join(struct lane *lane, struct command *command)
 {
-	lane->host->account.joined++;
+	board_count(&lane->host->board->account.joined, 1);
 	log_debug("command_joined", "a redelivered command joined the first, which is not run twice",
 		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
 		LOG_TEXT("state", command_state_name(command->state)));
@@ -232,6 +232,16 @@ static bool may_read(struct lane *lane)
 	return lane->phase == PHASE_EMPTY || lane->phase == PHASE_FILLING || lane->phase == PHASE_LINGERING;
 }
 
+static void count_end(struct board_account *account, enum command_end end)
+{
+	switch (end) {
+	case COMMAND_DONE: board_count(&account->done, 1); break;
+	case COMMAND_REJECTED: board_count(&account->rejected, 1); break;
+	case COMMAND_DEAD: board_count(&account->dead, 1); break;
+	case COMMAND_ENDS: abort();
+	}
+}
+
 /* The whole group has settled: from here on each of its PUBACKs may be on the wire, so its commands are
  * forgotten. */
 static void group_release(struct lane *lane)
@@ -243,7 +253,7 @@ static void group_release(struct lane *lane)
 	for (; command != NULL; command = next) {
 		next = command->group_next;
 		command->attached = false;
-		lane->host->account.ended[command->end]++;
+		count_end(&lane->host->board->account, command->end);
 		lane_unlist(lane, command);
 		command_release(command);
 	}
@@ -347,7 +357,7 @@ static void forget_group(struct lane *lane)
 {
 	lane->give_up_reason = NULL;
 	if (lane->stopping)
-		lane->host->account.left += lane->group_count;
+		board_count(&lane->host->board->account.left, lane->group_count);
 	subscriptions_reset(lane->subscriptions);
 	/* What has not begun is taken back from the workers, to be forgotten with the rest: the broker sends
 	 * it again. */

@@ -194,12 +194,14 @@ static void loop(struct host *host, struct pollfd *polls)
 
 static void print_account(const struct host *host)
 {
-	const struct host_account *account = &host->account;
-	log_info("stopped", "stopped", LOG_INT("done", account->ended[COMMAND_DONE]),
-		LOG_INT("rejected", account->ended[COMMAND_REJECTED]),
-		LOG_INT("dead", account->ended[COMMAND_DEAD]), LOG_INT("left_to_the_broker", account->left),
-		LOG_INT("joined", account->joined), LOG_INT("retained_ignored", account->ignored),
-		LOG_INT("qos0", account->qos0));
+	const struct board_account *account = &host->board->account;
+	log_info("stopped", "stopped", LOG_INT("done", board_read(&account->done)),
+		LOG_INT("rejected", board_read(&account->rejected)),
+		LOG_INT("dead", board_read(&account->dead)),
+		LOG_INT("left_to_the_broker", board_read(&account->left)),
+		LOG_INT("joined", board_read(&account->joined)),
+		LOG_INT("retained_ignored", board_read(&account->ignored)),
+		LOG_INT("qos0", board_read(&account->qos0)));
 }
 
 /* ---- Setting up -----------------------------------------------------------------------------------------
@@ -255,6 +257,7 @@ static int open_workers(struct host *host, struct store *store)
 		.settings = host->settings,
 		.store = store,
 		.event_max = &host->event_max,
+		.slot = &host->board->slots[0],
 	};
 	int rc = worker_states_new(&host->light);
 	if (rc == 0)
@@ -338,16 +341,19 @@ int host_run(const struct settings *settings, const struct cashew_handler *const
 		.settings = settings, .event_max = settings->event_max, .now_ms = host_clock_ms()};
 	struct store *store = NULL;
 	sigset_t signals;
-	int signal_fd = -1;
-	if (open_signals(&signals, &signal_fd) != 0 || routes_new(handlers, &host.routes) != 0 ||
-		mosquitto_lib_init() != MOSQ_ERR_SUCCESS) {
+	int signal_fd = -1, board_fd = -1;
+	if (board_new(&host.board, &board_fd) != 0 || open_signals(&signals, &signal_fd) != 0 ||
+		routes_new(handlers, &host.routes) != 0 || mosquitto_lib_init() != MOSQ_ERR_SUCCESS) {
 		log_error("start_failed", "the host cannot start", LOG_TEXT("reason", strerror(errno)));
 		return HOST_EXIT_SOFTWARE;
 	}
+	host.owner = host.board->owner;
 	const int rc = run(&host, &store, signal_fd);
 	if (rc == HOST_EXIT_OK)
 		print_account(&host);
 	close_host(&host, store, rc);
 	close(signal_fd);
+	board_unmap(host.board);
+	close(board_fd);
 	return rc;
 }

@@ -5,6 +5,7 @@
  */
 #include "worker_pool.h"
 
+#include "board.h"
 #include "host_command.h"
 #include "host_lane.h"
 #include <errno.h>
@@ -185,6 +186,8 @@ int worker_pool_new(const struct worker_context *context, unsigned workers, stru
 		struct worker *worker = &pool->workers[pool->worker_count];
 		*worker = (struct worker){.pool = pool, .context = *context};
 		worker->context.states = NULL;
+		if (context->slot != NULL)
+			worker->context.slot = context->slot + pool->worker_count + 1;
 		rc = start_worker(worker);
 		if (rc != 0)
 			break;

@@ -18,8 +18,8 @@ struct command;
 struct lane;
 struct worker_pool;
 
-/* Starts the threads and their handlers' states. context: copied, without states. 0 and *ret; -errno;
- * -ECANCELED when a handler's init refused. */
+/* Starts the threads and their handlers' states. context: copied, without states; its slot is that before the
+ * workers'. 0 and *ret; -errno; -ECANCELED when a handler's init refused. */
 __attribute__((warn_unused_result)) int worker_pool_new(
 	const struct worker_context *context, unsigned workers, struct worker_pool **ret);
 

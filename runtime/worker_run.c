@@ -3,6 +3,7 @@
  */
 #include "worker_run.h"
 
+#include "board.h"
 #include "call.h"
 #include "failpoint.h"
 #include "host_command.h"
@@ -48,6 +49,12 @@ void worker_states_free(struct worker_context *context)
 	context->states = NULL;
 }
 
+static unsigned deadline_ms(const struct cashew_command *call)
+{
+	return call->handler->deadline_ms != 0 ? call->handler->deadline_ms
+					       : call->settings->handler_timeout_s * 1000;
+}
+
 static void log_run(const struct command *command, const struct cashew_command *call, enum call_end end)
 {
 	static const struct {
@@ -64,14 +71,11 @@ static void log_run(const struct command *command, const struct cashew_command *
 		LOG_TEXT("handler", call->handler->name), LOG_INT("attempt", command->attempts),
 		LOG_REAL("ms", call->duration_us / 1000.0),
 		LOG_TEXT("reason", end == CALL_DONE ? NULL : call->reason));
-	const uint64_t deadline_ms = call->handler->deadline_ms != 0
-					     ? call->handler->deadline_ms
-					     : call->settings->handler_timeout_s * 1000ul;
-	if (call->duration_us > deadline_ms * 1000)
+	if (call->duration_us / 1000 > deadline_ms(call))
 		log_warn("deadline_missed", "a handler ran longer than its deadline",
 			LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
 			LOG_TEXT("handler", call->handler->name), LOG_REAL("ms", call->duration_us / 1000.0),
-			LOG_INT("deadline_ms", deadline_ms));
+			LOG_INT("deadline_ms", deadline_ms(call)));
 }
 
 static void take_events(struct command *command, struct cashew_command *call)
@@ -91,7 +95,8 @@ static void worsen(struct command *command, enum command_end end, const struct c
 	command->handler = call->handler->name;
 }
 
-static void run_handler(const struct worker_context *context, struct command *command, unsigned position)
+static void run_handler(
+	const struct worker_context *context, struct command *command, unsigned position, uint64_t key)
 {
 	const unsigned index = command->route->handlers[position];
 	struct cashew_command call = {
@@ -103,8 +108,20 @@ static void run_handler(const struct worker_context *context, struct command *co
 		.state = context->states[index],
 		.event_max = atomic_load_explicit(context->event_max, memory_order_relaxed),
 	};
+	const struct board_entry entry = {
+		.handler = call.handler->name,
+		.topic = command->input.topic,
+		.key = key,
+		.attempt = command->attempts,
+		.deadline_ms = deadline_ms(&call),
+		.alone = command->alone,
+	};
+	if (context->slot != NULL)
+		board_slot_enter(context->slot, &entry);
 	failpoint("before_handler");
 	const enum call_end end = call_run(&call);
+	if (context->slot != NULL)
+		board_slot_leave(context->slot);
 	failpoint("after_effect");
 	log_run(command, &call, end);
 	if (end == CALL_RETRY) {
@@ -129,9 +146,13 @@ void worker_run(const struct worker_context *context, struct command *command)
 	command->attempts++;
 	command->input.attempt = command->attempts;
 	command->store_away = false;
+	const uint64_t key = context->slot != NULL ? board_key(command->input.topic, command->input.payload,
+							     command->input.payload_size,
+							     command->correlation, command->correlation_size)
+						   : 0;
 	for (unsigned i = 0; i < command->route->handler_count; i++)
 		if ((command->settled & (UINT32_C(1) << i)) == 0)
-			run_handler(context, command, i);
+			run_handler(context, command, i, key);
 }
 
 void worker_bury(const struct worker_context *context, struct command *command)

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+struct board_slot;
 struct command;
 struct routes;
 struct settings;
@@ -22,6 +23,7 @@ struct worker_context {
 	struct store *store;
 	const _Atomic size_t *event_max; /* what the broker takes; the I/O thread sets it */
 	void **states;			 /* this thread's, by handler */
+	struct board_slot *slot;	 /* this thread's on the board; NULL: there is no board */
 };
 
 /* Calls init of every handler that has one. 0; -ENOMEM; -ECANCELED after logging which handler refused. */

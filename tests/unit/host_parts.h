@@ -83,6 +83,8 @@ static struct {
 	struct parts_plan one, two_a, two_b, light;
 } parts;
 
+static struct board parts_board;
+
 /* ---- The handlers -------------------------------------------------------------------------------------- */
 
 static inline cashew_result parts_run(cashew_command *cmd, struct parts_plan *plan)
@@ -398,14 +400,20 @@ static inline int parts_begin(void **state)
 		.payload_max = 1024,
 		.event_max = 1024};
 	parts.one = parts.two_a = parts.two_b = parts.light = (struct parts_plan){.steps = "."};
+	memset(&parts_board, 0, sizeof(parts_board));
 	struct host *host = &parts.host;
-	*host = (struct host){
-		.settings = &parts.settings, .event_max = 1024, .now_ms = PARTS_START_MS, .store_up = true};
+	*host = (struct host){.settings = &parts.settings,
+		.board = &parts_board,
+		.owner = parts_board.owner,
+		.event_max = 1024,
+		.now_ms = PARTS_START_MS,
+		.store_up = true};
 	assert_int_equal(routes_new(parts_handlers, &host->routes), 0);
 	host->light = (struct worker_context){.routes = &host->routes,
 		.settings = &parts.settings,
 		.store = fake_store_new(),
-		.event_max = &host->event_max};
+		.event_max = &host->event_max,
+		.slot = &parts_board.slots[0]};
 	assert_int_equal(worker_states_new(&host->light), 0);
 	assert_int_equal(lane_new(host, &host->routes.lanes[0], &parts.lane), 0);
 	return 0;

@@ -29,10 +29,10 @@ static size_t letters(void)
 
 static void ended(unsigned done, unsigned rejected, unsigned dead)
 {
-	const struct host_account *account = &parts.host.account;
-	assert_int_equal(account->ended[COMMAND_DONE], done);
-	assert_int_equal(account->ended[COMMAND_REJECTED], rejected);
-	assert_int_equal(account->ended[COMMAND_DEAD], dead);
+	const struct board_account *account = &parts_board.account;
+	assert_int_equal(board_read(&account->done), done);
+	assert_int_equal(board_read(&account->rejected), rejected);
+	assert_int_equal(board_read(&account->dead), dead);
 }
 
 static int begin(void **state)
@@ -438,7 +438,7 @@ static void test_dead_letter_fails_while_stopping(void **state)
 	turn();
 	assert_true(lane_stopped(parts.lane));
 	parts_left("");
-	assert_int_equal(parts.host.account.left, 1);
+	assert_int_equal(board_read(&parts_board.account.left), 1);
 	assert_int_equal(parts.host.commands, 0);
 }
 
@@ -531,7 +531,7 @@ static void test_retained(void **state)
 	parts_sent(8, "u/one", "")->message.retain = true;
 	turn();
 	assert_int_equal(parts.host.commands, 0);
-	assert_int_equal(parts.host.account.ignored, 2);
+	assert_int_equal(board_read(&parts_board.account.ignored), 2);
 	parts_left("7 8");
 	ended(0, 0, 0);
 }
@@ -756,7 +756,7 @@ static void test_copy_on_the_same_connection(void **state)
 	const struct command *command = parts_read(7, "u/one", "payload");
 	assert_ptr_equal(parts_read(7, "u/one", "payload"), command);
 	assert_int_equal(parts.host.commands, 1);
-	assert_int_equal(parts.host.account.joined, 1);
+	assert_int_equal(board_read(&parts_board.account.joined), 1);
 	parts_work();
 	assert_ptr_equal(parts_read(7, "u/one", "payload"), command);
 	turn();
@@ -810,7 +810,7 @@ static void test_copy_of_a_settled_command(void **state)
 	parts_connect(true);
 	parts_state(parts_read(7, "u/one", "payload"), COMMAND_SETTLED);
 	parts_state(parts_read(8, "v/one", "payload"), COMMAND_SETTLED);
-	assert_int_equal(parts.host.account.joined, 2);
+	assert_int_equal(board_read(&parts_board.account.joined), 2);
 	turn();
 	parts_left("7 8");
 	assert_int_equal(parts.one.runs, 2);
@@ -834,7 +834,7 @@ static void test_copy_of_a_waiting_command(void **state)
 	parts_read(9, "v/one", "in the workers' queue");
 	/* The first one has its user's turn still. */
 	parts_state(second, COMMAND_WAITING);
-	assert_int_equal(parts.host.account.joined, 1);
+	assert_int_equal(board_read(&parts_board.account.joined), 1);
 	worker_run(&parts.host.light, running);
 	command_returned(running);
 	parts_work();
@@ -869,7 +869,7 @@ static void test_no_copy(void **state)
 		turn();
 		parts_left("7");
 	}
-	assert_int_equal(parts.host.account.joined, 0);
+	assert_int_equal(board_read(&parts_board.account.joined), 0);
 
 	/* The same where it has ended already. */
 	parts_read(7, "u/one", "payload");
@@ -922,7 +922,7 @@ static void test_qos0(void **state)
 	(void)state;
 	parts.one.steps = "err.f";
 	parts_read(0, "u/one", "");
-	assert_int_equal(parts.host.account.qos0, 1);
+	assert_int_equal(board_read(&parts_board.account.qos0), 1);
 	parts_work();
 	parts_events_end();
 	assert_int_equal(parts.host.commands, 0);
@@ -942,7 +942,7 @@ static void test_qos0(void **state)
 	turn();
 	parts_left("");
 	ended(0, 0, 0);
-	assert_int_equal(parts.host.account.qos0, 3);
+	assert_int_equal(board_read(&parts_board.account.qos0), 3);
 }
 
 /* No promise: when the retries are spent, or the store is away, it is gone, and the lane stays. */
@@ -987,7 +987,7 @@ static void test_qos0_window(void **state)
 	for (unsigned i = 0; i < parts.settings.window + 2; i++)
 		parts_read(0, "u/one", "");
 	assert_int_equal(parts.host.commands, parts.settings.window);
-	assert_int_equal(parts.host.account.qos0, parts.settings.window + 2);
+	assert_int_equal(board_read(&parts_board.account.qos0), parts.settings.window + 2);
 	parts_work();
 	parts_read(0, "u/one", "");
 	assert_int_equal(parts.host.commands, parts.settings.window);
@@ -1053,13 +1053,13 @@ static void test_copy_with_properties(void **state)
 		{"ab", "ac", false}, {"ab", "abc", false}, {"ab", NULL, false}, {NULL, "ab", false},
 		{NULL, NULL, true}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const uint64_t joined = parts.host.account.joined;
+		const uint64_t joined = board_read(&parts_board.account.joined);
 		read_with(7, "u/one", NULL, cases[i].first);
 		parts_work();
 		parts_lose(false);
 		parts_connect(true);
 		read_with(7, "u/one", NULL, cases[i].second);
-		assert_int_equal(parts.host.account.joined - joined, cases[i].joins);
+		assert_int_equal(board_read(&parts_board.account.joined) - joined, cases[i].joins);
 		if (!cases[i].joins)
 			parts_work();
 		turn();
@@ -1131,11 +1131,10 @@ static void test_out_of_memory(void **state)
 			parts_events_end();
 			turn();
 			const bool acknowledged = parts.connection->left_count > 0;
-			const uint64_t *ends = parts.host.account.ended;
+			const struct board_account *account = &parts_board.account;
 			assert_false(dropped && !failed);
 			assert_int_equal(acknowledged, !dropped && cases[i].mid != 0);
-			assert_int_equal(ends[COMMAND_DONE] + ends[COMMAND_REJECTED] + ends[COMMAND_DEAD],
-				acknowledged);
+			assert_int_equal(account->done + account->rejected + account->dead, acknowledged);
 			assert_int_equal(parts.host.commands, 0);
 			if (!dropped || cases[i].mid == 0)
 				continue;

@@ -138,7 +138,7 @@ static void test_group_max(void **state)
 	finish(6);
 	parts_turn(LANE_FLUSH_MS);
 	parts_left("1 2 3 4 5 6");
-	assert_int_equal(parts.host.account.ended[COMMAND_DONE], 6);
+	assert_int_equal(parts_board.account.done, 6);
 }
 
 static void test_group_ms(void **state)
@@ -412,7 +412,7 @@ static void test_age_limit(void **state)
 	parts_connect(true);
 	send(1, 2);
 	parts_turn(0);
-	assert_int_equal(parts.host.account.joined, 2);
+	assert_int_equal(parts_board.account.joined, 2);
 	assert_int_equal(parts.submitted_count, 0);
 	worker_run(&parts.host.light, slow);
 	command_returned(slow);
@@ -735,7 +735,7 @@ static void test_results_after_a_while(void **state)
 	send(1, 2);
 	parts_turn(0);
 	parts_turn(LANE_FLUSH_MS);
-	assert_int_equal(parts.host.account.joined, 3);
+	assert_int_equal(parts_board.account.joined, 3);
 	parts_left("1 2");
 	assert_int_equal(parts.host.commands, 0);
 }
@@ -760,7 +760,7 @@ static void test_results_in_one_place(void **state)
 	assert_int_equal(parts.host.commands, 3);
 	parts_read(commands[0].mid, commands[0].topic, "payload");
 	parts_read(commands[2].mid, commands[2].topic, "payload");
-	assert_int_equal(parts.host.account.joined, 2);
+	assert_int_equal(parts_board.account.joined, 2);
 	assert_ptr_equal(lane_in_flight(parts.lane, commands[1].mid), other);
 	assert_null(lane_in_flight(parts.lane, 7 + 3072));
 	parts_work();
@@ -812,7 +812,7 @@ static void test_stop(void **state)
 	parts_left("1 2");
 	assert_int_equal(parts.connection->disconnects, 1);
 	assert_true(lane_stopped(parts.lane));
-	assert_int_equal(parts.host.account.left, 0);
+	assert_int_equal(parts_board.account.left, 0);
 	/* It does not come again. */
 	lane_want(parts.lane, true);
 	assert_int_equal(connection_state(parts.connection), CONNECTION_IDLE);
@@ -872,8 +872,8 @@ static void test_abandon(void **state)
 	assert_int_equal(connection_state(parts.connection), CONNECTION_IDLE);
 	parts_left("");
 	assert_int_equal(parts.connection->disconnects, 0);
-	assert_int_equal(parts.host.account.left, 3);
-	assert_int_equal(parts.host.account.ended[COMMAND_DONE], 0);
+	assert_int_equal(parts_board.account.left, 3);
+	assert_int_equal(parts_board.account.done, 0);
 }
 
 /* What would make it reconnect ends it instead. */
@@ -887,7 +887,7 @@ static void test_give_up_while_stopping(void **state)
 	assert_true(lane_stopped(parts.lane));
 	assert_int_equal(parts.connection->drops, 0);
 	assert_int_equal(connection_state(parts.connection), CONNECTION_IDLE);
-	assert_int_equal(parts.host.account.left, 1);
+	assert_int_equal(parts_board.account.left, 1);
 }
 
 static void test_give_up(void **state)

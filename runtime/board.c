@@ -1,0 +1,291 @@
+/*
+ * board.c - see board.h. The memory is a memfd of fixed size, sealed so that neither side can pull it from
+ * under the other, and what a dying thread writes through the descriptor cannot make it grow.
+ */
+#include "board.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SEALS = F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL, STATE_BITS = 2, STATE_MASK = 3 };
+
+_Static_assert(offsetof(struct board, backtrace) + BOARD_BACKTRACE_SIZE == sizeof(struct board) ||
+		       sizeof(struct board) - offsetof(struct board, backtrace) - BOARD_BACKTRACE_SIZE < 64,
+	"the backtrace is the board's end");
+
+/* ---- Life ------------------------------------------------------------------------------------------------
+ */
+
+static int map(int fd, struct board **ret)
+{
+	void *memory = mmap(NULL, sizeof(struct board), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	*ret = memory;
+	return 0;
+}
+
+static int name_owner(char ret[static BOARD_OWNER_SIZE])
+{
+	unsigned char bytes[(BOARD_OWNER_SIZE - 1) / 2];
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		return -EIO;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		snprintf(ret + 2 * i, 3, "%02x", (unsigned)bytes[i]);
+	return 0;
+}
+
+int board_new(struct board **ret, int *ret_fd)
+{
+	struct board *board = NULL;
+	const int fd = memfd_create("cashewd-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	int rc = ftruncate(fd, sizeof(struct board)) != 0 || fcntl(fd, F_ADD_SEALS, SEALS) != 0 ? -errno : 0;
+	if (rc == 0)
+		rc = map(fd, &board);
+	if (rc != 0) {
+		close(fd);
+		return rc;
+	}
+	rc = name_owner(board->owner);
+	if (rc != 0) {
+		board_unmap(board);
+		close(fd);
+		return rc;
+	}
+	board->supervisor = getpid();
+	*ret = board;
+	*ret_fd = fd;
+	return 0;
+}
+
+int board_map(int fd, struct board **ret)
+{
+	struct stat status;
+	if (fstat(fd, &status) != 0)
+		return -errno;
+	if (status.st_size != (off_t)sizeof(struct board) || fcntl(fd, F_GET_SEALS) != SEALS)
+		return -EINVAL;
+	return map(fd, ret);
+}
+
+void board_unmap(struct board *board)
+{
+	if (board != NULL)
+		munmap(board, sizeof(*board));
+}
+
+void board_clear_host(struct board *board)
+{
+	/* Only what was used: the rest need not become real memory. */
+	for (unsigned i = 0; i < BOARD_SLOTS; i++) {
+		if (atomic_load_explicit(&board->slots[i].state, memory_order_relaxed) != 0)
+			atomic_store(&board->slots[i].state, 0);
+	}
+	if (board->crash.claimed != 0)
+		memset(board->backtrace, 0, sizeof(board->backtrace));
+	board->crash.slot = -1;
+	board->crash.number = 0;
+	board->crash.address = 0;
+	board->crash.kind = BOARD_CRASH_NONE;
+	board->crash.claimed = 0;
+	board->host_up = 0;
+	board->store_seen_ms = 0;
+}
+
+/* ---- Keys ------------------------------------------------------------------------------------------------
+ */
+
+/* Multiplies into 128 bits and folds: the halves of the product depend on every bit of both. */
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+	const unsigned __int128 product = (unsigned __int128)a * b;
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Eight bytes at a time, in the order of the bytes whatever the machine's. The length goes in as well, so
+ * that neighbours cannot trade bytes. */
+static uint64_t add(uint64_t hash, const void *bytes, size_t size)
+{
+	static const uint64_t step = UINT64_C(0x9e3779b97f4a7c15), other = UINT64_C(0xd6e8feb86659fd93);
+	const unsigned char *at = bytes;
+	uint64_t word;
+	hash = mix(hash ^ size, step);
+	for (; size >= sizeof(word); at += sizeof(word), size -= sizeof(word)) {
+		memcpy(&word, at, sizeof(word));
+		hash = mix(hash ^ le64toh(word), other) + step;
+	}
+	if (size > 0) {
+		word = 0;
+		memcpy(&word, at, size);
+		hash = mix(hash ^ le64toh(word), other) + step;
+	}
+	return hash;
+}
+
+uint64_t board_key(const char *topic, const void *payload, size_t payload_size, const void *correlation,
+	size_t correlation_size)
+{
+	uint64_t hash = UINT64_C(0x243f6a8885a308d3);
+	hash = add(hash, topic, strlen(topic));
+	hash = add(hash, payload, payload_size);
+	if (correlation != NULL)
+		hash = add(hash, correlation, correlation_size);
+	hash = mix(hash ^ (hash >> 32), UINT64_C(0xd6e8feb86659fd93));
+	return hash != 0 ? hash : 1;
+}
+
+/* ---- Slots -----------------------------------------------------------------------------------------------
+ */
+
+int64_t board_clock_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void copy(char *to, size_t room, const char *from)
+{
+	const size_t size = strnlen(from, room - 1);
+	memcpy(to, from, size);
+	to[size] = '\0';
+}
+
+void board_slot_enter(struct board_slot *slot, const struct board_entry *entry)
+{
+	static _Thread_local int32_t tid;
+	if (tid == 0)
+		tid = gettid();
+	struct board_run *run = &slot->run;
+	copy(run->handler, sizeof(run->handler), entry->handler);
+	copy(run->topic, sizeof(run->topic), entry->topic);
+	run->key = entry->key;
+	run->started_ms = board_clock_ms();
+	run->deadline_ms = entry->deadline_ms;
+	run->attempt = entry->attempt;
+	run->tid = tid;
+	run->alone = entry->alone;
+	const uint64_t number = atomic_load_explicit(&slot->state, memory_order_relaxed) >> STATE_BITS;
+	atomic_store_explicit(
+		&slot->state, (number + 1) << STATE_BITS | BOARD_SLOT_RUNNING, memory_order_release);
+}
+
+void board_slot_leave(struct board_slot *slot)
+{
+	uint64_t state = atomic_load_explicit(&slot->state, memory_order_relaxed);
+	if ((state & STATE_MASK) == BOARD_SLOT_RUNNING &&
+		atomic_compare_exchange_strong(
+			&slot->state, &state, (state & ~(uint64_t)STATE_MASK) | BOARD_SLOT_IDLE))
+		return;
+	if ((state & STATE_MASK) != BOARD_SLOT_OVERDUE)
+		abort();
+	/* The signal that ends this process is on its way, and must find the handler that it is for. */
+	for (;;)
+		pause();
+}
+
+bool board_slot_expire(struct board_slot *slot, int64_t now_ms, int64_t since_ms, bool *ret_first)
+{
+	uint64_t state = atomic_load_explicit(&slot->state, memory_order_acquire);
+	*ret_first = false;
+	if ((state & STATE_MASK) == BOARD_SLOT_OVERDUE)
+		return true;
+	if ((state & STATE_MASK) != BOARD_SLOT_RUNNING)
+		return false;
+	/* It may be another run's by now: then the exchange fails. */
+	const int64_t started_ms = __atomic_load_n(&slot->run.started_ms, __ATOMIC_RELAXED);
+	const int64_t deadline_ms = __atomic_load_n(&slot->run.deadline_ms, __ATOMIC_RELAXED);
+	const int64_t from_ms = started_ms > since_ms ? started_ms : since_ms;
+	if (now_ms - from_ms <= deadline_ms)
+		return false;
+	*ret_first = atomic_compare_exchange_strong(
+		&slot->state, &state, (state & ~(uint64_t)STATE_MASK) | BOARD_SLOT_OVERDUE);
+	return *ret_first;
+}
+
+/* ---- Suspects --------------------------------------------------------------------------------------------
+ */
+
+static struct board_suspect *find(const struct board *board, uint64_t key)
+{
+	const unsigned count = atomic_load_explicit(&board->suspect_count, memory_order_acquire);
+	/* The descriptor's other side has written the number. */
+	if (count > BOARD_SUSPECTS)
+		abort();
+	for (unsigned i = 0; i < count; i++) {
+		if (board->suspects[i].key == key)
+			return (struct board_suspect *)(uintptr_t)&board->suspects[i];
+	}
+	return NULL;
+}
+
+const struct board_suspect *board_suspect_find(const struct board *board, uint64_t key)
+{
+	return board_suspects_any(board) ? find(board, key) : NULL;
+}
+
+static void remove_at(struct board *board, size_t i)
+{
+	const unsigned last = board->suspect_count - 1;
+	if (i != last)
+		board->suspects[i] = board->suspects[last];
+	atomic_store_explicit(&board->suspect_count, last, memory_order_release);
+}
+
+void board_suspect_clear(struct board *board, uint64_t key)
+{
+	const struct board_suspect *suspect = board_suspect_find(board, key);
+	if (suspect != NULL)
+		remove_at(board, (size_t)(suspect - board->suspects));
+}
+
+static size_t oldest(const struct board *board)
+{
+	size_t found = 0;
+	for (size_t i = 1; i < board->suspect_count; i++) {
+		if (board->suspects[i].since_ms < board->suspects[found].since_ms)
+			found = i;
+	}
+	return found;
+}
+
+unsigned board_suspect_add(
+	struct board *board, const struct board_run *run, unsigned crashes, const char *what, int64_t now_ms)
+{
+	struct board_suspect *suspect = find(board, run->key);
+	if (suspect == NULL) {
+		if (board->suspect_count == BOARD_SUSPECTS)
+			remove_at(board, oldest(board));
+		suspect = &board->suspects[board->suspect_count];
+		*suspect = (struct board_suspect){.key = run->key};
+		copy(suspect->handler, sizeof(suspect->handler), run->handler);
+		copy(suspect->what, sizeof(suspect->what), what);
+		atomic_fetch_add(&board->suspect_count, 1);
+	}
+	if (crashes > 0) {
+		copy(suspect->handler, sizeof(suspect->handler), run->handler);
+		copy(suspect->what, sizeof(suspect->what), what);
+	}
+	suspect->since_ms = now_ms;
+	suspect->crashes += crashes;
+	return suspect->crashes;
+}
+
+void board_suspects_expire(struct board *board, int64_t before_ms)
+{
+	for (size_t i = board->suspect_count; i-- > 0;) {
+		if (board->suspects[i].since_ms < before_ms)
+			remove_at(board, i);
+	}
+}
