@@ -1,0 +1,203 @@
+/* promise_run.c - see promise_run.h. */
+#include "promise_run.h"
+
+#include <signal.h>
+#include <string.h>
+
+enum {
+	SETTLE_MS = 120000,
+	KILLED = 128 + SIGKILL,
+	DESCRIPTORS_GROWTH = 10, /* connections of workers that were not needed before */
+};
+
+/* What the MongoDB driver writes before main() has begun, when a process with the same number was killed
+ * once. */
+#define DRIVER_AT_LOAD "mongoc: Falling back to malloc for counters"
+
+/* ---- Waiting ---- */
+
+static bool violated(const struct promise *promise)
+{
+	return promise->ledger->violation[0] != '\0';
+}
+
+void promise_check(const struct promise *promise)
+{
+	if (violated(promise))
+		harness_fail("%s", promise->ledger->violation);
+}
+
+static bool settled(void *context)
+{
+	const struct promise *promise = context;
+	return violated(promise) || promise->ledger->open == 0;
+}
+
+static bool all_ready(void *context)
+{
+	const struct promise *promise = context;
+	return violated(promise) || load_ready(promise->load);
+}
+
+void promise_wait_for_phones(struct promise *promise)
+{
+	harness_wait(promise->harness, all_ready, promise, "all phones to connect");
+	promise_check(promise);
+}
+
+void promise_run_on(struct promise *promise, unsigned least_ms, unsigned most_ms)
+{
+	harness_watch(promise->harness, (int)(least_ms + dice_roll(&promise->dice, most_ms - least_ms + 1)));
+	promise_check(promise);
+}
+
+void promise_settle(struct promise *promise, const char *after)
+{
+	load_run(promise->load, false);
+	harness_wait_at(__FILE__, __LINE__, promise->harness, settled, promise, SETTLE_MS,
+		"all commands to come to their end after %s", after);
+	promise_check(promise);
+	load_ping(promise->load);
+	harness_wait(promise->harness, settled, promise, "a ping to be answered after %s", after);
+	promise_check(promise);
+}
+
+/* ---- The host ---- */
+
+void promise_start_host(struct promise *promise, const char *failpoint)
+{
+	host_set_environment(promise->host, "FAILPOINT", failpoint);
+	host_start(promise->host);
+}
+
+void promise_stop_host(struct promise *promise)
+{
+	for (size_t unanswered = SIZE_MAX; unanswered != 0;) {
+		if (unanswered != SIZE_MAX) {
+			promise_start_host(promise, NULL);
+			promise_settle(promise, "a stop that the broker has not confirmed");
+		}
+		unanswered = host_count_log(promise->host, "farewell_unanswered");
+		host_stop(promise->host);
+		host_expect_log(promise->host, "stopped", "dead", "0", "left_to_the_broker", "0");
+		unanswered = host_count_log(promise->host, "farewell_unanswered") - unanswered;
+	}
+	ledger_check_store(promise->ledger, promise->database);
+}
+
+void promise_kill_host(struct promise *promise)
+{
+	host_kill(promise->host);
+	promise->kills++;
+}
+
+const struct promise_place promise_places[PROMISE_PLACES] = {
+	{"command_read", 20, 400},
+	{"before_handler", 20, 400},
+	{"inside_handler", 10, 100},
+	{"after_effect", 20, 400},
+	{"before_event", 20, 400},
+	{"event_acknowledged", 20, 400},
+	{"before_acknowledgement", 1, 8},
+	{"after_acknowledgement", 1, 10},
+};
+
+const char *promise_choose_failpoint(struct promise *promise, const struct promise_place *place)
+{
+	return harness_format(promise->harness, "%s:%u", place->name,
+		place->least + dice_roll(&promise->dice, place->most - place->least + 1));
+}
+
+void promise_wait_death(struct promise *promise, const char *failpoint)
+{
+	const int code = host_wait_exit(promise->host);
+	if (code != KILLED)
+		harness_fail("at the failpoint %s cashewd exited with %d", failpoint, code);
+	promise->kills++;
+	promise_check(promise);
+}
+
+struct promise_holdings promise_hold(const struct promise *promise)
+{
+	return (struct promise_holdings){
+		.rss_kib = host_rss_kib(promise->host), .descriptors = host_descriptors(promise->host)};
+}
+
+void promise_check_growth(
+	const struct promise *promise, const char *fault, const struct promise_holdings *before)
+{
+	const struct promise_holdings after = promise_hold(promise);
+	print_message(
+		"promise: before %s cashewd held %zu KiB and %zu descriptors, and %zu and %zu after it\n",
+		fault, before->rss_kib, before->descriptors, after.rss_kib, after.descriptors);
+	if (after.rss_kib > before->rss_kib + MEMORY_SLACK_KIB)
+		harness_fail(
+			"cashewd's memory has grown from %zu KiB to %zu", before->rss_kib, after.rss_kib);
+	if (after.descriptors > before->descriptors + DESCRIPTORS_GROWTH)
+		harness_fail("cashewd's descriptors have grown from %zu to %zu", before->descriptors,
+			after.descriptors);
+}
+
+/* ---- The log ---- */
+
+/* What faults make the host say; nothing else may be a warning or an error. */
+static bool expected_record(const char *event, const char *const *more)
+{
+	static const char *const expected[] = {"store_away", "not_ready", "broker_lost", "broker_unreachable",
+		"lane_dropped", "retries_spent", "command_retry", "deadline_missed", "farewell_unanswered"};
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+		if (strcmp(event, expected[i]) == 0)
+			return true;
+	while (*more != NULL)
+		if (strcmp(event, *more++) == 0)
+			return true;
+	return false;
+}
+
+void promise_check_log(struct promise *promise, const char *const *more)
+{
+	FILE *file =
+		fopen(harness_format(promise->harness, "%s/cashewd.log", host_folder(promise->host)), "re");
+	json_t *counts = json_object();
+	char line[4096], unexpected[500] = "";
+	if (file == NULL || fseek(file, promise->log_end, SEEK_SET) != 0)
+		harness_fail("cashewd's log cannot be read");
+	while (fgets(line, sizeof(line), file) != NULL) {
+		json_t *record = json_loads(line, 0, NULL);
+		const char *level = json_string_value(json_object_get(record, "level")),
+			   *event = json_string_value(json_object_get(record, "event"));
+		if ((level == NULL || event == NULL) && strstr(line, DRIVER_AT_LOAD) == NULL)
+			snprintf(unexpected, sizeof(unexpected), "%.400s", line);
+		else if (level != NULL && event != NULL && strcmp(level, "info") != 0) {
+			const json_t *count = json_object_get(counts, event);
+			json_object_set_new(counts, event, json_integer(json_integer_value(count) + 1));
+			if (!expected_record(event, more))
+				snprintf(unexpected, sizeof(unexpected), "%.400s", line);
+		}
+		json_decref(record);
+	}
+	promise->log_end = ftell(file);
+	fclose(file);
+	char *text = json_dumps(counts, 0);
+	print_message("promise: warnings and errors of cashewd: %s\n", text ? text : "");
+	free(text);
+	json_decref(counts);
+	if (unexpected[0] != '\0')
+		harness_fail("cashewd was not to write: %s", unexpected);
+}
+
+/* ---- Setting up ---- */
+
+void promise_set_up(struct promise *promise, unsigned rate_per_s)
+{
+	/* The shortest keepalive, so that a stopped database outlasts it. */
+	host_set(promise->host, "KEEPALIVE", "10");
+	host_set(promise->host, "HANDLER_TIMEOUT", "2");
+	host_set(promise->host, "LOG_LEVEL", "info");
+	promise->ledger = ledger_new(promise->harness);
+	promise->load = load_new(promise->harness, promise->ledger, &promise->dice, rate_per_s);
+	promise_wait_for_phones(promise);
+	promise_start_host(promise, NULL);
+	host_wait_ready(promise->host);
+	promise_stop_host(promise);
+}
