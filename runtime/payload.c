@@ -7,6 +7,7 @@
  */
 #include "payload.h"
 
+#include "json_memory.h"
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -36,30 +37,6 @@ static size_t depth_of(const unsigned char *bytes, size_t size)
 		}
 	}
 	return deepest;
-}
-
-/*
- * jansson (2.14) does not look whether the buffer of its lexer could grow: a byte of a text is lost, and if
- * that is the closing quote, it reads on behind the buffer. So during a parse the first allocation that fails
- * makes all later ones fail, which ends the parse before it gets there, and tells us that it was memory and
- * not the JSON.
- */
-static _Thread_local enum { JSON_MEMORY_IDLE, JSON_MEMORY_PARSING, JSON_MEMORY_FAILED } json_memory;
-
-static void *json_memory_alloc(size_t size)
-{
-	if (json_memory == JSON_MEMORY_FAILED)
-		return NULL;
-	void *memory = malloc(size);
-	if (!memory && json_memory == JSON_MEMORY_PARSING)
-		json_memory = JSON_MEMORY_FAILED;
-	return memory;
-}
-
-/* Before main, because it must not change while another thread is inside jansson. */
-__attribute__((constructor)) static void json_memory_install(void)
-{
-	json_set_alloc_funcs(json_memory_alloc, free);
 }
 
 static const char *syntax_error_text(int code)
@@ -101,11 +78,9 @@ int payload_parse(const void *bytes, size_t size, size_t size_max, json_t **ret_
 	}
 
 	json_error_t error;
-	json_memory = JSON_MEMORY_PARSING;
+	json_memory_begin();
 	json_t *json = json_loadb(bytes, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-	const bool out_of_memory = json_memory == JSON_MEMORY_FAILED;
-	json_memory = JSON_MEMORY_IDLE;
-	if (out_of_memory) {
+	if (json_memory_end()) {
 		json_decref(json);
 		return -ENOMEM;
 	}

@@ -8,12 +8,16 @@
  * and no memory.
  */
 #include "token.h"
+
+#include "json_memory.h"
 #include "topic.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <jwt.h>
 #include <limits.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,12 +130,13 @@ static int segment_parse(struct segment segment, const char *what, json_t **ret_
 		return refuse(reason, "the token's %s is not base64url", what);
 	}
 	json_error_t error;
+	json_memory_begin();
 	json_auto_t *json = json_loadb((const char *)bytes, (size_t)size, JSON_REJECT_DUPLICATES, &error);
+	if (json_memory_end()) {
+		return -ENOMEM;
+	}
 	if (json == NULL) {
 		const enum json_error_code code = json_error_code(&error);
-		if (code == json_error_out_of_memory) {
-			return -ENOMEM;
-		}
 		if (code == json_error_duplicate_key) {
 			return refuse(reason, "the token's %s has a duplicate key", what);
 		}
@@ -142,6 +147,18 @@ static int segment_parse(struct segment segment, const char *what, json_t **ret_
 	}
 	*ret_json = json_incref(json);
 	return 0;
+}
+
+/* Freed with free(); NULL when out of memory, of which json_dumps() does not always tell. */
+static char *json_write(const json_t *json, size_t flags)
+{
+	json_memory_begin();
+	char *text = json_dumps(json, flags);
+	if (json_memory_end()) {
+		free(text);
+		return NULL;
+	}
+	return text;
 }
 
 static bool text_equal(const json_t *json, const char *expected)
@@ -178,8 +195,9 @@ static int signature_check(
 	memcpy(text, token, token_size);
 	text[token_size] = '\0';
 	jwt_auto_t *jwt = NULL;
+	json_memory_begin();
 	int error = jwt_decode(&jwt, text, (const unsigned char *)secret, (int)strlen(secret));
-	if (error == ENOMEM) {
+	if (json_memory_end() || error == ENOMEM) {
 		return -ENOMEM;
 	}
 	if (error != 0 || jwt_get_alg(jwt) != JWT_ALG_HS256) {
@@ -308,8 +326,8 @@ int token_show(const char *token, size_t token_size, char **ret_header, char **r
 	if (error != 0) {
 		return error;
 	}
-	char *header_text = json_dumps(header, JSON_ENSURE_ASCII);
-	char *claims_text = json_dumps(claims, JSON_ENSURE_ASCII);
+	char *header_text = json_write(header, JSON_ENSURE_ASCII);
+	char *claims_text = json_write(claims, JSON_ENSURE_ASCII);
 	if (header_text == NULL || claims_text == NULL) {
 		free(header_text);
 		free(claims_text);
@@ -321,6 +339,47 @@ int token_show(const char *token, size_t token_size, char **ret_header, char **r
 }
 
 /* ---- Signing ---- */
+
+/* Appends the bytes in base64url to text, which has room for 4 / 3 of them and 4 more; the new end. */
+static size_t base64url_append(char *text, size_t end, const void *bytes, size_t size)
+{
+	const size_t start = end;
+	end += (size_t)EVP_EncodeBlock((unsigned char *)text + start, bytes, (int)size);
+	while (end > start && text[end - 1] == '=') {
+		end--;
+	}
+	for (size_t i = start; i < end; i++) {
+		text[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
+	}
+	return end;
+}
+
+/* Not libjwt's work: where it runs out of memory it signs a part of the claims, or crashes. */
+static int claims_sign(const char *secret, const char *claims, char **ret_token)
+{
+	static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
+	const size_t claims_size = strlen(claims);
+	__attribute__((cleanup(text_cleanup))) char *token =
+		malloc((sizeof(header) + claims_size + SIGNATURE_SIZE) / 3 * 4 + 16);
+	if (token == NULL) {
+		return -ENOMEM;
+	}
+	size_t size = base64url_append(token, 0, header, sizeof(header) - 1);
+	token[size++] = '.';
+	size = base64url_append(token, size, claims, claims_size);
+	unsigned char signature[EVP_MAX_MD_SIZE];
+	unsigned signature_size = 0;
+	if (HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)token, size, signature,
+		    &signature_size) == NULL) {
+		return -ENOMEM;
+	}
+	token[size++] = '.';
+	size = base64url_append(token, size, signature, signature_size);
+	token[size] = '\0';
+	*ret_token = token;
+	token = NULL;
+	return 0;
+}
 
 /* Adds the times to the claims, signs them, and takes over the reference, also on failure. */
 static int token_sign(
@@ -339,18 +398,8 @@ static int token_sign(
 		json_object_set_new(claims, "exp", json_integer(expires)) != 0) {
 		return -ENOMEM;
 	}
-	__attribute__((cleanup(text_cleanup))) char *text = json_dumps(claims, JSON_COMPACT);
-	jwt_auto_t *jwt = NULL;
-	if (text == NULL || jwt_new(&jwt) != 0 || jwt_add_grants_json(jwt, text) != 0 ||
-		jwt_set_alg(jwt, JWT_ALG_HS256, (const unsigned char *)secret, (int)strlen(secret)) != 0) {
-		return -ENOMEM;
-	}
-	char *token = jwt_encode_str(jwt);
-	if (token == NULL) {
-		return -ENOMEM;
-	}
-	*ret_token = token;
-	return 0;
+	__attribute__((cleanup(text_cleanup))) char *text = json_write(claims, JSON_COMPACT | JSON_SORT_KEYS);
+	return text != NULL ? claims_sign(secret, text, ret_token) : -ENOMEM;
 }
 
 int token_sign_user(

@@ -2,10 +2,10 @@
  * token.h - JSON Web Tokens (RFC 7519) signed with HS256: made for handlers and users, checked by the demo
  * broker's plugin.
  *
- * libjwt does the signing and the verifying. In front of it stands a strict gate, because libjwt 1.10 accepts
- * more than it should (any token when the key is empty, other algorithms, "crit" headers, expired tokens,
- * duplicate claims) and crashes on huge ones: size, three non-empty base64url segments, alg exactly HS256, no
- * crit, no duplicate keys, integer times, checked.
+ * libjwt does the verifying, OpenSSL the signing. In front of libjwt stands a strict gate, because
+ * libjwt 1.10 accepts more than it should (any token when the key is empty, other algorithms, "crit" headers,
+ * expired tokens, duplicate claims) and crashes on huge ones: size, three non-empty base64url segments, alg
+ * exactly HS256, no crit, no duplicate keys, integer times, checked.
  */
 #ifndef TOKEN_H
 #define TOKEN_H
@@ -44,9 +44,9 @@ __attribute__((warn_unused_result)) int token_sign_handler(
 
 /*
  * Checks signature, times and claims. 0 and *ret_identity; TOKEN_E_REFUSED with the reason in words in
- * `reason` (never the token); -ENOMEM. An empty secret refuses everything. exp is required; iat and nbf are
- * checked where they are there. Where the token has a handler claim, a user_id beside it means nothing. Any
- * thread.
+ * `reason` (never the token); -ENOMEM (where libjwt itself has no memory, a refusal: it does not say which).
+ * An empty secret refuses everything. exp is required; iat and nbf are checked where they are there. Where
+ * the token has a handler claim, a user_id beside it means nothing. Any thread.
  */
 __attribute__((warn_unused_result)) int token_verify(const char *secret, const char *token, size_t token_size,
 	int64_t now, struct token_identity *ret_identity, char reason[static TOKEN_REASON_SIZE]);

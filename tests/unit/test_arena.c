@@ -3,11 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 /* cmocka wants those first */
 #include <cmocka.h>
 
 #include "arena.h"
+#include "failing_malloc.h"
 
 static bool within(const void *pointer, const void *start, size_t size)
 {
@@ -135,6 +137,36 @@ static void out_of_memory_is_sticky(void **state)
 	arena_free(&arena);
 }
 
+/* Each chunk fails: what was given before stays, and nothing is given afterwards, small as it may be. */
+static void each_chunk_fails(void **state)
+{
+	(void)state;
+	enum { PIECES = 300, SIZE = 24 };
+	bool failed = true;
+	size_t n = 1;
+	for (; failed; n++) {
+		unsigned char buffer[64];
+		char *pieces[PIECES];
+		struct arena arena;
+		arena_init(&arena, buffer, sizeof(buffer));
+		size_t given = 0;
+		failing_malloc_start(n, false);
+		for (size_t i = 0; i < PIECES; i++) {
+			char *piece = arena_format(&arena, "%0*zu", SIZE - 1, i);
+			if (piece)
+				pieces[given++] = piece;
+		}
+		failed = failing_malloc_stop();
+		assert_int_equal(arena.out_of_memory, failed);
+		assert_int_equal(given == PIECES, !failed);
+		assert_true(given >= sizeof(buffer) / 32);
+		for (size_t i = 0; i < given; i++)
+			assert_int_equal(strtol(pieces[i], NULL, 10), i);
+		arena_free(&arena);
+	}
+	assert_true(n > 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +175,7 @@ int main(void)
 		cmocka_unit_test(a_large_piece_keeps_the_current_chunk),
 		cmocka_unit_test(copies_and_formats),
 		cmocka_unit_test(out_of_memory_is_sticky),
+		cmocka_unit_test(each_chunk_fails),
 	};
 	return cmocka_run_group_tests_name("arena", tests, NULL, NULL);
 }

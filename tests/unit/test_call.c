@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "cashew_test.h"
+#define FAILING_MALLOC_ONLY /* the stand-in store has its memory always */
 #include "failing_malloc.h"
 #include "settings.h"
 

@@ -9,6 +9,7 @@
 /* cmocka wants those first */
 #include <cmocka.h>
 
+#define FAILING_MALLOC_ONLY /* the stand-in store has its memory always */
 #include "failing_malloc.h"
 #include "handler_cases.h"
 

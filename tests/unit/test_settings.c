@@ -1,14 +1,7 @@
 /* Tests of settings.c and settings_check.c: which values are taken from where, and what is wrong with others.
  */
+#include "failing_malloc.h"
 #include "settings_outcome.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
 
 struct bad_case {
 	const char *name;
@@ -319,84 +312,47 @@ static void test_nearest(void **state)
 	}
 }
 
-#ifndef SANITIZED
-/* The nth allocation from now fails; -1: none does. */
-static int allocations_left = -1;
-
-/* Blocks that were allocated and not freed. */
-static long blocks;
-
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t count, size_t size);
-extern void *__libc_realloc(void *block, size_t size);
-extern void __libc_free(void *block);
-
-static bool allocation_fails(void)
-{
-	if (allocations_left < 0 || allocations_left-- > 0)
-		return false;
-	errno = ENOMEM;
-	return true;
-}
-
-void *malloc(size_t size)
-{
-	void *block = allocation_fails() ? NULL : __libc_malloc(size);
-	blocks += block != NULL;
-	return block;
-}
-
-void *calloc(size_t count, size_t size)
-{
-	void *block = allocation_fails() ? NULL : __libc_calloc(count, size);
-	blocks += block != NULL;
-	return block;
-}
-
-void *realloc(void *old, size_t size)
-{
-	void *block = allocation_fails() ? NULL : __libc_realloc(old, size);
-	blocks += block != NULL && old == NULL;
-	return block;
-}
-
-void free(void *block)
-{
-	blocks -= block != NULL;
-	__libc_free(block);
-}
-
+/* Each allocation fails, alone and with all later ones; what leaks, a sanitizer tells. */
 static void test_out_of_memory(void **state)
 {
 	(void)state;
 	char path[] = "/tmp/cashewd-test-XXXXXX";
 	const int fd = mkstemp(path);
 	assert_return_code(fd, errno);
+	/* More entries than the first block of them holds. */
 	static const char text[] = ENOUGH "APPLES_KEY=a\n";
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(write(fd, "APPLES_KEY=b\n", 13), 13);
 	close(fd);
 	FILE *null = fopen("/dev/null", "we");
 	assert_non_null(null);
-	setvbuf(null, NULL, _IONBF, 0);
 
-	unsigned failures = 0;
-	for (bool finished = false; !finished; failures += !finished) {
-		struct settings settings = {.own = NULL};
-		const long before = blocks;
-		allocations_left = (int)failures;
-		const int result = settings_read(path, no_environment, own_handlers, null, null, &settings);
-		finished = allocations_left >= 0;
-		allocations_left = -1;
-		assert_int_equal(result, finished ? 0 : -ENOMEM);
-		settings_free(&settings);
-		assert_int_equal(blocks, before);
+	for (unsigned i = 0; i < 2; i++) {
+		bool failed = true;
+		size_t n = 1;
+		for (; failed; n++) {
+			struct settings settings, untouched;
+			memset(&settings, 0x5a, sizeof(settings));
+			untouched = settings;
+			failing_malloc_start(n, i == 1);
+			const int result =
+				settings_read(path, no_environment, own_handlers, null, null, &settings);
+			failed = failing_malloc_stop();
+			if (result != (failed ? -ENOMEM : 0))
+				fail_msg("allocation %zu: %d", n, result);
+			if (failed)
+				assert_memory_equal(&settings, &untouched, sizeof(settings));
+			else
+				settings_free(&settings);
+		}
+		/* The file's bytes, its entries, twice, the declarations, the names, the texts; and one call
+		 * more, in which none failed. */
+		assert_int_equal(n - 1, 6 + 1);
 	}
-	/* The file's bytes, its entries, the declarations, the names, the texts. */
-	assert_int_equal(failures, 5);
 	fclose(null);
 	unlink(path);
 }
-#endif
 
 int main(void)
 {
@@ -415,9 +371,7 @@ int main(void)
 		cmocka_unit_test(test_bad_declarations),
 		cmocka_unit_test(test_group_limit),
 		cmocka_unit_test(test_nearest),
-#ifndef SANITIZED
 		cmocka_unit_test(test_out_of_memory),
-#endif
 	};
 	return cmocka_run_group_tests_name("bad settings", bad_tests, NULL, NULL) +
 	       cmocka_run_group_tests_name("settings", tests, NULL, NULL);

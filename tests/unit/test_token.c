@@ -10,6 +10,7 @@
 /* cmocka wants those first */
 #include <cmocka.h>
 
+#include "failing_malloc.h"
 #include "token.h"
 #include <errno.h>
 #include <openssl/evp.h>
@@ -563,6 +564,89 @@ static void shown_tokens(void **state)
 	assert_null(text);
 }
 
+/* ---- Out of memory ---- */
+
+/* One call of what is tested. ret_made: texts that it made, to be freed. */
+static int sign_user(char *ret_made[static 2])
+{
+	return token_sign_user(SECRET, SIXTY_FOUR, NOW, 3600, &ret_made[0]);
+}
+
+static int sign_handler(char *ret_made[static 2])
+{
+	return token_sign_handler(SECRET, SIXTY_FOUR, NOW, 3600, &ret_made[0]);
+}
+
+/* The token that is verified and shown: its texts have the sizes at which the lexer's buffer grows. */
+static char *long_token;
+
+static int verify_long(char *ret_made[static 2])
+{
+	(void)ret_made;
+	struct token_identity identity, untouched;
+	memset(&identity, 0x5a, sizeof(identity));
+	untouched = identity;
+	char reason[TOKEN_REASON_SIZE] = "";
+	const int error = token_verify(SECRET, long_token, strlen(long_token), NOW, &identity, reason);
+	if (error == 0)
+		assert_string_equal(identity.user_id, SIXTY_FOUR);
+	else
+		assert_memory_equal(&identity, &untouched, sizeof(identity));
+	return error;
+}
+
+static int show_long(char *ret_made[static 2])
+{
+	char reason[TOKEN_REASON_SIZE] = "";
+	return token_show(long_token, strlen(long_token), &ret_made[0], &ret_made[1], reason);
+}
+
+/* Each allocation of ours and of jansson's fails, alone and with all later ones; what leaks, a sanitizer
+ * tells. */
+static void out_of_memory(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		int (*call)(char *ret_made[static 2]);
+		bool makes[2];
+	} cases[] = {
+		{"sign a user's", sign_user, {true}},
+		{"sign a handler's", sign_handler, {true}},
+		{"verify", verify_long, {false}},
+		{"show", show_long, {true, true}},
+	};
+	static const char *const claims[] = {
+		"{\"user_id\":\"" SIXTY_FOUR "\",\"iat\":1794999990,\"exp\":1795003600}",
+		"{\"user_id\":\"" SIXTY_FOUR "\",\"a\":\"12345678901234\",\"exp\":1795003600}",
+		"{\"user_id\":\"" SIXTY_FOUR "\",\"a\":\"123456789012345\",\"exp\":1795003600}",
+		"{\"user_id\":\"" SIXTY_FOUR
+		"\",\"a\":\"1234567890123456789012345678901\",\"exp\":1795003600}",
+	};
+	for (size_t i = 0; i < COUNT(claims) * COUNT(cases) * 2; i++) {
+		const size_t c = i / 2 % COUNT(cases);
+		long_token = token_of(HEADER, claims[i / 2 / COUNT(cases)]);
+		bool failed = true;
+		size_t n = 1;
+		for (; failed && n < 1000; n++) {
+			char *made[2] = {NULL, NULL};
+			failing_malloc_start(n, i % 2 == 1);
+			const int error = cases[c].call(made);
+			failed = failing_malloc_stop();
+			if (error != (failed ? -ENOMEM : 0))
+				fail_msg("%s, allocation %zu: %d", cases[c].name, n, error);
+			for (size_t m = 0; m < 2; m++) {
+				if ((made[m] != NULL) != (!failed && cases[c].makes[m]))
+					fail_msg("%s, allocation %zu: text %zu", cases[c].name, n, m);
+				free(made[m]);
+			}
+		}
+		assert_false(failed);
+		assert_true(n > 5);
+		free(long_token);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -581,6 +665,7 @@ int main(void)
 		cmocka_unit_test(signed_tokens_verify),
 		cmocka_unit_test(what_cannot_be_signed),
 		cmocka_unit_test(shown_tokens),
+		cmocka_unit_test(out_of_memory),
 	};
 	return cmocka_run_group_tests_name("token", tests, NULL, NULL);
 }
