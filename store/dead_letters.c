@@ -21,24 +21,6 @@ void dead_letter_new_id(unsigned char ret_id[static 12])
 	memcpy(ret_id, id.bytes, sizeof(id.bytes));
 }
 
-/* Bytes outside of ASCII become ? where the text is not UTF-8. NULL is the empty text. */
-static void append_text(bson_t *document, const char *field, const char *text)
-{
-	const size_t size = text ? strlen(text) : 0;
-	char *copy;
-
-	if (bson_utf8_validate(text ? text : "", size, false)) {
-		BSON_APPEND_UTF8(document, field, text ? text : "");
-		return;
-	}
-	copy = bson_strdup(text);
-	for (size_t i = 0; i < size; i++)
-		if ((unsigned char)copy[i] >= 0x80)
-			copy[i] = '?';
-	BSON_APPEND_UTF8(document, field, copy);
-	bson_free(copy);
-}
-
 int dead_letter_add(struct store_client *client, const struct dead_letter *letter)
 {
 	const bool cut = letter->payload_size > PAYLOAD_KEPT_MAX;
@@ -52,16 +34,16 @@ int dead_letter_add(struct store_client *client, const struct dead_letter *lette
 		return STORE_E_AWAY;
 	memcpy(id.bytes, letter->id, sizeof(id.bytes));
 	BSON_APPEND_OID(&document, "_id", &id);
-	append_text(&document, "topic", letter->topic);
-	append_text(&document, "user_id", letter->user);
-	append_text(&document, "handler", letter->handler);
-	append_text(&document, "reason", letter->reason);
+	store_append_text(&document, "topic", letter->topic);
+	store_append_text(&document, "user_id", letter->user);
+	store_append_text(&document, "handler", letter->handler);
+	store_append_text(&document, "reason", letter->reason);
 	BSON_APPEND_BINARY(&document, "payload", BSON_SUBTYPE_BINARY,
 		letter->payload ? letter->payload : (const uint8_t *)"", (uint32_t)kept);
 	if (cut)
 		BSON_APPEND_INT64(&document, "payload_cut_from", (int64_t)letter->payload_size);
 	BSON_APPEND_INT64(&document, "attempts", letter->attempts);
-	append_text(&document, "host", letter->host);
+	store_append_text(&document, "host", letter->host);
 	BSON_APPEND_DATE_TIME(&document, "when", store_now_ms());
 	inserted = mongoc_collection_insert_one(
 		store_client_collection(client, STORE_DEAD_LETTERS), &document, NULL, &reply, &error);

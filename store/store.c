@@ -42,6 +42,7 @@ static const char *const collection_names[STORE_COLLECTIONS] = {
 	[STORE_CONTACT_REQUESTS] = "contact_requests",
 	[STORE_APPLES] = "apples",
 	[STORE_DEAD_LETTERS] = "dead_letters",
+	[STORE_PARKED_COMMANDS] = "parked_commands",
 };
 
 /* ---- the driver ---- */

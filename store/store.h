@@ -82,4 +82,95 @@ void dead_letter_new_id(unsigned char ret_id[static 12]);
 /* Inserts into dead_letters; 0 also when that id is already there. `when` is the time of the call. */
 STORE_USE_RESULT int dead_letter_add(struct store_client *client, const struct dead_letter *letter);
 
+/* ---- parked commands ----
+ * Commands that are tried again later, in the order of each user on each lane: see parked_commands.c. Every
+ * function can be repeated, and repairs what a crash or a lost answer left half done. A pointer that a
+ * function gives belongs to what it was given in.
+ */
+
+struct parked_command {
+	unsigned char id[12]; /* an ObjectId made by parked_command_new_id(), or derived from a letter's */
+	const char *lane;     /* client id of the session that it came by */
+	const char *user;
+	const char *topic;
+	int64_t position;    /* order within lane and user: microseconds that only grow */
+	const void *payload; /* raw */
+	size_t payload_size;
+	const void *correlation; /* NULL: none */
+	size_t correlation_size;
+	const char *response_topic; /* NULL: none */
+	uint16_t mid;		    /* packet identifier and key, by which a redelivered copy is known */
+	uint64_t key;		    /* with mid 0 no copy can come */
+	const char *const *settled; /* names of the handlers that are through with it */
+	size_t settled_count;
+	const char *end; /* the worst end of those: "done", "rejected" or "dead" */
+	unsigned attempts;
+	unsigned crashes;
+	const char *handler; /* of the last failure; "" */
+	const char *reason;
+	int64_t not_before_ms;	/* Unix time; what follows a user's first is not before it either */
+	const char *claimed_by; /* set by parked_command_claim(); NULL: nobody */
+};
+
+/* What a lane has to know of each of its parked commands. */
+struct parked_mark {
+	const char *user;
+	uint16_t mid;
+	uint64_t key;
+	bool done;
+	int64_t position;
+	int64_t not_before_ms; /* 0 when done */
+};
+typedef void (*parked_mark_visitor)(void *context, const struct parked_mark *mark);
+
+struct parked_user {
+	char *lane;
+	char *user;
+};
+
+enum parked_error {
+	PARKED_E_NONE = 101,  /* the user has no parked command on the lane */
+	PARKED_E_LATER = 102, /* the first is not due, or another owner has it */
+};
+
+void parked_command_new_id(unsigned char ret_id[static 12]);
+
+/* Inserts the command, unclaimed; 0 also when that id is already there, done or not. */
+STORE_USE_RESULT int parked_command_add(struct store_client *client, const struct parked_command *command);
+
+/* Visits all parked commands of a lane, also the done ones, which are kept for a day, by user and position.
+ * What was visited before a failure stays visited. */
+STORE_USE_RESULT int parked_command_marks(
+	struct store_client *client, const char *lane, parked_mark_visitor visit, void *context);
+
+/* The users who have commands with not_before <= before_ms on one of the lanes (lane_count 0: on any lane),
+ * each lane and user once, the longest due first, at most limit. *ret_users is freed by parked_users_free();
+ * it is not touched on failure. */
+STORE_USE_RESULT int parked_command_due(struct store_client *client, const char *const *lanes,
+	size_t lane_count, int64_t before_ms, size_t limit, struct parked_user **ret_users,
+	size_t *ret_count);
+void parked_users_free(struct parked_user *users, size_t count);
+
+/*
+ * Takes the user's first command on the lane, for owner, until lease_ms (Unix time); counts the attempt. A
+ * claim of the same owner is taken over. *ret_command is freed by parked_command_free(). PARKED_E_NONE,
+ * PARKED_E_LATER, or a store error.
+ */
+STORE_USE_RESULT int parked_command_claim(struct store_client *client, const char *lane, const char *user,
+	const char *owner, int64_t now_ms, int64_t lease_ms, struct parked_command **ret_command);
+void parked_command_free(struct parked_command *command);
+
+/*
+ * Gives the command back, with its not_before_ms, attempts, crashes, handler, reason, settled and end; what
+ * follows it is not before it either. Does nothing to a command that is done, or, where claimed_by is set,
+ * that somebody else has claimed since.
+ */
+STORE_USE_RESULT int parked_command_postpone(
+	struct store_client *client, const struct parked_command *command);
+
+/* Leaves a tombstone of the command for a day, which its mark is made of; 0 also when there is no such
+ * command. *ret_more: whether the user has more on that lane. */
+STORE_USE_RESULT int parked_command_finish(
+	struct store_client *client, const struct parked_command *command, bool *ret_more);
+
 #endif

@@ -15,6 +15,7 @@ enum store_collection {
 	STORE_CONTACT_REQUESTS,
 	STORE_APPLES,
 	STORE_DEAD_LETTERS,
+	STORE_PARKED_COMMANDS,
 	STORE_COLLECTIONS, /* how many */
 };
 
@@ -37,6 +38,9 @@ const char *store_database_name(const struct store *store);
 /* Milliseconds since 1970, UTC. */
 int64_t store_now_ms(void);
 
+/* Appends a text; bytes outside of ASCII become ? where it is not UTF-8. NULL is the empty text. */
+void store_append_text(bson_t *document, const char *field, const char *text);
+
 /* Keeps the words and returns the error. */
 int store_failed(struct store_client *client, enum store_collection collection, const char *action,
 	const char *message, int store_error);
@@ -45,8 +49,9 @@ int store_failed(struct store_client *client, enum store_collection collection, 
 mongoc_collection_t *store_client_collection(struct store_client *client, enum store_collection collection);
 
 /*
- * Runs a find command with {limit, singleBatch}. 0 and an iterator on the first document of the batch, over
- * memory that *ret_reply holds until bson_destroy(); on failure *ret_reply needs none.
+ * Runs a find command with {limit, singleBatch}, or an aggregation of one batch. 0 and an iterator on the
+ * first document of the batch, over memory that *ret_reply holds until bson_destroy(); on failure *ret_reply
+ * needs none.
  */
 STORE_USE_RESULT int store_find(struct store_client *client, enum store_collection collection,
 	const bson_t *command, bson_t *ret_reply, bson_iter_t *ret_documents);

@@ -8,11 +8,18 @@
 #include "store_apples.h"
 #include <stdio.h>
 
-enum { KEYS_MAX = 2 };
+enum { KEYS_MAX = 4, DAY_S = 24 * 60 * 60 };
+
+/* expireAfterSeconds of an index on one date. */
+struct expiry {
+	bool expires;
+	int32_t after_s;
+};
 
 static const struct index {
 	enum store_collection collection;
 	const char *keys[KEYS_MAX];
+	struct expiry expiry;
 } indexes[] = {
 	{STORE_CONTACTS, {"user_id", "contact_id"}},
 	{STORE_CONTACT_REQUESTS, {"user_id", "from"}},
@@ -20,6 +27,12 @@ static const struct index {
 	{STORE_DEAD_LETTERS, {"when"}},
 	{STORE_DEAD_LETTERS, {"user_id", "when"}},
 	{STORE_DEAD_LETTERS, {"handler", "when"}},
+	{STORE_DEAD_LETTERS, {"expires"}, {true, 0}},
+	/* A user's commands on a lane, and among those that are not done the first. */
+	{STORE_PARKED_COMMANDS, {"user_id", "lane", "done", "position"}},
+	{STORE_PARKED_COMMANDS, {"not_before", "lane", "user_id"}},
+	{STORE_PARKED_COMMANDS, {"lane", "user_id", "position"}},
+	{STORE_PARKED_COMMANDS, {"done"}, {true, DAY_S}},
 };
 
 /* Appends {key: {user_id: 1, when: 1}, name: "user_id_1_when_1"}. */
@@ -38,6 +51,8 @@ static void append_index(bson_t *array, const char *position, const struct index
 	}
 	bson_append_document_end(&document, &key);
 	BSON_APPEND_UTF8(&document, "name", name);
+	if (index->expiry.expires)
+		BSON_APPEND_INT32(&document, "expireAfterSeconds", index->expiry.after_s);
 	bson_append_document_end(array, &document);
 }
 

@@ -2,45 +2,20 @@
  * fake_store.c - the stand-in store: see fake_store.h.
  *
  * Documents about two users are kept in sorted arrays, dead letters in the order they came, behind one lock.
- * Every operation begins with operation_begin(), where failures are put in. What an error of the driver means
- * is judged by the real store's table, store_error.c, which is linked into this one too.
+ * Every operation begins with fake_operation_begin(), where failures are put in. What an error of the driver
+ * means is judged by the real store's table, store_error.c, which is linked into this one too.
  */
 #include "fake_store.h"
-#include "fake_pairs.h"
+#include "fake_store_private.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-struct store {
-	pthread_mutex_t lock;
-	struct pairs contacts;
-	struct pairs requests; /* owned by the one who is asked */
-	struct dead_letter **letters;
-	size_t letters_count;
-	bool apples;
-	unsigned clients; /* taken */
-	unsigned operations;
-	struct {
-		unsigned skip;
-		unsigned times;
-		int store_error;
-		bool done; /* the operation is done all the same */
-	} failure;
-	void (*before)(void *context);
-	void *before_context;
-};
-
-struct store_client {
-	struct store *store;
-	const char *last_error;
-	bool answer_lost;
-};
-
 /* ---- operations ---- */
 
-/* 0 with the lock held: to be ended by operation_end(). Or what the test wants it to answer. */
-static int operation_begin(struct store_client *client)
+/* 0 with the lock held: to be ended by fake_operation_end(). Or what the test wants it to answer. */
+int fake_operation_begin(struct store_client *client)
 {
 	struct store *store = client->store;
 
@@ -65,7 +40,7 @@ static int operation_begin(struct store_client *client)
 	return store->failure.store_error;
 }
 
-static int operation_end(struct store_client *client, int r)
+int fake_operation_end(struct store_client *client, int r)
 {
 	pthread_mutex_unlock(&client->store->lock);
 	return client->answer_lost ? STORE_E_AWAY : r;
@@ -98,11 +73,11 @@ static int list(struct store_client *client, const struct pairs *pairs, const ch
 		return 0;
 	if (limit > STORE_LIST_MAX)
 		limit = STORE_LIST_MAX;
-	r = operation_begin(client);
+	r = fake_operation_begin(client);
 	if (r != 0)
 		return r;
 	page = pairs_page(pairs, owner, after, limit, &count);
-	r = operation_end(client, 0);
+	r = fake_operation_end(client, 0);
 	for (size_t i = 0; r == 0 && i < count; i++) {
 		const struct store_contact item = {.user_id = page[i].other, .at_ms = page[i].at_ms};
 
@@ -119,10 +94,10 @@ static int find(struct store_client *client, const struct pairs *pairs, const ch
 
 	if (!user_id_valid(owner) || !user_id_valid(other))
 		return refused(client);
-	r = operation_begin(client);
+	r = fake_operation_begin(client);
 	if (r != 0)
 		return r;
-	return operation_end(client, pairs_have(pairs, owner, other) ? 0 : STORE_E_NOT_FOUND);
+	return fake_operation_end(client, pairs_have(pairs, owner, other) ? 0 : STORE_E_NOT_FOUND);
 }
 
 /* ---- cashew_store.h ---- */
@@ -133,11 +108,11 @@ int contact_request_add(struct store_client *client, const char *from, const cha
 
 	if (!user_id_valid(from) || !user_id_valid(to))
 		return refused(client);
-	r = operation_begin(client);
+	r = fake_operation_begin(client);
 	if (r != 0)
 		return r;
 	pairs_add(&client->store->requests, to, from);
-	return operation_end(client, 0);
+	return fake_operation_end(client, 0);
 }
 
 int contact_request_find(struct store_client *client, const char *from, const char *to)
@@ -151,11 +126,11 @@ int contact_request_remove(struct store_client *client, const char *from, const 
 
 	if (!user_id_valid(from) || !user_id_valid(to))
 		return refused(client);
-	r = operation_begin(client);
+	r = fake_operation_begin(client);
 	if (r != 0)
 		return r;
 	pairs_remove(&client->store->requests, to, from);
-	return operation_end(client, 0);
+	return fake_operation_end(client, 0);
 }
 
 int contact_request_list(struct store_client *client, const char *user, const char *after, unsigned limit,
@@ -170,12 +145,12 @@ int contact_add(struct store_client *client, const char *a, const char *b)
 
 	if (!user_id_valid(a) || !user_id_valid(b))
 		return refused(client);
-	r = operation_begin(client);
+	r = fake_operation_begin(client);
 	if (r != 0)
 		return r;
 	pairs_add(&client->store->contacts, a, b);
 	pairs_add(&client->store->contacts, b, a);
-	return operation_end(client, 0);
+	return fake_operation_end(client, 0);
 }
 
 int contact_find(struct store_client *client, const char *user, const char *contact)
@@ -189,12 +164,12 @@ int contact_remove(struct store_client *client, const char *a, const char *b)
 
 	if (!user_id_valid(a) || !user_id_valid(b))
 		return refused(client);
-	r = operation_begin(client);
+	r = fake_operation_begin(client);
 	if (r != 0)
 		return r;
 	pairs_remove(&client->store->contacts, a, b);
 	pairs_remove(&client->store->contacts, b, a);
-	return operation_end(client, 0);
+	return fake_operation_end(client, 0);
 }
 
 int contact_list(struct store_client *client, const char *user, const char *after, unsigned limit,
@@ -211,11 +186,11 @@ int apple_list(struct store_client *client, unsigned limit, store_apple_visitor 
 
 	if (limit == 0)
 		return 0;
-	r = operation_begin(client);
+	r = fake_operation_begin(client);
 	if (r != 0)
 		return r;
 	count = client->store->apples ? sizeof(colours) / sizeof(colours[0]) : 0;
-	r = operation_end(client, 0);
+	r = fake_operation_end(client, 0);
 	for (size_t i = 0; r == 0 && i < count && i < limit; i++)
 		if (!visit(colours[i], context))
 			break;
@@ -269,6 +244,7 @@ void store_close(struct store *store)
 	for (size_t i = 0; i < store->letters_count; i++)
 		letter_free(store->letters[i]);
 	free(store->letters);
+	fake_parked_free_all(store);
 	free(store->contacts.items);
 	free(store->requests.items);
 	pthread_mutex_destroy(&store->lock);
@@ -277,19 +253,19 @@ void store_close(struct store *store)
 
 int store_prepare(struct store_client *client)
 {
-	const int r = operation_begin(client);
+	const int r = fake_operation_begin(client);
 
 	if (r != 0)
 		return r;
 	client->store->apples = true;
-	return operation_end(client, 0);
+	return fake_operation_end(client, 0);
 }
 
 int store_ping(struct store_client *client)
 {
-	const int r = operation_begin(client);
+	const int r = fake_operation_begin(client);
 
-	return r != 0 ? r : operation_end(client, 0);
+	return r != 0 ? r : fake_operation_end(client, 0);
 }
 
 struct store_client *store_acquire(struct store *store)
@@ -336,7 +312,7 @@ void dead_letter_new_id(unsigned char ret_id[static 12])
 	memcpy(ret_id, &number, sizeof(number));
 }
 
-static char *text_copy(const char *text)
+char *fake_text_copy(const char *text)
 {
 	return checked(strdup(text ? text : ""));
 }
@@ -349,29 +325,29 @@ static struct dead_letter *letter_copy(const struct dead_letter *letter)
 	if (letter->payload_size > 0)
 		memcpy(payload, letter->payload, letter->payload_size);
 	*copy = *letter;
-	copy->topic = text_copy(letter->topic);
+	copy->topic = fake_text_copy(letter->topic);
 	copy->payload = payload;
-	copy->user = text_copy(letter->user);
-	copy->handler = text_copy(letter->handler);
-	copy->reason = text_copy(letter->reason);
-	copy->host = text_copy(letter->host);
+	copy->user = fake_text_copy(letter->user);
+	copy->handler = fake_text_copy(letter->handler);
+	copy->reason = fake_text_copy(letter->reason);
+	copy->host = fake_text_copy(letter->host);
 	return copy;
 }
 
 int dead_letter_add(struct store_client *client, const struct dead_letter *letter)
 {
 	struct store *store = client->store;
-	const int r = operation_begin(client);
+	const int r = fake_operation_begin(client);
 
 	if (r != 0)
 		return r;
 	for (size_t i = 0; i < store->letters_count; i++)
 		if (memcmp(store->letters[i]->id, letter->id, sizeof(letter->id)) == 0)
-			return operation_end(client, 0);
+			return fake_operation_end(client, 0);
 	store->letters =
 		checked(realloc(store->letters, (store->letters_count + 1) * sizeof(store->letters[0])));
 	store->letters[store->letters_count++] = letter_copy(letter);
-	return operation_end(client, 0);
+	return fake_operation_end(client, 0);
 }
 
 /* ---- fake_store.h ---- */
@@ -491,5 +467,6 @@ void fake_store_dump(struct store *store, FILE *out)
 	for (size_t i = 0; i < store->letters_count; i++)
 		fprintf(out, "dead_letters %s, handler \"%s\": %s\n", store->letters[i]->topic,
 			store->letters[i]->handler, store->letters[i]->reason);
+	fake_parked_dump(store, out);
 	pthread_mutex_unlock(&store->lock);
 }

@@ -50,6 +50,13 @@ size_t fake_store_dead_letters(struct store *store);
  */
 const struct dead_letter *fake_store_dead_letter(struct store *store, size_t i);
 
+size_t fake_store_parked(struct store *store);	   /* parked commands that are not done */
+size_t fake_store_tombstones(struct store *store); /* those that are */
+
+/* Parked command number i, from 0, done or not, by user, lane and position; NULL where there is none. Lives
+ * until the next operation on parked commands. */
+const struct parked_command *fake_store_parked_command(struct store *store, size_t i);
+
 /* Every document in one line, for the message of a failed test. */
 void fake_store_dump(struct store *store, FILE *out);
 

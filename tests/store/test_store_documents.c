@@ -241,6 +241,11 @@ static void test_indexes(void **state)
 		{"dead_letters", "when_1"},
 		{"dead_letters", "user_id_1_when_1"},
 		{"dead_letters", "handler_1_when_1"},
+		{"dead_letters", "expires_1"},
+		{"parked_commands", "user_id_1_lane_1_done_1_position_1"},
+		{"parked_commands", "not_before_1_lane_1_user_id_1"},
+		{"parked_commands", "lane_1_user_id_1_position_1"},
+		{"parked_commands", "done_1"},
 	};
 
 	(void)state;

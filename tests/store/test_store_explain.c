@@ -461,8 +461,8 @@ static void test_prepare_has_its_index(void **state)
 	heard.listening = true;
 	assert_int_equal(store_prepare(client), 0);
 	heard.listening = false;
-	/* the indexes of four collections, and the apples */
-	assert_int_equal(heard.count, 5);
+	/* the indexes of five collections, and the apples */
+	assert_int_equal(heard.count, 6);
 	for (size_t i = 0; i < heard.count; i++)
 		explain_command(heard.commands[i]);
 }

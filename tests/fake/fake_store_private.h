@@ -1,0 +1,50 @@
+/* fake_store_private.h - inside of the stand-in store: what its files share. */
+#ifndef FAKE_STORE_PRIVATE_H
+#define FAKE_STORE_PRIVATE_H
+
+#include "fake_pairs.h"
+#include "fake_store.h"
+#include <pthread.h>
+
+struct fake_parked; /* fake_parked.c */
+
+struct store {
+	pthread_mutex_t lock;
+	struct pairs contacts;
+	struct pairs requests; /* owned by the one who is asked */
+	struct dead_letter **letters;
+	size_t letters_count;
+	struct fake_parked **parked; /* by user, lane, position */
+	size_t parked_count;
+	bool apples;
+	unsigned clients; /* taken */
+	unsigned operations;
+	struct {
+		unsigned skip;
+		unsigned times;
+		int store_error;
+		bool done; /* the operation is done all the same */
+	} failure;
+	void (*before)(void *context);
+	void *before_context;
+};
+
+struct store_client {
+	struct store *store;
+	const char *last_error;
+	bool answer_lost;
+};
+
+/* 0 with the lock held: to be ended by fake_operation_end(). Or what the test wants it to answer. */
+STORE_USE_RESULT int fake_operation_begin(struct store_client *client);
+
+/* Gives the lock back; r, or that the answer was lost. */
+STORE_USE_RESULT int fake_operation_end(struct store_client *client, int r);
+
+/* To be freed. NULL is the empty text. */
+char *fake_text_copy(const char *text);
+
+void fake_parked_free_all(struct store *store);
+void fake_parked_dump(struct store *store, FILE *out);
+
+#endif
