@@ -14,6 +14,10 @@
 /* From here to json_memory_end() on this thread; not nested. Any thread. */
 void json_memory_begin(void);
 
+/* The same, but jansson takes its memory from a reserve that is filled here: for libraries that crash where
+ * it has none. False when there is no memory for the reserve: then there is nothing to end. */
+__attribute__((warn_unused_result)) bool json_memory_begin_reserved(void);
+
 /* Whether an allocation failed since: then whatever came of the parse is not to be used. */
 __attribute__((warn_unused_result)) bool json_memory_end(void);
 

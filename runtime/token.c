@@ -16,8 +16,6 @@
 #include <jansson.h>
 #include <jwt.h>
 #include <limits.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -340,44 +338,24 @@ int token_show(const char *token, size_t token_size, char **ret_header, char **r
 
 /* ---- Signing ---- */
 
-/* Appends the bytes in base64url to text, which has room for 4 / 3 of them and 4 more; the new end. */
-static size_t base64url_append(char *text, size_t end, const void *bytes, size_t size)
-{
-	const size_t start = end;
-	end += (size_t)EVP_EncodeBlock((unsigned char *)text + start, bytes, (int)size);
-	while (end > start && text[end - 1] == '=') {
-		end--;
-	}
-	for (size_t i = start; i < end; i++) {
-		text[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
-	}
-	return end;
-}
-
-/* Not libjwt's work: where it runs out of memory it signs a part of the claims, or crashes. */
+/* Where libjwt finds no memory in jansson it signs a part of the claims, or crashes: so it gets a reserve. */
 static int claims_sign(const char *secret, const char *claims, char **ret_token)
 {
-	static const char header[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
-	const size_t claims_size = strlen(claims);
-	__attribute__((cleanup(text_cleanup))) char *token =
-		malloc((sizeof(header) + claims_size + SIGNATURE_SIZE) / 3 * 4 + 16);
-	if (token == NULL) {
+	if (!json_memory_begin_reserved()) {
 		return -ENOMEM;
 	}
-	size_t size = base64url_append(token, 0, header, sizeof(header) - 1);
-	token[size++] = '.';
-	size = base64url_append(token, size, claims, claims_size);
-	unsigned char signature[EVP_MAX_MD_SIZE];
-	unsigned signature_size = 0;
-	if (HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)token, size, signature,
-		    &signature_size) == NULL) {
+	jwt_t *jwt = NULL;
+	char *token = NULL;
+	if (jwt_new(&jwt) == 0 && jwt_add_grants_json(jwt, claims) == 0 &&
+		jwt_set_alg(jwt, JWT_ALG_HS256, (const unsigned char *)secret, (int)strlen(secret)) == 0) {
+		token = jwt_encode_str(jwt);
+	}
+	jwt_free(jwt);
+	if (json_memory_end() || token == NULL) {
+		free(token);
 		return -ENOMEM;
 	}
-	token[size++] = '.';
-	size = base64url_append(token, size, signature, signature_size);
-	token[size] = '\0';
 	*ret_token = token;
-	token = NULL;
 	return 0;
 }
 
@@ -398,7 +376,7 @@ static int token_sign(
 		json_object_set_new(claims, "exp", json_integer(expires)) != 0) {
 		return -ENOMEM;
 	}
-	__attribute__((cleanup(text_cleanup))) char *text = json_write(claims, JSON_COMPACT | JSON_SORT_KEYS);
+	__attribute__((cleanup(text_cleanup))) char *text = json_write(claims, JSON_COMPACT);
 	return text != NULL ? claims_sign(secret, text, ret_token) : -ENOMEM;
 }
 

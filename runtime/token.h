@@ -2,8 +2,8 @@
  * token.h - JSON Web Tokens (RFC 7519) signed with HS256: made for handlers and users, checked by the demo
  * broker's plugin.
  *
- * libjwt does the verifying, OpenSSL the signing. In front of libjwt stands a strict gate, because
- * libjwt 1.10 accepts more than it should (any token when the key is empty, other algorithms, "crit" headers,
+ * libjwt does the signing and the verifying. In front of it stands a strict gate, because libjwt 1.10 accepts
+ * more than it should (any token when the key is empty, other algorithms, "crit" headers,
  * expired tokens, duplicate claims) and crashes on huge ones: size, three non-empty base64url segments, alg
  * exactly HS256, no crit, no duplicate keys, integer times, checked.
  */
