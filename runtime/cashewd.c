@@ -253,7 +253,7 @@ static int check_store(const struct settings *settings)
 					     .pool_size = settings->workers},
 		&store, message);
 	if (error != 0) {
-		fprintf(stderr, "%s\n", message);
+		fprintf(stderr, "MONGO_DB_URL: %s\n", message);
 		return HOST_EXIT_CONFIG;
 	}
 	store_close(store);

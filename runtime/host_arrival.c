@@ -133,6 +133,19 @@ static void ignore_retained(struct host *host, const struct mosquitto_message *m
 			LOG_TEXT("topic", message->topic));
 }
 
+void arrival_dropped(
+	struct host *host, const char *topic, const char *user, unsigned attempt, const char *reason)
+{
+	const uint64_t untold = ++host->qos0_dropped - host->qos0_dropped_told;
+	if (host->qos0_dropped_told > 0 && host->now_ms < host->qos0_dropped_told_ms + ARRIVAL_DROPPED_LOG_MS)
+		return;
+	host->qos0_dropped_told = host->qos0_dropped;
+	host->qos0_dropped_told_ms = host->now_ms;
+	log_warn("qos0_dropped", "a QoS 0 command is dropped: no broker sends it again",
+		LOG_INT("dropped", untold), LOG_TEXT("topic", topic), LOG_TEXT("user", user),
+		LOG_INT("attempt", attempt), LOG_TEXT("reason", reason));
+}
+
 static bool admit_unacknowledged(struct lane *lane, const struct mosquitto_message *message)
 {
 	struct host *host = lane_host(lane);
@@ -142,8 +155,7 @@ static bool admit_unacknowledged(struct lane *lane, const struct mosquitto_messa
 			LOG_TEXT("topic", message->topic));
 	if (lane_add_unacknowledged(lane))
 		return true;
-	log_warn("qos0_dropped", "a QoS 0 command is dropped: too many are waiting",
-		LOG_TEXT("topic", message->topic));
+	arrival_dropped(host, message->topic, NULL, 0, "too many are waiting");
 	return false;
 }
 

@@ -10,6 +10,9 @@
 #ifndef HOST_ARRIVAL_H
 #define HOST_ARRIVAL_H
 
+enum { ARRIVAL_DROPPED_LOG_MS = 10000 };
+
+struct host;
 struct lane;
 struct mosquitto_message;
 typedef struct mqtt5__property mosquitto_property;
@@ -17,5 +20,10 @@ typedef struct mqtt5__property mosquitto_property;
 /* A command of the lane's connection has arrived. */
 void arrival_take(
 	struct lane *lane, const struct mosquitto_message *message, const mosquitto_property *properties);
+
+/* Tells of a QoS 0 command that is dropped: the first at once, of those that follow only their number, once
+ * in ARRIVAL_DROPPED_LOG_MS. */
+void arrival_dropped(
+	struct host *host, const char *topic, const char *user, unsigned attempt, const char *reason);
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "host_command.h"
 
+#include "host_arrival.h"
 #include "host_context.h"
 #include "host_egress.h"
 #include "host_lane.h"
@@ -186,10 +187,8 @@ static void retry_later(struct command *command)
 	const bool spent = command->retry_at_ms - command->failing_since_ms > COMMAND_RETRY_MS;
 	if (detached(command) && (spent || command->mid != 0 || command->store_away)) {
 		if (command->mid == 0)
-			log_warn("qos0_dropped",
-				"a QoS 0 command is dropped: it failed, and no broker sends it again",
-				LOG_TEXT("topic", command->input.topic),
-				LOG_INT("attempt", command->attempts), LOG_TEXT("reason", command->reason));
+			arrival_dropped(host, command->input.topic, command->input.user, command->attempts,
+				command->reason);
 		end_turn(command);
 		command_forget(command);
 		return;

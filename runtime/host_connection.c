@@ -52,10 +52,10 @@ struct connection {
 	int server_reason;	/* reason code of the broker's DISCONNECT; 0: none */
 	unsigned failures;	/* in a row, for the delay */
 	unsigned silent_closes; /* closed before a CONNACK, in a row */
-	unsigned delay_ms;	/* at least that long before the next opening */
 	int64_t due_ms;
 	int farewell_fd; /* CLOSING: the socket once more, as libmosquitto closes its own; else -1 */
 	int64_t up_since_ms;
+	unsigned keepalive_s; /* UP: ours, or the broker's Server Keep Alive */
 	struct takeover takeover;
 	int64_t now_ms;		  /* of the call we are in */
 	char reason[REASON_SIZE]; /* why it ended, as far as a callback knows */
@@ -90,8 +90,7 @@ static unsigned next_delay_ms(struct connection *connection, bool taken_over)
 	if (full > CONNECTION_DELAY_MAX_MS)
 		full = CONNECTION_DELAY_MAX_MS;
 	connection->failures++;
-	const unsigned delay = full / 2 + random_below(full / 2);
-	return delay > connection->delay_ms ? delay : connection->delay_ms;
+	return full / 2 + random_below(full / 2);
 }
 
 /* ---- The end of a link ----------------------------------------------------------------------------------
@@ -156,7 +155,6 @@ static void end(struct connection *connection, const char *reason)
 		if (was_up && !steady)
 			connection->due_ms += next_delay_ms(connection, false);
 	}
-	connection->delay_ms = 0;
 	connection->options.callbacks->down(connection->options.owner, was_up, taken_over);
 }
 
@@ -206,6 +204,10 @@ static bool over(struct connection *connection, int rc)
 		snprintf(reason, sizeof(reason), "%s",
 			connection->state == CONNECTION_UP ? "the broker closed it without a word"
 							   : "the broker closed it before its CONNACK");
+	else if (rc == MOSQ_ERR_KEEPALIVE)
+		snprintf(reason, sizeof(reason),
+			"the broker did not answer a PINGREQ within the keepalive of %u s",
+			connection->keepalive_s);
 	else if (rc == MOSQ_ERR_EAI)
 		snprintf(reason, sizeof(reason), "BROKER_HOST=%s cannot be resolved",
 			connection->options.settings->broker_host);
@@ -270,6 +272,7 @@ static void on_connect(struct mosquitto *mosquitto, void *object, int reason_cod
 		.packet_max = UINT32_MAX,
 	};
 	read_terms(properties, &terms);
+	connection->keepalive_s = terms.keepalive_s;
 	connection->state = CONNECTION_UP;
 	connection->up_since_ms = connection->now_ms;
 	connection->due_ms = connection->now_ms + KEEPALIVE_CHECK_MS;
@@ -611,12 +614,11 @@ static void let_go(struct connection *connection, const char *reason)
 	connection->due_ms = connection->now_ms + CONNECTION_FAREWELL_MS;
 }
 
-void connection_drop(struct connection *connection, unsigned delay_ms, int64_t now_ms)
+void connection_drop(struct connection *connection, int64_t now_ms)
 {
 	if (connection->mosquitto == NULL)
 		return;
 	connection->now_ms = now_ms;
-	connection->delay_ms = delay_ms;
 	let_go(connection, "dropped by this host, nothing held was acknowledged");
 }
 

@@ -94,11 +94,11 @@ void connection_free(struct connection *connection);
 void connection_want(struct connection *connection, bool want, int64_t now_ms);
 
 /*
- * Drops the link without acknowledging what is held, and opens it again, not before delay_ms from now. A
- * persistent session's connection is CLOSING before that, until the broker has read what was written and
+ * Drops the link without acknowledging what is held, and opens it again with backoff. A persistent session's
+ * connection is CLOSING before that, until the broker has read what was written and
  * closed as well, CONNECTION_FAREWELL_MS at most; down() is called at the end of it.
  */
-void connection_drop(struct connection *connection, unsigned delay_ms, int64_t now_ms);
+void connection_drop(struct connection *connection, int64_t now_ms);
 
 /* The same, but keeps it closed until it is wanted. */
 void connection_leave(struct connection *connection, int64_t now_ms);

@@ -34,7 +34,9 @@ struct host {
 	_Atomic size_t event_max;
 	struct command *retrying; /* linked by retry_next */
 	size_t commands;	  /* alive, in whatever state */
-	size_t jobs;	/* of those, the ones that the worker pool has: running, or next in its queue */
+	size_t jobs; /* of those, the ones that the worker pool has: running, or next in its queue */
+	uint64_t qos0_dropped, qos0_dropped_told; /* commands; those that the log has told of */
+	int64_t qos0_dropped_told_ms;
 	int64_t now_ms; /* monotonic, of this turn of the loop */
 	bool store_up;
 	bool ready;

@@ -311,7 +311,7 @@ void egress_serve(struct egress *egress, short revents)
 	if (egress->in_flight > 0 && egress->host->now_ms - egress->progress_ms >= SILENCE_MS) {
 		log_warn("egress_silent", "the broker acknowledges no event: connecting anew",
 			LOG_INT("in_flight", egress->in_flight), LOG_INT("silence_ms", SILENCE_MS));
-		connection_drop(connection, 0, egress->host->now_ms);
+		connection_drop(connection, egress->host->now_ms);
 		return;
 	}
 	if (egress->host->now_ms >= connection_due_ms(connection))

@@ -307,7 +307,7 @@ void lane_flush(struct lane *lane)
 			connection_leave(lane->connection, lane->host->now_ms);
 			lane->stopped = true;
 		} else {
-			connection_drop(lane->connection, 0, lane->host->now_ms);
+			connection_drop(lane->connection, lane->host->now_ms);
 		}
 		return;
 	}

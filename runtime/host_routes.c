@@ -44,7 +44,14 @@ static unsigned check_handler(
 		fprintf(problems, "handler %s: .handle is missing\n", handler->name);
 		found++;
 	}
-	if (handler->topic == NULL || !topic_filter_valid(handler->topic)) {
+	if (handler->topic != NULL && topic_filter_shared(handler->topic)) {
+		fprintf(problems,
+			"handler %s: .topic = \"%s\": a shared subscription would break up the order of a "
+			"user's "
+			"commands: expected a topic filter like \"+/get_apples\"\n",
+			handler->name, handler->topic);
+		found++;
+	} else if (handler->topic == NULL || !topic_filter_valid(handler->topic)) {
 		fprintf(problems,
 			"handler %s: .topic = \"%s\": expected an MQTT topic filter like \"+/get_apples\"\n",
 			handler->name, handler->topic != NULL ? handler->topic : "");

@@ -201,7 +201,7 @@ static void print_account(const struct host *host)
 		LOG_INT("left_to_the_broker", board_read(&account->left)),
 		LOG_INT("joined", board_read(&account->joined)),
 		LOG_INT("retained_ignored", board_read(&account->ignored)),
-		LOG_INT("qos0", board_read(&account->qos0)));
+		LOG_INT("qos0", board_read(&account->qos0)), LOG_INT("qos0_dropped", host->qos0_dropped));
 }
 
 /* ---- Setting up -----------------------------------------------------------------------------------------
@@ -219,7 +219,11 @@ static int open_store(struct host *host, struct store **ret_store)
 	const int rc = store_open(&options, ret_store, message);
 	if (rc == 0)
 		return HOST_EXIT_OK;
-	log_error("bad_setting", "the database's settings cannot be used", LOG_TEXT("reason", message));
+	log_error("bad_setting",
+		"MONGO_DB_URL cannot be used: expected a connection string that MongoDB's driver "
+		"understands, like "
+		"mongodb://user:password@host:27017",
+		LOG_TEXT("setting", "MONGO_DB_URL"), LOG_TEXT("reason", message));
 	return HOST_EXIT_CONFIG;
 }
 

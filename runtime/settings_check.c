@@ -158,8 +158,12 @@ static void check_database(struct settings_reader *reader, const struct settings
 	if (url[0] != '\0' && strncmp(url, "mongodb://", 10) != 0 && strncmp(url, "mongodb+srv://", 14) != 0)
 		problem(reader, "MONGO_DB_URL: expected it to begin with mongodb:// or mongodb+srv://");
 	const char *name = settings->mongo_db_name;
-	if (name[strcspn(name, "/\\. \"$")] != '\0')
-		problem(reader, "MONGO_DB_NAME=%s: expected a name without / \\ . \" $ and blanks", name);
+	if (name[strcspn(name, "/\\. \"$*<>:|?")] != '\0')
+		problem(reader,
+			"MONGO_DB_NAME=%s: expected a name without / \\ . \" $ * < > : | ? and blanks", name);
+	else if (strcmp(name, "admin") == 0 || strcmp(name, "local") == 0 || strcmp(name, "config") == 0)
+		problem(reader, "MONGO_DB_NAME=%s: that is one of MongoDB's own: expected another name",
+			name);
 }
 
 static void check_timeout(struct settings_reader *reader, const struct settings *settings)

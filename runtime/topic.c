@@ -50,10 +50,16 @@ size_t topic_user_size(const char *topic)
 	return size;
 }
 
+bool topic_filter_shared(const char *filter)
+{
+	static const char level[] = "$share";
+	return level_size(filter) == sizeof(level) - 1 && strncmp(filter, level, sizeof(level) - 1) == 0;
+}
+
 bool topic_filter_valid(const char *filter)
 {
 	const size_t total = strlen(filter);
-	if (total < 1 || total > TOPIC_SIZE_MAX)
+	if (total < 1 || total > TOPIC_SIZE_MAX || topic_filter_shared(filter))
 		return false;
 	for (const char *level = filter;;) {
 		const size_t size = level_size(level);

@@ -13,6 +13,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+/* What no init has made, no fini is called for. */
+static void state_end(const struct cashew_handler *handler, void *state)
+{
+	if (handler->init != NULL && handler->fini != NULL)
+		handler->fini(state);
+}
+
 int worker_states_new(struct worker_context *context)
 {
 	const struct routes *routes = context->routes;
@@ -28,8 +35,7 @@ int worker_states_new(struct worker_context *context)
 			log_error("handler_init_failed", "a handler's init failed: the host does not start",
 				LOG_TEXT("handler", handler->name), LOG_INT("returned", rc));
 			while (i-- > 0)
-				if (routes->handlers[i]->init != NULL && routes->handlers[i]->fini != NULL)
-					routes->handlers[i]->fini(context->states[i]);
+				state_end(routes->handlers[i], context->states[i]);
 			free(context->states);
 			context->states = NULL;
 			return -ECANCELED;
@@ -43,8 +49,7 @@ void worker_states_free(struct worker_context *context)
 	if (context->states == NULL)
 		return;
 	for (size_t i = 0; i < context->routes->handler_count; i++)
-		if (context->routes->handlers[i]->fini != NULL)
-			context->routes->handlers[i]->fini(context->states[i]);
+		state_end(context->routes->handlers[i], context->states[i]);
 	free(context->states);
 	context->states = NULL;
 }

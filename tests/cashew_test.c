@@ -109,7 +109,7 @@ static void take_handler(struct cashew_test *t, const struct cashew_handler *han
 {
 	if (t->handler == handler)
 		return;
-	if (t->handler && t->handler->fini)
+	if (t->handler && t->handler->init && t->handler->fini)
 		t->handler->fini(t->state);
 	t->handler = handler;
 	t->state = NULL;

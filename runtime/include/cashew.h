@@ -204,7 +204,7 @@ struct cashew_handler {
 	const char *lane;     /* a broker session of its own, for slow work; NULL: "main" */
 	unsigned deadline_ms; /* longer counts as hung; 0: HANDLER_TIMEOUT */
 	/* State per thread that runs handlers: init returns 0 and sets *ret_state, or non-zero: the host does
-	 * not start. */
+	 * not start. fini is called with that state at the end; never where there is no init. */
 	int (*init)(void **ret_state);
 	void (*fini)(void *state);
 	const struct cashew_setting *settings; /* own settings, ended by {0}; NULL: none */

@@ -15,6 +15,7 @@
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -215,6 +216,7 @@ int main(int argc, char **argv)
 		die("WORKERS", "expected 1 to 512");
 	database = argv[5];
 	mongoc_init();
+	(void)signal(SIGPIPE, SIG_IGN); /* libmosquitto does not ignore it any more, from 2.0.15 on */
 	(void)mosquitto_lib_init();
 	pool = contacts_pool(argv[4], (unsigned)workers);
 	client = mosquitto_new("bench-bare", true, NULL);

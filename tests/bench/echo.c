@@ -10,6 +10,7 @@
  */
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,7 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "usage: bench-echo HOST PORT [CA_FILE]\n");
 		return 2;
 	}
+	(void)signal(SIGPIPE, SIG_IGN); /* libmosquitto does not ignore it any more, from 2.0.15 on */
 	(void)mosquitto_lib_init();
 	struct mosquitto *const client = mosquitto_new("bench-echo", true, NULL);
 	if (client == NULL)

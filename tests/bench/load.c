@@ -12,6 +12,7 @@
 #include "load.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,8 @@ int main(int argc, char **argv)
 		return bad("needed", "--mode and --port");
 	if (options.connections > options.devices)
 		return bad("too many", "more connections than devices");
+	/* A broker that goes away is an error to tell, also where OpenSSL writes to it. */
+	(void)signal(SIGPIPE, SIG_IGN);
 	if (load_run(&options, &result) != 0)
 		return 1;
 	print_result(&options, &result);

@@ -25,7 +25,7 @@ static const struct bad cases[] = {
 	{"missing broker", "BROKER_HOST", NULL, {"BROKER_HOST", "not set"}},
 	{"missing database", "MONGO_DB_URL", NULL, {"MONGO_DB_URL", "not set"}},
 	{"bad database url", "MONGO_DB_URL", "http://127.0.0.1", {"MONGO_DB_URL", "mongodb://"}},
-	{"password in a bad url", "MONGO_DB_URL", SECRET_IN_URL, {"database URL", "tls"}},
+	{"password in a bad url", "MONGO_DB_URL", SECRET_IN_URL, {"MONGO_DB_URL", "expected", "tls"}},
 	{"out of range", "KEEPALIVE", "5", {"KEEPALIVE", "from 10 to 65535"}},
 	{"not a number", "WORKERS", "many", {"WORKERS", "many", "number"}},
 	{"neither on nor off", "BROKER_TLS", "perhaps", {"BROKER_TLS", "on", "off"}},

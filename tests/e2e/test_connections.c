@@ -247,6 +247,20 @@ HARNESS_CASE(server_keep_alive_is_obeyed_and_told)
 	assert_in_range(harness_now_ms() - from_ms, 1, 15000);
 }
 
+HARNESS_CASE(broker_that_answers_no_pingreq_is_told_as_such)
+{
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *host = start_scripted(h, broker);
+	struct scripted_pair links =
+		scripted_welcome(broker, &(struct scripted_welcome){.server_keep_alive = 1});
+	host_wait_ready(host);
+	links.egress->silent = true;
+	host_expect_log(host, "broker_lost", "connection", "egress", "reason",
+		"the broker did not answer a PINGREQ within the keepalive of 1 s");
+	links.egress = scripted_welcome_one(broker, NULL);
+	assert_false(scripted_is_ingress(links.egress));
+}
+
 /* ---- Another host; more of that in test_two_hosts.c ---- */
 
 HARNESS_CASE(standby_waits_before_it_tries_again)
@@ -273,4 +287,6 @@ HARNESS_MAIN(HARNESS_TEST(certificate_of_an_unknown_authority), HARNESS_TEST(cer
 	HARNESS_TEST(host_name_that_does_not_resolve), HARNESS_TEST(connect_asks_for_a_session_and_a_window),
 	HARNESS_TEST(suback_that_refuses), HARNESS_TEST(connack_that_refuses_for_now),
 	HARNESS_TEST(broker_that_closes_without_a_word_gets_the_other_version),
-	HARNESS_TEST(server_keep_alive_is_obeyed_and_told), HARNESS_TEST(standby_waits_before_it_tries_again))
+	HARNESS_TEST(server_keep_alive_is_obeyed_and_told),
+	HARNESS_TEST(broker_that_answers_no_pingreq_is_told_as_such),
+	HARNESS_TEST(standby_waits_before_it_tries_again))

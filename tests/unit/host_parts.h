@@ -183,9 +183,8 @@ void connection_want(struct connection *connection, bool want, int64_t now_ms)
 		connection->state = CONNECTION_WAITING;
 }
 
-void connection_drop(struct connection *connection, unsigned delay_ms, int64_t now_ms)
+void connection_drop(struct connection *connection, int64_t now_ms)
 {
-	(void)delay_ms;
 	(void)now_ms;
 	if (connection->state != CONNECTION_UP)
 		return;

@@ -255,6 +255,7 @@ static void test_check_fails(void **state)
 	run_in(environment, &got, (const char *const[]){"--check", NULL});
 	assert_int_equal(got.code, 78);
 	assert_null(strstr(got.err, "hunter2"));
+	assert_holds(got.err, "MONGO_DB_URL: ");
 	assert_null(strstr(got.out, "\nok\n"));
 }
 

@@ -4,6 +4,8 @@
 #include "failing_malloc.h"
 #include "host_parts.h"
 
+#include "host_arrival.h"
+#include "log.h"
 #include <mqtt_protocol.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -997,6 +999,43 @@ static void test_qos0_window(void **state)
 	assert_int_equal(parts.host.commands, 0);
 }
 
+/* The log is told of the first, and then of how many there were, once in a while: a flood of them is no flood
+ * of lines. */
+static void test_qos0_dropped_log(void **state)
+{
+	(void)state;
+	int ends[2];
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(log_open(&(const struct log_options){
+				 .fd = ends[1], .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_INFO}),
+		0);
+	parts.settings.window = 0;
+	static const unsigned pauses_ms[] = {0, 1, ARRIVAL_DROPPED_LOG_MS - 2, 1, 1, ARRIVAL_DROPPED_LOG_MS};
+	for (size_t i = 0; i < sizeof(pauses_ms) / sizeof(pauses_ms[0]); i++) {
+		parts.host.now_ms += pauses_ms[i];
+		parts_read(0, "u/one", "");
+	}
+	log_close(10000);
+	close(ends[1]);
+	char lines[8192];
+	const ssize_t size = read(ends[0], lines, sizeof(lines) - 1);
+	close(ends[0]);
+	assert_in_range(size, 1, sizeof(lines) - 1);
+	lines[size] = '\0';
+	static const char *const told[] = {"\"dropped\":1,", "\"dropped\":3,", "\"dropped\":2,"};
+	const char *at = lines;
+	for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+		at = strstr(at, "\"qos0_dropped\"");
+		assert_non_null(at);
+		assert_ptr_equal(strstr(at, "\"dropped\":"), strstr(at, told[i]));
+		at = strchr(at, '\n');
+		assert_non_null(at);
+	}
+	assert_null(strstr(at, "\"qos0_dropped\""));
+	assert_int_equal(parts.host.qos0_dropped, 6);
+	parts.settings.window = 8;
+}
+
 /* ---- Properties of MQTT 5 ------------------------------------------------------------------------------ */
 
 static void read_with(uint16_t mid, const char *topic, const char *response_topic, const char *correlation)
@@ -1265,6 +1304,7 @@ int main(void)
 		IN_A_LANE(test_qos0_gives_up),
 		IN_A_LANE(test_qos0_dead_letter_fails),
 		IN_A_LANE(test_qos0_window),
+		IN_A_LANE(test_qos0_dropped_log),
 		IN_A_LANE(test_properties),
 		IN_A_LANE(test_copy_with_properties),
 		IN_A_LANE(test_one_block),

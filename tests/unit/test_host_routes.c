@@ -38,6 +38,7 @@ HANDLER(in_main, "+/in_main", .lane = "main");
 HANDLER(of_one, "68946/fruit");
 HANDLER(no_topic, NULL);
 HANDLER(bad_topic, "+/a#");
+HANDLER(shared, "$share/hosts/+/ping");
 HANDLER(bad_lane, "+/lane", .lane = "Slow Lane");
 HANDLER(in_19999_ms, "+/patient", .deadline_ms = 19999);
 HANDLER(in_20000_ms, "+/patient", .deadline_ms = 20000);
@@ -120,6 +121,10 @@ static void test_refused(void **state)
 			"handler bad_topic: .topic = \"+/a#\": expected an MQTT topic filter like "
 			"\"+/get_apples\"\n"
 			"handler bad_lane: .lane = \"Slow Lane\": expected 1 to 64 of a-z 0-9 _\n"},
+		{LIST(&shared), "", 60,
+			"handler shared: .topic = \"$share/hosts/+/ping\": a shared subscription would break "
+			"up "
+			"the order of a user's commands: expected a topic filter like \"+/get_apples\"\n"},
 		{LIST(&bad_lane), "", 60,
 			"handler bad_lane: .lane = \"Slow Lane\": expected 1 to 64 of a-z 0-9 _\n"},
 		{LIST(&ping, &apples, &everything), "", 60,

@@ -81,7 +81,11 @@ static struct bad_case bad_cases[] = {
 	{"connection string with a line end", SECRET BROKER "MONGO_DB_URL=\"mongodb://u:hunter2@h/\\n\"\n",
 		".env:3: MONGO_DB_URL: expected one line without control characters\n"},
 	{"database name", ENOUGH "MONGO_DB_NAME=a.b\n",
-		"MONGO_DB_NAME=a.b: expected a name without / \\ . \" $ and blanks\n"},
+		"MONGO_DB_NAME=a.b: expected a name without / \\ . \" $ * < > : | ? and blanks\n"},
+	{"database name that other systems refuse", ENOUGH "MONGO_DB_NAME=a|b\n",
+		"MONGO_DB_NAME=a|b: expected a name without / \\ . \" $ * < > : | ? and blanks\n"},
+	{"database of MongoDB's own", ENOUGH "MONGO_DB_NAME=config\n",
+		"MONGO_DB_NAME=config: that is one of MongoDB's own: expected another name\n"},
 	{"timeout over the keepalive's limit", ENOUGH "KEEPALIVE=10\n",
 		"HANDLER_TIMEOUT=10: expected less than the 3 s for which KEEPALIVE=10 lets acknowledgements "
 		"be held: set "

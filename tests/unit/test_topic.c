@@ -123,6 +123,11 @@ static void filters(void **state)
 		{"+/#/a", false},
 		{"#/", false},
 		{"++", false},
+		{"$share/group/+/get_apples", false},
+		{"$share/", false},
+		{"$share", false},
+		{"$shared/#", true},
+		{"+/$share/a", true},
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		if (topic_filter_valid(cases[i].filter) != cases[i].valid)

@@ -90,7 +90,8 @@ static void fini(void *state)
 		.payload = CASHEW_BYTES,                                \
 		##__VA_ARGS__}
 
-ABC(a, run_a);
+/* Without init there is no state to end. */
+ABC(a, run_a, .fini = fini);
 ABC(b, run_b, .init = init, .fini = fini);
 ABC(c, run_c, .init = init, .fini = fini);
 static const struct cashew_handler *const handlers[] = {&a, &b, &c, NULL};
