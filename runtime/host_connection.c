@@ -797,6 +797,14 @@ int64_t connection_up_since_ms(const struct connection *connection)
 	return connection->state == CONNECTION_UP ? connection->up_since_ms : INT64_MAX;
 }
 
+int64_t connection_alive_since_ms(const struct connection *connection)
+{
+	if (connection->state != CONNECTION_UP)
+		return INT64_MAX;
+	struct pollfd closed = {.fd = mosquitto_socket(connection->mosquitto), .events = POLLRDHUP};
+	return poll(&closed, 1, 0) == 0 ? connection->up_since_ms : INT64_MAX;
+}
+
 const char *connection_state_name(enum connection_state state)
 {
 	return state_names[state];

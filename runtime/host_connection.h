@@ -141,6 +141,9 @@ enum connection_state connection_state(const struct connection *connection);
 
 /* Since when it is up; INT64_MAX: it is not. */
 int64_t connection_up_since_ms(const struct connection *connection);
+
+/* The same, but INT64_MAX also where the broker has closed it and nobody has read so far. */
+int64_t connection_alive_since_ms(const struct connection *connection);
 const char *connection_state_name(enum connection_state state);
 
 /* The libmosquitto instance, for publish, subscribe and unsubscribe; NULL unless UP. */

@@ -10,6 +10,7 @@
 #include "host_command.h"
 #include "host_connection.h"
 #include "host_context.h"
+#include "host_lane.h"
 #include "log.h"
 #include "settings.h"
 #include <errno.h>
@@ -39,11 +40,14 @@ struct egress {
 	bool mqtt5;
 	unsigned window;
 	unsigned in_flight;
-	unsigned queued;     /* sent to libmosquitto since the last flush */
-	int64_t read_at_ms;  /* when PUBACKs are waited for, at the latest */
-	bool read_now;	     /* they are waited for in this turn */
-	int64_t progress_ms; /* the last PUBACK, or when the first event went out */
-	unsigned losses;     /* connections lost with events in flight, since the last PUBACK */
+	unsigned queued;       /* sent to libmosquitto since the last flush */
+	int64_t read_at_ms;    /* when PUBACKs are waited for, at the latest */
+	bool read_now;	       /* they are waited for in this turn */
+	int64_t progress_ms;   /* the last PUBACK, or when the first event went out */
+	unsigned losses;       /* that count against the first event, in a row */
+	int64_t first_sent_ms; /* the first event, on this connection or the last one */
+	bool dropped;	       /* by ourselves */
+	bool accused;	       /* the last connection was lost with the first event in flight */
 	struct call_event *first, *last, *next;
 	struct call_event *by_mid[MID_BUCKETS]; /* linked by mid_next */
 };
@@ -138,6 +142,8 @@ static void pump(struct egress *egress)
 		if (rc == MOSQ_ERR_NOMEM || rc == MOSQ_ERR_NO_CONN)
 			return;
 		if (rc != MOSQ_ERR_SUCCESS) {
+			if (event == egress->first)
+				egress->losses = 0;
 			finish(egress, event,
 				rc == MOSQ_ERR_OVERSIZE_PACKET
 					? "larger than the broker's Maximum Packet Size"
@@ -145,6 +151,8 @@ static void pump(struct egress *egress)
 				true);
 			continue;
 		}
+		if (event == egress->first)
+			egress->first_sent_ms = egress->host->now_ms;
 		event->mid = (uint16_t)mid;
 		event->mid_next = egress->by_mid[mid % MID_BUCKETS];
 		egress->by_mid[mid % MID_BUCKETS] = event;
@@ -160,6 +168,30 @@ static void pump(struct egress *egress)
 /* ---- The connection's callbacks -------------------------------------------------------------------------
  */
 
+/* Whether a lane's connection, which was there when the first event was sent, has outlived that of the
+ * egress. Asked on the next connection: where the broker is gone, the lanes notice it at the same time. */
+static bool broker_stayed(const struct egress *egress)
+{
+	const struct host *host = egress->host;
+	for (size_t i = 0; i < host->lane_count; i++)
+		if (lane_alive_since_ms(host->lanes[i]) <= egress->first_sent_ms)
+			return true;
+	return false;
+}
+
+/* The connection is up again, after one that was lost with events in flight. */
+static void judge_first(struct egress *egress)
+{
+	if (!egress->accused)
+		return;
+	egress->accused = false;
+	if (!broker_stayed(egress) || ++egress->losses < CONDEMN_LOSSES)
+		return;
+	/* The next one is not sent in company either. */
+	egress->losses = SUSPECT_LOSSES;
+	finish(egress, egress->first, "the broker closes the connection whenever it is sent", true);
+}
+
 static void egress_on_up(void *owner, const struct connection_terms *terms)
 {
 	struct egress *egress = owner;
@@ -169,6 +201,7 @@ static void egress_on_up(void *owner, const struct connection_terms *terms)
 	if (terms->packet_max < event_max + PACKET_OVERHEAD)
 		event_max = terms->packet_max > PACKET_OVERHEAD ? terms->packet_max - PACKET_OVERHEAD : 0;
 	atomic_store_explicit(&egress->host->event_max, event_max, memory_order_relaxed);
+	judge_first(egress);
 }
 
 /* What was in flight is sent again from the first on. */
@@ -176,17 +209,14 @@ static void egress_on_down(void *owner, bool was_up, bool taken_over)
 {
 	(void)taken_over;
 	struct egress *egress = owner;
-	if (was_up && egress->in_flight > 0)
-		egress->losses++;
+	if (was_up)
+		egress->accused = egress->in_flight > 0 && !egress->dropped;
+	egress->dropped = false;
 	for (size_t i = 0; i < MID_BUCKETS; i++)
 		egress->by_mid[i] = NULL;
 	egress->in_flight = 0;
 	egress->queued = 0;
 	egress->next = egress->first;
-	if (egress->losses >= CONDEMN_LOSSES && egress->first != NULL) {
-		egress->losses = SUSPECT_LOSSES;
-		finish(egress, egress->first, "the broker closes the connection whenever it is sent", true);
-	}
 }
 
 /* Refusals that will be the same next time (MQTT 5.0 section 3.4.2.1); the others may pass. */
@@ -311,6 +341,7 @@ void egress_serve(struct egress *egress, short revents)
 	if (egress->in_flight > 0 && egress->host->now_ms - egress->progress_ms >= SILENCE_MS) {
 		log_warn("egress_silent", "the broker acknowledges no event: connecting anew",
 			LOG_INT("in_flight", egress->in_flight), LOG_INT("silence_ms", SILENCE_MS));
+		egress->dropped = true;
 		connection_drop(connection, egress->host->now_ms);
 		return;
 	}

@@ -9,9 +9,13 @@
  * instance.
  *
  * Failure modes: an event refused by its PUBACK (MQTT 5) or too large for the broker ends at once. A broker
- * that answers an event by closing the connection (3.1.1 knows no other refusal) would be sent it for ever:
- * after SUSPECT_LOSSES losses without a single PUBACK events go one at a time, and the one that loses
- * CONDEMN_LOSSES connections alone is refused. I/O thread only.
+ * that answers an event by closing the connection (3.1.1 knows no other refusal) would be sent it for ever.
+ * So losses count against the event that is the first unacknowledged one, until there is a PUBACK: where the
+ * connection was not dropped by ourselves, and a lane's connection to the same broker lives on, which was up
+ * before the event was sent; otherwise it is the broker that went away, or the way to it. After
+ * SUSPECT_LOSSES of them events go one at a time, and the one with which CONDEMN_LOSSES were lost is refused.
+ * What this cannot tell is a broker that closes on every event and leaves the lanes alone: its events become
+ * dead letters one by one, at the pace of the reconnects. I/O thread only.
  */
 #ifndef HOST_EGRESS_H
 #define HOST_EGRESS_H

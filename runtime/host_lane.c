@@ -575,6 +575,11 @@ bool lane_ready(const struct lane *lane)
 	       subscriptions_ready(lane->subscriptions);
 }
 
+int64_t lane_alive_since_ms(const struct lane *lane)
+{
+	return connection_alive_since_ms(lane->connection);
+}
+
 void lane_stop(struct lane *lane)
 {
 	lane->stopping = true;

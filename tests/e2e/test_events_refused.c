@@ -363,6 +363,29 @@ HARNESS_CASE(event_on_which_the_connection_ends_each_time_311)
 	close_on_event(h, 4);
 }
 
+/* Where the lane's connection goes as well, the broker is at fault, or the way to it: however often that is,
+ * the event is none the worse. */
+HARNESS_CASE(event_of_a_broker_that_goes_away_each_time)
+{
+	struct scripted scripted = scripted_start(h);
+	struct scripted_pair links = scripted.links;
+	command_in(links.ingress, 1, "68946/get_apples");
+	for (int i = 0; i < 8; i++) {
+		(void)scripted_expect(links.egress, MQTT_PUBLISH);
+		/* Which of them the host notices first makes no difference. */
+		scripted_close(i % 2 == 0 ? links.egress : links.ingress);
+		scripted_close(i % 2 == 0 ? links.ingress : links.egress);
+		links = scripted_welcome(
+			scripted.broker, &(struct scripted_welcome){.session_present = true});
+	}
+	scripted_publish(links.ingress,
+		&(struct scripted_publish){
+			.mid = 1, .duplicate = true, .topic = "68946/get_apples", .payload = "{}"});
+	answer_event(links.egress, "68946/got_apples", 0);
+	scripted_expect_puback(links.ingress, 1);
+	assert_int_equal(letter_count(h, harness_database(h)), 0);
+}
+
 HARNESS_MAIN(HARNESS_TEST(handlers_that_fail_or_return_garbage),
 	HARNESS_TEST(event_that_the_handler_cannot_send),
 	HARNESS_TEST(event_larger_than_the_broker_takes_in_a_packet),
@@ -372,4 +395,5 @@ HARNESS_MAIN(HARNESS_TEST(handlers_that_fail_or_return_garbage),
 	HARNESS_TEST(no_subscriber_is_no_refusal), HARNESS_TEST(refusals_that_may_pass_are_sent_again),
 	HARNESS_TEST(refusal_that_lasts_leaves_the_command_to_the_broker),
 	HARNESS_TEST(event_on_which_the_connection_ends_each_time),
-	HARNESS_TEST(event_on_which_the_connection_ends_each_time_311))
+	HARNESS_TEST(event_on_which_the_connection_ends_each_time_311),
+	HARNESS_TEST(event_of_a_broker_that_goes_away_each_time))

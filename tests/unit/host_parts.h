@@ -291,6 +291,11 @@ enum connection_state connection_state(const struct connection *connection)
 	return connection->state;
 }
 
+int64_t connection_alive_since_ms(const struct connection *connection)
+{
+	return connection->state == CONNECTION_UP ? 0 : INT64_MAX;
+}
+
 struct mosquitto *connection_mosquitto(const struct connection *connection)
 {
 	static char instance[1];
