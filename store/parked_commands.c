@@ -11,11 +11,11 @@
  * Each write is one statement on one document, but for postpone: it moves the first, then what follows it. A
  * crash in between leaves followers that are due before the first, which a claim answers with LATER, until
  * the next postponement. Finding the first and claiming it are two steps: the claim names all that was read,
- * and whoever comes second finds it changed. Filters are {user_id, lane, done: null, position} and
+ * and whoever comes second finds it changed. Filters are {user_id, lane, done: null, position, _id} and
  * {not_before, lane, user_id}, the keys of the indexes; where the collection is sharded by user_id, it leads
  * all but marks and due to their shard.
  */
-#include "store_client.h"
+#include "store_document.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,19 +27,6 @@ void parked_command_new_id(unsigned char ret_id[static 12])
 }
 
 /* ---- writing documents ---- */
-
-static void append_id(bson_t *document, const unsigned char bytes[static 12])
-{
-	bson_oid_t id;
-
-	memcpy(id.bytes, bytes, sizeof(id.bytes));
-	BSON_APPEND_OID(document, "_id", &id);
-}
-
-static void append_bytes(bson_t *document, const char *field, const void *bytes, size_t size)
-{
-	BSON_APPEND_BINARY(document, field, BSON_SUBTYPE_BINARY, bytes ? bytes : "", (uint32_t)size);
-}
 
 /* What a postponement changes. */
 static void append_progress(bson_t *document, const struct parked_command *command)
@@ -71,14 +58,14 @@ int parked_command_add(struct store_client *client, const struct parked_command 
 
 	if (!client->mongo)
 		return STORE_E_AWAY;
-	append_id(&document, command->id);
+	store_append_id(&document, command->id);
 	store_append_text(&document, "user_id", command->user);
 	store_append_text(&document, "lane", command->lane);
 	BSON_APPEND_INT64(&document, "position", command->position);
 	store_append_text(&document, "topic", command->topic);
-	append_bytes(&document, "payload", command->payload, command->payload_size);
+	store_append_bytes(&document, "payload", command->payload, command->payload_size);
 	if (command->correlation)
-		append_bytes(&document, "correlation", command->correlation, command->correlation_size);
+		store_append_bytes(&document, "correlation", command->correlation, command->correlation_size);
 	if (command->response_topic)
 		store_append_text(&document, "response_topic", command->response_topic);
 	BSON_APPEND_INT32(&document, "packet_id", command->mid);
@@ -91,44 +78,6 @@ int parked_command_add(struct store_client *client, const struct parked_command 
 }
 
 /* ---- reading documents ---- */
-
-static const char *text_of(const bson_t *document, const char *field, const char *otherwise)
-{
-	bson_iter_t iter;
-
-	return bson_iter_init_find(&iter, document, field) && BSON_ITER_HOLDS_UTF8(&iter)
-		       ? bson_iter_utf8(&iter, NULL)
-		       : otherwise;
-}
-
-static int64_t number_of(const bson_t *document, const char *field)
-{
-	bson_iter_t iter;
-
-	return bson_iter_init_find(&iter, document, field) ? bson_iter_as_int64(&iter) : 0;
-}
-
-/* INT64_MIN where there is none. */
-static int64_t date_of(const bson_t *document, const char *field)
-{
-	bson_iter_t iter;
-
-	return bson_iter_init_find(&iter, document, field) && BSON_ITER_HOLDS_DATE_TIME(&iter)
-		       ? bson_iter_date_time(&iter)
-		       : INT64_MIN;
-}
-
-static const void *bytes_of(const bson_t *document, const char *field, size_t *ret_size)
-{
-	const uint8_t *bytes = NULL;
-	uint32_t size = 0;
-	bson_iter_t iter;
-
-	if (bson_iter_init_find(&iter, document, field) && BSON_ITER_HOLDS_BINARY(&iter))
-		bson_iter_binary(&iter, NULL, &size, &bytes);
-	*ret_size = size;
-	return bytes;
-}
 
 /* A command together with the document that its pointers point into. */
 struct held {
@@ -155,36 +104,33 @@ static size_t settled_of(const bson_t *document, const char **names)
 	return count;
 }
 
-/* Takes the document over. A field that is not there or of another type, which only an operator's own hand
- * can have done, is empty. */
+/* Takes the document over. */
 static struct parked_command *command_of(bson_t *document)
 {
 	const size_t settled = settled_of(document, NULL);
 	struct held *held = bson_malloc0(sizeof(*held) + settled * sizeof(held->settled[0]));
 	struct parked_command *command = &held->command;
-	bson_iter_t iter;
 
 	held->document = document;
-	if (bson_iter_init_find(&iter, document, "_id") && BSON_ITER_HOLDS_OID(&iter))
-		memcpy(command->id, bson_iter_oid(&iter)->bytes, sizeof(command->id));
-	command->lane = text_of(document, "lane", "");
-	command->user = text_of(document, "user_id", "");
-	command->topic = text_of(document, "topic", "");
-	command->position = number_of(document, "position");
-	command->payload = bytes_of(document, "payload", &command->payload_size);
-	command->correlation = bytes_of(document, "correlation", &command->correlation_size);
-	command->response_topic = text_of(document, "response_topic", NULL);
-	command->mid = (uint16_t)number_of(document, "packet_id");
-	command->key = (uint64_t)number_of(document, "key");
+	store_id_of(document, command->id);
+	command->lane = store_text_of(document, "lane", "");
+	command->user = store_text_of(document, "user_id", "");
+	command->topic = store_text_of(document, "topic", "");
+	command->position = store_number_of(document, "position");
+	command->payload = store_bytes_of(document, "payload", &command->payload_size);
+	command->correlation = store_bytes_of(document, "correlation", &command->correlation_size);
+	command->response_topic = store_text_of(document, "response_topic", NULL);
+	command->mid = (uint16_t)store_number_of(document, "packet_id");
+	command->key = (uint64_t)store_number_of(document, "key");
 	command->settled_count = settled_of(document, held->settled);
 	command->settled = held->settled;
-	command->end = text_of(document, "end", "");
-	command->attempts = (unsigned)number_of(document, "attempts");
-	command->crashes = (unsigned)number_of(document, "crashes");
-	command->handler = text_of(document, "handler", "");
-	command->reason = text_of(document, "reason", "");
-	command->not_before_ms = date_of(document, "not_before");
-	command->claimed_by = text_of(document, "claimed_by", NULL);
+	command->end = store_text_of(document, "end", "");
+	command->attempts = (unsigned)store_number_of(document, "attempts");
+	command->crashes = (unsigned)store_number_of(document, "crashes");
+	command->handler = store_text_of(document, "handler", "");
+	command->reason = store_text_of(document, "reason", "");
+	command->not_before_ms = store_date_of(document, "not_before");
+	command->claimed_by = store_text_of(document, "claimed_by", NULL);
 	return command;
 }
 
@@ -200,82 +146,79 @@ void parked_command_free(struct parked_command *command)
 
 /* ---- marks ---- */
 
-static void visit_mark(const bson_t *document, parked_mark_visitor visit, void *context)
+struct visit {
+	parked_mark_visitor visit;
+	void *context;
+};
+
+static bool visit_mark(const bson_t *document, void *context)
 {
-	const int64_t not_before_ms = date_of(document, "not_before");
+	const struct visit *visit = context;
+	const int64_t not_before_ms = store_date_of(document, "not_before");
 	const struct parked_mark mark = {
-		.user = text_of(document, "user_id", ""),
-		.mid = (uint16_t)number_of(document, "packet_id"),
-		.key = (uint64_t)number_of(document, "key"),
-		.done = date_of(document, "done") != INT64_MIN,
-		.position = number_of(document, "position"),
+		.user = store_text_of(document, "user_id", ""),
+		.mid = (uint16_t)store_number_of(document, "packet_id"),
+		.key = (uint64_t)store_number_of(document, "key"),
+		.done = store_date_of(document, "done") != INT64_MIN,
+		.position = store_number_of(document, "position"),
 		.not_before_ms = not_before_ms != INT64_MIN ? not_before_ms : 0,
 	};
 
-	visit(context, &mark);
+	visit->visit(visit->context, &mark);
+	return true;
 }
 
 int parked_command_marks(
 	struct store_client *client, const char *lane, parked_mark_visitor visit, void *context)
 {
-	bson_t filter = BSON_INITIALIZER, *options;
+	bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER;
+	struct visit each = {visit, context};
 	mongoc_cursor_t *cursor;
-	const bson_t *document;
-	bson_error_t error;
-	int r = 0;
 
 	if (!client->mongo)
 		return STORE_E_AWAY;
 	store_append_text(&filter, "lane", lane);
-	options = BCON_NEW("sort", "{", "user_id", BCON_INT32(1), "position", BCON_INT32(1), "}",
+	BCON_APPEND(&options, "sort", "{", "user_id", BCON_INT32(1), "position", BCON_INT32(1), "}",
 		"projection", "{", "_id", BCON_INT32(0), "user_id", BCON_INT32(1), "position", BCON_INT32(1),
 		"packet_id", BCON_INT32(1), "key", BCON_INT32(1), "done", BCON_INT32(1), "not_before",
 		BCON_INT32(1), "}");
 	cursor = mongoc_collection_find_with_opts(
-		store_client_collection(client, collection), &filter, options, NULL);
-	while (mongoc_cursor_next(cursor, &document))
-		visit_mark(document, visit, context);
-	if (mongoc_cursor_error(cursor, &error)) {
-		const int classified = store_classify(&error);
-
-		r = store_failed(client, collection, "find", error.message,
-			classified == 0 ? STORE_E_PERMANENT : classified);
-	}
-	mongoc_cursor_destroy(cursor);
-	bson_destroy(options);
+		store_client_collection(client, collection), &filter, &options, NULL);
+	bson_destroy(&options);
 	bson_destroy(&filter);
-	return r;
+	return store_iterate(client, collection, cursor, visit_mark, &each);
 }
 
 /* ---- due ---- */
 
-/* All of it is in the index {not_before, lane, user_id}: no document is read. */
+/* All of it is in the index {not_before, lane, user_id}: MongoDB reads no document. The lanes are a stage of
+ * their own, which it joins to the first, for servers that know ranges only as an index's last condition. */
 static void due_command(
 	bson_t *command, const char *const *lanes, size_t lane_count, int64_t before_ms, size_t limit)
 {
-	bson_t lane_in = BSON_INITIALIZER, match = BSON_INITIALIZER, *rest;
+	bson_t names = BSON_INITIALIZER, of_lanes = BSON_INITIALIZER, *rest;
 
 	for (size_t i = 0; i < lane_count; i++) {
 		char buffer[16];
 		const char *place;
 
 		(void)bson_uint32_to_string((uint32_t)i, &place, buffer, sizeof(buffer));
-		store_append_text(&lane_in, place, lanes[i]);
+		store_append_text(&names, place, lanes[i]);
 	}
-	BCON_APPEND(&match, "not_before", "{", "$lte", BCON_DATE_TIME(before_ms), "}");
 	if (lane_count > 0)
-		BCON_APPEND(&match, "lane", "{", "$in", BCON_ARRAY(&lane_in), "}");
-	rest = BCON_NEW("pipeline", "[", "{", "$match", BCON_DOCUMENT(&match), "}", "{", "$group", "{", "_id",
-		"{", "lane", BCON_UTF8("$lane"), "user_id", BCON_UTF8("$user_id"), "}", "not_before", "{",
-		"$min", BCON_UTF8("$not_before"), "}", "}", "}", "{", "$sort", "{", "not_before",
-		BCON_INT32(1), "}", "}", "{", "$limit", BCON_INT64((int64_t)limit), "}", "]",
+		BCON_APPEND(&of_lanes, "lane", "{", "$in", BCON_ARRAY(&names), "}");
+	rest = BCON_NEW("pipeline", "[", "{", "$match", "{", "not_before", "{", "$lte",
+		BCON_DATE_TIME(before_ms), "}", "}", "}", "{", "$match", BCON_DOCUMENT(&of_lanes), "}", "{",
+		"$group", "{", "_id", "{", "lane", BCON_UTF8("$lane"), "user_id", BCON_UTF8("$user_id"), "}",
+		"not_before", "{", "$min", BCON_UTF8("$not_before"), "}", "}", "}", "{", "$sort", "{",
+		"not_before", BCON_INT32(1), "}", "}", "{", "$limit", BCON_INT64((int64_t)limit), "}", "]",
 		/* one more than there can be, so that the server sees the end with the first batch */
 		"cursor", "{", "batchSize", BCON_INT64((int64_t)limit + 1), "}");
 	BSON_APPEND_UTF8(command, "aggregate", store_collection_name(collection));
 	bson_concat(command, rest);
 	bson_destroy(rest);
-	bson_destroy(&match);
-	bson_destroy(&lane_in);
+	bson_destroy(&of_lanes);
+	bson_destroy(&names);
 }
 
 void parked_users_free(struct parked_user *users, size_t count)
@@ -348,10 +291,10 @@ static int find_first(struct store_client *client, const char *lane, const char 
 	int r;
 
 	append_open(&filter, lane, user);
-	rest = BCON_NEW("filter", BCON_DOCUMENT(&filter), "sort", "{", "position", BCON_INT32(1), "}",
-		"projection", "{", "not_before", BCON_INT32(1), "claimed_by", BCON_INT32(1), "lease_until",
-		BCON_INT32(1), "attempts", BCON_INT32(1), "}", "limit", BCON_INT32(1), "singleBatch",
-		BCON_BOOL(true));
+	rest = BCON_NEW("filter", BCON_DOCUMENT(&filter), "sort", "{", "position", BCON_INT32(1), "_id",
+		BCON_INT32(1), "}", "projection", "{", "not_before", BCON_INT32(1), "claimed_by",
+		BCON_INT32(1), "lease_until", BCON_INT32(1), "attempts", BCON_INT32(1), "position",
+		BCON_INT32(1), "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
 	BSON_APPEND_UTF8(&command, "find", store_collection_name(collection));
 	bson_concat(&command, rest);
 	r = store_find(client, collection, &command, &reply, &documents);
@@ -373,32 +316,43 @@ static int find_first(struct store_client *client, const char *lane, const char 
 	return r;
 }
 
-/* Whether now, as far as what was read goes: the claim itself asks again. */
+/* As far as what was read goes: the claim itself is only for what was read. */
 static bool claimable(const bson_t *first, const char *owner, int64_t now_ms)
 {
-	const char *claimed_by = text_of(first, "claimed_by", NULL);
+	const char *claimed_by = store_text_of(first, "claimed_by", NULL);
 
-	return date_of(first, "not_before") <= now_ms &&
-	       (!claimed_by || strcmp(claimed_by, owner) == 0 || date_of(first, "lease_until") <= now_ms);
+	return store_date_of(first, "not_before") <= now_ms &&
+	       (!claimed_by || strcmp(claimed_by, owner) == 0 ||
+		       store_date_of(first, "lease_until") <= now_ms);
 }
 
+/* Appends a field as it was read; null stands for none. */
+static void append_read(bson_t *query, const bson_t *first, const char *field)
+{
+	bson_iter_t iter;
+
+	if (bson_iter_init_find(&iter, first, field))
+		bson_append_iter(query, field, -1, &iter);
+	else
+		BSON_APPEND_NULL(query, field);
+}
+
+/* Each claim and each postponement changes one of the fields that are named. */
 static void claim_command(bson_t *command, const bson_t *first, const char *lane, const char *user,
-	const char *owner, int64_t now_ms, int64_t lease_ms)
+	const char *owner, int64_t lease_ms)
 {
 	bson_t query = BSON_INITIALIZER, *rest;
-	bson_iter_t id, attempts;
 
-	if (bson_iter_init_find(&id, first, "_id"))
-		bson_append_iter(&query, "_id", -1, &id);
 	append_open(&query, lane, user);
-	BCON_APPEND(&query, "not_before", "{", "$lte", BCON_DATE_TIME(now_ms), "}", "$or", "[", "{",
-		"claimed_by", BCON_NULL, "}", "{", "claimed_by", BCON_UTF8(owner), "}", "{", "lease_until",
-		"{", "$lte", BCON_DATE_TIME(now_ms), "}", "}", "]");
-	if (bson_iter_init_find(&attempts, first, "attempts"))
-		bson_append_iter(&query, "attempts", -1, &attempts);
+	append_read(&query, first, "position");
+	append_read(&query, first, "_id");
+	append_read(&query, first, "not_before");
+	append_read(&query, first, "claimed_by");
+	append_read(&query, first, "lease_until");
+	append_read(&query, first, "attempts");
 	rest = BCON_NEW("query", BCON_DOCUMENT(&query), "update", "{", "$set", "{", "claimed_by",
 		BCON_UTF8(owner), "lease_until", BCON_DATE_TIME(lease_ms), "attempts",
-		BCON_INT64(number_of(first, "attempts") + 1), "}", "}", "new", BCON_BOOL(true));
+		BCON_INT64(store_number_of(first, "attempts") + 1), "}", "}", "new", BCON_BOOL(true));
 	BSON_APPEND_UTF8(command, "findAndModify", store_collection_name(collection));
 	bson_concat(command, rest);
 	bson_destroy(rest);
@@ -444,7 +398,7 @@ int parked_command_claim(struct store_client *client, const char *lane, const ch
 	if (r != 0)
 		return r;
 	if (claimable(first, owner, now_ms)) {
-		claim_command(&command, first, lane, user, owner, now_ms, lease_ms);
+		claim_command(&command, first, lane, user, owner, lease_ms);
 		r = find_and_modify(client, &command, ret_command);
 	} else {
 		r = PARKED_E_LATER;
@@ -459,8 +413,9 @@ int parked_command_claim(struct store_client *client, const char *lane, const ch
 /* The statement about the command itself. */
 static void append_own(bson_t *filter, const struct parked_command *command)
 {
-	append_id(filter, command->id);
 	append_open(filter, command->lane, command->user);
+	BSON_APPEND_INT64(filter, "position", command->position);
+	store_append_id(filter, command->id);
 }
 
 static bool postpone_first(

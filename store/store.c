@@ -382,3 +382,21 @@ int store_find(struct store_client *client, enum store_collection collection, co
 	}
 	return 0;
 }
+
+int store_iterate(struct store_client *client, enum store_collection collection, mongoc_cursor_t *cursor,
+	bool (*visit)(const bson_t *document, void *context), void *context)
+{
+	const bson_t *document;
+	bson_error_t error;
+	int r = 0;
+
+	while (mongoc_cursor_next(cursor, &document))
+		if (!visit(document, context))
+			break;
+	if (mongoc_cursor_error(cursor, &error)) {
+		r = store_classify(&error);
+		r = store_failed(client, collection, "find", error.message, r == 0 ? STORE_E_PERMANENT : r);
+	}
+	mongoc_cursor_destroy(cursor);
+	return r;
+}

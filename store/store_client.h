@@ -38,8 +38,9 @@ const char *store_database_name(const struct store *store);
 /* Milliseconds since 1970, UTC. */
 int64_t store_now_ms(void);
 
-/* Appends a text; bytes outside of ASCII become ? where it is not UTF-8. NULL is the empty text. */
-void store_append_text(bson_t *document, const char *field, const char *text);
+/* Runs a cursor to its end, or until visit returns false, and destroys it. 0 or a store error. */
+STORE_USE_RESULT int store_iterate(struct store_client *client, enum store_collection collection,
+	mongoc_cursor_t *cursor, bool (*visit)(const bson_t *document, void *context), void *context);
 
 /* Keeps the words and returns the error. */
 int store_failed(struct store_client *client, enum store_collection collection, const char *action,

@@ -8,7 +8,7 @@
 #include "store_apples.h"
 #include <stdio.h>
 
-enum { KEYS_MAX = 4, DAY_S = 24 * 60 * 60 };
+enum { KEYS_MAX = 5, DAY_S = 24 * 60 * 60 };
 
 /* expireAfterSeconds of an index on one date. */
 struct expiry {
@@ -24,12 +24,12 @@ static const struct index {
 	{STORE_CONTACTS, {"user_id", "contact_id"}},
 	{STORE_CONTACT_REQUESTS, {"user_id", "from"}},
 	{STORE_APPLES, {"position"}},
-	{STORE_DEAD_LETTERS, {"when"}},
-	{STORE_DEAD_LETTERS, {"user_id", "when"}},
-	{STORE_DEAD_LETTERS, {"handler", "when"}},
+	{STORE_DEAD_LETTERS, {"when", "_id"}},
+	{STORE_DEAD_LETTERS, {"user_id", "when", "_id"}},
+	{STORE_DEAD_LETTERS, {"handler", "when", "_id"}},
 	{STORE_DEAD_LETTERS, {"expires"}, {true, 0}},
 	/* A user's commands on a lane, and among those that are not done the first. */
-	{STORE_PARKED_COMMANDS, {"user_id", "lane", "done", "position"}},
+	{STORE_PARKED_COMMANDS, {"user_id", "lane", "done", "position", "_id"}},
 	{STORE_PARKED_COMMANDS, {"not_before", "lane", "user_id"}},
 	{STORE_PARKED_COMMANDS, {"lane", "user_id", "position"}},
 	{STORE_PARKED_COMMANDS, {"done"}, {true, DAY_S}},

@@ -7,7 +7,6 @@
  */
 #include "store_client.h"
 #include "store_error.h"
-#include <string.h>
 
 /*
  * The worst that the statements of a write came to: an unordered one tells of each. Sets *ret_any when there
@@ -65,23 +64,6 @@ int store_write_result(struct store_client *client, enum store_collection collec
 	}
 	bson_destroy(reply);
 	return r;
-}
-
-void store_append_text(bson_t *document, const char *field, const char *text)
-{
-	const size_t size = text ? strlen(text) : 0;
-	char *copy;
-
-	if (bson_utf8_validate(text ? text : "", size, false)) {
-		BSON_APPEND_UTF8(document, field, text ? text : "");
-		return;
-	}
-	copy = bson_strdup(text);
-	for (size_t i = 0; i < size; i++)
-		if ((unsigned char)copy[i] >= 0x80)
-			copy[i] = '?';
-	BSON_APPEND_UTF8(document, field, copy);
-	bson_free(copy);
 }
 
 mongoc_bulk_operation_t *store_bulk(struct store_client *client, enum store_collection collection)

@@ -4,7 +4,6 @@
  */
 #include "fake_store_private.h"
 #include <string.h>
-#include <time.h>
 
 struct fake_parked {
 	struct parked_command command; /* its pointers are copies of ours */
@@ -14,26 +13,11 @@ struct fake_parked {
 
 /* ---- copies ---- */
 
-static void *bytes_copy(const void *bytes, size_t size)
-{
-	char *copy = checked(calloc(1, size + 1));
-
-	if (size > 0)
-		memcpy(copy, bytes, size);
-	return copy;
-}
-
-/* All of them are copies of ours. */
-static void forget(const void *copy)
-{
-	free((void *)(uintptr_t)copy);
-}
-
 static void free_settled(struct parked_command *command)
 {
 	for (size_t i = 0; i < command->settled_count; i++)
-		forget(command->settled[i]);
-	forget(command->settled);
+		fake_forget(command->settled[i]);
+	fake_forget(command->settled);
 }
 
 static void copy_settled(struct parked_command *to, const struct parked_command *from)
@@ -52,8 +36,9 @@ static void copy_command(struct parked_command *to, const struct parked_command 
 	to->lane = fake_text_copy(from->lane);
 	to->user = fake_text_copy(from->user);
 	to->topic = fake_text_copy(from->topic);
-	to->payload = bytes_copy(from->payload, from->payload_size);
-	to->correlation = from->correlation ? bytes_copy(from->correlation, from->correlation_size) : NULL;
+	to->payload = fake_bytes_copy(from->payload, from->payload_size);
+	to->correlation =
+		from->correlation ? fake_bytes_copy(from->correlation, from->correlation_size) : NULL;
 	to->response_topic = from->response_topic ? fake_text_copy(from->response_topic) : NULL;
 	copy_settled(to, from);
 	to->end = fake_text_copy(from->end);
@@ -64,17 +49,17 @@ static void copy_command(struct parked_command *to, const struct parked_command 
 
 static void free_parts(struct parked_command *command)
 {
-	forget(command->lane);
-	forget(command->user);
-	forget(command->topic);
-	forget(command->payload);
-	forget(command->correlation);
-	forget(command->response_topic);
+	fake_forget(command->lane);
+	fake_forget(command->user);
+	fake_forget(command->topic);
+	fake_forget(command->payload);
+	fake_forget(command->correlation);
+	fake_forget(command->response_topic);
 	free_settled(command);
-	forget(command->end);
-	forget(command->handler);
-	forget(command->reason);
-	forget(command->claimed_by);
+	fake_forget(command->end);
+	fake_forget(command->handler);
+	fake_forget(command->reason);
+	fake_forget(command->claimed_by);
 }
 
 void parked_command_free(struct parked_command *command)
@@ -149,7 +134,7 @@ int parked_command_add(struct store_client *client, const struct parked_command 
 		return fake_operation_end(client, 0);
 	parked = checked(calloc(1, sizeof(*parked)));
 	copy_command(&parked->command, command);
-	forget(parked->command.claimed_by);
+	fake_forget(parked->command.claimed_by);
 	parked->command.claimed_by = NULL;
 	store->parked = checked(realloc(store->parked, (store->parked_count + 1) * sizeof(store->parked[0])));
 	for (place = store->parked_count; place > 0; place--) {
@@ -287,7 +272,7 @@ int parked_command_claim(struct store_client *client, const char *lane, const ch
 		(first->command.claimed_by && strcmp(first->command.claimed_by, owner) != 0 &&
 			first->lease_until_ms > now_ms))
 		return fake_operation_end(client, PARKED_E_LATER);
-	forget(first->command.claimed_by);
+	fake_forget(first->command.claimed_by);
 	first->command.claimed_by = fake_text_copy(owner);
 	first->lease_until_ms = lease_ms;
 	first->command.attempts++;
@@ -308,16 +293,16 @@ static void postpone_first(struct fake_parked *parked, const struct parked_comma
 	if (parked->done ||
 		(command->claimed_by && own->claimed_by && strcmp(command->claimed_by, own->claimed_by) != 0))
 		return;
-	forget(own->claimed_by);
+	fake_forget(own->claimed_by);
 	own->claimed_by = NULL;
 	parked->lease_until_ms = 0;
 	free_settled(own);
 	copy_settled(own, command);
-	forget(own->end);
+	fake_forget(own->end);
 	own->end = fake_text_copy(command->end);
-	forget(own->handler);
+	fake_forget(own->handler);
 	own->handler = fake_text_copy(command->handler);
-	forget(own->reason);
+	fake_forget(own->reason);
 	own->reason = fake_text_copy(command->reason);
 	own->attempts = command->attempts;
 	own->crashes = command->crashes;
@@ -356,10 +341,10 @@ int parked_command_finish(struct store_client *client, const struct parked_comma
 	parked = by_id(store, command->id);
 	if (parked && !parked->done) {
 		parked->done = true;
-		forget(parked->command.payload);
-		forget(parked->command.correlation);
-		forget(parked->command.response_topic);
-		forget(parked->command.claimed_by);
+		fake_forget(parked->command.payload);
+		fake_forget(parked->command.correlation);
+		fake_forget(parked->command.response_topic);
+		fake_forget(parked->command.claimed_by);
 		parked->command.payload = parked->command.correlation = NULL;
 		parked->command.payload_size = parked->command.correlation_size = 0;
 		parked->command.response_topic = parked->command.claimed_by = NULL;

@@ -1,9 +1,10 @@
 /*
  * fake_store.c - the stand-in store: see fake_store.h.
  *
- * Documents about two users are kept in sorted arrays, dead letters in the order they came, behind one lock.
- * Every operation begins with fake_operation_begin(), where failures are put in. What an error of the driver
- * means is judged by the real store's table, store_error.c, which is linked into this one too.
+ * Documents about two users are kept in sorted arrays; dead letters and parked commands have files of their
+ * own. All is behind one lock. Every operation begins with fake_operation_begin(), where failures are put in.
+ * What an error of the driver means is judged by the real store's table, store_error.c, which is linked into
+ * this one too.
  */
 #include "fake_store.h"
 #include "fake_store_private.h"
@@ -223,27 +224,13 @@ struct store *fake_store_new(void)
 	return store;
 }
 
-static void letter_free(struct dead_letter *letter)
-{
-	/* All of them are copies of ours: see letter_copy(). */
-	free((void *)(uintptr_t)letter->topic);
-	free((void *)(uintptr_t)letter->payload);
-	free((void *)(uintptr_t)letter->user);
-	free((void *)(uintptr_t)letter->handler);
-	free((void *)(uintptr_t)letter->reason);
-	free((void *)(uintptr_t)letter->host);
-	free(letter);
-}
-
 void store_close(struct store *store)
 {
 	if (!store)
 		return;
 	if (store->clients > 0)
 		abort();
-	for (size_t i = 0; i < store->letters_count; i++)
-		letter_free(store->letters[i]);
-	free(store->letters);
+	fake_letters_free_all(store);
 	fake_parked_free_all(store);
 	free(store->contacts.items);
 	free(store->requests.items);
@@ -299,55 +286,23 @@ const char *store_last_error(const struct store_client *client)
 	return client->last_error;
 }
 
-void dead_letter_new_id(unsigned char ret_id[static 12])
-{
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static unsigned next;
-	unsigned number;
-
-	pthread_mutex_lock(&lock);
-	number = ++next;
-	pthread_mutex_unlock(&lock);
-	memset(ret_id, 0, 12);
-	memcpy(ret_id, &number, sizeof(number));
-}
-
 char *fake_text_copy(const char *text)
 {
 	return checked(strdup(text ? text : ""));
 }
 
-static struct dead_letter *letter_copy(const struct dead_letter *letter)
+void *fake_bytes_copy(const void *bytes, size_t size)
 {
-	struct dead_letter *copy = checked(calloc(1, sizeof(*copy)));
-	char *payload = checked(calloc(1, letter->payload_size + 1));
+	char *copy = checked(calloc(1, size + 1));
 
-	if (letter->payload_size > 0)
-		memcpy(payload, letter->payload, letter->payload_size);
-	*copy = *letter;
-	copy->topic = fake_text_copy(letter->topic);
-	copy->payload = payload;
-	copy->user = fake_text_copy(letter->user);
-	copy->handler = fake_text_copy(letter->handler);
-	copy->reason = fake_text_copy(letter->reason);
-	copy->host = fake_text_copy(letter->host);
+	if (size > 0)
+		memcpy(copy, bytes, size);
 	return copy;
 }
 
-int dead_letter_add(struct store_client *client, const struct dead_letter *letter)
+void fake_forget(const void *copy)
 {
-	struct store *store = client->store;
-	const int r = fake_operation_begin(client);
-
-	if (r != 0)
-		return r;
-	for (size_t i = 0; i < store->letters_count; i++)
-		if (memcmp(store->letters[i]->id, letter->id, sizeof(letter->id)) == 0)
-			return fake_operation_end(client, 0);
-	store->letters =
-		checked(realloc(store->letters, (store->letters_count + 1) * sizeof(store->letters[0])));
-	store->letters[store->letters_count++] = letter_copy(letter);
-	return fake_operation_end(client, 0);
+	free((void *)(uintptr_t)copy);
 }
 
 /* ---- fake_store.h ---- */
@@ -440,21 +395,6 @@ size_t fake_store_requests(struct store *store)
 	return count_of(store, &store->requests.count);
 }
 
-size_t fake_store_dead_letters(struct store *store)
-{
-	return count_of(store, &store->letters_count);
-}
-
-const struct dead_letter *fake_store_dead_letter(struct store *store, size_t i)
-{
-	const struct dead_letter *letter;
-
-	pthread_mutex_lock(&store->lock);
-	letter = i < store->letters_count ? store->letters[i] : NULL;
-	pthread_mutex_unlock(&store->lock);
-	return letter;
-}
-
 void fake_store_dump(struct store *store, FILE *out)
 {
 	pthread_mutex_lock(&store->lock);
@@ -464,9 +404,7 @@ void fake_store_dump(struct store *store, FILE *out)
 	for (size_t i = 0; i < store->requests.count; i++)
 		fprintf(out, "contact_requests %s/%s\n", store->requests.items[i].owner,
 			store->requests.items[i].other);
-	for (size_t i = 0; i < store->letters_count; i++)
-		fprintf(out, "dead_letters %s, handler \"%s\": %s\n", store->letters[i]->topic,
-			store->letters[i]->handler, store->letters[i]->reason);
+	fake_letters_dump(store, out);
 	fake_parked_dump(store, out);
 	pthread_mutex_unlock(&store->lock);
 }

@@ -44,6 +44,14 @@ STORE_USE_RESULT int fake_operation_end(struct store_client *client, int r);
 /* To be freed. NULL is the empty text. */
 char *fake_text_copy(const char *text);
 
+/* A NUL behind it. */
+void *fake_bytes_copy(const void *bytes, size_t size);
+
+/* Frees what is const only to others. NULL is fine. */
+void fake_forget(const void *copy);
+
+void fake_letters_free_all(struct store *store);
+void fake_letters_dump(struct store *store, FILE *out);
 void fake_parked_free_all(struct store *store);
 void fake_parked_dump(struct store *store, FILE *out);
 

@@ -136,14 +136,20 @@ static void test_dead_letter_document(void **state)
 		.handler = "get_apples",
 		.reason = "\xff why",
 		.attempts = 7,
+		.crashes = 1,
+		.correlation = "\0c",
+		.correlation_size = 2,
+		.response_topic = "68946/answers",
+		.keep_days = 30,
 		.host = "cashewd"};
 	const uint8_t *bytes;
 	uint32_t size;
 	bson_iter_t iter;
 	static const struct field fields[] = {{"_id", BSON_TYPE_OID}, {"topic", BSON_TYPE_UTF8},
 		{"user_id", BSON_TYPE_UTF8}, {"handler", BSON_TYPE_UTF8}, {"reason", BSON_TYPE_UTF8},
-		{"payload", BSON_TYPE_BINARY}, {"attempts", BSON_TYPE_INT64}, {"host", BSON_TYPE_UTF8},
-		{"when", BSON_TYPE_DATE_TIME}};
+		{"payload", BSON_TYPE_BINARY}, {"attempts", BSON_TYPE_INT64}, {"crashes", BSON_TYPE_INT64},
+		{"correlation", BSON_TYPE_BINARY}, {"response_topic", BSON_TYPE_UTF8},
+		{"host", BSON_TYPE_UTF8}, {"when", BSON_TYPE_DATE_TIME}, {"expires", BSON_TYPE_DATE_TIME}};
 	bson_t *found;
 
 	(void)state;
@@ -238,11 +244,11 @@ static void test_indexes(void **state)
 		{"contacts", "user_id_1_contact_id_1"},
 		{"contact_requests", "user_id_1_from_1"},
 		{"apples", "position_1"},
-		{"dead_letters", "when_1"},
-		{"dead_letters", "user_id_1_when_1"},
-		{"dead_letters", "handler_1_when_1"},
+		{"dead_letters", "when_1__id_1"},
+		{"dead_letters", "user_id_1_when_1__id_1"},
+		{"dead_letters", "handler_1_when_1__id_1"},
 		{"dead_letters", "expires_1"},
-		{"parked_commands", "user_id_1_lane_1_done_1_position_1"},
+		{"parked_commands", "user_id_1_lane_1_done_1_position_1__id_1"},
 		{"parked_commands", "not_before_1_lane_1_user_id_1"},
 		{"parked_commands", "lane_1_user_id_1_position_1"},
 		{"parked_commands", "done_1"},
