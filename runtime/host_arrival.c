@@ -109,6 +109,7 @@ static struct command *new_command(struct lane *lane, const struct mosquitto_mes
 	if (properties->correlation != NULL)
 		command->correlation = append(&at, properties->correlation, properties->correlation_size);
 	command->correlation_size = properties->correlation_size;
+	command->payload_cut_from = size - payload_size;
 	arena_init(&command->arena, at, COMMAND_ARENA_SIZE);
 	command->events_end = &command->events;
 	command->handler = "";

@@ -102,11 +102,16 @@ static void bury(struct command *command)
 		.topic = command->input.topic,
 		.payload = command->input.payload,
 		.payload_size = command->input.payload_size,
+		.payload_cut_from = command->payload_cut_from,
+		.correlation = command->correlation,
+		.correlation_size = command->correlation_size,
+		.response_topic = command->input.response_topic,
 		.user = command->input.user,
 		.handler = command->handler,
 		.reason = command->reason,
 		.attempts = command->attempts,
 		.host = host->settings->client_id,
+		.keep_days = host->settings->dead_letter_days,
 	};
 	dead_letter_new_id(command->letter.id);
 	submit(command);

@@ -54,7 +54,8 @@ struct command {
 	struct call_input input;
 	const void *correlation; /* MQTT 5 Correlation Data; NULL: none */
 	uint16_t correlation_size;
-	uint16_t mid; /* the broker's packet identifier; 0 at QoS 0 */
+	size_t payload_cut_from; /* size of a payload that was too large to be kept; else 0 */
+	uint16_t mid;		 /* the broker's packet identifier; 0 at QoS 0 */
 	enum command_state state;
 	bool attached;		  /* in the lane's group: its PUBACK is held */
 	bool listed;		  /* in the lane's in-flight table */

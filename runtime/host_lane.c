@@ -21,7 +21,6 @@
 
 enum {
 	MID_BUCKETS = 1024,
-	CLIENT_ID_SIZE = 160,
 	READS_PER_TURN = 32, /* so that a burst here does not keep events and other lanes waiting */
 	LINGER_DOUBLINGS_MAX = 6,
 	GROUP_BYTES_MAX =
@@ -38,7 +37,7 @@ struct lane {
 	struct connection *connection;
 	struct lane_users *users;
 	struct subscriptions *subscriptions;
-	char client_id[CLIENT_ID_SIZE];
+	char client_id[ROUTE_CLIENT_ID_SIZE];
 	bool stopping, stopped;
 	const char *give_up_reason; /* not NULL: the connection is to be dropped */
 
@@ -432,15 +431,6 @@ static const struct connection_owner callbacks = {
  */
 
 /* A constant client id: the session is found again by it. Lanes other than main have ids of their own. */
-static void make_client_id(struct lane *lane)
-{
-	const char *base = lane->host->settings->client_id, *name = lane->routes->name;
-	if (strcmp(name, "main") == 0)
-		snprintf(lane->client_id, sizeof(lane->client_id), "%s", base);
-	else
-		snprintf(lane->client_id, sizeof(lane->client_id), "%s-%s", base, name);
-}
-
 int lane_new(struct host *host, const struct route_lane *routes, struct lane **ret)
 {
 	struct lane *lane = calloc(1, sizeof(*lane));
@@ -450,7 +440,7 @@ int lane_new(struct host *host, const struct route_lane *routes, struct lane **r
 	lane->routes = routes;
 	lane->group_limit_ms = settings_group_limit_s(host->settings->keepalive_s) * 1000;
 	group_reset(lane);
-	make_client_id(lane);
+	routes_client_id(routes, host->settings->client_id, lane->client_id);
 	const struct connection_options options = {
 		.label = routes->name,
 		.client_id = lane->client_id,

@@ -203,3 +203,11 @@ const struct route *routes_find(const struct route_lane *lane, const char *topic
 	}
 	return NULL;
 }
+
+void routes_client_id(
+	const struct route_lane *lane, const char *base, char ret_client_id[static ROUTE_CLIENT_ID_SIZE])
+{
+	const bool is_main = strcmp(lane->name, "main") == 0;
+	snprintf(ret_client_id, ROUTE_CLIENT_ID_SIZE, "%s%s%s", base, is_main ? "" : "-",
+		is_main ? "" : lane->name);
+}

@@ -10,7 +10,7 @@
 #include "cashew.h"
 #include <stddef.h>
 
-enum { ROUTE_HANDLERS_MAX = 32, ROUTE_LANE_DEFAULT_SIZE = 5 };
+enum { ROUTE_HANDLERS_MAX = 32, ROUTE_LANE_DEFAULT_SIZE = 5, ROUTE_CLIENT_ID_SIZE = 160 };
 
 /* A filter and its handlers. */
 struct route {
@@ -41,5 +41,10 @@ void routes_free(struct routes *routes);
 
 /* The route of a topic, or NULL when no handler of the lane wants it. Filters of a lane do not overlap. */
 const struct route *routes_find(const struct route_lane *lane, const char *topic);
+
+/* The client id of a lane's session: that of the settings for the lane main, with the lane's name behind it
+ * for others. */
+void routes_client_id(
+	const struct route_lane *lane, const char *base, char ret_client_id[static ROUTE_CLIENT_ID_SIZE]);
 
 #endif

@@ -34,6 +34,7 @@ struct reader {
 	const char *path;
 	char *const *environment;
 	const struct cashew_handler *const *handlers;
+	const char *const *wanted; /* names, ended by NULL; NULL: all */
 	struct settings_file file;
 	struct own_value *own; /* own_count of them */
 	size_t own_count;
@@ -205,6 +206,16 @@ static void store_value(
 	}
 }
 
+static bool is_wanted(const struct reader *r, const char *name)
+{
+	if (r->wanted == NULL)
+		return true;
+	for (size_t i = 0; r->wanted[i] != NULL; i++)
+		if (strcmp(r->wanted[i], name) == 0)
+			return true;
+	return false;
+}
+
 /* Every setting first gets its default, so that the checks that span settings see something sound after a
  * problem. */
 static void read_table(struct reader *r, struct settings *settings)
@@ -217,6 +228,8 @@ static void read_table(struct reader *r, struct settings *settings)
 		if (preset != NULL)
 			store_value(
 				r, setting, &(struct found){.value = preset, .is_default = true}, settings);
+		if (!is_wanted(r, setting->name))
+			continue;
 		const struct found found = find_value(r, setting->name, NULL);
 		if (found.value != NULL)
 			store_value(r, setting, &found, settings);
@@ -390,6 +403,44 @@ static int keep_texts(const struct reader *r, struct settings *settings)
 	return 0;
 }
 
+/* What spans settings is only checked where all are read. */
+static int read_all(struct reader *r, struct settings *settings)
+{
+	int error = declare_all(r);
+	if (error == 0)
+		error = check_names(r);
+	if (error != 0)
+		return error;
+	read_table(r, settings);
+	read_own(r, settings);
+	settings_check(&r->base, settings);
+	return 0;
+}
+
+static int read_with(struct reader *r, struct settings *ret)
+{
+	struct settings settings = {.own = NULL};
+	int error = settings_file_read(r->path, r->base.problems, r->base.warnings, &r->file);
+	if (error < 0)
+		return error;
+	if (error != 0)
+		r->base.count++;
+	error = 0;
+	if (r->wanted == NULL)
+		error = read_all(r, &settings);
+	else
+		read_table(r, &settings);
+	if (error != 0)
+		return error;
+	if (r->base.count > 0)
+		return SETTINGS_E_INVALID;
+	error = keep_texts(r, &settings);
+	if (error != 0)
+		return error;
+	*ret = settings;
+	return 0;
+}
+
 int settings_read(const char *env_file, char *const *environment,
 	const struct cashew_handler *const *handlers, FILE *problems, FILE *warnings, struct settings *ret)
 {
@@ -399,28 +450,19 @@ int settings_read(const char *env_file, char *const *environment,
 		.environment = environment,
 		.handlers = handlers,
 	};
-	struct settings settings = {.own = NULL};
-	int error = settings_file_read(env_file, problems, warnings, &reader.file);
-	if (error < 0)
-		return error;
-	if (error != 0)
-		reader.base.count++;
-	error = declare_all(&reader);
-	if (error != 0)
-		return error;
-	error = check_names(&reader);
-	if (error != 0)
-		return error;
-	read_table(&reader, &settings);
-	read_own(&reader, &settings);
-	settings_check(&reader.base, &settings);
-	if (reader.base.count > 0)
-		return SETTINGS_E_INVALID;
-	error = keep_texts(&reader, &settings);
-	if (error != 0)
-		return error;
-	*ret = settings;
-	return 0;
+	return read_with(&reader, ret);
+}
+
+int settings_read_some(const char *env_file, char *const *environment, const char *const *names,
+	FILE *problems, FILE *warnings, struct settings *ret)
+{
+	__attribute__((cleanup(reader_free))) struct reader reader = {
+		.base = {.problems = problems, .warnings = warnings},
+		.path = env_file,
+		.environment = environment,
+		.wanted = names,
+	};
+	return read_with(&reader, ret);
 }
 
 void settings_free(struct settings *settings)

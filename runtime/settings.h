@@ -40,6 +40,7 @@ struct settings {
 	/* database */
 	const char *mongo_db_url;
 	const char *mongo_db_name;
+	unsigned dead_letter_days;
 	/* running handlers */
 	const char *handlers; /* "": all of them; else names separated by commas */
 	unsigned workers;
@@ -96,6 +97,12 @@ enum settings_error { SETTINGS_E_INVALID = 1 };
  */
 __attribute__((warn_unused_result)) int settings_read(const char *env_file, char *const *environment,
 	const struct cashew_handler *const *handlers, FILE *problems, FILE *warnings, struct settings *ret);
+
+/* The same for a program that needs only the settings of those names, ended by NULL: the others have their
+ * defaults ("" where there is none), whatever .env and environment say, and what spans settings is not
+ * checked. */
+__attribute__((warn_unused_result)) int settings_read_some(const char *env_file, char *const *environment,
+	const char *const *names, FILE *problems, FILE *warnings, struct settings *ret);
 
 /* Overwrites the texts (they hold secrets) and frees them. */
 void settings_free(struct settings *settings);

@@ -160,10 +160,35 @@ void worker_run(const struct worker_context *context, struct command *command)
 			run_handler(context, command, i, key);
 }
 
+/* All that the letter says, but for the payload: if it cannot be kept, this is what is left of it. */
+static void log_refused(const struct dead_letter *letter, const char *message, const char *error)
+{
+	log_error("dead_letter_refused", message, LOG_TEXT("user", letter->user),
+		LOG_TEXT("topic", letter->topic), LOG_TEXT("handler", letter->handler),
+		LOG_TEXT("reason", letter->reason), LOG_INT("attempt", letter->attempts),
+		LOG_INT("payload_bytes", letter->payload_size), LOG_TEXT("error", error));
+}
+
+/* The server refuses the letter itself: without what a phone put into it there may be room for it. */
+static int bury_without_payload(struct store_client *client, struct dead_letter *letter)
+{
+	log_refused(letter, "the database refuses a dead letter: it is tried without its payload",
+		store_last_error(client));
+	struct dead_letter cut = *letter;
+	if (cut.payload_cut_from == 0)
+		cut.payload_cut_from = cut.payload_size;
+	cut.payload_size = 0;
+	cut.correlation = NULL;
+	cut.response_topic = NULL;
+	return dead_letter_add(client, &cut);
+}
+
 void worker_bury(const struct worker_context *context, struct command *command)
 {
 	struct store_client *client = store_acquire(context->store);
 	command->bury_error = dead_letter_add(client, &command->letter);
+	if (command->bury_error == STORE_E_PERMANENT)
+		command->bury_error = bury_without_payload(client, &command->letter);
 	if (command->bury_error != 0)
 		log_error("dead_letter_failed",
 			"a dead letter cannot be written: the command is not acknowledged",

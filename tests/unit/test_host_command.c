@@ -525,6 +525,8 @@ static void test_too_large(void **state)
 	ended(1, 2, 1);
 	assert_int_equal(letters(), 1);
 	assert_string_equal(letter(0)->reason, "event command_rejected is 64 bytes: 16 at most");
+	assert_int_equal(letter(0)->payload_size, 0);
+	assert_int_equal(letter(0)->payload_cut_from, 17);
 }
 
 static void test_retained(void **state)

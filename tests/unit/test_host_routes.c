@@ -248,6 +248,11 @@ static void test_lanes(void **state)
 	assert_string_equal(lane->name, "slow");
 	assert_int_equal(lane->route_count, 2);
 	assert_int_equal(lane->routes[1].handlers[0], 5);
+	char client_id[ROUTE_CLIENT_ID_SIZE];
+	routes_client_id(&routes.lanes[0], "fruit-shop", client_id);
+	assert_string_equal(client_id, "fruit-shop");
+	routes_client_id(&routes.lanes[1], "fruit-shop", client_id);
+	assert_string_equal(client_id, "fruit-shop-slow");
 	routes_free(&routes);
 	assert_null(routes.lanes);
 }

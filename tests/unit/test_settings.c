@@ -317,6 +317,52 @@ static void test_nearest(void **state)
 }
 
 /* Each allocation fails, alone and with all later ones; what leaks, a sanitizer tells. */
+/* A program that needs a few of them is not held up by the others. */
+static void test_read_some(void **state)
+{
+	static const char *const names[] = {"MONGO_DB_URL", "MONGO_DB_NAME", NULL};
+	static const struct {
+		const char *name;
+		const char *environment[5];
+		const char *problem; /* a part of it; NULL: none */
+	} cases[] = {
+		{"what is needed", {"MONGO_DB_URL=mongodb://127.0.0.1", "MONGO_DB_NAME=orchard"}, NULL},
+		{"others that are wrong",
+			{"MONGO_DB_URL=mongodb://127.0.0.1", "MONGO_DB_NAME=orchard", "WORKERS=none",
+				"JWT_SECRET=short"},
+			NULL},
+		{"one that is missing", {"MONGO_DB_NAME=orchard"}, "MONGO_DB_URL: it is not set"},
+		{"one that is wrong", {"MONGO_DB_URL=mongodb://127.0.0.1", "MONGO_DB_NAME="},
+			"MONGO_DB_NAME=: it is empty"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct settings settings = {.own = NULL};
+		char *environment[5] = {NULL}, *problems;
+		for (size_t n = 0; n < 4 && cases[i].environment[n] != NULL; n++)
+			environment[n] = (char *)(uintptr_t)cases[i].environment[n];
+		size_t size;
+		FILE *out = open_memstream(&problems, &size);
+		assert_non_null(out);
+		print_message("  %s\n", cases[i].name);
+		const int result =
+			settings_read_some("/nonexistent/.env", environment, names, out, out, &settings);
+		fclose(out);
+		if (cases[i].problem != NULL) {
+			assert_int_equal(result, SETTINGS_E_INVALID);
+			assert_non_null(strstr(problems, cases[i].problem));
+		} else {
+			assert_int_equal(result, 0);
+			assert_string_equal(problems, "");
+			assert_string_equal(settings.mongo_db_name, "orchard");
+			assert_string_equal(settings.jwt_secret, "");
+			assert_int_equal(settings.workers, 8);
+		}
+		settings_free(&settings);
+		free(problems);
+	}
+}
+
 static void test_out_of_memory(void **state)
 {
 	(void)state;
@@ -375,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_bad_declarations),
 		cmocka_unit_test(test_group_limit),
 		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_read_some),
 		cmocka_unit_test(test_out_of_memory),
 	};
 	return cmocka_run_group_tests_name("bad settings", bad_tests, NULL, NULL) +

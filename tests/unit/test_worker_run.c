@@ -317,6 +317,52 @@ static void test_bury(void **state)
 	end(&fixture);
 }
 
+/* What the database refuses as it is gets another chance without what a phone put into it. */
+static void test_bury_refused(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned refusals;
+		size_t letters;
+		int error;
+	} cases[] = {
+		{"once", 1, 1, 0},
+		{"twice", 2, 0, STORE_E_PERMANENT},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct fixture fixture;
+		print_message("  %s\n", cases[i].name);
+		begin(&fixture, "", "", "");
+		struct command *command = &fixture.command;
+		command->letter = (struct dead_letter){.topic = "u/abc",
+			.payload = "payload",
+			.payload_size = 7,
+			.correlation = "c",
+			.correlation_size = 1,
+			.response_topic = "u/answers",
+			.user = "u",
+			.handler = "a",
+			.reason = "never",
+			.attempts = 2,
+			.host = "cashewd"};
+		dead_letter_new_id(command->letter.id);
+		fake_store_fail_next(fixture.context.store, STORE_E_PERMANENT, cases[i].refusals);
+		worker_bury(&fixture.context, command);
+		assert_int_equal(command->bury_error, cases[i].error);
+		assert_int_equal(fake_store_dead_letters(fixture.context.store), cases[i].letters);
+		if (cases[i].letters > 0) {
+			const struct dead_letter *letter = fake_store_dead_letter(fixture.context.store, 0);
+			assert_string_equal(letter->reason, "never");
+			assert_int_equal(letter->payload_size, 0);
+			assert_int_equal(letter->payload_cut_from, 7);
+			assert_null(letter->correlation);
+			assert_null(letter->response_topic);
+		}
+		end(&fixture);
+	}
+}
+
 /* ---- A missed deadline --------------------------------------------------------------------------------- */
 
 static cashew_result last_3_ms(cashew_command *cmd)
@@ -375,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_what_handlers_see),
 		cmocka_unit_test(test_init_refuses),
 		cmocka_unit_test(test_bury),
+		cmocka_unit_test(test_bury_refused),
 		cmocka_unit_test(test_deadline),
 	};
 	return cmocka_run_group_tests_name("worker_run", tests, NULL, NULL);
