@@ -175,7 +175,7 @@ void board_slot_enter(struct board_slot *slot, const struct board_entry *entry)
 	run->deadline_ms = entry->deadline_ms;
 	run->attempt = entry->attempt;
 	run->tid = tid;
-	run->alone = entry->alone;
+	__atomic_store_n(&run->alone, entry->alone, __ATOMIC_RELAXED);
 	const uint64_t number = atomic_load_explicit(&slot->state, memory_order_relaxed) >> STATE_BITS;
 	atomic_store_explicit(
 		&slot->state, (number + 1) << STATE_BITS | BOARD_SLOT_RUNNING, memory_order_release);
@@ -193,6 +193,13 @@ void board_slot_leave(struct board_slot *slot)
 	/* The signal that ends this process is on its way, and must find the handler that it is for. */
 	for (;;)
 		pause();
+}
+
+void board_not_alone(struct board *board)
+{
+	for (unsigned i = 0; i < BOARD_SLOTS; i++)
+		if (board_slot_state(&board->slots[i]) != BOARD_SLOT_IDLE)
+			__atomic_store_n(&board->slots[i].run.alone, false, __ATOMIC_RELAXED);
 }
 
 bool board_slot_expire(struct board_slot *slot, int64_t now_ms, int64_t since_ms, bool *ret_first)

@@ -149,6 +149,10 @@ void board_slot_enter(struct board_slot *slot, const struct board_entry *entry);
  * signal. */
 void board_slot_leave(struct board_slot *slot);
 
+/* Something else runs now beside what was entered alone: nobody is to blame for what kills the host without a
+ * mark. The I/O thread. */
+void board_not_alone(struct board *board);
+
 static inline enum board_slot_state board_slot_state(const struct board_slot *slot)
 {
 	return (enum board_slot_state)(atomic_load_explicit(&slot->state, memory_order_acquire) & 3);

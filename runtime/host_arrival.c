@@ -3,6 +3,7 @@
  */
 #include "host_arrival.h"
 
+#include "board.h"
 #include "failpoint.h"
 #include "host_command.h"
 #include "host_context.h"
@@ -94,6 +95,7 @@ static struct command *new_command(struct lane *lane, const struct mosquitto_mes
 	char *at = (char *)(command + 1);
 	const char *topic = append(&at, message->topic, topic_size);
 	command->lane = lane;
+	command->origin = message->qos > 0 ? COMMAND_FROM_BROKER : COMMAND_UNPROMISED;
 	command->mid = message->qos > 0 ? (uint16_t)message->mid : 0;
 	command->input = (struct call_input){
 		.topic = topic,
@@ -177,6 +179,35 @@ static bool joins(
 	return false;
 }
 
+/* A redelivered copy of a command that was parked before the lane connected: the store has it, so that the
+ * PUBACK which is queued for it may leave with whatever leaves next. */
+static bool is_parked(struct lane *lane, struct command *command)
+{
+	if (command->mid == 0 || !lane_awaits_parked(lane) ||
+		!lane_take_parked(lane, command->mid, command_key(command)))
+		return false;
+	board_count(&lane_host(lane)->board->account.joined, 1);
+	log_info("command_joined", "a redelivered command is parked already, and not run twice",
+		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic));
+	command_destroy(command);
+	return true;
+}
+
+/* True: it is known to kill the host, and has been dealt with. */
+static bool is_given_up(struct command *command)
+{
+	if (!board_suspects_any(lane_host(command->lane)->board))
+		return false;
+	if (command->origin == COMMAND_FROM_BROKER)
+		return command_judge(command);
+	if (board_suspect_find(lane_host(command->lane)->board, command_key(command)) == NULL)
+		return false;
+	arrival_dropped(lane_host(command->lane), command->input.topic, command->input.user, 0,
+		"it may have killed the host before");
+	command_destroy(command);
+	return true;
+}
+
 void arrival_take(
 	struct lane *lane, const struct mosquitto_message *message, const mosquitto_property *properties)
 {
@@ -201,6 +232,8 @@ void arrival_take(
 		lane_give_up(lane, "out of memory");
 		return;
 	}
+	if (is_parked(lane, command))
+		return;
 	if (command->mid != 0)
 		lane_attach(lane, command);
 	command->route = routes_find(lane_routes(lane), command->input.topic);
@@ -217,7 +250,7 @@ void arrival_take(
 		command_reject(command, reason != NULL ? reason : "the payload is too large");
 	} else if (command->route == NULL) {
 		command_die(command, "no handler wants this topic");
-	} else {
+	} else if (!is_given_up(command)) {
 		command_dispatch(command);
 	}
 }

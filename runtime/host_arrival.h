@@ -2,10 +2,11 @@
  * host_arrival.h - a command as it comes from the broker: what it is, and what becomes of it first.
  *
  * A retained command is ignored. A redelivered copy joins its first, by packet identifier, topic, payload and
- * Correlation Data. Any other becomes a struct command in the lane's group, and is run here and now (light),
- * queued for the workers behind its user's earlier ones, or ended without a run: rejected where it is too
- * large or its user has too many waiting, dead where no handler wants it. Without memory it is left to the
- * broker, and the lane is dropped. I/O thread only.
+ * Correlation Data; one of a command that was parked is acknowledged. Any other becomes a struct command in
+ * the lane's group, and is run here and now (light), queued for the workers behind its user's earlier ones,
+ * or ended without a run: rejected where it is too large or its user has too many waiting, dead where no
+ * handler wants it or it has killed the host too often. Without memory it is left to the broker, and the lane
+ * is dropped. I/O thread only.
  */
 #ifndef HOST_ARRIVAL_H
 #define HOST_ARRIVAL_H

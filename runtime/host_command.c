@@ -7,9 +7,11 @@
 #include "host_context.h"
 #include "host_egress.h"
 #include "host_lane.h"
+#include "host_parking.h"
 #include "host_users.h"
 #include "log.h"
 #include "settings.h"
+#include "store.h"
 #include "worker_pool.h"
 #include <stdlib.h>
 #include <string.h>
@@ -20,20 +22,27 @@ enum { RETRY_DELAY_MIN_MS = 25, RETRY_DOUBLINGS_MAX = 4 };
 
 /* The diagram in host_command.h, as a table: which states may follow which. */
 static const unsigned next_states[COMMAND_STATES] = {
-	[COMMAND_WAITING] = TO(RUNNING) | TO(COMMITTING) | TO(BURYING),
-	[COMMAND_RUNNING] = TO(WAITING) | TO(RETRYING) | TO(COMMITTING) | TO(BURYING) | TO(SETTLED),
+	[COMMAND_CLAIMING] = TO(WAITING),
+	[COMMAND_WAITING] = TO(RUNNING) | TO(COMMITTING) | TO(BURYING) | TO(PARKING) | TO(FINISHING),
+	[COMMAND_RUNNING] = TO(WAITING) | TO(RETRYING) | TO(COMMITTING) | TO(BURYING) | TO(PARKING) |
+			    TO(FINISHING) | TO(SETTLED),
 	[COMMAND_RETRYING] = TO(RUNNING) | TO(COMMITTING),
-	[COMMAND_COMMITTING] = TO(RETRYING) | TO(BURYING) | TO(SETTLED),
-	[COMMAND_BURYING] = TO(RETRYING) | TO(SETTLED),
+	[COMMAND_COMMITTING] = TO(RETRYING) | TO(BURYING) | TO(PARKING) | TO(FINISHING) | TO(SETTLED),
+	[COMMAND_PARKING] = TO(RETRYING) | TO(BURYING) | TO(SETTLED),
+	[COMMAND_BURYING] = TO(RETRYING) | TO(FINISHING) | TO(SETTLED),
+	[COMMAND_FINISHING] = TO(SETTLED),
 	[COMMAND_SETTLED] = 0,
 };
 
 static const char *const state_names[COMMAND_STATES] = {
+	[COMMAND_CLAIMING] = "claiming",
 	[COMMAND_WAITING] = "waiting",
 	[COMMAND_RUNNING] = "running",
 	[COMMAND_RETRYING] = "retrying",
 	[COMMAND_COMMITTING] = "committing",
+	[COMMAND_PARKING] = "parking",
 	[COMMAND_BURYING] = "burying",
+	[COMMAND_FINISHING] = "finishing",
 	[COMMAND_SETTLED] = "settled",
 };
 
@@ -41,9 +50,10 @@ static const char *const end_names[COMMAND_ENDS] = {
 	[COMMAND_DONE] = "done",
 	[COMMAND_REJECTED] = "rejected",
 	[COMMAND_DEAD] = "dead",
+	[COMMAND_PARKED] = "parked",
 };
 
-static void move(struct command *command, enum command_state next)
+void command_move(struct command *command, enum command_state next)
 {
 	if ((next_states[command->state] & (1u << next)) == 0)
 		abort();
@@ -58,46 +68,93 @@ static struct host *host_of(const struct command *command)
 /* ---- The end --------------------------------------------------------------------------------------------
  */
 
-static void destroy(struct command *command)
+void command_destroy(struct command *command)
 {
-	if (command->mid == 0)
+	if (command->origin == COMMAND_UNPROMISED)
 		lane_remove_unacknowledged(command->lane);
 	host_of(command)->commands--;
 	arena_free(&command->arena);
+	parked_command_free(command->parked);
 	free(command);
 }
 
 void command_release(struct command *command)
 {
 	if (command->state == COMMAND_SETTLED && !command->attached && !command->listed)
-		destroy(command);
+		command_destroy(command);
 }
 
-static void settle(struct command *command)
+uint64_t command_key(struct command *command)
 {
-	move(command, COMMAND_SETTLED);
+	if (command->key == 0)
+		command->key = board_key(command->input.topic, command->input.payload,
+			command->input.payload_size, command->correlation, command->correlation_size);
+	return command->key;
+}
+
+void command_count(const struct command *command)
+{
+	struct board_account *account = &host_of(command)->board->account;
+	switch (command->end) {
+	case COMMAND_DONE: board_count(&account->done, 1); break;
+	case COMMAND_REJECTED: board_count(&account->rejected, 1); break;
+	case COMMAND_DEAD: board_count(&account->dead, 1); break;
+	case COMMAND_PARKED: board_count(&account->parked, 1); break;
+	case COMMAND_ENDS: abort();
+	}
+}
+
+void command_settle(struct command *command)
+{
+	command_move(command, COMMAND_SETTLED);
 	if (command->end == COMMAND_DEAD)
 		log_error("dead_letter", "a command was given up and kept as a dead letter",
 			LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
 			LOG_TEXT("handler", command->handler), LOG_INT("attempt", command->attempts),
 			LOG_TEXT("reason", command->reason));
+	if (command->suspect && command->end != COMMAND_PARKED)
+		board_suspect_clear(host_of(command)->board, command_key(command));
 	/* It may stand in the group for a while yet, and needs its events no more. */
 	arena_free(&command->arena);
-	lane_settled(command->lane, command);
+	if (command->origin == COMMAND_FROM_STORE) {
+		if (command->end != COMMAND_PARKED)
+			command_count(command);
+		parking_settled(command);
+	} else {
+		lane_settled(command->lane, command);
+	}
 	command_release(command);
 }
 
-/* To the worker pool, which has it until command_returned() or command_take_back(). */
-static void submit(struct command *command)
+/* Nothing is left to do but to be acknowledged: to the broker, or in the store. */
+static void complete(struct command *command)
+{
+	if (command->origin == COMMAND_FROM_STORE)
+		parking_finish(command);
+	else
+		command_settle(command);
+}
+
+void command_submit(struct command *command)
 {
 	host_of(command)->jobs++;
 	worker_pool_submit(host_of(command)->pool, command);
 }
 
+/* The same each time the command is buried, should the host die before it is finished in the store; and not
+ * that of the command itself. An ObjectId holds a random number in its bytes 4 to 8: the letter has the next
+ * one. */
+static void derive_letter_id(const unsigned char id[static 12], unsigned char ret_id[static 12])
+{
+	memcpy(ret_id, id, 12);
+	for (size_t i = 8; i >= 4 && ++ret_id[i] == 0; i--)
+		continue;
+}
+
 static void bury(struct command *command)
 {
 	struct host *host = host_of(command);
-	move(command, COMMAND_BURYING);
+	command_move(command, COMMAND_BURYING);
 	command->letter = (struct dead_letter){
 		.topic = command->input.topic,
 		.payload = command->input.payload,
@@ -110,30 +167,41 @@ static void bury(struct command *command)
 		.handler = command->handler,
 		.reason = command->reason,
 		.attempts = command->attempts,
+		.crashes = command->crashes,
 		.host = host->settings->client_id,
 		.keep_days = host->settings->dead_letter_days,
 	};
-	dead_letter_new_id(command->letter.id);
-	submit(command);
+	if (command->parked != NULL)
+		derive_letter_id(command->parked->id, command->letter.id);
+	else
+		dead_letter_new_id(command->letter.id);
+	command_submit(command);
 }
 
 /* ---- Turns and retries ----------------------------------------------------------------------------------
  */
 
-static void start(struct command *command)
+void command_start(struct command *command)
 {
-	move(command, COMMAND_RUNNING);
-	submit(command);
+	command_move(command, COMMAND_RUNNING);
+	command_submit(command);
 }
 
-/* Its handlers are through with it: the next one of its user may start. */
-static void end_turn(struct command *command)
+static void begin_turn(struct command *command)
+{
+	if (parking_wanted(command))
+		parking_put(command, 0);
+	else
+		command_start(command);
+}
+
+void command_end_turn(struct command *command)
 {
 	if (command->user == NULL)
 		return;
 	struct command *next = users_dequeue(lane_users(command->lane), command);
 	if (next != NULL)
-		start(next);
+		begin_turn(next);
 }
 
 static void link_retry(struct command *command)
@@ -162,13 +230,13 @@ void command_forget(struct command *command)
 		abort();
 	unlink_retry(command);
 	lane_unlist(command->lane, command);
-	destroy(command);
+	command_destroy(command);
 }
 
 void command_take_back(struct command *command)
 {
 	host_of(command)->jobs--;
-	move(command, COMMAND_WAITING);
+	command_move(command, COMMAND_WAITING);
 }
 
 /* Whether its acknowledgement is lost with its connection, or it has none: then a retry is the broker's, or
@@ -178,12 +246,29 @@ static bool detached(const struct command *command)
 	return !command->attached;
 }
 
+/* A QoS 0 command, or one whose connection is gone: then the broker sends it again. */
+static void drop(struct command *command)
+{
+	command_move(command, COMMAND_RETRYING);
+	if (command->origin == COMMAND_UNPROMISED)
+		arrival_dropped(host_of(command), command->input.topic, command->input.user,
+			command->attempts, command->reason);
+	command_end_turn(command);
+	command_forget(command);
+}
+
 static void retry_later(struct command *command)
 {
 	struct host *host = host_of(command);
-	move(command, COMMAND_RETRYING);
 	if (command->store_away)
 		host_store_away(host);
+	if (command->origin == COMMAND_FROM_STORE) {
+		if (command->store_away)
+			parking_forget(command);
+		else
+			parking_retry(command);
+		return;
+	}
 	if (command->failing_since_ms == 0)
 		command->failing_since_ms = host->now_ms;
 	const unsigned tries = command->attempts > 0 ? command->attempts - 1 : 0;
@@ -191,24 +276,24 @@ static void retry_later(struct command *command)
 	command->retry_at_ms = host->now_ms + host_jitter_ms(RETRY_DELAY_MIN_MS << doublings);
 	const bool spent = command->retry_at_ms - command->failing_since_ms > COMMAND_RETRY_MS;
 	if (detached(command) && (spent || command->mid != 0 || command->store_away)) {
-		if (command->mid == 0)
-			arrival_dropped(host, command->input.topic, command->input.user, command->attempts,
-				command->reason);
-		end_turn(command);
-		command_forget(command);
+		drop(command);
+	} else if (spent && !command->store_away) {
+		parking_retry(command);
+	} else {
+		command_move(command, COMMAND_RETRYING);
+		link_retry(command);
+	}
+}
+
+void command_leave(struct command *command, const char *reason)
+{
+	if (command->state != COMMAND_WAITING)
+		command_move(command, COMMAND_RETRYING);
+	lane_give_up(command->lane, reason);
+	if (!detached(command))
 		return;
-	}
-	if (spent) {
-		/* It stays where it is until the lane is dropped, at the end of this turn of the loop. */
-		log_warn("retries_spent",
-			"a transient failure lasts: the command is left to the broker, which sends it again",
-			LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
-			LOG_TEXT("handler", command->handler), LOG_INT("attempt", command->attempts),
-			LOG_TEXT("reason", command->reason));
-		lane_give_up(command->lane, "a command's retries are spent");
-		command->retry_at_ms = INT64_MAX;
-	}
-	link_retry(command);
+	command_end_turn(command);
+	command_forget(command);
 }
 
 /* ---- Events ---------------------------------------------------------------------------------------------
@@ -217,7 +302,7 @@ static void retry_later(struct command *command)
 static void publish(struct command *command, struct call_event *events)
 {
 	struct egress *egress = host_of(command)->egress;
-	move(command, COMMAND_COMMITTING);
+	command_move(command, COMMAND_COMMITTING);
 	for (struct call_event *event = events, *next; event != NULL; event = next) {
 		next = event->next;
 		command->events_pending++;
@@ -244,8 +329,16 @@ static void advance(struct command *command)
 	} else if (command->end == COMMAND_DEAD) {
 		bury(command);
 	} else {
-		settle(command);
+		complete(command);
 	}
+}
+
+void command_resume(struct command *command)
+{
+	if (all_settled(command))
+		advance(command);
+	else
+		command_start(command);
 }
 
 void command_event_ended(
@@ -280,33 +373,40 @@ void command_event_ended(
 static void after_run(struct command *command)
 {
 	if (all_settled(command))
-		end_turn(command);
+		command_end_turn(command);
 	advance(command);
 }
 
 static void after_burial(struct command *command)
 {
-	if (command->bury_error == 0) {
-		settle(command);
+	if (command->store_error == 0) {
+		complete(command);
 		return;
 	}
 	/* A dead letter that cannot be written is the store's failure: the lane is dropped, and the command
 	 * comes again. */
-	move(command, COMMAND_RETRYING);
 	host_store_away(host_of(command));
-	if (detached(command))
-		command_forget(command);
+	if (command->origin == COMMAND_FROM_STORE)
+		parking_forget(command);
 	else
-		lane_give_up(command->lane, "a dead letter cannot be written");
+		command_leave(command, "a dead letter cannot be written");
 }
 
 void command_returned(struct command *command)
 {
 	host_of(command)->jobs--;
-	if (command->state == COMMAND_BURYING)
-		after_burial(command);
-	else
-		after_run(command);
+	switch (command->state) {
+	case COMMAND_RUNNING: after_run(command); break;
+	case COMMAND_BURYING: after_burial(command); break;
+	case COMMAND_PARKING: parking_stored(command); break;
+	case COMMAND_CLAIMING: parking_claimed(command); break;
+	case COMMAND_FINISHING: parking_finished(command); break;
+	case COMMAND_WAITING:
+	case COMMAND_RETRYING:
+	case COMMAND_COMMITTING:
+	case COMMAND_SETTLED:
+	case COMMAND_STATES: abort();
+	}
 }
 
 void command_retry(struct command *command)
@@ -319,7 +419,7 @@ void command_retry(struct command *command)
 		publish(command, events);
 		return;
 	}
-	start(command);
+	command_start(command);
 }
 
 /* ---- Ends without a run ------------------------------------------------------------------------------
@@ -331,14 +431,6 @@ static void settle_all(struct command *command, enum command_end end, const char
 		command->settled = UINT32_MAX >> (32 - command->route->handler_count);
 	command->end = end;
 	command->reason = reason;
-}
-
-/* There is no memory to handle it: it waits, in no queue, until its lane is dropped. */
-static void leave_to_broker(struct command *command)
-{
-	lane_give_up(command->lane, "out of memory");
-	if (!command->attached)
-		command_forget(command);
 }
 
 void command_die(struct command *command, const char *reason)
@@ -362,7 +454,7 @@ void command_reject(struct command *command, const char *reason)
 		LOG_TEXT("reason", reason));
 	const enum call_end end = call_reject(&call, reason);
 	if (end == CALL_RETRY) {
-		leave_to_broker(command);
+		command_leave(command, "out of memory");
 		return;
 	}
 	if (end == CALL_FAILED) {
@@ -375,26 +467,57 @@ void command_reject(struct command *command, const char *reason)
 	advance(command);
 }
 
+/* The reason why it is kept apart, or given up. */
+static void blame(struct command *command, const char *handler, const char *what)
+{
+	const char *name = arena_copy(&command->arena, handler, strlen(handler));
+	const char *reason = command->crashes > 0 ? arena_format(&command->arena,
+							    "handler %s killed the host %u times: %s",
+							    handler, command->crashes, what)
+						  : "it was being run when the host was killed";
+	command->handler = name != NULL ? name : "";
+	command->reason = reason != NULL ? reason : "it killed the host";
+}
+
+bool command_judge(struct command *command)
+{
+	const struct host *host = host_of(command);
+	const struct board_suspect *suspect = board_suspects_any(host->board)
+						      ? board_suspect_find(host->board, command_key(command))
+						      : NULL;
+	command->suspect = suspect != NULL || command->crashes > 0;
+	if (suspect != NULL) {
+		if (suspect->crashes > command->crashes)
+			command->crashes = suspect->crashes;
+		blame(command, suspect->handler, suspect->what);
+	}
+	if (command->crashes < host->settings->crash_limit)
+		return false;
+	command_die(command, command->reason);
+	return true;
+}
+
 /* Runs it here and now. When it wants a retry it keeps its user's turn from here on like any other. */
 static void run_light(struct command *command)
 {
 	struct host *host = host_of(command);
 	bool turn = false;
-	move(command, COMMAND_RUNNING);
+	command_move(command, COMMAND_RUNNING);
 	worker_run(&host->light, command);
 	if (all_settled(command) || users_enqueue(lane_users(command->lane), command, 1, &turn) == 0) {
 		advance(command);
 		return;
 	}
-	move(command, COMMAND_WAITING);
-	leave_to_broker(command);
+	command_leave(command, "out of memory");
 }
 
 void command_dispatch(struct command *command)
 {
 	const struct host *host = host_of(command);
 	struct lane_users *users = lane_users(command->lane);
-	if (command->route->light && !users_busy(users, command->input.user, strlen(command->input.user))) {
+	const bool now = !command->suspect && (host->parked.count == 0 || !parking_wanted(command));
+	if (command->route->light && now &&
+		!users_busy(users, command->input.user, strlen(command->input.user))) {
 		run_light(command);
 		return;
 	}
@@ -403,9 +526,9 @@ void command_dispatch(struct command *command)
 	if (rc == USERS_E_FULL)
 		command_reject(command, "too many of your commands are waiting: send this one again later");
 	else if (rc != 0)
-		leave_to_broker(command);
+		command_leave(command, "out of memory");
 	else if (turn)
-		start(command);
+		begin_turn(command);
 }
 
 const char *command_state_name(enum command_state state)

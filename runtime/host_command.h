@@ -1,23 +1,29 @@
 /*
  * host_command.h - one command, from its arrival to the moment when its acknowledgement may leave.
  *
- *              its turn                  all events PUBACKed
- *   WAITING ------------> RUNNING ---> COMMITTING ------------> SETTLED
- *      ^                  |  ^  |           |                    ^
- *      |    taken back    |  |  +-----------+---> BURYING -------+
- *      +------------------+  |              |        | dead letter written
- *                            +-- RETRYING <-+--------+ (store away: until the lane is dropped)
- *                          delay over
+ *               its turn                  all events PUBACKed, all handlers through
+ *    WAITING ------------> RUNNING --> COMMITTING ----------------------------> SETTLED
+ *     |  ^  ^  taken back  |  ^  |       |    |                                  ^  ^
+ *     |  |  +--------------+  |  +-------+    +-------> BURYING -----------------+  |
+ *     |  |              RETRYING <---+   |    |            | dead letter written    |
+ *     |  |  claimed     delay over       |    +-------> FINISHING ------------------+
+ *     | CLAIMING                         |             (from the store only)        |
+ *     |                                  v                                          |
+ *     +-----------------------------> PARKING --------------------------------------+
+ *      behind a parked one         written to the store; refused by it: BURYING
  *
+ *   CLAIMING    it is being taken from the store
  *   WAITING     behind an earlier command of its user
  *   RUNNING     its handlers run, or it is in the workers' queue
  *   RETRYING    a handler or an event met a transient failure: again after a delay with jitter, a second in
- * all COMMITTING  its events are on their way to the broker BURYING     its dead letter is being written
- *   SETTLED     its end is durable: the acknowledgement may leave with the group's
+ * all; or what the store has not taken, until the lane is dropped COMMITTING  its events are on their way to
+ * the broker PARKING     it is being written to the store, to be run later BURYING     its dead letter is
+ * being written FINISHING   it came from the store, and is being finished there SETTLED     its end is
+ * durable: the acknowledgement may leave with the group's
  *
- * A command belongs to the I/O thread, but for RUNNING and BURYING, when it is the worker's that runs it; the
- * worker touches the part "the run" only. It is freed when it is settled, in no group, and not in the
- * in-flight table.
+ * A command belongs to the I/O thread, but for the states in which a worker has it: CLAIMING, RUNNING,
+ * PARKING, BURYING, FINISHING. The worker touches the part "the run" only. A command of the broker's is freed
+ * when it is settled, in no group, and not in the in-flight table; one from the store when it is settled.
  */
 #ifndef HOST_COMMAND_H
 #define HOST_COMMAND_H
@@ -32,19 +38,28 @@
 struct host;
 struct lane;
 struct lane_user;
+struct parked_backlog;
+struct parked_command;
 
 enum command_state {
 	COMMAND_WAITING,
 	COMMAND_RUNNING,
 	COMMAND_RETRYING,
 	COMMAND_COMMITTING,
+	COMMAND_PARKING,
 	COMMAND_BURYING,
+	COMMAND_CLAIMING,
+	COMMAND_FINISHING,
 	COMMAND_SETTLED,
 	COMMAND_STATES,
 };
 
-/* From best to worst: a command with several handlers takes the worst. */
-enum command_end { COMMAND_DONE, COMMAND_REJECTED, COMMAND_DEAD, COMMAND_ENDS };
+/* From best to worst: a command with several handlers takes the worst. Parked is no end of its handlers': it
+ * is run again. */
+enum command_end { COMMAND_DONE, COMMAND_REJECTED, COMMAND_DEAD, COMMAND_PARKED, COMMAND_ENDS };
+
+/* Where it came from, and so who waits for its acknowledgement: the broker; nobody, at QoS 0; the store. */
+enum command_origin { COMMAND_FROM_BROKER, COMMAND_UNPROMISED, COMMAND_FROM_STORE };
 
 enum { COMMAND_RETRY_MS = 1000, COMMAND_ARENA_SIZE = 256 };
 
@@ -55,7 +70,8 @@ struct command {
 	const void *correlation; /* MQTT 5 Correlation Data; NULL: none */
 	uint16_t correlation_size;
 	size_t payload_cut_from; /* size of a payload that was too large to be kept; else 0 */
-	uint16_t mid;		 /* the broker's packet identifier; 0 at QoS 0 */
+	enum command_origin origin;
+	uint16_t mid; /* the broker's packet identifier; 0 where the broker waits for nothing */
 	enum command_state state;
 	bool attached;		  /* in the lane's group: its PUBACK is held */
 	bool listed;		  /* in the lane's in-flight table */
@@ -70,7 +86,13 @@ struct command {
 	struct command *table_next;
 	struct command *retry_next, **retry_link; /* NULL: in no list */
 	struct command *job_next;
-	struct dead_letter letter; /* of BURYING */
+	struct dead_letter letter;	/* of BURYING */
+	bool suspect;			/* it may have killed a host */
+	unsigned crashes;		/* that it is to blame for */
+	uint64_t key;			/* see command_key(); 0: not made yet */
+	int64_t position;		/* in the store, once it is parked; else 0 */
+	struct parked_backlog *backlog; /* from the store, or PARKING: its user's */
+	struct parked_command *record;	/* of PARKING: what is written; in the arena */
 
 	/* the run: written by the thread that runs it */
 	struct arena arena;
@@ -81,8 +103,10 @@ struct command {
 	const char *reason;			 /* of a retry or a death; static or in the arena */
 	const char *handler;			 /* whose reason that is; "" */
 	bool store_away;
-	int bury_error;
-	bool alone; /* nothing else runs meanwhile */
+	int store_error;	       /* of what was written, or of the claim */
+	struct parked_command *parked; /* from the store: as it was claimed */
+	bool more;		       /* finished: its user has more */
+	_Atomic bool alone;	       /* nothing else runs meanwhile */
 };
 
 /* A new one that handlers want: runs it here and now if it is light and nothing of its user is before it,
@@ -111,8 +135,46 @@ void command_take_back(struct command *command);
  * it. It is in no user's queue. */
 void command_forget(struct command *command);
 
+/* Its lane is dropped at the end of this turn, and it is left to the broker; where its connection is gone
+ * already, or at QoS 0, it is forgotten at once. It has its user's turn, or is in no queue. */
+void command_leave(struct command *command, const char *reason);
+
 /* Frees it if nothing holds it any more. */
 void command_release(struct command *command);
+
+/* Counts its end in the account: when it is acknowledged, or has come from the store and ended there. */
+void command_count(const struct command *command);
+
+/* Whether it may have killed a host: then it is marked as a suspect. True where it has done so CRASH_LIMIT
+ * times: it is being buried. */
+bool command_judge(struct command *command);
+
+/* By which it is known again when it comes another time: board_key(). */
+uint64_t command_key(struct command *command);
+
+/* ---- For host_parking.c ----------------------------------------------------------------------------------
+ */
+
+/* Moves it to that state, which must be one that may follow. */
+void command_move(struct command *command, enum command_state next);
+
+/* To the worker pool, which has it until command_returned() or command_take_back(). */
+void command_submit(struct command *command);
+
+/* To the workers, to be run. */
+void command_start(struct command *command);
+
+/* The same, unless all its handlers are through with it: then on with what follows. */
+void command_resume(struct command *command);
+
+/* The next one of its user may start, if it had its turn. */
+void command_end_turn(struct command *command);
+
+/* Its end is durable. */
+void command_settle(struct command *command);
+
+/* Frees it, in whatever state. Nothing holds it. */
+void command_destroy(struct command *command);
 
 const char *command_state_name(enum command_state state);
 const char *command_end_name(enum command_end end);

@@ -42,6 +42,7 @@ struct connection {
 	enum connection_state state;
 	struct mosquitto *mosquitto;
 	bool wanted;
+	bool held_back;		/* WAITING: its owner does not let it open yet */
 	bool mqtt5;		/* the version of the next opening, and of this one */
 	bool ipv4;		/* OPENING: IPv6 has failed; UP: so it was */
 	bool connected;		/* OPENING: TCP is through */
@@ -142,6 +143,7 @@ static void end(struct connection *connection, const char *reason)
 	if (!was_up && !connection->connected)
 		connection->ipv4 = false;
 	connection->state = connection->wanted ? CONNECTION_WAITING : CONNECTION_IDLE;
+	connection->held_back = false;
 	if (connection->wanted) {
 		const unsigned delay_ms = next_delay_ms(connection, taken_over);
 		connection->due_ms = connection->now_ms + delay_ms;
@@ -581,6 +583,7 @@ void connection_want(struct connection *connection, bool want, int64_t now_ms)
 	connection->wanted = want;
 	if (want && connection->state == CONNECTION_IDLE) {
 		connection->state = CONNECTION_WAITING;
+		connection->held_back = false;
 		if (connection->due_ms < now_ms)
 			connection->due_ms = now_ms;
 	} else if (!want && (connection->mosquitto != NULL || connection->state == CONNECTION_CLOSING)) {
@@ -711,7 +714,18 @@ void connection_poll(const struct connection *connection, bool read, bool write,
 
 int64_t connection_due_ms(const struct connection *connection)
 {
-	return connection->state == CONNECTION_IDLE ? INT64_MAX : connection->due_ms;
+	const bool asleep = connection->state == CONNECTION_IDLE ||
+			    (connection->state == CONNECTION_WAITING && connection->held_back);
+	return asleep ? INT64_MAX : connection->due_ms;
+}
+
+/* Until it may, it sleeps: its owner wakes the loop. */
+static bool may_open(struct connection *connection)
+{
+	const struct connection_owner *callbacks = connection->options.callbacks;
+	connection->held_back =
+		callbacks->may_open != NULL && !callbacks->may_open(connection->options.owner);
+	return !connection->held_back;
 }
 
 void connection_serve(struct connection *connection, short revents, int64_t now_ms)
@@ -720,7 +734,7 @@ void connection_serve(struct connection *connection, short revents, int64_t now_
 	switch (connection->state) {
 	case CONNECTION_IDLE: break;
 	case CONNECTION_WAITING:
-		if (now_ms >= connection->due_ms && !stand_by(connection))
+		if (now_ms >= connection->due_ms && !stand_by(connection) && may_open(connection))
 			open_link(connection);
 		break;
 	case CONNECTION_OPENING:

@@ -66,6 +66,8 @@ struct connection_owner {
 	void (*published)(void *owner, int mid, int reason_code);
 	void (*subscribed)(void *owner, int mid, int granted_count, const int *granted);
 	void (*unsubscribed)(void *owner, int mid, const mosquitto_property *properties);
+	/* Whether it may be opened now that it is due: asked until it may. NULL: it always may. */
+	bool (*may_open)(void *owner);
 	/* Since when another connection of this host's to the same broker is up; INT64_MAX: it is not. For a
 	 * persistent session: tells a takeover that the broker is silent about, see host_takeover.h. */
 	int64_t (*witness)(void *owner);

@@ -5,7 +5,9 @@
 #define HOST_CONTEXT_H
 
 #include "board.h"
+#include "host_clock.h"
 #include "host_command.h"
+#include "host_parked.h"
 #include "host_routes.h"
 #include "worker_run.h"
 #include <stdatomic.h>
@@ -19,6 +21,16 @@ struct settings;
 struct store_watch;
 struct worker_pool;
 
+/* Commands from the store that are being run; see host_parking.h. */
+struct parking {
+	size_t running;		  /* claims and runs */
+	struct command *suspects; /* to be tried alone, one after the other; linked by user_next */
+	struct command *alone;	  /* the one that is, or is going to be */
+	bool started;
+	int64_t quiet_until_ms; /* nothing else is started */
+	int64_t rest_until_ms;	/* before the next one is tried */
+};
+
 struct host {
 	const struct settings *settings;
 	struct board *board; /* shared with the supervisor */
@@ -26,6 +38,7 @@ struct host {
 	struct routes routes;
 	struct lane **lanes;
 	size_t lane_count;
+	char **lane_ids; /* client ids */
 	struct egress *egress;
 	struct worker_pool *pool;
 	struct store_watch *store_watch;
@@ -33,8 +46,10 @@ struct host {
 	struct worker_context light; /* for the handlers that the I/O thread runs itself */
 	_Atomic size_t event_max;
 	struct command *retrying; /* linked by retry_next */
-	size_t commands;	  /* alive, in whatever state */
-	size_t jobs; /* of those, the ones that the worker pool has: running, or next in its queue */
+	struct parked parked;
+	struct parking parking;
+	size_t commands; /* alive, in whatever state */
+	size_t jobs;	 /* of those, the ones that the worker pool has: running, or next in its queue */
 	uint64_t qos0_dropped, qos0_dropped_told; /* commands; those that the log has told of */
 	int64_t qos0_dropped_told_ms;
 	int64_t now_ms; /* monotonic, of this turn of the loop */
@@ -42,12 +57,6 @@ struct host {
 	bool ready;
 	bool stopping;
 };
-
-/* The monotonic clock in milliseconds. */
-int64_t host_clock_ms(void);
-
-/* A random time between half of it and all of it, so that what failed together is not tried again in step. */
-int64_t host_jitter_ms(unsigned ms);
 
 /* A handler or a dead letter found the store away: at the end of this turn of the loop every lane is dropped,
  * to be opened again when the store answers. */

@@ -9,6 +9,9 @@
 #include "host_connection.h"
 #include "host_context.h"
 #include "host_egress.h"
+#include "host_parked.h"
+#include "host_parking.h"
+#include "host_store.h"
 #include "host_subscriptions.h"
 #include "host_users.h"
 #include "log.h"
@@ -53,8 +56,14 @@ struct lane {
 	unsigned round;		 /* how often this group has lingered */
 	size_t round_unsettled;	 /* unsettled commands that were there when the last lingering began */
 
-	int64_t redelivery_until_ms;		/* INT64_MAX: nothing of an earlier connection is kept */
-	size_t unacknowledged;			/* QoS 0 commands under way */
+	int64_t redelivery_until_ms; /* INT64_MAX: nothing of an earlier connection is kept */
+	size_t unacknowledged;	     /* QoS 0 commands under way */
+
+	bool loading, loaded;	       /* what is parked: asked for; known, so that it may connect */
+	struct parked_marks *parked;   /* until no copy of them comes any more; else NULL */
+	int64_t last_position;	       /* of what was parked */
+	int64_t acknowledged_position; /* what is parked up to there was acknowledged by this host */
+
 	struct command *in_flight[MID_BUCKETS]; /* linked by table_next */
 };
 
@@ -95,6 +104,56 @@ static void forget_results(struct lane *lane, bool running)
 			command_release(command);
 		}
 	}
+}
+
+/* ---- What is parked -------------------------------------------------------------------------------------
+ */
+
+static void forget_parked(struct lane *lane)
+{
+	parked_marks_free(lane->parked);
+	lane->parked = NULL;
+}
+
+void lane_loaded(struct lane *lane, struct parked_marks *marks)
+{
+	lane->loading = false;
+	forget_parked(lane);
+	if (marks->error != 0 || parked_load(&lane->host->parked, lane, marks) != 0) {
+		parked_marks_free(marks);
+		return;
+	}
+	if (marks->last_position > lane->last_position)
+		lane->last_position = marks->last_position;
+	parked_marks_acknowledged(marks, lane->acknowledged_position);
+	lane->parked = marks;
+	lane->loaded = true;
+}
+
+bool lane_awaits_parked(const struct lane *lane)
+{
+	return lane->parked != NULL && lane->parked->copy_count > 0;
+}
+
+bool lane_take_parked(struct lane *lane, uint16_t mid, uint64_t key)
+{
+	return parked_marks_take(lane->parked, mid, key);
+}
+
+bool lane_overtaken(const struct lane *lane, const struct command *command)
+{
+	(void)lane;
+	for (const struct command *later = command->group_next; later != NULL; later = later->group_next)
+		if (later->state != COMMAND_WAITING && strcmp(later->input.user, command->input.user) == 0)
+			return true;
+	return false;
+}
+
+int64_t lane_next_position(struct lane *lane)
+{
+	const int64_t now_us = host_unix_ms() * 1000;
+	lane->last_position = now_us > lane->last_position ? now_us : lane->last_position + 1;
+	return lane->last_position;
 }
 
 /* ---- The group ------------------------------------------------------------------------------------------
@@ -225,20 +284,10 @@ static void update_phase(struct lane *lane)
 
 static bool may_read(struct lane *lane)
 {
-	if (lane->stopping || lane->give_up_reason != NULL)
+	if (lane->stopping || lane->give_up_reason != NULL || parking_quiet(lane->host))
 		return false;
 	update_phase(lane);
 	return lane->phase == PHASE_EMPTY || lane->phase == PHASE_FILLING || lane->phase == PHASE_LINGERING;
-}
-
-static void count_end(struct board_account *account, enum command_end end)
-{
-	switch (end) {
-	case COMMAND_DONE: board_count(&account->done, 1); break;
-	case COMMAND_REJECTED: board_count(&account->rejected, 1); break;
-	case COMMAND_DEAD: board_count(&account->dead, 1); break;
-	case COMMAND_ENDS: abort();
-	}
 }
 
 /* The whole group has settled: from here on each of its PUBACKs may be on the wire, so its commands are
@@ -252,7 +301,9 @@ static void group_release(struct lane *lane)
 	for (; command != NULL; command = next) {
 		next = command->group_next;
 		command->attached = false;
-		count_end(&lane->host->board->account, command->end);
+		command_count(command);
+		if (command->position > lane->acknowledged_position)
+			lane->acknowledged_position = command->position;
 		lane_unlist(lane, command);
 		command_release(command);
 	}
@@ -333,8 +384,10 @@ static void lane_on_up(void *owner, const struct connection_terms *terms)
 {
 	struct lane *lane = owner;
 	const struct settings *settings = lane->host->settings;
-	if (!terms->session_present)
+	if (!terms->session_present) {
 		forget_results(lane, true);
+		forget_parked(lane);
+	}
 	lane->redelivery_until_ms = lane->host->now_ms + REDELIVERY_MS;
 	/* A broker's Server Keep Alive may leave nothing; a second lets a group come to its end. */
 	const unsigned most_s = settings_group_limit_s(terms->keepalive_s), limit_s = most_s > 0 ? most_s : 1;
@@ -383,11 +436,21 @@ static void forget_group(struct lane *lane)
 static void lane_on_down(void *owner, bool was_up, bool taken_over)
 {
 	struct lane *lane = owner;
+	lane->loaded = false;
 	if (was_up)
 		forget_group(lane);
 	/* Another host has the session now, and acknowledges: packet identifiers will mean other commands. */
 	if (taken_over)
 		forget_results(lane, true);
+}
+
+/* It connects only when it knows whose commands are parked: what comes from these users goes behind. */
+static bool lane_may_open(void *owner)
+{
+	struct lane *lane = owner;
+	if (!lane->loaded && !lane->loading)
+		lane->loading = store_watch_load(lane->host->store_watch, lane->client_id);
+	return lane->loaded;
 }
 
 static int64_t lane_witness(void *owner)
@@ -421,6 +484,7 @@ static void lane_on_unsubscribed(void *owner, int mid, const mosquitto_property 
 static const struct connection_owner callbacks = {
 	.up = lane_on_up,
 	.down = lane_on_down,
+	.may_open = lane_may_open,
 	.witness = lane_witness,
 	.message = lane_on_message,
 	.subscribed = lane_on_subscribed,
@@ -469,6 +533,7 @@ void lane_free(struct lane *lane)
 	if (lane->connection != NULL)
 		connection_want(lane->connection, false, lane->host->now_ms);
 	forget_results(lane, true);
+	forget_parked(lane);
 	connection_free(lane->connection);
 	users_free(lane->users);
 	subscriptions_free(lane->subscriptions);
@@ -529,6 +594,7 @@ void lane_serve(struct lane *lane, short revents)
 	if (now_ms >= lane->redelivery_until_ms) {
 		lane->redelivery_until_ms = INT64_MAX;
 		forget_results(lane, false);
+		forget_parked(lane);
 	}
 	if (lane->phase == PHASE_FLUSHING && (revents & POLLOUT) != 0)
 		flush(lane, true);
@@ -595,6 +661,11 @@ void lane_abandon(struct lane *lane)
 struct host *lane_host(const struct lane *lane)
 {
 	return lane->host;
+}
+
+const char *lane_client_id(const struct lane *lane)
+{
+	return lane->client_id;
 }
 
 const struct route_lane *lane_routes(const struct lane *lane)

@@ -29,6 +29,7 @@ struct command;
 struct lane_users;
 struct host;
 struct lane;
+struct parked_marks;
 
 enum {
 	LANE_LINGER_MS = 50,
@@ -78,6 +79,13 @@ void lane_abandon(struct lane *lane);
 struct host *lane_host(const struct lane *lane);
 const struct route_lane *lane_routes(const struct lane *lane);
 
+/* The session's, by which its parked commands are found in the store. */
+const char *lane_client_id(const struct lane *lane);
+
+/* What the lane has parked has been read from the store, as it must be before each connecting: then the lane
+ * may connect. Takes the marks over. */
+void lane_loaded(struct lane *lane, struct parked_marks *marks);
+
 /* ---- For host_command.c ----------------------------------------------------------------------------------
  */
 
@@ -93,6 +101,18 @@ void lane_unlist(struct lane *lane, struct command *command);
 
 /* The command has settled. */
 void lane_settled(struct lane *lane, struct command *command);
+
+/* Whether a copy of a command that is parked may come: it was parked before the lane connected, and the
+ * broker is still sending again what was not acknowledged. */
+bool lane_awaits_parked(const struct lane *lane);
+/* Whether it is such a copy. Each is known once. */
+bool lane_take_parked(struct lane *lane, uint16_t mid, uint64_t key);
+
+/* Whether a command of its user that came later, on the same connection, has begun. */
+bool lane_overtaken(const struct lane *lane, const struct command *command);
+
+/* The next place in the order of what is parked: microseconds of Unix time that only grow. */
+int64_t lane_next_position(struct lane *lane);
 
 /* The order within each user. */
 struct lane_users *lane_users(struct lane *lane);

@@ -11,6 +11,7 @@
 #include "host_context.h"
 #include "host_egress.h"
 #include "host_lane.h"
+#include "host_parking.h"
 #include "host_store.h"
 #include "host_tls.h"
 #include "log.h"
@@ -24,30 +25,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 /* The places in the array for poll(); the lanes follow. */
 enum { POLL_SIGNALS, POLL_WORKERS, POLL_EGRESS, POLL_LANES };
 
 enum { LOG_CLOSE_MS = 1000, CLOSE_S = 2 };
-
-int64_t host_clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-int64_t host_jitter_ms(unsigned ms)
-{
-	unsigned random = 0;
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
-		return ms;
-	return ms - random % (ms / 2 + 1);
-}
 
 void host_store_away(struct host *host)
 {
@@ -69,6 +53,8 @@ static void collect_finished(struct host *host)
 
 static void run_retries(struct host *host)
 {
+	if (parking_quiet(host))
+		return;
 	struct command *command = host->retrying, *next;
 	for (; command != NULL; command = next) {
 		next = command->retry_next;
@@ -100,8 +86,11 @@ static int timeout_ms(const struct host *host, int64_t stop_at_ms)
 		const int64_t lane_ms = lane_due_ms(host->lanes[i]);
 		due_ms = lane_ms < due_ms ? lane_ms : due_ms;
 	}
+	const int64_t parking_ms = parking_due_ms(host);
+	due_ms = parking_ms < due_ms ? parking_ms : due_ms;
 	for (const struct command *command = host->retrying; command != NULL; command = command->retry_next)
-		due_ms = command->retry_at_ms < due_ms ? command->retry_at_ms : due_ms;
+		due_ms =
+			command->retry_at_ms < due_ms && !parking_quiet(host) ? command->retry_at_ms : due_ms;
 	due_ms = stop_at_ms < due_ms ? stop_at_ms : due_ms;
 	const int64_t wait_ms = due_ms - host_clock_ms();
 	return wait_ms < 0 ? 0 : wait_ms > 60000 ? 60000 : (int)wait_ms;
@@ -123,15 +112,34 @@ static void wait_for_something(struct host *host, struct pollfd *polls, int64_t 
 	host->now_ms = host_clock_ms();
 }
 
+/* Tells the lanes and the line of what is due. Returns whether the store answers. */
+static bool read_news(struct host *host)
+{
+	struct store_news news;
+	store_watch_news(host->store_watch, &news);
+	for (struct parked_marks *marks = news.loaded, *next; marks != NULL; marks = next) {
+		next = marks->next;
+		struct lane **lane = host->lanes;
+		while (strcmp(lane_client_id(*lane), marks->lane_id) != 0)
+			lane++;
+		lane_loaded(*lane, marks);
+	}
+	if (news.due_count > 0)
+		parking_due(host, news.due, news.due_count);
+	parked_users_free(news.due, news.due_count);
+	return news.up;
+}
+
 /* Events first: what they settle may let a group drain. */
 static void serve(struct host *host, const struct pollfd *polls)
 {
 	egress_serve(host->egress, polls[POLL_EGRESS].revents);
 	collect_finished(host);
 	run_retries(host);
-	const bool up = store_watch_up(host->store_watch);
+	const bool up = read_news(host);
 	if (up)
 		host->store_up = true;
+	parking_serve(host);
 	for (size_t i = 0; i < host->lane_count; i++) {
 		lane_serve(host->lanes[i], polls[POLL_LANES + i].revents);
 		worker_pool_kick(host->pool);
@@ -154,7 +162,7 @@ static bool all_stopped(const struct host *host)
 	for (size_t i = 0; i < host->lane_count; i++)
 		if (!lane_stopped(host->lanes[i]))
 			return false;
-	return egress_idle(host->egress);
+	return egress_idle(host->egress) && parking_idle(host);
 }
 
 /* The first signal lets what was read finish; the second one hurries. Returns the time at which to stop at
@@ -197,7 +205,7 @@ static void print_account(const struct host *host)
 	const struct board_account *account = &host->board->account;
 	log_info("stopped", "stopped", LOG_INT("done", board_read(&account->done)),
 		LOG_INT("rejected", board_read(&account->rejected)),
-		LOG_INT("dead", board_read(&account->dead)),
+		LOG_INT("dead", board_read(&account->dead)), LOG_INT("parked", board_read(&account->parked)),
 		LOG_INT("left_to_the_broker", board_read(&account->left)),
 		LOG_INT("joined", board_read(&account->joined)),
 		LOG_INT("retained_ignored", board_read(&account->ignored)),
@@ -254,6 +262,44 @@ static int open_connections(struct host *host)
 	return rc;
 }
 
+/* Of all handlers of one topic together, which run one after the other. */
+static int64_t longest_deadline_ms(const struct host *host)
+{
+	int64_t longest_ms = 0;
+	for (size_t i = 0; i < host->routes.lane_count; i++) {
+		const struct route_lane *lane = &host->routes.lanes[i];
+		for (size_t j = 0; j < lane->route_count; j++) {
+			int64_t sum_ms = 0;
+			for (unsigned k = 0; k < lane->routes[j].handler_count; k++) {
+				const unsigned deadline_ms =
+					host->routes.handlers[lane->routes[j].handlers[k]]->deadline_ms;
+				sum_ms += deadline_ms != 0 ? deadline_ms
+							   : host->settings->handler_timeout_s * 1000;
+			}
+			longest_ms = sum_ms > longest_ms ? sum_ms : longest_ms;
+		}
+	}
+	return longest_ms;
+}
+
+static int open_watch(struct host *host, struct store *store)
+{
+	host->lane_ids = calloc(host->lane_count, sizeof(*host->lane_ids));
+	if (host->lane_ids == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < host->lane_count; i++) {
+		host->lane_ids[i] = strdup(lane_client_id(host->lanes[i]));
+		if (host->lane_ids[i] == NULL)
+			return -ENOMEM;
+	}
+	const struct store_watch_options options = {.store = store,
+		.pool = host->pool,
+		.lanes = (const char *const *)host->lane_ids,
+		.lane_count = host->lane_count,
+		.copies_max = host->settings->window};
+	return store_watch_new(&options, &host->store_watch);
+}
+
 static int open_workers(struct host *host, struct store *store)
 {
 	host->light = (struct worker_context){
@@ -262,12 +308,12 @@ static int open_workers(struct host *host, struct store *store)
 		.store = store,
 		.event_max = &host->event_max,
 		.slot = &host->board->slots[0],
+		.owner = host->owner,
+		.lease_ms = longest_deadline_ms(host) + PARKING_LEASE_MS,
 	};
 	int rc = worker_states_new(&host->light);
 	if (rc == 0)
 		rc = worker_pool_new(&host->light, host->settings->workers, &host->pool);
-	if (rc == 0)
-		rc = store_watch_new(store, host->pool, &host->store_watch);
 	return rc;
 }
 
@@ -303,6 +349,10 @@ static void close_host(struct host *host, struct store *store, int rc)
 		alarm(CLOSE_S);
 	}
 	store_watch_free(host->store_watch);
+	for (size_t i = 0; host->lane_ids != NULL && i < host->lane_count; i++)
+		free(host->lane_ids[i]);
+	free(host->lane_ids);
+	parked_drop_all(&host->parked);
 	worker_pool_free(host->pool);
 	worker_states_free(&host->light);
 	egress_free(host->egress);
@@ -324,6 +374,8 @@ static int run(struct host *host, struct store **ret_store, int signal_fd)
 	rc = open_workers(host, *ret_store);
 	if (rc == 0)
 		rc = open_connections(host);
+	if (rc == 0)
+		rc = open_watch(host, *ret_store);
 	struct pollfd *polls = calloc(POLL_LANES + host->routes.lane_count, sizeof(*polls));
 	if (rc != 0 || polls == NULL) {
 		free(polls);

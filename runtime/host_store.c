@@ -3,6 +3,9 @@
  */
 #include "host_store.h"
 
+#include "host_clock.h"
+#include "host_parked.h"
+#include "host_parking.h"
 #include "log.h"
 #include "store.h"
 #include "worker_pool.h"
@@ -11,11 +14,10 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ASK_UP_MS = 1000, ASK_AWAY_MS = 500 };
+enum { ASK_UP_MS = 1000, ASK_AWAY_MS = 500, DUE_MAX = 256 };
 
 struct store_watch {
-	struct store *store;
-	struct worker_pool *pool;
+	struct store_watch_options options;
 	pthread_t thread;
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
@@ -24,6 +26,10 @@ struct store_watch {
 	bool up;
 	unsigned suspicion; /* counts; a verdict holds for the suspicion that was current when it was asked
 			       for */
+	struct parked_marks *to_load; /* linked by next */
+	struct parked_marks *loaded, **loaded_end;
+	struct parked_user *due; /* of the last question */
+	size_t due_count;
 	/* the thread's own */
 	bool prepared;
 	bool told_away;
@@ -36,6 +42,20 @@ static int ask(struct store_watch *watch, struct store_client *client)
 	const int rc = store_prepare(client);
 	watch->prepared = rc == 0;
 	return rc;
+}
+
+/* The users of this host's lanes, or, where it has none, those of whatever lane that are long overdue. */
+static int ask_due(const struct store_watch *watch, struct store_client *client, struct parked_user **ret_due,
+	size_t *ret_count)
+{
+	const int64_t now_ms = host_unix_ms();
+	const int rc = parked_command_due(
+		client, watch->options.lanes, watch->options.lane_count, now_ms, DUE_MAX, ret_due, ret_count);
+	if (rc != 0 || *ret_count > 0)
+		return rc;
+	parked_users_free(*ret_due, *ret_count);
+	*ret_due = NULL;
+	return parked_command_due(client, NULL, 0, now_ms - PARKING_OVERDUE_MS, DUE_MAX, ret_due, ret_count);
 }
 
 /* Tells a change once, not at every question. */
@@ -63,9 +83,39 @@ static void wait_ms(struct store_watch *watch, long ms, unsigned asked_for)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000;
 	}
-	while (!watch->stopping && watch->suspicion == asked_for)
+	while (!watch->stopping && watch->suspicion == asked_for && watch->to_load == NULL)
 		if (pthread_cond_timedwait(&watch->changed, &watch->mutex, &until) == ETIMEDOUT)
 			return;
+}
+
+/* Under the mutex, which it gives up meanwhile. */
+static void load(struct store_watch *watch, struct store_client *client)
+{
+	while (watch->to_load != NULL) {
+		struct parked_marks *marks = watch->to_load;
+		watch->to_load = marks->next;
+		pthread_mutex_unlock(&watch->mutex);
+		parked_marks_read(marks, client, watch->options.copies_max);
+		if (marks->error != 0)
+			log_warn("parked_unknown",
+				"what a lane has parked cannot be read: it does not connect",
+				LOG_TEXT("client_id", marks->lane_id),
+				LOG_TEXT("reason", store_last_error(client)));
+		pthread_mutex_lock(&watch->mutex);
+		marks->next = NULL;
+		*watch->loaded_end = marks;
+		watch->loaded_end = &marks->next;
+		worker_pool_wake(watch->options.pool);
+	}
+}
+
+static void set_due(struct store_watch *watch, struct parked_user *due, size_t count)
+{
+	parked_users_free(watch->due, watch->due_count);
+	watch->due = due;
+	watch->due_count = count;
+	if (count > 0)
+		worker_pool_wake(watch->options.pool);
 }
 
 static void *run(void *argument)
@@ -76,16 +126,22 @@ static void *run(void *argument)
 		const unsigned asked_for = watch->suspicion;
 		pthread_mutex_unlock(&watch->mutex);
 
-		struct store_client *client = store_acquire(watch->store);
-		const int rc = ask(watch, client);
+		struct store_client *client = store_acquire(watch->options.store);
+		struct parked_user *due = NULL;
+		size_t due_count = 0;
+		int rc = ask(watch, client);
+		if (rc == 0)
+			rc = ask_due(watch, client, &due, &due_count);
 
 		pthread_mutex_lock(&watch->mutex);
 		if (asked_for == watch->suspicion &&
 			(watch->up != (rc == 0) || (rc != 0 && !watch->told_away))) {
 			watch->up = rc == 0;
 			tell(watch, rc, client);
-			worker_pool_wake(watch->pool);
+			worker_pool_wake(watch->options.pool);
 		}
+		set_due(watch, due, due_count);
+		load(watch, client);
 		store_release(client);
 		wait_ms(watch, rc == 0 ? ASK_UP_MS : ASK_AWAY_MS, asked_for);
 	}
@@ -93,13 +149,13 @@ static void *run(void *argument)
 	return NULL;
 }
 
-int store_watch_new(struct store *store, struct worker_pool *pool, struct store_watch **ret)
+int store_watch_new(const struct store_watch_options *options, struct store_watch **ret)
 {
 	struct store_watch *watch = calloc(1, sizeof(*watch));
 	if (watch == NULL)
 		return -ENOMEM;
-	watch->store = store;
-	watch->pool = pool;
+	watch->options = *options;
+	watch->loaded_end = &watch->loaded;
 	pthread_mutex_init(&watch->mutex, NULL);
 	pthread_condattr_t attributes;
 	pthread_condattr_init(&attributes);
@@ -115,6 +171,14 @@ int store_watch_new(struct store *store, struct worker_pool *pool, struct store_
 	return 0;
 }
 
+static void free_list(struct parked_marks *marks)
+{
+	for (struct parked_marks *next; marks != NULL; marks = next) {
+		next = marks->next;
+		parked_marks_free(marks);
+	}
+}
+
 void store_watch_free(struct store_watch *watch)
 {
 	if (watch == NULL)
@@ -124,17 +188,37 @@ void store_watch_free(struct store_watch *watch)
 	pthread_cond_signal(&watch->changed);
 	pthread_mutex_unlock(&watch->mutex);
 	pthread_join(watch->thread, NULL);
+	free_list(watch->to_load);
+	free_list(watch->loaded);
+	parked_users_free(watch->due, watch->due_count);
 	pthread_mutex_destroy(&watch->mutex);
 	pthread_cond_destroy(&watch->changed);
 	free(watch);
 }
 
-bool store_watch_up(struct store_watch *watch)
+void store_watch_news(struct store_watch *watch, struct store_news *ret)
 {
 	pthread_mutex_lock(&watch->mutex);
-	const bool up = watch->up;
+	*ret = (struct store_news){
+		.up = watch->up, .loaded = watch->loaded, .due = watch->due, .due_count = watch->due_count};
+	watch->loaded = NULL;
+	watch->loaded_end = &watch->loaded;
+	watch->due = NULL;
+	watch->due_count = 0;
 	pthread_mutex_unlock(&watch->mutex);
-	return up;
+}
+
+bool store_watch_load(struct store_watch *watch, const char *lane_id)
+{
+	struct parked_marks *marks = parked_marks_new(lane_id);
+	if (marks == NULL)
+		return false;
+	pthread_mutex_lock(&watch->mutex);
+	marks->next = watch->to_load;
+	watch->to_load = marks;
+	pthread_cond_signal(&watch->changed);
+	pthread_mutex_unlock(&watch->mutex);
+	return true;
 }
 
 void store_watch_suspect(struct store_watch *watch)

@@ -1,28 +1,55 @@
 /*
- * host_store.h - the watch over the store: one thread that prepares the database at the start and then asks
- * it every second whether it still answers.
+ * host_store.h - the watch over the store: one thread that asks the database what the I/O thread cannot wait
+ * for.
  *
- * The I/O thread is told by a verdict. A verdict counts only if its question was asked after the last
- * suspicion, so an answer from before a handler's failure does not open the lanes again.
+ * It prepares the database at the start, and then asks it every second whether it still answers, and which
+ * users have parked commands that are due: on this host's lanes, and, a minute late, on any lane, as a host
+ * that died leaves them. A lane that is about to connect is told at once what it has parked.
+ *
+ * The I/O thread is told by news. A verdict counts only if its question was asked after the last suspicion,
+ * so an answer from before a handler's failure does not open the lanes again.
  */
 #ifndef HOST_STORE_H
 #define HOST_STORE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
+struct parked_marks;
+struct parked_user;
 struct store;
 struct store_watch;
 struct worker_pool;
 
-/* Starts the thread. It wakes the I/O thread through the pool. 0 and *ret; -errno. */
+struct store_watch_options {
+	struct store *store;
+	struct worker_pool *pool; /* through which the I/O thread is woken */
+	const char *const *lanes; /* client ids; they outlive the watch */
+	size_t lane_count;
+	size_t copies_max; /* see parked_marks_read() */
+};
+
+/* What there is to know, of which the lists are told once. */
+struct store_news {
+	bool up;		     /* whether the store answers, as of the last verdict that counts */
+	struct parked_marks *loaded; /* linked by next; the caller's */
+	struct parked_user *due;     /* the caller's: parked_users_free() */
+	size_t due_count;
+};
+
+/* Starts the thread. 0 and *ret; -errno. */
 __attribute__((warn_unused_result)) int store_watch_new(
-	struct store *store, struct worker_pool *pool, struct store_watch **ret);
+	const struct store_watch_options *options, struct store_watch **ret);
 
 /* Stops the thread, after the question that is under way, and joins it. NULL is fine. */
 void store_watch_free(struct store_watch *watch);
 
-/* Whether the store answers, as of the last verdict that counts. I/O thread. */
-bool store_watch_up(struct store_watch *watch);
+/* What is new. I/O thread. */
+void store_watch_news(struct store_watch *watch, struct store_news *ret);
+
+/* Asks what that lane has parked; it comes with the news, whatever the store says. False when out of memory.
+ * I/O thread. */
+bool store_watch_load(struct store_watch *watch, const char *lane_id);
 
 /* A worker found the store away: not up until it has answered again; asks at once. I/O thread. */
 void store_watch_suspect(struct store_watch *watch);

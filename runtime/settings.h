@@ -46,6 +46,8 @@ struct settings {
 	unsigned workers;
 	unsigned handler_timeout_s;
 	unsigned stop_timeout_s;
+	unsigned max_attempts;
+	unsigned crash_limit;
 	/* acknowledging */
 	unsigned group_max;
 	unsigned group_ms;

@@ -232,6 +232,26 @@ const struct setting settings_table[] = {
 			"broker and "
 			"comes again."},
 
+	{.name = "MAX_ATTEMPTS",
+		.type = SETTING_INTEGER,
+		.default_value = "10",
+		.min = 1,
+		.max = 1000,
+		.group = RUNNING,
+		FIELD(max_attempts),
+		.help = "How often a command that fails for now is tried, its first second counting once, "
+			"before "
+			"it becomes a dead letter; the pauses double from 1 s to 5 min."},
+	{.name = "CRASH_LIMIT",
+		.type = SETTING_INTEGER,
+		.default_value = "3",
+		.min = 1,
+		.max = 100,
+		.group = RUNNING,
+		FIELD(crash_limit),
+		.help = "A command that has killed the host so often becomes a dead letter and is not run "
+			"again."},
+
 	{.name = "GROUP_MAX",
 		.type = SETTING_INTEGER,
 		.default_value = "1000",

@@ -122,10 +122,7 @@ static void *work(void *argument)
 	struct command *command;
 
 	while ((command = next_job(worker)) != NULL) {
-		if (command->state == COMMAND_BURYING)
-			worker_bury(&worker->context, command);
-		else
-			worker_run(&worker->context, command);
+		worker_do(&worker->context, command);
 		pthread_mutex_lock(&pool->back_mutex);
 		queue_append(&pool->back, command);
 		pthread_mutex_unlock(&pool->back_mutex);
@@ -258,7 +255,8 @@ static void split_queue(struct queue *queue, const struct lane *lane, struct que
 	struct command *command = queue_take_all(queue), *next;
 	for (; command != NULL; command = next) {
 		next = command->job_next;
-		const bool take = command->lane == lane && command->state == COMMAND_RUNNING;
+		const bool take = command->lane == lane && command->state == COMMAND_RUNNING &&
+				  command->origin != COMMAND_FROM_STORE;
 		queue_append(take ? taken : queue, command);
 	}
 }

@@ -26,8 +26,8 @@ __attribute__((warn_unused_result)) int worker_pool_new(
 /* Stops after the calls that run now, and joins the threads. The queue is empty. */
 void worker_pool_free(struct worker_pool *pool);
 
-/* Queues a command to be run or, in state COMMAND_BURYING, to be buried; it belongs to the pool until it is
- * collected. */
+/* Queues a command for what its state says (see worker_do()); it belongs to the pool until it is collected.
+ */
 void worker_pool_submit(struct worker_pool *pool, struct command *command);
 
 /* Lets the workers see what was submitted, and wakes as many as are needed. */
@@ -37,8 +37,8 @@ void worker_pool_kick(struct worker_pool *pool);
  */
 struct command *worker_pool_collect(struct worker_pool *pool);
 
-/* Takes back the lane's commands that no worker has begun (not those to be buried): a list linked by
- * job_next. */
+/* Takes back the lane's commands that no worker has begun to run, but for those from the store: a list linked
+ * by job_next. */
 struct command *worker_pool_take_back(struct worker_pool *pool, const struct lane *lane);
 
 /* Before poll(): false when something is finished already, or worker_pool_wake() was called since the last

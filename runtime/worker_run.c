@@ -6,10 +6,13 @@
 #include "board.h"
 #include "call.h"
 #include "failpoint.h"
+#include "host_clock.h"
 #include "host_command.h"
 #include "host_lane.h"
+#include "host_parked.h"
 #include "log.h"
 #include "settings.h"
+#include "store.h"
 #include <errno.h>
 #include <stdlib.h>
 
@@ -183,16 +186,76 @@ static int bury_without_payload(struct store_client *client, struct dead_letter 
 	return dead_letter_add(client, &cut);
 }
 
-void worker_bury(const struct worker_context *context, struct command *command)
+/* What was to be written keeps its words for the log. */
+static void end_write(struct store_client *client, const struct command *command, const char *message)
+{
+	if (command->store_error != 0)
+		log_error("store_write_failed", message, LOG_TEXT("user", command->input.user),
+			LOG_TEXT("topic", command->input.topic),
+			LOG_TEXT("reason", store_last_error(client)));
+	store_release(client);
+}
+
+static void bury(const struct worker_context *context, struct command *command)
 {
 	struct store_client *client = store_acquire(context->store);
-	command->bury_error = dead_letter_add(client, &command->letter);
-	if (command->bury_error == STORE_E_PERMANENT)
-		command->bury_error = bury_without_payload(client, &command->letter);
-	if (command->bury_error != 0)
+	command->store_error = dead_letter_add(client, &command->letter);
+	if (command->store_error == STORE_E_PERMANENT)
+		command->store_error = bury_without_payload(client, &command->letter);
+	if (command->store_error != 0)
 		log_error("dead_letter_failed",
 			"a dead letter cannot be written: the command is not acknowledged",
 			LOG_TEXT("topic", command->input.topic),
 			LOG_TEXT("reason", store_last_error(client)));
 	store_release(client);
+}
+
+static void park(const struct worker_context *context, struct command *command)
+{
+	struct store_client *client = store_acquire(context->store);
+	command->store_error = command->origin == COMMAND_FROM_STORE
+				       ? parked_command_postpone(client, command->record)
+				       : parked_command_add(client, command->record);
+	end_write(client, command, "a command cannot be parked: it is not acknowledged");
+}
+
+static void claim(const struct worker_context *context, struct command *command)
+{
+	struct store_client *client = store_acquire(context->store);
+	const struct parked_backlog *backlog = command->backlog;
+	const int64_t now_ms = host_unix_ms();
+	command->store_error = parked_command_claim(client, backlog->lane_id, backlog->user, context->owner,
+		now_ms, now_ms + context->lease_ms, &command->parked);
+	if (command->store_error == 0) {
+		/* Handlers find a NUL behind it. */
+		const struct parked_command *parked = command->parked;
+		command->input.payload = arena_copy(&command->arena,
+			parked->payload != NULL ? parked->payload : "", parked->payload_size);
+		if (command->input.payload == NULL)
+			command->store_error = -ENOMEM;
+	}
+	store_release(client);
+}
+
+static void finish(const struct worker_context *context, struct command *command)
+{
+	struct store_client *client = store_acquire(context->store);
+	command->store_error = parked_command_finish(client, command->parked, &command->more);
+	end_write(client, command, "a parked command cannot be finished: it will be run again");
+}
+
+void worker_do(const struct worker_context *context, struct command *command)
+{
+	switch (command->state) {
+	case COMMAND_RUNNING: worker_run(context, command); break;
+	case COMMAND_PARKING: park(context, command); break;
+	case COMMAND_BURYING: bury(context, command); break;
+	case COMMAND_CLAIMING: claim(context, command); break;
+	case COMMAND_FINISHING: finish(context, command); break;
+	case COMMAND_WAITING:
+	case COMMAND_RETRYING:
+	case COMMAND_COMMITTING:
+	case COMMAND_SETTLED:
+	case COMMAND_STATES: abort();
+	}
 }

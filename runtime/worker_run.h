@@ -1,14 +1,15 @@
 /*
- * worker_run.h - the part of a command's life that handlers see: its unsettled handlers are run, one after
- * the other.
+ * worker_run.h - what a worker does with a command: its unsettled handlers are run, one after the other; or
+ * it is taken from the store, or written there.
  *
- * Used by the worker threads, and by the I/O thread for light handlers.
+ * worker_run() is used by the I/O thread as well, for light handlers.
  */
 #ifndef WORKER_RUN_H
 #define WORKER_RUN_H
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct board_slot;
 struct command;
@@ -21,6 +22,8 @@ struct worker_context {
 	const struct routes *routes;
 	const struct settings *settings;
 	struct store *store;
+	const char *owner;		 /* in whose name parked commands are claimed */
+	int64_t lease_ms;		 /* for how long */
 	const _Atomic size_t *event_max; /* what the broker takes; the I/O thread sets it */
 	void **states;			 /* this thread's, by handler */
 	struct board_slot *slot;	 /* this thread's on the board; NULL: there is no board */
@@ -34,7 +37,8 @@ void worker_states_free(struct worker_context *context);
  * calling thread owns until it hands it on. */
 void worker_run(const struct worker_context *context, struct command *command);
 
-/* Writes the command's dead letter. The result is left in command->bury_error. */
-void worker_bury(const struct worker_context *context, struct command *command);
+/* What the command's state asks for: it is run, claimed from the store, or written there (parked, postponed,
+ * buried, finished), which leaves its result in command->store_error. */
+void worker_do(const struct worker_context *context, struct command *command);
 
 #endif

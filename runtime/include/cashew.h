@@ -64,7 +64,8 @@ const char *cashew_user(const cashew_command *cmd);
 /* The whole topic, "68946/get_apples". */
 const char *cashew_topic(const cashew_command *cmd);
 
-/* Which attempt this is: 1, then 2 .. when it is run again after CASHEW_RETRY. */
+/* Which attempt this is: 1, then 2 .. when it is run again after CASHEW_RETRY. Those of the first second
+ * count once when it is parked, so the first run after that is attempt 2 again. */
 unsigned cashew_attempt(const cashew_command *cmd);
 
 /* The payload's bytes as they came; *ret_size is their number. They are followed by a NUL that is not

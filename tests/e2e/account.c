@@ -14,6 +14,7 @@ struct account account_read_at(const char *file, int line, struct host *host)
 	return (struct account){.done = field(record, "done"),
 		.rejected = field(record, "rejected"),
 		.dead = field(record, "dead"),
+		.parked = field(record, "parked"),
 		.left_to_the_broker = field(record, "left_to_the_broker"),
 		.joined = field(record, "joined"),
 		.retained_ignored = field(record, "retained_ignored"),

@@ -12,7 +12,7 @@
 
 /* Commands since the start, by their end; see "stopped" in host_run.c. */
 struct account {
-	size_t done, rejected, dead, left_to_the_broker, joined, retained_ignored, qos0;
+	size_t done, rejected, dead, parked, left_to_the_broker, joined, retained_ignored, qos0;
 };
 
 /* Of the host's stop that was not asked for yet; waits for the record. */

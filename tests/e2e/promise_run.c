@@ -144,7 +144,7 @@ void promise_check_growth(
 static bool expected_record(const char *event, const char *const *more)
 {
 	static const char *const expected[] = {"store_away", "not_ready", "broker_lost", "broker_unreachable",
-		"lane_dropped", "retries_spent", "command_retry", "deadline_missed", "farewell_unanswered"};
+		"lane_dropped", "command_parked", "command_retry", "deadline_missed", "farewell_unanswered"};
 	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
 		if (strcmp(event, expected[i]) == 0)
 			return true;

@@ -8,9 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Notes the run, and returns true once the gate is open; false if the folder cannot be written to any more.
- */
-static inline bool gate_enter(const char *folder, const char *gate)
+/* Notes the run; false if the folder cannot be written to any more. */
+static inline bool gate_note(const char *folder, const char *gate)
 {
 	char path[512], line[128];
 	snprintf(path, sizeof(path), "%s/runs", folder);
@@ -20,10 +19,23 @@ static inline bool gate_enter(const char *folder, const char *gate)
 		return false;
 	const bool noted = write(runs, line, (size_t)size) == size;
 	close(runs);
-	if (!noted)
-		return false;
+	return noted;
+}
+
+static inline bool gate_is_open(const char *folder, const char *gate)
+{
+	char path[512];
 	snprintf(path, sizeof(path), "%s/%s.open", folder, gate);
-	while (access(path, F_OK) != 0) {
+	return access(path, F_OK) == 0;
+}
+
+/* Notes the run, and returns true once the gate is open; false if the folder cannot be written to any more.
+ */
+static inline bool gate_enter(const char *folder, const char *gate)
+{
+	if (!gate_note(folder, gate))
+		return false;
+	while (!gate_is_open(folder, gate)) {
 		if (access(folder, W_OK) != 0)
 			return false;
 		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);

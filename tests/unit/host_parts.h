@@ -26,11 +26,16 @@
 #include "host_context.h"
 #include "host_egress.h"
 #include "host_lane.h"
+#include "host_parked.h"
+#include "host_parking.h"
 #include "host_routes.h"
+#include "host_store.h"
 #include "settings.h"
 #include "worker_pool.h"
 
 enum { PARTS_MAX = 4096, PARTS_START_MS = 1000000 };
+
+#define PARTS_UNIX_MS INT64_C(1700000000000)
 
 /* What arrives, in the order in which it was sent. Topics and payloads outlive the test. */
 struct parts_message {
@@ -76,7 +81,8 @@ static struct {
 	size_t submitted_count;
 	struct parts_event events[PARTS_MAX];
 	size_t event_count;
-	unsigned store_away;
+	unsigned store_away, loads;
+	bool loads_late;
 	int subscribe_mid;
 	unsigned subscribes;
 	char unsubscribed[256];
@@ -350,7 +356,8 @@ struct command *worker_pool_take_back(struct worker_pool *pool, const struct lan
 	(void)pool;
 	struct command *first = NULL, **end = &first;
 	for (size_t i = 0; i < parts.submitted_count;) {
-		if (parts.submitted[i]->lane != lane || parts.submitted[i]->state != COMMAND_RUNNING) {
+		if (parts.submitted[i]->lane != lane || parts.submitted[i]->state != COMMAND_RUNNING ||
+			parts.submitted[i]->origin == COMMAND_FROM_STORE) {
 			i++;
 			continue;
 		}
@@ -359,6 +366,17 @@ struct command *worker_pool_take_back(struct worker_pool *pool, const struct lan
 	}
 	*end = NULL;
 	return first;
+}
+
+/* What the lane asked the store for comes. */
+static inline void parts_load(void)
+{
+	struct parked_marks *marks = parked_marks_new(lane_client_id(parts.lane));
+	assert_non_null(marks);
+	struct store_client *client = store_acquire(parts.host.light.store);
+	parked_marks_read(marks, client, parts.settings.window);
+	store_release(client);
+	lane_loaded(parts.lane, marks);
 }
 
 int64_t egress_up_since_ms(const struct egress *egress)
@@ -372,6 +390,23 @@ void egress_publish(struct egress *egress, struct command *command, struct call_
 	(void)egress;
 	assert_in_range(parts.event_count, 0, PARTS_MAX - 1);
 	parts.events[parts.event_count++] = (struct parts_event){.command = command, .event = event};
+}
+
+/* By the test's clock. */
+int64_t host_unix_ms(void)
+{
+	return PARTS_UNIX_MS + parts.host.now_ms;
+}
+
+/* At once; or, where the test holds it back, with parts_load(). */
+bool store_watch_load(struct store_watch *watch, const char *lane_id)
+{
+	(void)watch;
+	assert_string_equal(lane_id, lane_client_id(parts.lane));
+	parts.loads++;
+	if (!parts.loads_late)
+		parts_load();
+	return parts.loads_late;
 }
 
 /* By the test's clock exactly. */
@@ -401,6 +436,8 @@ static inline int parts_begin(void **state)
 		.group_ms = 250,
 		.window = 8,
 		.user_window = 3,
+		.max_attempts = 10,
+		.crash_limit = 3,
 		.payload_max = 1024,
 		.event_max = 1024};
 	parts.one = parts.two_a = parts.two_b = parts.light = (struct parts_plan){.steps = "."};
@@ -417,9 +454,13 @@ static inline int parts_begin(void **state)
 		.settings = &parts.settings,
 		.store = fake_store_new(),
 		.event_max = &host->event_max,
-		.slot = &parts_board.slots[0]};
+		.slot = &parts_board.slots[0],
+		.owner = "this one",
+		.lease_ms = PARKING_LEASE_MS};
 	assert_int_equal(worker_states_new(&host->light), 0);
 	assert_int_equal(lane_new(host, &host->routes.lanes[0], &parts.lane), 0);
+	host->lanes = &parts.lane;
+	host->lane_count = 1;
 	return 0;
 }
 
@@ -434,6 +475,8 @@ static inline int parts_end(void **state)
 	assert_int_equal(parts.submitted_count, 0);
 	assert_int_equal(parts.event_count, 0);
 	assert_null(parts.host.retrying);
+	assert_true(parking_idle(&parts.host));
+	parked_drop_all(&parts.host.parked);
 	worker_states_free(&parts.host.light);
 	store_close(parts.host.light.store);
 	routes_free(&parts.host.routes);
@@ -446,6 +489,8 @@ static inline void parts_connect(bool session)
 	struct connection *connection = parts.connection;
 	lane_want(parts.lane, true);
 	assert_int_equal(connection->state, CONNECTION_WAITING);
+	while (!connection->options.callbacks->may_open(connection->options.owner))
+		assert_false(parts.loads_late);
 	connection->state = CONNECTION_UP;
 	connection->left_count = 0;
 	const int first = parts.subscribe_mid + 1;
@@ -493,9 +538,10 @@ static inline void parts_turn(unsigned ms)
 	host->now_ms += ms;
 	for (struct command *command = host->retrying, *next; command != NULL; command = next) {
 		next = command->retry_next;
-		if (host->now_ms >= command->retry_at_ms)
+		if (host->now_ms >= command->retry_at_ms && !parking_quiet(host))
 			command_retry(command);
 	}
+	parking_serve(host);
 	const bool readable = connection->incoming_first < connection->incoming_end;
 	const short ready = (short)(POLLOUT | (readable ? POLLIN : 0));
 	lane_serve(parts.lane, parts.poll.events & ready);
@@ -517,10 +563,7 @@ static inline void parts_work_on(size_t i)
 {
 	assert_in_range(i, 0, parts.submitted_count - 1);
 	struct command *command = parts_submitted_take(i);
-	if (command->state == COMMAND_BURYING)
-		worker_bury(&parts.host.light, command);
-	else
-		worker_run(&parts.host.light, command);
+	worker_do(&parts.host.light, command);
 	command_returned(command);
 }
 
@@ -528,6 +571,21 @@ static inline void parts_work(void)
 {
 	assert_int_not_equal(parts.submitted_count, 0);
 	parts_work_on(0);
+}
+
+/* The store says what is due, on this lane or, where the test wants it, on any. */
+static inline void parts_due(bool any)
+{
+	struct parked_user *users = NULL;
+	size_t count = 0;
+	const char *const lanes[] = {lane_client_id(parts.lane)};
+	struct store_client *client = store_acquire(parts.host.light.store);
+	const int rc = parked_command_due(client, lanes, any ? 0 : 1, host_unix_ms(), 256, &users, &count);
+	store_release(client);
+	if (rc != 0)
+		return;
+	parking_due(&parts.host, users, count);
+	parked_users_free(users, count);
 }
 
 /* The event that was published first comes to its end: PUBACKed, where reason is NULL. */

@@ -147,7 +147,7 @@ static void test_retries_of_several(void **state)
 	ended(3, 0, 0);
 }
 
-/* The delays double; a second after the first failure the command is left to the broker. */
+/* The delays double; a second after the first failure the command is parked. */
 static void test_retries_spent(void **state)
 {
 	(void)state;
@@ -159,28 +159,20 @@ static void test_retries_spent(void **state)
 		assert_int_equal(command->retry_at_ms, parts.host.now_ms + delays_ms[i]);
 		parts_turn(delays_ms[i]);
 		assert_int_equal(parts.submitted_count, 1);
-		assert_int_equal(parts.connection->drops, 0);
 	}
 	parts_work();
 	assert_int_equal(parts.one.runs, 6);
-	/* It is there until the connection is dropped. */
-	parts_state(command, COMMAND_RETRYING);
-	assert_int_equal(command->retry_at_ms, INT64_MAX);
+	parts_state(command, COMMAND_PARKING);
 	turn();
-	assert_int_equal(parts.connection->drops, 1);
 	parts_left("");
-	assert_int_equal(parts.host.commands, 0);
-	assert_null(parts.host.retrying);
-	ended(0, 0, 0);
-
-	parts_connect(true);
-	parts.one.steps = ".";
-	parts_read(7, "u/one", "");
 	parts_work();
-	assert_int_equal(parts.one.last_attempt, 1);
+	parts_state(command, COMMAND_SETTLED);
 	turn();
 	parts_left("7");
-	ended(1, 0, 0);
+	ended(0, 0, 0);
+	assert_int_equal(parts_board.account.parked, 1);
+	assert_int_equal(parts.connection->drops, 0);
+	assert_null(parts.host.retrying);
 }
 
 /* At exactly a second it is run once more. */
@@ -344,10 +336,36 @@ static void test_event_refused_until_spent(void **state)
 		parts_event_ends("Quota exceeded", false);
 		parts_turn(400);
 	}
-	assert_int_equal(parts.connection->drops, 1);
-	parts_left("");
-	assert_int_equal(parts.host.commands, 0);
+	parts_work();
+	turn();
+	parts_left("7");
+	assert_int_equal(parts_board.account.parked, 1);
+	const struct parked_command *parked = fake_store_parked_command(parts.host.light.store, 0);
+	assert_string_equal(parked->reason, "an event was refused for now");
+	/* Its handlers are run again: whose event it was is not known. */
+	assert_int_equal(parked->settled_count, 0);
 	assert_int_equal(letters(), 0);
+}
+
+/* Where a later command of its user has begun, running it again would turn their order round. */
+static void test_event_refused_and_overtaken(void **state)
+{
+	(void)state;
+	parts.one.steps = "e";
+	parts_read(7, "u/one", "");
+	parts_read(8, "u/one", "");
+	parts_work();
+	parts_work();
+	for (unsigned i = 0; parts.connection->drops == 0; i++) {
+		assert_in_range(i, 0, 5);
+		while (parts.event_count > 0)
+			parts_event_ends(parts.events[0].command->mid == 7 ? "Quota exceeded" : NULL, false);
+		parts_turn(400);
+	}
+	parts_left("");
+	/* What has become of the later one is kept for its copy. */
+	assert_int_equal(parts.host.commands, 1);
+	assert_int_equal(fake_store_parked(parts.host.light.store), 0);
 }
 
 /* ---- Ends other than done ------------------------------------------------------------------------------ */
@@ -1252,9 +1270,9 @@ static void test_impossible(void **state)
 static void test_names(void **state)
 {
 	(void)state;
-	static const char *const states[] = {
-		"waiting", "running", "retrying", "committing", "burying", "settled"};
-	static const char *const ends[] = {"done", "rejected", "dead"};
+	static const char *const states[] = {"waiting", "running", "retrying", "committing", "parking",
+		"burying", "claiming", "finishing", "settled"};
+	static const char *const ends[] = {"done", "rejected", "dead", "parked"};
 	for (unsigned i = 0; i < COMMAND_STATES; i++)
 		assert_string_equal(command_state_name((enum command_state)i), states[i]);
 	for (unsigned i = 0; i < COMMAND_ENDS; i++)
@@ -1279,6 +1297,7 @@ int main(void)
 		IN_A_LANE(test_event_refused_for_now),
 		IN_A_LANE(test_rejection_refused_for_now),
 		IN_A_LANE(test_event_refused_until_spent),
+		IN_A_LANE(test_event_refused_and_overtaken),
 		IN_A_LANE(test_rejected_by_handler),
 		IN_A_LANE(test_failed),
 		IN_A_LANE(test_dead_letter_fails),

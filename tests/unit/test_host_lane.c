@@ -952,9 +952,9 @@ static void test_refused_filter(void **state)
 
 enum { USERS = 5, COMMANDS = 400, SEEDS = 60, BROKER_WINDOW = 8 };
 
-/* A broker with a session, workers and an egress that do what they like when they like: every command is
- * acknowledged in the end, none before it is done and its events have arrived, none is run twice at a time,
- * and none overtakes another of its user. */
+/* A broker with a session, workers, an egress and a store that do what they like when they like: every
+ * command is acknowledged in the end, none before it is done and its events have arrived, or it is parked;
+ * what is parked is done in the end; none is run twice at a time, and none overtakes another of its user. */
 static struct {
 	unsigned chance;
 	char topics[USERS][8];
@@ -964,6 +964,7 @@ static struct {
 	uint16_t mids[COMMANDS];
 	size_t left_seen;
 	bool running[COMMANDS], ended[COMMANDS];
+	unsigned stubborn[COMMANDS]; /* how often it fails for now */
 	unsigned last_ended[USERS];
 } world;
 
@@ -995,6 +996,15 @@ static uint16_t free_mid(void)
 	}
 }
 
+static bool is_parked(unsigned number)
+{
+	const struct parked_command *parked;
+	for (size_t i = 0; (parked = fake_store_parked_command(parts.host.light.store, i)) != NULL; i++)
+		if (parked->payload_size > 0 && strtoul(parked->payload, NULL, 10) == number)
+			return true;
+	return false;
+}
+
 static void broker_takes_acknowledgements(void)
 {
 	for (; world.left_seen < parts.connection->left_count; world.left_seen++) {
@@ -1003,7 +1013,7 @@ static void broker_takes_acknowledgements(void)
 		/* In the order in which they were sent. */
 		const unsigned number = world.window[0];
 		assert_int_equal(world.mids[number], mid);
-		assert_true(world.ended[number]);
+		assert_true(world.ended[number] || is_parked(number));
 		memmove(world.window, world.window + 1, --world.window_count * sizeof(world.window[0]));
 	}
 }
@@ -1047,6 +1057,10 @@ static void workers_do(void)
 		assert_true(world.ended[earlier]);
 	static const char *const steps[] = {".", "e", "3", "r", "e", "x", "f", "."};
 	parts.one.steps = steps[dice(8)];
+	if (world.stubborn[number] > 0) {
+		world.stubborn[number]--;
+		parts.one.steps = "r";
+	}
 	parts_submitted_take(i);
 	if (dice(4) == 0) {
 		/* It is lost while the handler runs. */
@@ -1073,10 +1087,14 @@ static void live(unsigned seed)
 	world.chance = seed;
 	for (unsigned i = 0; i < USERS; i++)
 		snprintf(world.topics[i], sizeof(world.topics[i]), "u%u/one", i);
-	for (unsigned i = 0; i < COMMANDS; i++)
+	for (unsigned i = 0; i < COMMANDS; i++) {
 		snprintf(world.payloads[i], sizeof(world.payloads[i]), "%u", i);
+		world.stubborn[i] = dice(20) == 0 ? 5 + dice(4) : 0;
+	}
 	parts_lose(false);
-	for (unsigned turns = 0; world.sent < COMMANDS || world.window_count > 0; turns++) {
+	for (unsigned turns = 0; world.sent < COMMANDS || world.window_count > 0 ||
+				 fake_store_parked(parts.host.light.store) > 0;
+		turns++) {
 		assert_in_range(turns, 0, 200000);
 		broker_does();
 		for (unsigned i = dice(6); i > 0; i--)
@@ -1090,6 +1108,12 @@ static void live(unsigned seed)
 			parts.connection->breaks_at = 1 + dice(5);
 		if (dice(200) == 0)
 			host_store_away(&parts.host);
+		if (dice(500) == 0)
+			fake_store_fail_next(parts.host.light.store, STORE_E_AWAY, 1);
+		if (dice(500) == 0)
+			fake_store_lose_answer_at(parts.host.light.store, 0);
+		if (dice(10) == 0)
+			parts_due(false);
 		parts_turn(dice(20));
 		parts.host.store_up = true;
 	}
@@ -1097,6 +1121,7 @@ static void live(unsigned seed)
 
 static void test_chance(void **state)
 {
+	size_t parked = 0;
 	for (unsigned seed = 1; seed <= SEEDS; seed++) {
 		live(seed);
 		/* The last ones that nobody waits for any more come to their end. */
@@ -1104,9 +1129,14 @@ static void test_chance(void **state)
 		parts_events_end();
 		while (parts.submitted_count > 0)
 			parts_work();
+		for (unsigned i = 0; i < COMMANDS; i++)
+			assert_true(world.ended[i]);
+		parked += fake_store_tombstones(parts.host.light.store);
 		assert_int_equal(parts_end(state), 0);
 		assert_int_equal(begin(state), 0);
 	}
+	/* It was not for nothing. */
+	assert_true(parked > SEEDS);
 }
 
 #define IN_A_LANE(test) cmocka_unit_test_setup_teardown(test, begin, parts_end)

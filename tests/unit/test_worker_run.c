@@ -305,11 +305,12 @@ static void test_bury(void **state)
 		.host = "cashewd"};
 	dead_letter_new_id(command->letter.id);
 	fake_store_fail_next(fixture.context.store, STORE_E_AWAY, 1);
-	worker_bury(&fixture.context, command);
-	assert_int_equal(command->bury_error, STORE_E_AWAY);
+	command->state = COMMAND_BURYING;
+	worker_do(&fixture.context, command);
+	assert_int_equal(command->store_error, STORE_E_AWAY);
 	assert_int_equal(fake_store_dead_letters(fixture.context.store), 0);
-	worker_bury(&fixture.context, command);
-	assert_int_equal(command->bury_error, 0);
+	worker_do(&fixture.context, command);
+	assert_int_equal(command->store_error, 0);
 	const struct dead_letter *letter = fake_store_dead_letter(fixture.context.store, 0);
 	assert_non_null(letter);
 	assert_string_equal(letter->reason, "never");
@@ -348,8 +349,9 @@ static void test_bury_refused(void **state)
 			.host = "cashewd"};
 		dead_letter_new_id(command->letter.id);
 		fake_store_fail_next(fixture.context.store, STORE_E_PERMANENT, cases[i].refusals);
-		worker_bury(&fixture.context, command);
-		assert_int_equal(command->bury_error, cases[i].error);
+		command->state = COMMAND_BURYING;
+		worker_do(&fixture.context, command);
+		assert_int_equal(command->store_error, cases[i].error);
 		assert_int_equal(fake_store_dead_letters(fixture.context.store), cases[i].letters);
 		if (cases[i].letters > 0) {
 			const struct dead_letter *letter = fake_store_dead_letter(fixture.context.store, 0);

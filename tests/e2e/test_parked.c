@@ -1,0 +1,304 @@
+/*
+ * test_parked.c - commands whose failure lasts: parked in the database, acknowledged, and run again when they
+ * are due, in the order of their user, whatever dies meanwhile.
+ *
+ * The handler test_flaky fails until its gate is open (tests/handlers/test_flaky.c).
+ */
+#include "account.h"
+#include "harness.h"
+#include "letter.h"
+#include "scripted_broker.h"
+#include <signal.h>
+#include <string.h>
+
+static struct host *host_with(struct harness *h, const char *client_id, const char *handlers)
+{
+	struct host *host = host_new(h, HOST_WITH_TEST_HANDLERS);
+	host_set(host, "CLIENT_ID", client_id);
+	host_set(host, "HANDLERS", handlers);
+	return host;
+}
+
+static struct host *start_ready(struct host *host)
+{
+	host_start(host);
+	host_wait_ready(host);
+	return host;
+}
+
+static struct device *connect_device(struct harness *h, const char *user)
+{
+	struct device *device = device_new(h, user);
+	device_connect(device);
+	return device;
+}
+
+static void flaky(struct harness *h, struct device *device, const char *gate)
+{
+	device_command(device, "test_flaky", harness_format(h, "{\"gate\":\"%s\"}", gate));
+}
+
+/* Until that many commands are in the database and not done. */
+#define wait_parked(h, count) \
+	database_wait_count(h, harness_database(h), "parked_commands", "{\"done\":null}", count)
+
+/* The gates at which the replies came, in their order. */
+static void assert_passed(const struct device *device, const char *expected)
+{
+	char passed[128] = "";
+	for (size_t i = 0; i < device->message_count; i++) {
+		json_error_t error;
+		json_t *reply = json_loads(device->messages[i].payload, 0, &error);
+		if (strstr(device->messages[i].topic, "/flaky_passed") != NULL)
+			strncat(passed, json_string_value(json_object_get(reply, "gate")),
+				sizeof(passed) - strlen(passed) - 1);
+		json_decref(reply);
+	}
+	assert_string_equal(passed, expected);
+}
+
+HARNESS_CASE(is_run_again_until_it_is_done)
+{
+	struct host *host = start_ready(host_with(h, "cashewd", ""));
+	struct device *phone = connect_device(h, "68946");
+	flaky(h, phone, "a");
+	const json_t *parked = host_expect_log(host, "command_parked", "topic", "68946/test_flaky", "user",
+		"68946", "handler", "test_flaky", "attempts", "1", "reason", "*", "not_before", "*");
+	assert_non_null(parked);
+	wait_parked(h, 1);
+	/* It is tried again from there, and postponed. */
+	host_expect_log(host, "parked_command_run", "topic", "68946/test_flaky", "attempt", "2");
+	host_expect_log(host, "command_parked", "attempts", "2");
+	gate_open(h, host, "a");
+	device_wait_count(phone, "flaky_passed", 1);
+	wait_parked(h, 0);
+	database_wait_count(
+		h, harness_database(h), "parked_commands", "{\"payload\":{\"$exists\":false}}", 1);
+	host_stop(host);
+	const struct account account = account_read(host);
+	assert_int_equal(account.parked, 1);
+	assert_int_equal(account.done, 1);
+	assert_int_equal(account.left_to_the_broker, 0);
+	assert_passed(phone, "a");
+	assert_int_equal(letter_count(h, harness_database(h)), 0);
+	/* It was acknowledged: the broker has nothing for the next one, and neither has the database. */
+	start_ready(host);
+	device_command(phone, "ping", "1");
+	device_expect(phone, "pong");
+	host_stop(host);
+	assert_int_equal(account_read(host).done, 1);
+	assert_passed(phone, "a");
+}
+
+/* What comes later from the same user goes behind it, what comes from others does not; also in the next life
+ * of the host, which knows it before it connects. */
+HARNESS_CASE(later_ones_stay_behind_it_when_the_host_is_killed)
+{
+	struct host *host = start_ready(host_with(h, "cashewd", ""));
+	struct device *phone = connect_device(h, "68946"), *other = connect_device(h, "other");
+	gate_open(h, host, "b");
+	gate_open(h, host, "c");
+	gate_open(h, host, "d");
+	flaky(h, phone, "a");
+	flaky(h, phone, "b");
+	wait_parked(h, 2);
+	flaky(h, phone, "c");
+	flaky(h, other, "b");
+	device_wait_count(other, "flaky_passed", 1);
+	wait_parked(h, 3);
+	host_kill(host);
+	flaky(h, phone, "d");
+	device_command(other, "ping", "1");
+	start_ready(host);
+	device_expect(other, "pong");
+	wait_parked(h, 4);
+	assert_passed(phone, "");
+	gate_open(h, host, "a");
+	device_wait_count(phone, "flaky_passed", 4);
+	wait_parked(h, 0);
+	/* From here on nothing stands before them. */
+	flaky(h, phone, "b");
+	device_wait_count(phone, "flaky_passed", 5);
+	assert_passed(phone, "abcdb");
+	host_stop(host);
+	assert_int_equal(letter_count(h, harness_database(h)), 0);
+}
+
+/* Those that the broker sends again because their PUBACK never left. */
+HARNESS_CASE(copies_of_parked_commands_are_known)
+{
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *host = host_with(h, "cashewd", "test_flaky,test_gate");
+	scripted_use(host, broker);
+	host_start(host);
+	struct scripted_pair links = scripted_welcome(broker, NULL);
+	host_wait_ready(host);
+	struct scripted_publish first = {.mid = 1, .topic = "1/test_flaky", .payload = "{\"gate\":\"a\"}"};
+	struct scripted_publish later = {.mid = 2, .topic = "1/test_flaky", .payload = "{\"gate\":\"b\"}"};
+	/* The other one's gate keeps their group from being acknowledged. */
+	struct scripted_publish other = {.mid = 3, .topic = "2/test_gate", .payload = "{\"gate\":\"g\"}"};
+	scripted_publish(links.ingress, &first);
+	scripted_publish(links.ingress, &later);
+	scripted_publish(links.ingress, &other);
+	wait_parked(h, 2);
+	assert_int_equal(scripted_count(links.ingress, MQTT_PUBACK), 0);
+	host_kill(host);
+
+	gate_open(h, host, "g");
+	host_start(host);
+	links = scripted_welcome(broker, &(struct scripted_welcome){.session_present = true});
+	first.duplicate = later.duplicate = other.duplicate = true;
+	scripted_publish(links.ingress, &first);
+	scripted_publish(links.ingress, &later);
+	scripted_publish(links.ingress, &other);
+	scripted_puback(links.egress, scripted_expect(links.egress, MQTT_PUBLISH)->mid, 0);
+	for (uint16_t mid = 1; mid <= 3; mid++)
+		scripted_expect_puback(links.ingress, mid);
+	assert_int_equal(database_count(h, harness_database(h), "parked_commands", "{}"), 2);
+	/* The same packet identifier and command once more is another one. */
+	later.duplicate = false;
+	scripted_publish(links.ingress, &later);
+	scripted_expect_puback(links.ingress, 2);
+	assert_int_equal(database_count(h, harness_database(h), "parked_commands", "{}"), 3);
+	gate_open(h, host, "b");
+	gate_open(h, host, "a");
+	static const char *const gates[] = {"\"a\"", "\"b\"", "\"b\""};
+	for (size_t i = 0; i < 3; i++) {
+		const struct mqtt_packet *event = scripted_expect(links.egress, MQTT_PUBLISH);
+		assert_string_equal(event->topic, "1/flaky_passed");
+		assert_non_null(strstr((const char *)event->payload, gates[i]));
+		scripted_puback(links.egress, event->mid, 0);
+	}
+	wait_parked(h, 0);
+}
+
+HARNESS_CASE(attempts_used_up_end_in_a_dead_letter)
+{
+	struct host *host = host_with(h, "cashewd", "");
+	host_set(host, "MAX_ATTEMPTS", "3");
+	start_ready(host);
+	struct device *phone = connect_device(h, "68946");
+	gate_open(h, host, "b");
+	flaky(h, phone, "a");
+	flaky(h, phone, "b");
+	letter_expect(h, harness_database(h), .topic = "68946/test_flaky", .handler = "test_flaky",
+		.reason = "asked to be run again", .payload = "{\"gate\":\"a\"}", .attempts = 3);
+	/* Then it is the next one's turn. */
+	device_wait_count(phone, "flaky_passed", 1);
+	wait_parked(h, 0);
+	assert_passed(phone, "b");
+	host_stop(host);
+	const struct account account = account_read(host);
+	assert_int_equal(account.dead, 1);
+	assert_int_equal(account.parked, 2);
+	assert_int_equal(account.done, 1);
+}
+
+HARNESS_CASE(no_handler_wants_it_any_more)
+{
+	struct host *host = start_ready(host_with(h, "cashewd", ""));
+	struct device *phone = connect_device(h, "68946");
+	flaky(h, phone, "a");
+	wait_parked(h, 1);
+	host_stop(host);
+	host_set(host, "HANDLERS", "ping");
+	start_ready(host);
+	letter_expect(h, harness_database(h), .topic = "68946/test_flaky", .handler = "test_flaky",
+		.reason = "no handler wants the topic any more", .attempts = 1);
+	wait_parked(h, 0);
+	device_command(phone, "ping", "1");
+	device_expect(phone, "pong");
+}
+
+/* Stopped while one runs: that one is finished, the others stay where they are. */
+HARNESS_CASE(stop_while_one_runs)
+{
+	struct host *host = start_ready(host_with(h, "cashewd", ""));
+	struct device *phone = connect_device(h, "68946");
+	device_command(phone, "test_flaky", "{\"gate\":\"a\",\"hold\":\"held\"}");
+	flaky(h, phone, "b");
+	wait_parked(h, 2);
+	gate_open(h, host, "a");
+	gate_open(h, host, "b");
+	gate_wait_runs(h, host, "held", 1);
+	host_signal(host, SIGTERM);
+	host_expect_log(host, "stopping");
+	gate_open(h, host, "held");
+	assert_int_equal(host_wait_exit(host), 0);
+	assert_passed(phone, "a");
+	wait_parked(h, 1);
+	start_ready(host);
+	device_wait_count(phone, "flaky_passed", 2);
+	assert_passed(phone, "ab");
+	wait_parked(h, 0);
+}
+
+/* A run whose end the database does not hear of is repeated: at least once, and still before the next one. */
+HARNESS_CASE(database_away_while_one_runs)
+{
+	struct database *database = harness_own_database(h);
+	struct host *host = host_with(h, "cashewd", "");
+	host_use_database(host, database);
+	start_ready(host);
+	struct device *phone = connect_device(h, "68946");
+	device_command(phone, "test_flaky", "{\"gate\":\"a\",\"hold\":\"held\"}");
+	flaky(h, phone, "b");
+	database_wait_count(h, database, "parked_commands", "{\"done\":null}", 2);
+	gate_open(h, host, "a");
+	gate_open(h, host, "b");
+	gate_wait_runs(h, host, "held", 1);
+	database_kill(database);
+	gate_open(h, host, "held");
+	host_expect_log(host, "store_away");
+	database_start(database);
+	database_wait_count(h, database, "parked_commands", "{\"done\":null}", 0);
+	assert_passed(phone, "aab");
+}
+
+/* The owner of a lane is dead, and no other has that lane: any host that has the handler runs it a minute
+ * after it was due, one of them at a time. */
+HARNESS_CASE(a_dead_host_is_survived_by_others)
+{
+	struct host *owner = start_ready(host_with(h, "owner", "test_flaky"));
+	struct device *phone = connect_device(h, "68946");
+	device_command(phone, "test_flaky", "{\"gate\":\"a\",\"hold\":\"held\"}");
+	flaky(h, phone, "b");
+	wait_parked(h, 2);
+	host_kill(owner);
+	struct host *others[2], *without = start_ready(host_with(h, "without", "ping"));
+	for (size_t i = 0; i < 2; i++) {
+		others[i] = host_with(h, i == 0 ? "one" : "two", "test_flaky");
+		host_set(others[i], "FLAKY_FOLDER", host_folder(owner));
+		start_ready(others[i]);
+	}
+	const size_t runs = gate_runs(h, owner, "a");
+	gate_open(h, owner, "a");
+	gate_open(h, owner, "b");
+	/* Not yet: its own host may come back. */
+	harness_watch(h, 2500);
+	assert_int_equal(gate_runs(h, owner, "a"), runs);
+	database_command(h, harness_database(h),
+		"{\"update\": \"parked_commands\", \"updates\": [{\"q\": {}, \"u\": {\"$set\": "
+		"{\"not_before\": "
+		"{\"$date\": \"2020-01-01T00:00:00Z\"}, \"lease_until\": {\"$date\": "
+		"\"2020-01-01T00:00:00Z\"}}}, "
+		"\"multi\": true}]}");
+	gate_wait_runs(h, owner, "held", 1);
+	/* All of them ask for what is due meanwhile. */
+	harness_watch(h, 2500);
+	assert_int_equal(gate_runs(h, owner, "held"), 1);
+	assert_int_equal(gate_runs(h, owner, "b"), 0);
+	gate_open(h, owner, "held");
+	device_wait_count(phone, "flaky_passed", 2);
+	wait_parked(h, 0);
+	assert_passed(phone, "ab");
+	assert_int_equal(host_count_log(without, "dead_letter"), 0);
+	assert_int_equal(letter_count(h, harness_database(h)), 0);
+}
+
+HARNESS_MAIN(HARNESS_TEST(is_run_again_until_it_is_done),
+	HARNESS_TEST(later_ones_stay_behind_it_when_the_host_is_killed),
+	HARNESS_TEST(copies_of_parked_commands_are_known),
+	HARNESS_TEST(attempts_used_up_end_in_a_dead_letter), HARNESS_TEST(no_handler_wants_it_any_more),
+	HARNESS_TEST(stop_while_one_runs), HARNESS_TEST(database_away_while_one_runs),
+	HARNESS_TEST(a_dead_host_is_survived_by_others))
