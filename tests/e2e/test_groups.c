@@ -360,24 +360,33 @@ HARNESS_CASE(events_keep_to_the_brokers_receive_maximum)
 	scripted_wait_count(links.ingress, MQTT_PUBACK, COMMANDS);
 }
 
-HARNESS_CASE(nothing_is_read_while_acknowledgements_wait_to_be_written)
+/* As many PUBACKs at once as the small buffers cannot take while the broker does not read. */
+enum { STUCK = 20000 };
+
+/* All the commands are done, and their PUBACKs are on their way, but stuck. */
+static struct scripted_pair start_stuck(struct harness *h, struct host *host, struct scripted_broker *broker)
 {
-	/* As many PUBACKs at once as the small buffers cannot take while the broker does not read. */
-	enum { COMMANDS = 20000 };
-	struct scripted_broker *broker = scripted_new(h);
-	struct host *host = new_host(h, broker);
 	scripted_small_buffers(broker);
 	host_set(host, "WINDOW", "30000");
 	struct scripted_pair links = start(host, broker);
 	send_command(links.ingress, 1, "slow/test_gate", "{\"gate\":\"a\"}");
 	gate_wait_runs(h, host, "a", 1);
-	for (uint16_t mid = 2; mid <= COMMANDS; mid++)
+	for (uint16_t mid = 2; mid <= STUCK; mid++)
 		send_command(links.ingress, mid, harness_format(h, "%d/ping", mid % 50), "1");
-	puback_events(links, COMMANDS - 1);
+	puback_events(links, STUCK - 1);
 	links.ingress->silent = true;
 	gate_open(h, host, "a");
 	puback_event(links, "slow/gate_passed");
 	harness_watch(h, QUIET_MS);
+	return links;
+}
+
+HARNESS_CASE(nothing_is_read_while_acknowledgements_wait_to_be_written)
+{
+	enum { COMMANDS = STUCK };
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *host = new_host(h, broker);
+	struct scripted_pair links = start_stuck(h, host, broker);
 
 	/* They are on their way, and stuck. Were this one read now, its PUBACK would leave with theirs,
 	 * before it has run. */
@@ -392,6 +401,26 @@ HARNESS_CASE(nothing_is_read_while_acknowledgements_wait_to_be_written)
 	gate_open(h, host, "b");
 	puback_event(links, "slow/gate_passed");
 	(void)scripted_expect_puback(links.ingress, COMMANDS + 1);
+}
+
+HARNESS_CASE(acknowledgements_stuck_in_a_lost_connection_do_not_cross)
+{
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *host = new_host(h, broker);
+	struct scripted_pair links = start_stuck(h, host, broker);
+	scripted_reset(links.ingress);
+	links.ingress = scripted_welcome_one(broker, &(struct scripted_welcome){.session_present = true});
+	host_wait_ready(host);
+	assert_no_puback(h, links.ingress);
+
+	/* For a broker that has had some of them the identifiers may mean other commands. */
+	send_command(links.ingress, STUCK, "1/test_gate", "{\"gate\":\"b\"}");
+	gate_wait_runs(h, host, "b", 1);
+	assert_no_puback(h, links.ingress);
+	gate_open(h, host, "b");
+	puback_event(links, "1/gate_passed");
+	(void)scripted_expect_puback(links.ingress, STUCK);
+	assert_int_equal(scripted_count(links.ingress, MQTT_PUBACK), 1);
 }
 
 /* ---- Commands without the promise ---- */
@@ -486,5 +515,6 @@ HARNESS_MAIN(HARNESS_TEST(puback_follows_that_of_the_event),
 	HARNESS_TEST(window_bounds_what_is_read_behind_a_slow_command),
 	HARNESS_TEST(events_keep_to_the_brokers_receive_maximum),
 	HARNESS_TEST(nothing_is_read_while_acknowledgements_wait_to_be_written),
+	HARNESS_TEST(acknowledgements_stuck_in_a_lost_connection_do_not_cross),
 	HARNESS_TEST(retained_commands_are_ignored), HARNESS_TEST(commands_of_qos_0_run_and_are_counted),
 	HARNESS_TEST(killed_inside_a_handler_the_command_comes_back))
