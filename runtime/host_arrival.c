@@ -8,6 +8,7 @@
 #include "host_command.h"
 #include "host_context.h"
 #include "host_lane.h"
+#include "host_suspects.h"
 #include "log.h"
 #include "settings.h"
 #include "topic.h"
@@ -199,7 +200,7 @@ static bool is_given_up(struct command *command)
 	if (!board_suspects_any(lane_host(command->lane)->board))
 		return false;
 	if (command->origin == COMMAND_FROM_BROKER)
-		return command_judge(command);
+		return suspects_judge(command);
 	if (board_suspect_find(lane_host(command->lane)->board, command_key(command)) == NULL)
 		return false;
 	arrival_dropped(lane_host(command->lane), command->input.topic, command->input.user, 0,

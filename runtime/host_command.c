@@ -467,36 +467,6 @@ void command_reject(struct command *command, const char *reason)
 	advance(command);
 }
 
-/* The reason why it is kept apart, or given up. */
-static void blame(struct command *command, const char *handler, const char *what)
-{
-	const char *name = arena_copy(&command->arena, handler, strlen(handler));
-	const char *reason = command->crashes > 0 ? arena_format(&command->arena,
-							    "handler %s killed the host %u times: %s",
-							    handler, command->crashes, what)
-						  : "it was being run when the host was killed";
-	command->handler = name != NULL ? name : "";
-	command->reason = reason != NULL ? reason : "it killed the host";
-}
-
-bool command_judge(struct command *command)
-{
-	const struct host *host = host_of(command);
-	const struct board_suspect *suspect = board_suspects_any(host->board)
-						      ? board_suspect_find(host->board, command_key(command))
-						      : NULL;
-	command->suspect = suspect != NULL || command->crashes > 0;
-	if (suspect != NULL) {
-		if (suspect->crashes > command->crashes)
-			command->crashes = suspect->crashes;
-		blame(command, suspect->handler, suspect->what);
-	}
-	if (command->crashes < host->settings->crash_limit)
-		return false;
-	command_die(command, command->reason);
-	return true;
-}
-
 /* Runs it here and now. When it wants a retry it keeps its user's turn from here on like any other. */
 static void run_light(struct command *command)
 {

@@ -145,10 +145,6 @@ void command_release(struct command *command);
 /* Counts its end in the account: when it is acknowledged, or has come from the store and ended there. */
 void command_count(const struct command *command);
 
-/* Whether it may have killed a host: then it is marked as a suspect. True where it has done so CRASH_LIMIT
- * times: it is being buried. */
-bool command_judge(struct command *command);
-
 /* By which it is known again when it comes another time: board_key(). */
 uint64_t command_key(struct command *command);
 

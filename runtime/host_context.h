@@ -9,6 +9,7 @@
 #include "host_command.h"
 #include "host_parked.h"
 #include "host_routes.h"
+#include "host_suspects.h"
 #include "worker_run.h"
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -20,16 +21,6 @@ struct lane;
 struct settings;
 struct store_watch;
 struct worker_pool;
-
-/* Commands from the store that are being run; see host_parking.h. */
-struct parking {
-	size_t running;		  /* claims and runs */
-	struct command *suspects; /* to be tried alone, one after the other; linked by user_next */
-	struct command *alone;	  /* the one that is, or is going to be */
-	bool started;
-	int64_t quiet_until_ms; /* nothing else is started */
-	int64_t rest_until_ms;	/* before the next one is tried */
-};
 
 struct host {
 	const struct settings *settings;
@@ -47,7 +38,8 @@ struct host {
 	_Atomic size_t event_max;
 	struct command *retrying; /* linked by retry_next */
 	struct parked parked;
-	struct parking parking;
+	size_t parked_running; /* claims from the store and what is run of it */
+	struct suspects suspects;
 	size_t commands; /* alive, in whatever state */
 	size_t jobs;	 /* of those, the ones that the worker pool has: running, or next in its queue */
 	uint64_t qos0_dropped, qos0_dropped_told; /* commands; those that the log has told of */

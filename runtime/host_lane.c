@@ -10,7 +10,6 @@
 #include "host_context.h"
 #include "host_egress.h"
 #include "host_parked.h"
-#include "host_parking.h"
 #include "host_store.h"
 #include "host_subscriptions.h"
 #include "host_users.h"
@@ -284,7 +283,7 @@ static void update_phase(struct lane *lane)
 
 static bool may_read(struct lane *lane)
 {
-	if (lane->stopping || lane->give_up_reason != NULL || parking_quiet(lane->host))
+	if (lane->stopping || lane->give_up_reason != NULL || suspects_quiet(lane->host))
 		return false;
 	update_phase(lane);
 	return lane->phase == PHASE_EMPTY || lane->phase == PHASE_FILLING || lane->phase == PHASE_LINGERING;

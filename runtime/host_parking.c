@@ -3,11 +3,11 @@
  */
 #include "host_parking.h"
 
-#include "board.h"
 #include "host_command.h"
 #include "host_context.h"
 #include "host_lane.h"
 #include "host_parked.h"
+#include "host_suspects.h"
 #include "host_users.h"
 #include "log.h"
 #include "settings.h"
@@ -234,57 +234,6 @@ void parking_stored(struct command *command)
 	command_settle(command);
 }
 
-/* ---- Suspects -------------------------------------------------------------------------------------------
- */
-
-static void add_suspect(struct host *host, struct command *command)
-{
-	struct command **end = &host->parking.suspects;
-	while (*end != NULL)
-		end = &(*end)->user_next;
-	command->user_next = NULL;
-	*end = command;
-}
-
-static void remove_suspect(struct host *host, struct command *command)
-{
-	struct parking *parking = &host->parking;
-	if (parking->alone == command) {
-		parking->alone = NULL;
-		parking->rest_until_ms = host->now_ms + PARKING_QUIET_MS;
-	}
-}
-
-static void serve_suspects(struct host *host)
-{
-	struct parking *parking = &host->parking;
-	if (parking->alone == NULL && parking->suspects != NULL && host->now_ms >= parking->rest_until_ms) {
-		parking->alone = parking->suspects;
-		parking->suspects = parking->alone->user_next;
-		parking->alone->user_next = NULL;
-		parking->started = false;
-		parking->quiet_until_ms = host->now_ms + PARKING_QUIET_MS;
-	}
-	struct command *alone = parking->alone;
-	if (alone == NULL)
-		return;
-	if (!parking->started && (host->jobs == 0 || host->now_ms >= parking->quiet_until_ms)) {
-		parking->started = true;
-		parking->quiet_until_ms = host->now_ms + PARKING_QUIET_MS;
-		alone->alone = host->jobs == 0;
-		command_start(alone);
-	} else if (parking->started && alone->alone && host->now_ms >= parking->quiet_until_ms) {
-		/* From here on others run beside it. */
-		alone->alone = false;
-		board_not_alone(host->board);
-	}
-}
-
-bool parking_quiet(const struct host *host)
-{
-	return host->parking.alone != NULL && host->now_ms < host->parking.quiet_until_ms;
-}
-
 /* ---- Out of the store -----------------------------------------------------------------------------------
  */
 
@@ -340,28 +289,19 @@ static void claim(struct host *host, struct parked_backlog *backlog)
 	backlog->running = true;
 	backlog->added = false;
 	host->commands++;
-	host->parking.running++;
+	host->parked_running++;
 	command_submit(command);
 }
 
 void parking_serve(struct host *host)
 {
-	serve_suspects(host);
 	const size_t room = (host->settings->workers + 1) / 2;
-	while (host->store_up && !host->stopping && !parking_quiet(host) && host->parking.running < room) {
+	while (host->store_up && !host->stopping && !suspects_quiet(host) && host->parked_running < room) {
 		struct parked_backlog *backlog = parked_next(&host->parked);
 		if (backlog == NULL)
 			return;
 		claim(host, backlog);
 	}
-}
-
-int64_t parking_due_ms(const struct host *host)
-{
-	const struct parking *parking = &host->parking;
-	if (parking->alone != NULL && host->now_ms < parking->quiet_until_ms)
-		return parking->quiet_until_ms;
-	return parking->alone == NULL && parking->suspects != NULL ? parking->rest_until_ms : INT64_MAX;
 }
 
 /* It is this host's no more: its user is free to be claimed again. */
@@ -371,8 +311,8 @@ static void release(struct command *command, enum rest rest)
 	struct parked_backlog *backlog = command->backlog;
 	command->backlog = NULL;
 	backlog->running = false;
-	host->parking.running--;
-	remove_suspect(host, command);
+	host->parked_running--;
+	suspects_end(host, command);
 	if (rest == REST_MORE || (rest == REST_NONE && backlog->added))
 		parked_line(&host->parked, backlog);
 	else if (rest == REST_NONE && backlog->parking == 0)
@@ -385,16 +325,16 @@ void parking_forget(struct command *command)
 	command_destroy(command);
 }
 
-/* The route, and the lane of it: another host's command may belong to any of this one's. */
+/* Its lane's; or that of another one of this host's, where the handler has moved to a lane of its own, or the
+ * command is another host's. */
 static void find_route(struct command *command)
 {
 	const struct host *host = host_of(command);
 	command->route = routes_find(lane_routes(command->lane), command->input.topic);
-	if (command->backlog->lane != NULL)
-		return;
 	for (size_t i = 0; command->route == NULL && i < host->lane_count; i++) {
-		command->lane = host->lanes[i];
-		command->route = routes_find(lane_routes(command->lane), command->input.topic);
+		command->route = routes_find(lane_routes(host->lanes[i]), command->input.topic);
+		if (command->route != NULL)
+			command->lane = host->lanes[i];
 	}
 }
 
@@ -462,10 +402,10 @@ static void begin(struct command *command)
 		LOG_TEXT("topic", command->input.topic), LOG_INT("attempt", command->attempts + 1));
 	if (command->route == NULL)
 		command_die(command, "no handler wants the topic any more");
-	else if (command_judge(command))
+	else if (suspects_judge(command))
 		return;
 	else if (command->suspect)
-		add_suspect(host_of(command), command);
+		suspects_add(host_of(command), command);
 	else
 		command_resume(command);
 }
@@ -506,5 +446,5 @@ void parking_settled(struct command *command)
 
 bool parking_idle(const struct host *host)
 {
-	return host->parking.running == 0;
+	return host->parked_running == 0;
 }

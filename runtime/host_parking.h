@@ -13,9 +13,7 @@
  * waits for; then it is finished, postponed with a delay that doubles, or buried, and the user goes to the
  * end of the line. Half of the workers at most are given to it. The store away: it is forgotten here, and
  * claimed again when the store answers; the claim is this supervisor's.
- *
- * A suspect is tried alone: the lanes stop reading until nothing else runs, PARKING_QUIET_MS at most, and
- * read on when it has come back, or after PARKING_QUIET_MS. I/O thread only.
+ * I/O thread only.
  */
 #ifndef HOST_PARKING_H
 #define HOST_PARKING_H
@@ -34,7 +32,6 @@ enum {
 	PARKING_DELAY_MAX_MS = 300000,
 	PARKING_OVERDUE_MS = 60000, /* then any host runs it that has a handler for it */
 	PARKING_LEASE_MS = 12000,   /* beyond the deadlines of its handlers */
-	PARKING_QUIET_MS = 500,
 };
 
 /* ---- Into the store ---- */
@@ -75,9 +72,6 @@ void parking_forget(struct command *command);
 
 /* It has settled. */
 void parking_settled(struct command *command);
-
-/* Whether nothing else is to be started: a suspect waits for quiet, or is being tried. */
-bool parking_quiet(const struct host *host);
 
 /* Whether no command from the store is being run. */
 bool parking_idle(const struct host *host);

@@ -53,7 +53,7 @@ static void collect_finished(struct host *host)
 
 static void run_retries(struct host *host)
 {
-	if (parking_quiet(host))
+	if (suspects_quiet(host))
 		return;
 	struct command *command = host->retrying, *next;
 	for (; command != NULL; command = next) {
@@ -86,11 +86,11 @@ static int timeout_ms(const struct host *host, int64_t stop_at_ms)
 		const int64_t lane_ms = lane_due_ms(host->lanes[i]);
 		due_ms = lane_ms < due_ms ? lane_ms : due_ms;
 	}
-	const int64_t parking_ms = parking_due_ms(host);
-	due_ms = parking_ms < due_ms ? parking_ms : due_ms;
+	const int64_t suspects_ms = suspects_due_ms(host);
+	due_ms = suspects_ms < due_ms ? suspects_ms : due_ms;
 	for (const struct command *command = host->retrying; command != NULL; command = command->retry_next)
-		due_ms =
-			command->retry_at_ms < due_ms && !parking_quiet(host) ? command->retry_at_ms : due_ms;
+		due_ms = command->retry_at_ms < due_ms && !suspects_quiet(host) ? command->retry_at_ms
+										: due_ms;
 	due_ms = stop_at_ms < due_ms ? stop_at_ms : due_ms;
 	const int64_t wait_ms = due_ms - host_clock_ms();
 	return wait_ms < 0 ? 0 : wait_ms > 60000 ? 60000 : (int)wait_ms;
@@ -139,6 +139,7 @@ static void serve(struct host *host, const struct pollfd *polls)
 	const bool up = read_news(host);
 	if (up)
 		host->store_up = true;
+	suspects_serve(host);
 	parking_serve(host);
 	for (size_t i = 0; i < host->lane_count; i++) {
 		lane_serve(host->lanes[i], polls[POLL_LANES + i].revents);

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ASK_UP_MS = 1000, ASK_AWAY_MS = 500, DUE_MAX = 256 };
+enum { ASK_UP_MS = 1000, ASK_AWAY_MS = 500, DUE_MAX = 1000 };
 
 struct store_watch {
 	struct store_watch_options options;

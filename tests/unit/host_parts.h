@@ -30,6 +30,7 @@
 #include "host_parking.h"
 #include "host_routes.h"
 #include "host_store.h"
+#include "host_suspects.h"
 #include "settings.h"
 #include "worker_pool.h"
 
@@ -538,9 +539,10 @@ static inline void parts_turn(unsigned ms)
 	host->now_ms += ms;
 	for (struct command *command = host->retrying, *next; command != NULL; command = next) {
 		next = command->retry_next;
-		if (host->now_ms >= command->retry_at_ms && !parking_quiet(host))
+		if (host->now_ms >= command->retry_at_ms && !suspects_quiet(host))
 			command_retry(command);
 	}
+	suspects_serve(host);
 	parking_serve(host);
 	const bool readable = connection->incoming_first < connection->incoming_end;
 	const short ready = (short)(POLLOUT | (readable ? POLLIN : 0));
