@@ -158,6 +158,9 @@ void database_stop(struct database *database);	/* SIGTERM, and waits */
 void database_kill(struct database *database);	/* SIGKILL, and waits */
 void database_pause(struct database *database); /* SIGSTOP */
 void database_resume(struct database *database);
+bool database_running(struct database *database);
+void database_may_end(struct database *database); /* by itself: that fails no wait then */
+const char *database_folder(const struct database *database);
 
 /* The case's database name. */
 const char *harness_database_name(struct harness *h);
@@ -198,6 +201,9 @@ struct broker;
 /* The case's default broker, started at the first call: TLS, with the plugin, persistent. */
 struct broker *harness_broker(struct harness *h);
 
+/* The same, set up otherwise; the first call decides. */
+struct broker *harness_broker_with(struct harness *h, const struct broker_options *options);
+
 /* Another broker, not started. Options may be NULL. */
 struct broker *broker_new(struct harness *h, const struct broker_options *options);
 
@@ -212,6 +218,7 @@ void broker_set_certificate(
 	struct broker *broker, enum broker_certificate certificate); /* for the next start */
 unsigned broker_port(const struct broker *broker);
 const char *broker_ca_file(const struct broker *broker); /* NULL: plain */
+const char *broker_log(const struct broker *broker);	 /* the file */
 pid_t broker_pid(const struct broker *broker);
 
 /* ---- The program under test: cashewd ---- */
@@ -260,6 +267,7 @@ void host_stop_at(const char *file, int line, struct host *host); /* SIGTERM; it
 int host_wait_exit_at(const char *file, int line, struct host *host); /* its exit code; 128 + signal */
 void host_signal(struct host *host, int signal); /* SIGTERM, SIGINT, SIGKILL: then host_wait_exit() */
 void host_kill(struct host *host);		 /* SIGKILL, and waits */
+void host_may_exit(struct host *host);		 /* by itself: that fails no wait then */
 void host_pause(struct host *host);
 void host_resume(struct host *host);
 bool host_running(struct host *host);

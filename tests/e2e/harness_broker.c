@@ -121,19 +121,24 @@ struct broker *broker_new(struct harness *h, const struct broker_options *option
 		harness_fail("%s could not be made: %s", broker->folder, strerror(errno));
 	use_example(broker);
 	if (broker->options.only_mqtt311)
-		broker->relay = relay_new(h, (unsigned)broker->port);
+		relay_allow_only_mqtt311(broker->relay = relay_new(h, (unsigned)broker->port));
 	harness_add_process(h, &broker->process);
 	harness_watch_folder(h, broker->folder);
 	return broker;
 }
 
-struct broker *harness_broker(struct harness *h)
+struct broker *harness_broker_with(struct harness *h, const struct broker_options *options)
 {
 	if (h->broker == NULL) {
-		h->broker = broker_new(h, NULL);
+		h->broker = broker_new(h, options);
 		broker_start(h->broker);
 	}
 	return h->broker;
+}
+
+struct broker *harness_broker(struct harness *h)
+{
+	return harness_broker_with(h, NULL);
 }
 
 /* The script says so once all listeners are open. */
@@ -192,6 +197,11 @@ void broker_forget(struct broker *broker)
 unsigned broker_port(const struct broker *broker)
 {
 	return broker->relay ? relay_port(broker->relay) : (unsigned)broker->port;
+}
+
+const char *broker_log(const struct broker *broker)
+{
+	return broker->output;
 }
 
 const char *broker_ca_file(const struct broker *broker)

@@ -199,6 +199,21 @@ void database_resume(struct database *database)
 	process_signal(&database->process.process, SIGCONT);
 }
 
+bool database_running(struct database *database)
+{
+	return !process_reap(&database->process.process, 0);
+}
+
+void database_may_end(struct database *database)
+{
+	database->process.process.awaited = true;
+}
+
+const char *database_folder(const struct database *database)
+{
+	return database->state;
+}
+
 /* ---- Looking into it ---- */
 
 const char *harness_database_name(struct harness *h)

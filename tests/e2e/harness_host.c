@@ -208,6 +208,11 @@ void host_kill(struct host *host)
 	(void)host_wait_exit(host);
 }
 
+void host_may_exit(struct host *host)
+{
+	host->process.process.awaited = true;
+}
+
 void host_pause(struct host *host)
 {
 	process_signal(&host->process.process, SIGSTOP);

@@ -50,7 +50,7 @@ __attribute__((format(printf, 2, 3))) static void violate(struct ledger *ledger,
 static void free_commands(void *self)
 {
 	struct ledger *ledger = self;
-	fclose(ledger->trace);
+	fclose(ledger->history);
 	for (size_t user = 0; user < LEDGER_USERS; user++) {
 		for (size_t i = 0; i < ledger->users[user].count; i++)
 			free(ledger->users[user].commands[i]);
@@ -79,9 +79,9 @@ struct ledger *ledger_new(struct harness *h)
 	struct harness_part *part = harness_alloc(h, sizeof(*part));
 	ledger->harness = h;
 	ledger->stage = 1;
-	ledger->trace = fopen(harness_path(h, "events.txt"), "we");
-	if (ledger->trace == NULL)
-		harness_fail("no file for the events");
+	ledger->history = fopen(harness_path(h, "history.txt"), "we");
+	if (ledger->history == NULL)
+		harness_fail("no file for the history");
 	for (unsigned i = 0; i < LEDGER_USERS; i++)
 		snprintf(ledger->users[i].name, sizeof(ledger->users[i].name), "p%02u", i);
 	*part = (struct harness_part){
@@ -194,6 +194,26 @@ static void complete(struct ledger *ledger, struct ledger_command *command)
 		user->first_open++;
 }
 
+void ledger_note(struct ledger *ledger, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	fprintf(ledger->history, "%lld ", (long long)harness_now_ms());
+	vfprintf(ledger->history, format, arguments);
+	fputc('\n', ledger->history);
+	va_end(arguments);
+}
+
+void ledger_sent(struct ledger *ledger, struct ledger_command *command, int mid)
+{
+	char payload[LEDGER_PAYLOAD_SIZE];
+	ledger_write_payload(ledger, command, payload);
+	ledger_note(ledger, "%s %s:%u %s %s", command->sent_ms == 0 ? "sent" : "sent again",
+		ledger->users[command->user].name, command->number, ledger_command_name(command), payload);
+	command->sent_ms = harness_now_ms();
+	command->mid = mid;
+}
+
 void ledger_puback(struct ledger *ledger, unsigned user, int mid, int reason)
 {
 	struct ledger_user *sender = &ledger->users[user];
@@ -206,6 +226,7 @@ void ledger_puback(struct ledger *ledger, unsigned user, int mid, int reason)
 			violate(ledger, "%s %s:%u was PUBACKed with 0x%02x", ledger_command_name(command),
 				sender->name, command->number, (unsigned)reason);
 		command->acknowledged = true;
+		ledger_note(ledger, "PUBACK %s:%u", sender->name, command->number);
 		complete(ledger, command);
 		return;
 	}
@@ -330,8 +351,8 @@ void ledger_event(struct ledger *ledger, bool observer, const char *topic, const
 	const char *slash = strchr(topic, '/');
 	char to[LEDGER_NAME_SIZE];
 	snprintf(to, sizeof(to), "%.*s", slash ? (int)(slash - topic) : 0, topic);
-	fprintf(ledger->trace, "%lld %s %s %s %.*s\n", (long long)harness_now_ms(),
-		observer ? "observer" : "phone", correlation, topic, (int)size, payload);
+	ledger_note(ledger, "%s %s %s %.*s", observer ? "observed" : "received", correlation, topic,
+		(int)size, payload);
 	json_t *json = json_loadb(payload, size, JSON_DECODE_ANY, NULL);
 	if (command == NULL || slash == NULL)
 		violate(ledger, "an event that no command has caused: %s %.*s (correlation \"%s\")", topic,

@@ -1,12 +1,12 @@
 /*
- * promise_ledger.h - what test_promise has sent, and what must have become of it.
+ * promise_ledger.h - what a test of the promise has sent, and what must have become of it.
  *
  * Each command carries "{user}:{number}" as its Correlation Data, which the host copies to the events it
  * causes: so each event is booked under the command that caused it, and must be one that this command causes.
  * A command is complete when the broker has PUBACKed it, the observer has seen an event of it, and where that
  * went to a user who has a phone, the phone too. The first events of a user's commands must appear in the
- * order of their numbers. When all commands are complete, the store must hold exactly the documents that they
- * leave: ledger_check_store().
+ * order of their numbers, and so must the dates of their effects. When all commands are complete, the store
+ * must hold exactly the documents that they leave: ledger_check_store().
  *
  * Not the host's fault is what a kill -9 of the broker costs (it PUBACKs before it has written):
  * commands that were not complete then may be sent again, and need not appear in order.
@@ -52,6 +52,7 @@ struct ledger_command {
 	bool received;	    /* by a phone */
 	bool broker_killed; /* while it was not complete */
 	bool complete;
+	char effect_at[LEDGER_NAME_SIZE]; /* LEDGER_ASK: the date in its document, once that was looked at */
 };
 
 struct ledger_user {
@@ -85,7 +86,7 @@ struct ledger {
 	size_t open;	/* commands that are not complete */
 	unsigned stage; /* one more after each settlement, from 1 */
 	char violation[600];
-	FILE *trace; /* events.txt in the case's folder: what came, to look at after a failure */
+	FILE *history; /* history.txt in the case's folder: what was sent, what came, what was done to whom */
 };
 
 /* Lives as long as the case. */
@@ -109,6 +110,12 @@ void ledger_write_contact(const struct ledger_command *command, char contact[sta
 void ledger_puback(struct ledger *ledger, unsigned user, int mid, int reason);
 void ledger_event(struct ledger *ledger, bool observer, const char *topic, const char *payload, size_t size,
 	const char *correlation);
+
+/* It is being sent, for the first time or again. */
+void ledger_sent(struct ledger *ledger, struct ledger_command *command, int mid);
+
+/* A line for the history: what was done to whom. */
+void ledger_note(struct ledger *ledger, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The broker is being killed. */
 void ledger_broker_killed(struct ledger *ledger);

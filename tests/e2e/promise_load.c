@@ -86,8 +86,7 @@ static void publish(struct caller *caller, struct ledger_command *command)
 	snprintf(topic, sizeof(topic), "%s/%s", user, ledger_command_name(command));
 	snprintf(correlation, sizeof(correlation), "p%02u:%u", caller->user, command->number);
 	ledger_write_payload(ledger, command, payload);
-	command->sent_ms = harness_now_ms();
-	command->mid = phone_publish(caller->phone, topic, payload, correlation);
+	ledger_sent(ledger, command, phone_publish(caller->phone, topic, payload, correlation));
 }
 
 static struct ledger_command *send_new(struct caller *caller, enum ledger_kind kind, unsigned other)

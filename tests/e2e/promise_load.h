@@ -1,5 +1,6 @@
 /*
- * promise_load.h - the load of test_promise: phones that send contact commands, a few hundred a second.
+ * promise_load.h - the load of a test of the promise: phones that send contact commands, a few hundred a
+ * second.
  *
  * Happy path: load_new(), wait until load_ready(), load_run(true); commands are then sent whenever the test
  * waits for something. What is sent next follows from the seed and from what has happened: a request is

@@ -1,5 +1,5 @@
 /*
- * promise_phone.h - a client for test_promise that lives through whatever happens to the broker.
+ * promise_phone.h - a client for tests of the promise that lives through whatever happens to the broker.
  *
  * Happy path: phone_new(), wait until phone_ready(), phone_publish(); what arrives is handed to a callback at
  * once and not kept. It connects by itself, again and again, with the same persistent session under MQTT 5

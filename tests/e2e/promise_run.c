@@ -194,8 +194,9 @@ void promise_set_up(struct promise *promise, unsigned rate_per_s)
 	host_set(promise->host, "KEEPALIVE", "10");
 	host_set(promise->host, "HANDLER_TIMEOUT", "2");
 	host_set(promise->host, "LOG_LEVEL", "info");
+	promise->load_dice.state = 1 + dice_roll(&promise->dice, 1u << 30);
 	promise->ledger = ledger_new(promise->harness);
-	promise->load = load_new(promise->harness, promise->ledger, &promise->dice, rate_per_s);
+	promise->load = load_new(promise->harness, promise->ledger, &promise->load_dice, rate_per_s);
 	promise_wait_for_phones(promise);
 	promise_start_host(promise, NULL);
 	host_wait_ready(promise->host);

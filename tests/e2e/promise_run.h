@@ -18,9 +18,10 @@ struct promise {
 	struct host *host;
 	struct ledger *ledger;
 	struct load *load;
-	struct dice dice;
-	size_t kills; /* of the host */
-	long log_end; /* what promise_check_log() has read */
+	struct dice dice;      /* what is done, and when */
+	struct dice load_dice; /* what is sent: the first must not depend on how many commands there were */
+	size_t kills;	       /* of the host */
+	long log_end;	       /* what promise_check_log() has read */
 };
 
 /* A place of runtime/failpoint.h, and which time it is passed to die at, at a few hundred commands a second:

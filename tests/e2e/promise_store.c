@@ -1,5 +1,5 @@
 /*
- * promise_store.c - what the store must hold once all commands of test_promise are complete: see
+ * promise_store.c - what the store must hold once all commands of a test of the promise are complete: see
  * promise_ledger.h.
  *
  * Each document is looked up in the ledger and must be one that the commands leave, and there must be as many
@@ -79,10 +79,34 @@ static bool was_asked(const struct ledger *ledger, const json_t *document)
 		stage != ledger->stage || user >= LEDGER_USERS || number == 0 ||
 		number > ledger->users[user].count)
 		return false;
-	const struct ledger_command *command = ledger->users[user].commands[number - 1];
+	struct ledger_command *command = ledger->users[user].commands[number - 1];
 	ledger_write_contact(command, expected);
+	/* Such dates can be compared as texts once the Z is off: "...:05" comes before "...:05.001". */
+	const char *date =
+		json_string_value(json_object_get(json_object_get(document, "requested_at"), "$date"));
+	snprintf(command->effect_at, sizeof(command->effect_at), "%.*s", (int)strcspn(date, "Z"), date);
 	return command->kind == LEDGER_ASK && strcmp(contact, expected) == 0 &&
 	       user_number(document, "from") == user;
+}
+
+/* What a user's commands of this stage have left is as old as they are. The broker's loss is nobody's. */
+static void check_effects_in_order(const struct ledger *ledger)
+{
+	for (size_t user = 0; user < LEDGER_USERS; user++) {
+		const struct ledger_command *before = NULL;
+		for (size_t i = 0; i < ledger->users[user].count; i++) {
+			const struct ledger_command *command = ledger->users[user].commands[i];
+			if (command->kind != LEDGER_ASK || command->stage != ledger->stage ||
+				command->broker_killed)
+				continue;
+			if (before != NULL && strcmp(before->effect_at, command->effect_at) > 0)
+				harness_fail(
+					"the effect of %s:%u is of %s, and that of %s:%u, sent later, of %s",
+					ledger->users[user].name, before->number, before->effect_at,
+					ledger->users[user].name, command->number, command->effect_at);
+			before = command;
+		}
+	}
 }
 
 static bool was_requested(struct ledger *ledger, const json_t *document)
@@ -111,6 +135,7 @@ static void check_requests(struct ledger *ledger, struct database *database)
 	}
 	check_count("requests", json_array_size(documents), expected);
 	json_decref(documents);
+	check_effects_in_order(ledger);
 	/* Nobody answers these: they would only make the next stage slower. */
 	database_command(ledger->harness, database,
 		"{\"delete\":\"contact_requests\",\"deletes\":[{\"q\":{\"_id\":{\"$gte\":\"x\"}},\"limit\":0}"

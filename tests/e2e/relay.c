@@ -1,36 +1,67 @@
 /* relay.c - see relay.h. */
 #include "relay.h"
 #include "harness_private.h"
+#include "panic.h"
 #include "port.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { CHUNK_SIZE = 65536 };
+enum {
+	FLOW_SIZE = 65536,
+	PIECES_MAX = 256,
+	BYTES_PER_TURN = 64, /* of a flow, where each is a packet */
+};
+
+/* What came at one time. */
+struct piece {
+	size_t size;
+	int64_t due_ms;
+};
 
 /* Bytes on their way in one direction. */
 struct flow {
-	unsigned char bytes[CHUNK_SIZE];
+	unsigned char bytes[FLOW_SIZE];
 	size_t size;
+	struct piece pieces[PIECES_MAX];
+	size_t piece_count;
+	bool ended;  /* nothing more comes */
+	bool closed; /* and the other side was told */
 };
 
-struct relayed {
-	struct relayed *next;
-	int client, server; /* -1: closed; the server is connected once the CONNECT is read */
+enum link_state {
+	LINK_READING, /* the client's CONNECT, before the server is connected */
+	LINK_OPEN,
+	LINK_HALF_OPEN, /* one socket is left, whose peer does not know */
+	LINK_CLOSED,
+};
+
+struct link {
+	struct link *next;
+	enum link_state state;
+	int client, server;		 /* -1: closed, or not there yet */
+	size_t client_poll, server_poll; /* places in the array of this turn; 0: none */
 	struct flow up, down;
+	bool answered; /* something has come from the server */
 };
 
 struct relay {
-	struct harness *harness;
 	struct harness_part part;
-	int listener, port;
+	int listener, timer, port;
 	unsigned target;
-	struct relayed *links;
-	size_t refused;
+	enum relay_mode mode;
+	int delay_ms;
+	bool only_mqtt311;
+	struct link *links;
+	size_t refused, lost_replies;
 };
+
+/* ---- Sockets ---- */
 
 static int make_socket(unsigned port, bool server)
 {
@@ -40,41 +71,105 @@ static int make_socket(unsigned port, bool server)
 	const int on = 1;
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	const int result = server ? bind(fd, (const struct sockaddr *)&address, sizeof(address))
 				  : connect(fd, (const struct sockaddr *)&address, sizeof(address));
-	if (fd < 0 || (result != 0 && errno != EINPROGRESS) || (server && listen(fd, 16) != 0))
+	if (fd < 0 || (server && (result != 0 || listen(fd, 64) != 0)))
 		harness_fail("the relay has no socket for port %u: %s", port, strerror(errno));
+	if (result != 0 && errno != EINPROGRESS) {
+		close(fd);
+		return -1;
+	}
 	return fd;
 }
 
-static void relayed_close(struct relayed *link)
+/* A reset also throws away what was sent and has not arrived. */
+static void close_socket(int *fd, bool reset)
 {
-	if (link->client >= 0)
-		close(link->client);
-	if (link->server >= 0)
-		close(link->server);
-	link->client = link->server = -1;
+	const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+	if (*fd < 0)
+		return;
+	if (reset)
+		setsockopt(*fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(*fd);
+	*fd = -1;
 }
 
-/* Moves bytes from one socket to the other, as far as both go along. */
-static bool flow_on(struct flow *flow, int from, int to)
+static void link_close(struct link *link, bool reset)
 {
-	if (flow->size < CHUNK_SIZE) {
-		const ssize_t got = recv(from, flow->bytes + flow->size, CHUNK_SIZE - flow->size, 0);
-		if (got == 0 || (got < 0 && errno != EAGAIN))
-			return false;
-		if (got > 0)
-			flow->size += (size_t)got;
-	}
-	if (flow->size == 0 || to < 0)
+	close_socket(&link->client, reset);
+	close_socket(&link->server, reset);
+	link->state = LINK_CLOSED;
+}
+
+/* ---- One direction ---- */
+
+static bool flow_has_room(const struct flow *flow)
+{
+	return !flow->ended && flow->size < FLOW_SIZE && flow->piece_count < PIECES_MAX;
+}
+
+/* false: the link is broken. */
+static bool flow_read(struct flow *flow, int from, int64_t due_ms)
+{
+	if (!flow_has_room(flow))
 		return true;
-	const ssize_t sent = send(to, flow->bytes, flow->size, MSG_NOSIGNAL);
-	if (sent < 0)
+	const ssize_t got = recv(from, flow->bytes + flow->size, FLOW_SIZE - flow->size, 0);
+	if (got < 0)
 		return errno == EAGAIN;
-	flow->size -= (size_t)sent;
-	memmove(flow->bytes, flow->bytes + sent, flow->size);
+	flow->ended = got == 0;
+	if (got > 0) {
+		flow->size += (size_t)got;
+		flow->pieces[flow->piece_count++] = (struct piece){.size = (size_t)got, .due_ms = due_ms};
+	}
 	return true;
 }
+
+static size_t flow_due(const struct flow *flow, int64_t now_ms)
+{
+	size_t due = 0;
+	for (size_t i = 0; i < flow->piece_count && flow->pieces[i].due_ms <= now_ms; i++)
+		due += flow->pieces[i].size;
+	return due;
+}
+
+static void flow_drop(struct flow *flow, size_t size)
+{
+	size_t gone = 0, left = size;
+	flow->size -= size;
+	memmove(flow->bytes, flow->bytes + size, flow->size);
+	while (gone < flow->piece_count && flow->pieces[gone].size <= left)
+		left -= flow->pieces[gone++].size;
+	flow->piece_count -= gone;
+	memmove(flow->pieces, flow->pieces + gone, flow->piece_count * sizeof(flow->pieces[0]));
+	if (left > 0)
+		flow->pieces[0].size -= left;
+}
+
+/* false: the link is broken. */
+static bool flow_write(struct flow *flow, int to, int64_t now_ms, bool bytewise)
+{
+	for (int turn = 0; turn < (bytewise ? BYTES_PER_TURN : 1); turn++) {
+		const size_t due = flow_due(flow, now_ms);
+		if (due == 0)
+			return true;
+		const ssize_t sent = send(to, flow->bytes, bytewise ? 1 : due, MSG_NOSIGNAL);
+		if (sent < 0)
+			return errno == EAGAIN;
+		flow_drop(flow, (size_t)sent);
+	}
+	return true;
+}
+
+/* Tells the other side of the end, once all before it has passed. A close would also throw away what the
+ * other side is still to read. */
+static void flow_end(struct flow *flow, int to)
+{
+	if (flow->ended && flow->size == 0 && !flow->closed)
+		flow->closed = shutdown(to, SHUT_WR) == 0 || errno == ENOTCONN;
+}
+
+/* ---- A link ---- */
 
 /* The protocol level stands behind the fixed header (2 to 5 bytes) and the name "MQTT"; 0: not all of it has
  * come. */
@@ -87,82 +182,202 @@ static unsigned protocol_level(const struct flow *up)
 	return 0;
 }
 
-static void relayed_serve(struct relay *relay, struct relayed *link)
+static void connect_server(struct relay *relay, struct link *link)
 {
 	static const unsigned char unacceptable[] = {0x20, 2, 0, 1};
-	if (link->client < 0)
-		return;
-	if (!flow_on(&link->up, link->client, link->server)) {
-		relayed_close(link);
+	const unsigned level = relay->only_mqtt311 ? protocol_level(&link->up) : 4;
+	if (level == 5) {
+		relay->refused++;
+		(void)!send(link->client, unacceptable, sizeof(unacceptable), MSG_NOSIGNAL);
+		link_close(link, false);
+	} else if (level != 0) {
+		link->server = make_socket(relay->target, false);
+		link->state = LINK_OPEN;
+		if (link->server < 0)
+			link_close(link, false);
+	} else if (link->up.ended) {
+		link_close(link, false);
+	}
+}
+
+/* Nobody hears what the one end says. */
+static void swallow(struct link *link)
+{
+	struct flow *flow = link->client >= 0 ? &link->up : &link->down;
+	if (!flow_read(flow, link->client >= 0 ? link->client : link->server, 0) || flow->ended)
+		link_close(link, false);
+	flow->size = flow->piece_count = 0;
+}
+
+static void pass_on(struct relay *relay, struct link *link, int64_t now_ms)
+{
+	const int64_t due_ms = relay->mode == RELAY_DELAY ? now_ms + relay->delay_ms : now_ms;
+	const bool bytewise = relay->mode == RELAY_BYTES;
+	const size_t down = link->down.size;
+	if (!flow_read(&link->up, link->client, due_ms) || !flow_read(&link->down, link->server, due_ms)) {
+		link_close(link, false);
 		return;
 	}
-	if (link->server < 0) {
-		const unsigned level = protocol_level(&link->up);
-		if (level == 5) {
-			relay->refused++;
-			(void)!send(link->client, unacceptable, sizeof(unacceptable), MSG_NOSIGNAL);
-			relayed_close(link);
-		} else if (level != 0) {
-			link->server = make_socket(relay->target, false);
-		}
-	} else if (!flow_on(&link->down, link->server, link->client)) {
-		relayed_close(link);
+	if (relay->mode == RELAY_LOSE_REPLIES && link->down.size > down && link->answered) {
+		relay->lost_replies++;
+		link_close(link, false);
+		return;
 	}
+	link->answered |= link->down.size > down;
+	if (!flow_write(&link->up, link->server, now_ms, bytewise) ||
+		!flow_write(&link->down, link->client, now_ms, bytewise)) {
+		link_close(link, false);
+		return;
+	}
+	flow_end(&link->up, link->server);
+	flow_end(&link->down, link->client);
+	if (link->up.closed && link->down.closed)
+		link_close(link, false);
+}
+
+static bool has_word(const struct pollfd *polls, size_t place)
+{
+	return place != 0 && polls[place].revents != 0;
+}
+
+static void link_serve(struct relay *relay, struct link *link, const struct pollfd *polls, int64_t now_ms)
+{
+	/* What is delayed is due without a word of poll(). */
+	const bool due = relay->mode != RELAY_BLACK_HOLE && link->state == LINK_OPEN &&
+			 (flow_due(&link->up, now_ms) > 0 || flow_due(&link->down, now_ms) > 0);
+	if (!due && !has_word(polls, link->client_poll) && !has_word(polls, link->server_poll))
+		return;
+	switch (link->state) {
+	case LINK_READING:
+		if (!flow_read(&link->up, link->client, now_ms))
+			link_close(link, false);
+		else
+			connect_server(relay, link);
+		break;
+	case LINK_OPEN: pass_on(relay, link, now_ms); break;
+	case LINK_HALF_OPEN: swallow(link); break;
+	case LINK_CLOSED: break;
+	}
+}
+
+/* ---- As a part of the harness ---- */
+
+static size_t add_poll(struct pollfd *polls, size_t *count, int fd, bool read, bool write)
+{
+	if (fd < 0 || (!read && !write))
+		return 0;
+	polls[*count] =
+		(struct pollfd){.fd = fd, .events = (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0))};
+	return (*count)++;
+}
+
+static int64_t link_next_due(const struct link *link, int64_t next_ms)
+{
+	if (link->up.piece_count > 0 && link->up.pieces[0].due_ms < next_ms)
+		next_ms = link->up.pieces[0].due_ms;
+	if (link->down.piece_count > 0 && link->down.pieces[0].due_ms < next_ms)
+		next_ms = link->down.pieces[0].due_ms;
+	return next_ms;
+}
+
+static void set_timer(const struct relay *relay, int64_t next_ms)
+{
+	const struct itimerspec when = {
+		.it_value = {.tv_sec = next_ms / 1000, .tv_nsec = next_ms % 1000 * 1000000}};
+	const struct itimerspec never = {.it_value = {.tv_sec = 0}};
+	if (timerfd_settime(relay->timer, TFD_TIMER_ABSTIME, next_ms == INT64_MAX ? &never : &when, NULL) !=
+		0)
+		harness_fail("the relay's timer: %s", strerror(errno));
 }
 
 static size_t relay_prepare(void *self, struct pollfd *polls, size_t room)
 {
-	const struct relay *relay = self;
+	struct relay *relay = self;
+	const int64_t now_ms = harness_now_ms();
+	const bool hole = relay->mode == RELAY_BLACK_HOLE;
+	int64_t next_ms = INT64_MAX;
 	size_t count = 0;
-	if (room > 0)
-		polls[count++] = (struct pollfd){.fd = relay->listener, .events = POLLIN};
-	for (const struct relayed *link = relay->links; link != NULL && count + 2 <= room;
-		link = link->next) {
-		if (link->client < 0)
-			continue;
-		polls[count++] = (struct pollfd){
-			.fd = link->client, .events = (short)(POLLIN | (link->down.size > 0 ? POLLOUT : 0))};
-		if (link->server >= 0)
-			polls[count++] = (struct pollfd){.fd = link->server,
-				.events = (short)(POLLIN | (link->up.size > 0 ? POLLOUT : 0))};
+	if (room < 2)
+		harness_fail("too many descriptors to wait for");
+	polls[count++] = (struct pollfd){.fd = hole ? -1 : relay->listener, .events = POLLIN};
+	polls[count++] = (struct pollfd){.fd = relay->timer, .events = POLLIN};
+	for (struct link *link = relay->links; link != NULL; link = link->next) {
+		const bool open = link->state == LINK_OPEN, mute = open && hole;
+		link->client_poll = link->server_poll = 0;
+		if (count + 2 > room)
+			harness_fail("too many descriptors to wait for");
+		link->client_poll = add_poll(polls, &count, link->client, !mute && flow_has_room(&link->up),
+			open && !mute && flow_due(&link->down, now_ms) > 0);
+		link->server_poll = add_poll(polls, &count, link->server, !mute && flow_has_room(&link->down),
+			open && !mute && flow_due(&link->up, now_ms) > 0);
+		if (open && !mute && flow_due(&link->up, now_ms) + flow_due(&link->down, now_ms) == 0)
+			next_ms = link_next_due(link, next_ms);
 	}
+	set_timer(relay, next_ms);
 	return count;
+}
+
+static void take_connections(struct relay *relay)
+{
+	const int on = 1;
+	int client;
+	while ((client = accept4(relay->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+		struct link *link = panic_if_null(calloc(1, sizeof(*link)));
+		setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		*link = (struct link){.client = client, .server = -1, .next = relay->links};
+		relay->links = link;
+		if (!relay->only_mqtt311)
+			connect_server(relay, link);
+	}
 }
 
 static void relay_serve(void *self, const struct pollfd *polls, size_t count)
 {
 	struct relay *relay = self;
-	if (count > 0 && polls[0].revents != 0) {
-		const int client = accept4(relay->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (client >= 0) {
-			struct relayed *link = harness_alloc(relay->harness, sizeof(*link));
-			link->client = client;
-			link->server = -1;
-			link->next = relay->links;
-			relay->links = link;
+	const int64_t now_ms = harness_now_ms();
+	if (count == 0)
+		return;
+	for (struct link *link = relay->links; link != NULL; link = link->next)
+		link_serve(relay, link, polls, now_ms);
+	for (struct link **place = &relay->links; *place != NULL;) {
+		struct link *link = *place;
+		if (link->state == LINK_CLOSED) {
+			*place = link->next;
+			free(link);
+		} else {
+			place = &link->next;
 		}
 	}
-	for (struct relayed *link = relay->links; link != NULL; link = link->next)
-		relayed_serve(relay, link);
+	if (polls[0].revents != 0)
+		take_connections(relay);
 }
 
 static void relay_free(void *self)
 {
 	struct relay *relay = self;
-	for (struct relayed *link = relay->links; link != NULL; link = link->next)
-		relayed_close(link);
+	while (relay->links != NULL) {
+		struct link *link = relay->links;
+		relay->links = link->next;
+		link_close(link, false);
+		free(link);
+	}
 	close(relay->listener);
+	close(relay->timer);
 }
+
+/* ---- Public ---- */
 
 struct relay *relay_new(struct harness *h, unsigned target_port)
 {
 	struct relay *relay = harness_alloc(h, sizeof(*relay));
-	relay->harness = h;
 	relay->target = target_port;
 	relay->port = port_reserve();
 	if (relay->port < 0)
 		harness_fail("no port for the relay: %s", strerror(-relay->port));
 	relay->listener = make_socket((unsigned)relay->port, true);
+	relay->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (relay->timer < 0)
+		harness_fail("no timer for the relay: %s", strerror(errno));
 	relay->part = (struct harness_part){
 		.self = relay, .prepare = relay_prepare, .serve = relay_serve, .free = relay_free};
 	harness_add(h, &relay->part);
@@ -172,6 +387,64 @@ struct relay *relay_new(struct harness *h, unsigned target_port)
 unsigned relay_port(const struct relay *relay)
 {
 	return (unsigned)relay->port;
+}
+
+void relay_set(struct relay *relay, enum relay_mode mode, int delay_ms)
+{
+	relay->mode = mode;
+	relay->delay_ms = delay_ms;
+}
+
+size_t relay_cut(struct relay *relay, bool reset)
+{
+	size_t count = 0;
+	for (struct link *link = relay->links; link != NULL; link = link->next) {
+		count += link->state == LINK_OPEN;
+		link_close(link, reset);
+	}
+	return count;
+}
+
+size_t relay_half_open(struct relay *relay, enum relay_end closed)
+{
+	size_t count = 0;
+	for (struct link *link = relay->links; link != NULL; link = link->next) {
+		if (link->state != LINK_OPEN)
+			continue;
+		close_socket(closed == RELAY_PROGRAM ? &link->client : &link->server, false);
+		link->up.size = link->up.piece_count = link->down.size = link->down.piece_count = 0;
+		link->state = LINK_HALF_OPEN;
+		count++;
+	}
+	return count;
+}
+
+static size_t count_links(const struct relay *relay, enum link_state state)
+{
+	size_t count = 0;
+	for (const struct link *link = relay->links; link != NULL; link = link->next)
+		count += link->state == state;
+	return count;
+}
+
+size_t relay_links(const struct relay *relay)
+{
+	return count_links(relay, LINK_OPEN);
+}
+
+size_t relay_half_open_links(const struct relay *relay)
+{
+	return count_links(relay, LINK_HALF_OPEN);
+}
+
+size_t relay_lost_replies(const struct relay *relay)
+{
+	return relay->lost_replies;
+}
+
+void relay_allow_only_mqtt311(struct relay *relay)
+{
+	relay->only_mqtt311 = true;
 }
 
 size_t relay_refused(const struct relay *relay)

@@ -1,0 +1,402 @@
+/* fault.c - see fault.h. */
+#include "fault.h"
+
+#include "disk.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+	/* Longer than KEEPALIVE: the host gives the broker up. The broker gives the host up after one and a
+	 * half times that. */
+	PAUSE_MS = 12000,
+	LONG_PAUSE_MS = 16000,
+	HALF_OPEN_MS = 60000, /* until the host has noticed, by its keepalive or the driver's time-outs */
+	FEW_DESCRIPTORS = 32,
+	OVERLOAD_DELAY_MS = 40, /* in each direction, for each of some calls of a command */
+	OVERLOAD_PHASES = 5,
+	OVERLOAD_STEP = 60, /* acknowledgements in a phase */
+};
+
+static void keep_on_until(struct round *round, int64_t until_ms)
+{
+	const int64_t now_ms = harness_now_ms();
+	if (now_ms < until_ms)
+		harness_watch(round->promise.harness, (int)(until_ms - now_ms));
+	promise_check(&round->promise);
+}
+
+/* ---- The host ---- */
+
+/* It dies at a place, and again at others while the commands come again, and then is left alone. */
+static void die_begin(struct round *round, struct fault_run *run)
+{
+	struct promise *promise = &round->promise;
+	const struct promise_place *place = promise_places;
+	while (strcmp(place->name, run->fault->place) != 0)
+		place++;
+	promise_kill_host(promise);
+	run->failpoint = promise_choose_failpoint(promise, place);
+	promise_start_host(promise, run->failpoint);
+	host_may_exit(promise->host);
+}
+
+static void die_end(struct round *round, struct fault_run *run)
+{
+	struct promise *promise = &round->promise;
+	promise_wait_death(promise, run->failpoint);
+	while (dice_roll(&promise->dice, 3) == 0) {
+		run->failpoint = promise_choose_failpoint(
+			promise, &promise_places[dice_roll(&promise->dice, PROMISE_PLACES)]);
+		promise_start_host(promise, run->failpoint);
+		promise_wait_death(promise, run->failpoint);
+	}
+	promise_start_host(promise, NULL);
+}
+
+static void kill_host_begin(struct round *round, struct fault_run *run)
+{
+	struct promise *promise = &round->promise;
+	(void)run;
+	for (unsigned i = dice_roll(&promise->dice, 3); i > 0; i--) {
+		promise_kill_host(promise);
+		promise_start_host(promise, NULL);
+		promise_run_on(promise, 20, 800);
+	}
+	promise_kill_host(promise);
+}
+
+static void kill_host_end(struct round *round, struct fault_run *run)
+{
+	(void)run;
+	promise_start_host(&round->promise, NULL);
+}
+
+static void stop_host_begin(struct round *round, struct fault_run *run)
+{
+	(void)run;
+	host_pause(round->promise.host);
+}
+
+static void stop_host_end(struct round *round, struct fault_run *run)
+{
+	keep_on_until(round, run->began_ms + LONG_PAUSE_MS);
+	host_resume(round->promise.host);
+}
+
+static void limit_descriptors(const struct round *round, rlim_t limit, rlim_t *ret_before)
+{
+	struct rlimit before, now;
+	const pid_t pid = host_pid(round->promise.host);
+	if (prlimit(pid, RLIMIT_NOFILE, NULL, &before) != 0)
+		harness_fail("the limit of descriptors cannot be read: %s", strerror(errno));
+	now = (struct rlimit){.rlim_cur = limit, .rlim_max = before.rlim_max};
+	if (prlimit(pid, RLIMIT_NOFILE, &now, NULL) != 0)
+		harness_fail("the limit of descriptors cannot be set: %s", strerror(errno));
+	*ret_before = before.rlim_cur;
+}
+
+static bool is_executed(void *context)
+{
+	const struct promise *promise = context;
+	char link[64], path[512];
+	snprintf(link, sizeof(link), "/proc/%d/exe", (int)host_pid(promise->host));
+	const ssize_t size = readlink(link, path, sizeof(path) - 1);
+	path[size > 0 ? size : 0] = '\0';
+	return strcmp(path, CASHEWD_FAILPOINTS_PATH) == 0;
+}
+
+/* It starts with so few, and needs more as soon as its workers do. */
+static void few_descriptors_begin(struct round *round, struct fault_run *run)
+{
+	struct promise *promise = &round->promise;
+	promise_kill_host(promise);
+	promise_start_host(promise, NULL);
+	/* Before, it is a copy of this program, which has more of them. */
+	harness_wait(promise->harness, is_executed, promise, "cashewd to be executed");
+	limit_descriptors(round, FEW_DESCRIPTORS, &run->descriptors);
+	promise_run_on(promise, 2000, 4000);
+}
+
+static void few_descriptors_end(struct round *round, struct fault_run *run)
+{
+	rlim_t few;
+	limit_descriptors(round, run->descriptors, &few);
+}
+
+/* ---- The database ---- */
+
+static void kill_database_begin(struct round *round, struct fault_run *run)
+{
+	(void)run;
+	database_kill(round->promise.database);
+	promise_run_on(&round->promise, 0, 4000); /* the driver itself waits for 3 s */
+}
+
+static void kill_database_end(struct round *round, struct fault_run *run)
+{
+	(void)run;
+	database_start(round->promise.database);
+}
+
+static void stop_database_begin(struct round *round, struct fault_run *run)
+{
+	(void)run;
+	database_pause(round->promise.database);
+}
+
+static void stop_database_end(struct round *round, struct fault_run *run)
+{
+	keep_on_until(round, run->began_ms + PAUSE_MS);
+	database_resume(round->promise.database);
+}
+
+static void full_disk_begin(struct round *round, struct fault_run *run)
+{
+	struct promise *promise = &round->promise;
+	(void)run;
+	database_may_end(promise->database);
+	disk_fill(round->disk);
+	promise_run_on(promise, 2000, 4000);
+}
+
+static void full_disk_end(struct round *round, struct fault_run *run)
+{
+	(void)run;
+	disk_free(round->disk);
+	if (!database_running(round->promise.database))
+		database_start(round->promise.database);
+}
+
+/* ---- The broker ---- */
+
+static void kill_broker_begin(struct round *round, struct fault_run *run)
+{
+	(void)run;
+	broker_kill(round->promise.broker);
+	ledger_broker_killed(round->promise.ledger);
+}
+
+static void kill_broker_end(struct round *round, struct fault_run *run)
+{
+	(void)run;
+	broker_start(round->promise.broker);
+	promise_wait_for_phones(&round->promise);
+}
+
+static void stop_broker_begin(struct round *round, struct fault_run *run)
+{
+	(void)run;
+	broker_pause(round->promise.broker);
+}
+
+static void stop_broker_end(struct round *round, struct fault_run *run)
+{
+	keep_on_until(round, run->began_ms + PAUSE_MS);
+	broker_resume(round->promise.broker);
+}
+
+/* ---- The network ---- */
+
+static struct relay *relay_of(const struct round *round, const struct fault_run *run)
+{
+	return run->fault->target == FAULT_BROKER ? round->broker_relay : round->database_relay;
+}
+
+static void relay_pass_again(struct round *round, struct fault_run *run)
+{
+	relay_set(relay_of(round, run), RELAY_PASS, 0);
+}
+
+static bool is_linked(void *context)
+{
+	return relay_links(context) > 0;
+}
+
+/* There is something to break. */
+static struct relay *linked_relay(struct round *round, struct fault_run *run)
+{
+	struct relay *relay = relay_of(round, run);
+	harness_wait(round->promise.harness, is_linked, relay, "a connection through the relay");
+	return relay;
+}
+
+static void cut_begin(struct round *round, struct fault_run *run)
+{
+	struct promise *promise = &round->promise;
+	for (unsigned i = 1 + dice_roll(&promise->dice, 3); i > 0; i--) {
+		(void)relay_cut(linked_relay(round, run), dice_roll(&promise->dice, 2) == 0);
+		promise_run_on(promise, 50, 800);
+	}
+}
+
+static void half_open_begin(struct round *round, struct fault_run *run)
+{
+	(void)relay_half_open(linked_relay(round, run),
+		dice_roll(&round->promise.dice, 2) == 0 ? RELAY_PROGRAM : RELAY_SERVER);
+}
+
+static bool none_half_open(void *context)
+{
+	return relay_half_open_links(context) == 0;
+}
+
+static void half_open_end(struct round *round, struct fault_run *run)
+{
+	harness_wait_at(__FILE__, __LINE__, round->promise.harness, none_half_open, relay_of(round, run),
+		HALF_OPEN_MS, "the end of connections whose other end is gone");
+}
+
+static void black_hole_begin(struct round *round, struct fault_run *run)
+{
+	struct promise *promise = &round->promise;
+	relay_set(linked_relay(round, run), RELAY_BLACK_HOLE, 0);
+	if (dice_roll(&promise->dice, 3) == 0)
+		harness_watch(promise->harness, PAUSE_MS);
+	else
+		promise_run_on(promise, 200, 5000);
+}
+
+static void delay_begin(struct round *round, struct fault_run *run)
+{
+	struct promise *promise = &round->promise;
+	relay_set(linked_relay(round, run), RELAY_DELAY, (int)(20 + dice_roll(&promise->dice, 280)));
+	promise_run_on(promise, 500, 3000);
+}
+
+static void bytes_begin(struct round *round, struct fault_run *run)
+{
+	relay_set(linked_relay(round, run), RELAY_BYTES, 0);
+	promise_run_on(&round->promise, 500, 3000);
+}
+
+struct replies {
+	const struct relay *relay;
+	size_t lost;
+};
+
+static bool replies_are_lost(void *context)
+{
+	const struct replies *replies = context;
+	return relay_lost_replies(replies->relay) >= replies->lost;
+}
+
+/* What was asked is done, and nobody is told. */
+static void lost_replies_begin(struct round *round, struct fault_run *run)
+{
+	struct relay *relay = linked_relay(round, run);
+	struct replies replies = {
+		.relay = relay, .lost = relay_lost_replies(relay) + 1 + dice_roll(&round->promise.dice, 20)};
+	relay_set(relay, RELAY_LOSE_REPLIES, 0);
+	harness_wait(round->promise.harness, replies_are_lost, &replies, "replies of the database to lose");
+}
+
+/* ---- Overload ---- */
+
+struct progress {
+	struct round *round;
+	size_t acknowledged;
+};
+
+static bool has_progressed(void *context)
+{
+	struct progress *progress = context;
+	broker_log_read(&progress->round->broker_log);
+	return progress->round->broker_log.acknowledged >= progress->acknowledged;
+}
+
+/* The database takes less than what comes, and acknowledgements flow all the same. */
+static void overload_begin(struct round *round, struct fault_run *run)
+{
+	relay_set(linked_relay(round, run), RELAY_DELAY, OVERLOAD_DELAY_MS);
+	broker_log_read(&round->broker_log);
+	for (unsigned phase = 1; phase <= OVERLOAD_PHASES; phase++) {
+		struct progress progress = {
+			.round = round, .acknowledged = round->broker_log.acknowledged + OVERLOAD_STEP};
+		harness_wait(round->promise.harness, has_progressed, &progress,
+			"%d acknowledgements of the overloaded host, in phase %u", OVERLOAD_STEP, phase);
+		promise_check(&round->promise);
+	}
+}
+
+/* ---- The table ---- */
+
+static void nothing(struct round *round, struct fault_run *run)
+{
+	(void)round;
+	(void)run;
+}
+
+#define DIE(name_, place_)                                                                               \
+	{                                                                                                \
+		.name = name_, .target = FAULT_HOST, .outer = true, .place = place_, .begin = die_begin, \
+		.end = die_end                                                                           \
+	}
+/* A broker that is slow or gone, but whose connection stays. */
+static const char *const silent_broker[] = {"egress_silent", NULL};
+
+#define ON_BROKER   .target = FAULT_BROKER, .needs = FAULT_NEEDS_BROKER_RELAY, .log = silent_broker
+#define ON_DATABASE .target = FAULT_DATABASE, .needs = FAULT_NEEDS_DATABASE_RELAY
+
+/* Neighbours are run by neighbouring seeds: slow ones are apart. */
+const struct fault faults[] = {
+	DIE("die-at-read", "command_read"),
+	{.name = "stop-database",
+		.target = FAULT_DATABASE,
+		.begin = stop_database_begin,
+		.end = stop_database_end},
+	DIE("die-before-handler", "before_handler"),
+	{.name = "broker-cut", ON_BROKER, .begin = cut_begin, .end = nothing},
+	{.name = "kill-host", .target = FAULT_HOST, .begin = kill_host_begin, .end = kill_host_end},
+	{.name = "database-lost-replies", ON_DATABASE, .begin = lost_replies_begin, .end = relay_pass_again},
+	{.name = "overload", ON_DATABASE, .outer = true, .begin = overload_begin, .end = relay_pass_again},
+	DIE("die-in-handler", "inside_handler"),
+	{.name = "stop-host", .target = FAULT_HOST, .begin = stop_host_begin, .end = stop_host_end},
+	DIE("die-after-effect", "after_effect"),
+	{.name = "broker-bytes", ON_BROKER, .begin = bytes_begin, .end = relay_pass_again},
+	{.name = "database-half-open", ON_DATABASE, .begin = half_open_begin, .end = half_open_end},
+	{.name = "kill-broker", .target = FAULT_BROKER, .begin = kill_broker_begin, .end = kill_broker_end},
+	DIE("die-before-event", "before_event"),
+	{.name = "broker-half-open", ON_BROKER, .begin = half_open_begin, .end = half_open_end},
+	{.name = "database-cut", ON_DATABASE, .begin = cut_begin, .end = nothing},
+	DIE("die-at-event-acknowledged", "event_acknowledged"),
+	{.name = "stop-broker",
+		.target = FAULT_BROKER,
+		.begin = stop_broker_begin,
+		.end = stop_broker_end,
+		.log = silent_broker},
+	{.name = "kill-database",
+		.target = FAULT_DATABASE,
+		.begin = kill_database_begin,
+		.end = kill_database_end},
+	DIE("die-before-acknowledgement", "before_acknowledgement"),
+	{.name = "broker-black-hole", ON_BROKER, .begin = black_hole_begin, .end = relay_pass_again},
+	{.name = "few-descriptors",
+		.target = FAULT_HOST,
+		.needs = FAULT_NEEDS_MANY_WORKERS,
+		.outer = true,
+		.begin = few_descriptors_begin,
+		.end = few_descriptors_end},
+	{.name = "database-delay", ON_DATABASE, .begin = delay_begin, .end = relay_pass_again},
+	DIE("die-after-acknowledgement", "after_acknowledgement"),
+	{.name = "full-disk",
+		.target = FAULT_DATABASE,
+		.needs = FAULT_NEEDS_SMALL_DISK,
+		.outer = true,
+		.begin = full_disk_begin,
+		.end = full_disk_end},
+	{.name = "broker-delay", ON_BROKER, .begin = delay_begin, .end = relay_pass_again},
+	{.name = "database-black-hole", ON_DATABASE, .begin = black_hole_begin, .end = relay_pass_again},
+	{.name = "database-bytes", ON_DATABASE, .begin = bytes_begin, .end = relay_pass_again},
+};
+
+const size_t fault_count = sizeof(faults) / sizeof(faults[0]);
+
+const struct fault *fault_find(const char *name, size_t size)
+{
+	for (size_t i = 0; i < fault_count; i++)
+		if (strlen(faults[i].name) == size && memcmp(faults[i].name, name, size) == 0)
+			return &faults[i];
+	return NULL;
+}
