@@ -183,6 +183,9 @@ void database_wait_count_at(const char *file, int line, struct harness *h, struc
 /* Runs a command, given as Extended JSON, on the case's database: {"drop": "apples"}. */
 void database_command(struct harness *h, struct database *database, const char *command);
 
+/* The same, where it may fail; whether it was done. */
+bool database_try_command(struct harness *h, struct database *database, const char *command);
+
 /* ---- The broker (mosquitto with the token plugin, run by examples/broker/run) ---- */
 
 /* How the certificate that the broker shows is wrong. */

@@ -293,14 +293,30 @@ void database_wait_count_at(const char *file, int line, struct harness *h, struc
 	}
 }
 
-void database_command(struct harness *h, struct database *database, const char *command)
+static bool run_command(
+	struct harness *h, struct database *database, const char *command, bson_error_t *ret_error)
 {
 	bson_t *bson = parse(command), reply;
-	bson_error_t error;
 	const bool succeeded = mongoc_client_command_simple(
-		database_client(database), h->database_name, bson, NULL, &reply, &error);
+		database_client(database), h->database_name, bson, NULL, &reply, ret_error);
+	bson_iter_t errors;
+	const bool refused = succeeded && bson_iter_init_find(&errors, &reply, "writeErrors");
+	if (refused)
+		snprintf(ret_error->message, sizeof(ret_error->message), "writeErrors");
 	bson_destroy(bson);
 	bson_destroy(&reply);
-	if (!succeeded)
+	return succeeded && !refused;
+}
+
+void database_command(struct harness *h, struct database *database, const char *command)
+{
+	bson_error_t error;
+	if (!run_command(h, database, command, &error))
 		harness_fail("the database answers to %s: %s", command, error.message);
+}
+
+bool database_try_command(struct harness *h, struct database *database, const char *command)
+{
+	bson_error_t error;
+	return run_command(h, database, command, &error);
 }

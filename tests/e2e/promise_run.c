@@ -7,7 +7,8 @@
 enum {
 	SETTLE_MS = 120000,
 	KILLED = 128 + SIGKILL,
-	DESCRIPTORS_GROWTH = 10, /* connections of workers that were not needed before */
+	WORKERS = 8,	       /* the default */
+	DESCRIPTORS_SLACK = 2, /* a connection that is being opened beside the one it replaces */
 };
 
 /* What the MongoDB driver writes before main() has begun, when a process with the same number was killed
@@ -133,7 +134,8 @@ void promise_check_growth(
 	if (after.rss_kib > before->rss_kib + MEMORY_SLACK_KIB)
 		harness_fail(
 			"cashewd's memory has grown from %zu KiB to %zu", before->rss_kib, after.rss_kib);
-	if (after.descriptors > before->descriptors + DESCRIPTORS_GROWTH)
+	if (after.descriptors >
+		before->descriptors + (promise->workers ? promise->workers : WORKERS) + DESCRIPTORS_SLACK)
 		harness_fail("cashewd's descriptors have grown from %zu to %zu", before->descriptors,
 			after.descriptors);
 }
@@ -194,6 +196,8 @@ void promise_set_up(struct promise *promise, unsigned rate_per_s)
 	host_set(promise->host, "KEEPALIVE", "10");
 	host_set(promise->host, "HANDLER_TIMEOUT", "2");
 	host_set(promise->host, "LOG_LEVEL", "info");
+	if (promise->workers != 0)
+		host_set(promise->host, "WORKERS", harness_format(promise->harness, "%u", promise->workers));
 	promise->load_dice.state = 1 + dice_roll(&promise->dice, 1u << 30);
 	promise->ledger = ledger_new(promise->harness);
 	promise->load = load_new(promise->harness, promise->ledger, &promise->load_dice, rate_per_s);

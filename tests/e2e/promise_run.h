@@ -20,6 +20,7 @@ struct promise {
 	struct load *load;
 	struct dice dice;      /* what is done, and when */
 	struct dice load_dice; /* what is sent: the first must not depend on how many commands there were */
+	unsigned workers;      /* 0: as many as the host has by default */
 	size_t kills;	       /* of the host */
 	long log_end;	       /* what promise_check_log() has read */
 };
@@ -78,7 +79,8 @@ void promise_stop_host(struct promise *promise);
 
 struct promise_holdings promise_hold(const struct promise *promise);
 
-/* Fails the test if the host holds clearly more than before. */
+/* Fails the test if the host holds clearly more than before: MEMORY_SLACK_KIB, and more descriptors than the
+ * connections of workers that were not needed before. */
 void promise_check_growth(
 	const struct promise *promise, const char *fault, const struct promise_holdings *before);
 

@@ -419,6 +419,13 @@ size_t relay_half_open(struct relay *relay, enum relay_end closed)
 	return count;
 }
 
+void relay_end_half_open(struct relay *relay)
+{
+	for (struct link *link = relay->links; link != NULL; link = link->next)
+		if (link->state == LINK_HALF_OPEN)
+			link_close(link, true);
+}
+
 static size_t count_links(const struct relay *relay, enum link_state state)
 {
 	size_t count = 0;

@@ -45,6 +45,9 @@ size_t relay_cut(struct relay *relay, bool reset);
 enum relay_end { RELAY_PROGRAM, RELAY_SERVER };
 size_t relay_half_open(struct relay *relay, enum relay_end closed);
 
+/* Closes what is left of such links. */
+void relay_end_half_open(struct relay *relay);
+
 /* How many links there are with both ends, and with only one. */
 size_t relay_links(const struct relay *relay);
 size_t relay_half_open_links(const struct relay *relay);

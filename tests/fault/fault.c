@@ -12,8 +12,10 @@ enum {
 	 * half times that. */
 	PAUSE_MS = 12000,
 	LONG_PAUSE_MS = 16000,
-	HALF_OPEN_MS = 60000, /* until the host has noticed, by its keepalive or the driver's time-outs */
+	HALF_OPEN_MS = 60000, /* until the keepalive has told both ends */
 	FEW_DESCRIPTORS = 32,
+	SPACE_TEXT = 60000,
+	SPACE_INSERTS = 2000,
 	OVERLOAD_DELAY_MS = 40, /* in each direction, for each of some calls of a command */
 	OVERLOAD_PHASES = 5,
 	OVERLOAD_STEP = 60, /* acknowledgements in a phase */
@@ -152,21 +154,40 @@ static void stop_database_end(struct round *round, struct fault_run *run)
 	database_resume(round->promise.database);
 }
 
+/* The server has space set aside, which has to be used up before it has none. */
+static void use_up_space(struct round *round)
+{
+	struct promise *promise = &round->promise;
+	char text[SPACE_TEXT + 1];
+	for (size_t i = 0; i < SPACE_TEXT; i++)
+		text[i] = (char)('a' + dice_roll(&promise->dice, 26)); /* hard to compress */
+	text[SPACE_TEXT] = '\0';
+	char *command = harness_format(
+		promise->harness, "{\"insert\":\"space\",\"documents\":[{\"text\":\"%s\"}]}", text);
+	for (unsigned i = 0; database_try_command(promise->harness, promise->database, command); i++)
+		if (i == SPACE_INSERTS)
+			harness_fail("the database writes on, though its disk is full");
+}
+
+/* Each server has its own way to say so; some end by themselves. */
 static void full_disk_begin(struct round *round, struct fault_run *run)
 {
 	struct promise *promise = &round->promise;
 	(void)run;
 	database_may_end(promise->database);
 	disk_fill(round->disk);
-	promise_run_on(promise, 2000, 4000);
+	use_up_space(round);
+	promise_run_on(promise, 1000, 4000);
 }
 
+/* None goes on by itself once there is space again: who makes some also starts it anew. */
 static void full_disk_end(struct round *round, struct fault_run *run)
 {
 	(void)run;
 	disk_free(round->disk);
-	if (!database_running(round->promise.database))
-		database_start(round->promise.database);
+	database_kill(round->promise.database);
+	database_start(round->promise.database);
+	database_command(round->promise.harness, round->promise.database, "{\"drop\":\"space\"}");
 }
 
 /* ---- The broker ---- */
@@ -242,10 +263,18 @@ static bool none_half_open(void *context)
 	return relay_half_open_links(context) == 0;
 }
 
+/* To the broker someone has always something to say, if only a PINGREQ; connections to the database may be
+ * idle for ever. */
 static void half_open_end(struct round *round, struct fault_run *run)
 {
-	harness_wait_at(__FILE__, __LINE__, round->promise.harness, none_half_open, relay_of(round, run),
-		HALF_OPEN_MS, "the end of connections whose other end is gone");
+	struct relay *relay = relay_of(round, run);
+	struct promise *promise = &round->promise;
+	if (run->fault->target == FAULT_BROKER && dice_roll(&promise->dice, 2) == 0)
+		harness_wait_at(__FILE__, __LINE__, promise->harness, none_half_open, relay, HALF_OPEN_MS,
+			"the end of connections whose other end is gone");
+	else
+		promise_run_on(promise, 500, 9000);
+	relay_end_half_open(relay);
 }
 
 static void black_hole_begin(struct round *round, struct fault_run *run)
@@ -333,6 +362,9 @@ static void nothing(struct round *round, struct fault_run *run)
 		.name = name_, .target = FAULT_HOST, .outer = true, .place = place_, .begin = die_begin, \
 		.end = die_end                                                                           \
 	}
+/* The driver cannot open what it wants to. */
+static const char *const few_descriptors[] = {"mongodb_driver", NULL};
+
 /* A broker that is slow or gone, but whose connection stays. */
 static const char *const silent_broker[] = {"egress_silent", NULL};
 
@@ -343,6 +375,7 @@ static const char *const silent_broker[] = {"egress_silent", NULL};
 const struct fault faults[] = {
 	DIE("die-at-read", "command_read"),
 	{.name = "stop-database",
+		.slow = true,
 		.target = FAULT_DATABASE,
 		.begin = stop_database_begin,
 		.end = stop_database_end},
@@ -352,7 +385,11 @@ const struct fault faults[] = {
 	{.name = "database-lost-replies", ON_DATABASE, .begin = lost_replies_begin, .end = relay_pass_again},
 	{.name = "overload", ON_DATABASE, .outer = true, .begin = overload_begin, .end = relay_pass_again},
 	DIE("die-in-handler", "inside_handler"),
-	{.name = "stop-host", .target = FAULT_HOST, .begin = stop_host_begin, .end = stop_host_end},
+	{.name = "stop-host",
+		.slow = true,
+		.target = FAULT_HOST,
+		.begin = stop_host_begin,
+		.end = stop_host_end},
 	DIE("die-after-effect", "after_effect"),
 	{.name = "broker-bytes", ON_BROKER, .begin = bytes_begin, .end = relay_pass_again},
 	{.name = "database-half-open", ON_DATABASE, .begin = half_open_begin, .end = half_open_end},
@@ -362,6 +399,7 @@ const struct fault faults[] = {
 	{.name = "database-cut", ON_DATABASE, .begin = cut_begin, .end = nothing},
 	DIE("die-at-event-acknowledged", "event_acknowledged"),
 	{.name = "stop-broker",
+		.slow = true,
 		.target = FAULT_BROKER,
 		.begin = stop_broker_begin,
 		.end = stop_broker_end,
@@ -377,7 +415,8 @@ const struct fault faults[] = {
 		.needs = FAULT_NEEDS_MANY_WORKERS,
 		.outer = true,
 		.begin = few_descriptors_begin,
-		.end = few_descriptors_end},
+		.end = few_descriptors_end,
+		.log = few_descriptors},
 	{.name = "database-delay", ON_DATABASE, .begin = delay_begin, .end = relay_pass_again},
 	DIE("die-after-acknowledgement", "after_acknowledgement"),
 	{.name = "full-disk",

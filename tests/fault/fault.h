@@ -46,6 +46,7 @@ struct fault {
 	unsigned needs;
 	bool outer; /* needs commands to come to its end, or time for itself: nothing else is broken by then
 		     */
+	bool slow;  /* never a round's second fault */
 	const char *place; /* failpoint */
 	void (*begin)(struct round *round, struct fault_run *run);
 	void (*end)(struct round *round, struct fault_run *run);
