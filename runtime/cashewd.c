@@ -5,6 +5,7 @@
  * handlers, open the log, host_run(). Failure: a wrong option exits with 64, settings or handlers that cannot
  * be used with 78 after every problem was told on standard error, memory that runs out at start with 70.
  */
+#include "cashewd_dead_letters.h"
 #include "handler_table.h"
 #include "host.h"
 #include "log.h"
@@ -70,6 +71,7 @@ static void print_help(void)
 	     "done.\n"
 	     "\n"
 	     "Usage: cashewd [OPTION]...\n"
+	     "       cashewd dead-letters list|show|replay|drop ...  (see cashewd dead-letters --help)\n"
 	     "\n"
 	     "  --check               check the settings, show them with secrets masked and the handlers; "
 	     "exit\n"
@@ -317,6 +319,10 @@ static int configure_and(const struct arguments *arguments)
 int main(int count, char **values)
 {
 	struct arguments arguments;
+	if (count > 1 && strcmp(values[1], "dead-letters") == 0) {
+		harden();
+		return cashewd_dead_letters(count - 1, values + 1, handler_table, forget_secrets);
+	}
 	int code = parse_arguments(count, values, &arguments);
 	if (code != 0)
 		return code;

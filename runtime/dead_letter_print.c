@@ -1,0 +1,337 @@
+/* dead_letter_print.c - see dead_letter_print.h. */
+#include "dead_letter_print.h"
+
+#include "store.h"
+#include <bson/bson.h>
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { DUMP_WIDTH = 16, REASON_MIN = 20 };
+
+void dead_letter_id_text(const unsigned char id[static 12], char ret_text[static DEAD_LETTER_ID_SIZE])
+{
+	for (size_t i = 0; i < 12; i++)
+		snprintf(ret_text + 2 * i, 3, "%02x", id[i]);
+}
+
+/* "2026-11-23T10:00:00.123Z" */
+static void time_text(int64_t ms, char ret_text[static DEAD_LETTER_TIME_SIZE])
+{
+	struct tm tm;
+	int64_t seconds = ms / 1000, rest = ms % 1000;
+	if (rest < 0) {
+		seconds--;
+		rest += 1000;
+	}
+	const time_t time = (time_t)seconds;
+	char date[DEAD_LETTER_TIME_SIZE];
+	/* Only a date that a clock never showed has no such form. */
+	if (gmtime_r(&time, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900 ||
+		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
+		snprintf(ret_text, DEAD_LETTER_TIME_SIZE, "?");
+	else
+		snprintf(ret_text, DEAD_LETTER_TIME_SIZE, "%.19s.%03dZ", date, (int)rest);
+}
+
+/* ---- Texts ----------------------------------------------------------------------------------------------
+ */
+
+static bool is_control(unsigned char byte)
+{
+	return byte < ' ' || byte == 0x7f;
+}
+
+/* U+0080 to U+009F, which a terminal may take for the beginning of a command. */
+static bool is_c1(const unsigned char *at, size_t left)
+{
+	return left >= 2 && at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f;
+}
+
+bool dead_letter_is_text(const void *bytes, size_t size)
+{
+	const unsigned char *at = bytes;
+	if (size > 0 && !bson_utf8_validate(bytes, size, false))
+		return false;
+	for (size_t i = 0; i < size; i++)
+		if ((is_control(at[i]) && strchr("\t\n\r", at[i]) == NULL) || is_c1(at + i, size - i))
+			return false;
+	return true;
+}
+
+/* The text in one line that can be shown anywhere; NULL when out of memory. */
+static char *line_of(const char *text)
+{
+	const size_t size = strlen(text);
+	const bool utf8 = bson_utf8_validate(text, size, false);
+	char *line = malloc(4 * size + 1), *to = line;
+	if (line == NULL)
+		return NULL;
+	for (size_t i = 0; i < size; i++) {
+		const unsigned char byte = (unsigned char)text[i];
+		if (is_control(byte) || (byte >= 0x80 && !utf8)) {
+			to += sprintf(to, "\\x%02x", byte);
+		} else if (is_c1((const unsigned char *)text + i, size - i)) {
+			to += sprintf(to, "\\x%02x", (unsigned char)text[++i]);
+		} else {
+			*to++ = (char)byte;
+		}
+	}
+	*to = '\0';
+	return line;
+}
+
+/* Characters, where each takes one column. */
+static size_t width_of(const char *line)
+{
+	size_t width = 0;
+	for (; *line != '\0'; line++)
+		if (((unsigned char)*line & 0xc0) != 0x80)
+			width++;
+	return width;
+}
+
+/* ---- A list ---------------------------------------------------------------------------------------------
+ */
+
+enum { COLUMN_ID, COLUMN_WHEN, COLUMN_TOPIC, COLUMN_HANDLER, COLUMN_ATTEMPTS, COLUMN_REASON, COLUMNS };
+
+static const char *const headings[COLUMNS] = {"ID", "WHEN", "TOPIC", "HANDLER", "ATTEMPTS", "REASON"};
+
+struct dead_letter_row {
+	char *cells[COLUMNS];
+};
+
+static void row_free(struct dead_letter_row *row)
+{
+	for (size_t i = 0; i < COLUMNS; i++)
+		free(row->cells[i]);
+}
+
+int dead_letter_table_add(struct dead_letter_table *table, const struct dead_letter *letter)
+{
+	char id[DEAD_LETTER_ID_SIZE], when[DEAD_LETTER_TIME_SIZE], attempts[16];
+	/* Room grows with the powers of two. */
+	if ((table->count & (table->count - 1)) == 0) {
+		const size_t room = table->count > 0 ? 2 * table->count : 1;
+		struct dead_letter_row *rows = realloc(table->rows, room * sizeof(*rows));
+		if (rows == NULL)
+			return -ENOMEM;
+		table->rows = rows;
+	}
+	dead_letter_id_text(letter->id, id);
+	time_text(letter->when_ms, when);
+	snprintf(attempts, sizeof(attempts), "%u", letter->attempts);
+	struct dead_letter_row row = {{line_of(id), line_of(when), line_of(letter->topic),
+		line_of(letter->handler[0] != '\0' ? letter->handler : "-"), line_of(attempts),
+		line_of(letter->reason)}};
+	for (size_t i = 0; i < COLUMNS; i++) {
+		if (row.cells[i] == NULL) {
+			row_free(&row);
+			return -ENOMEM;
+		}
+	}
+	/* People need no milliseconds. */
+	if (strlen(row.cells[COLUMN_WHEN]) == 24)
+		strcpy(row.cells[COLUMN_WHEN] + 19, "Z");
+	table->rows[table->count++] = row;
+	return 0;
+}
+
+void dead_letter_table_free(struct dead_letter_table *table)
+{
+	for (size_t i = 0; i < table->count; i++)
+		row_free(&table->rows[i]);
+	free(table->rows);
+	*table = (struct dead_letter_table){.rows = NULL};
+}
+
+/* Writes at most so many characters of the line. */
+static void print_cut(const char *line, size_t width, FILE *out)
+{
+	const bool cut = width_of(line) > width;
+	size_t left = cut ? width - 1 : width;
+	for (const char *at = line; *at != '\0'; at++) {
+		if (((unsigned char)*at & 0xc0) != 0x80 && left-- == 0)
+			break;
+		fputc(*at, out);
+	}
+	if (cut)
+		fputs("\xe2\x80\xa6" /* an ellipsis */, out);
+}
+
+static void print_row(
+	const char *const *cells, const size_t widths[static COLUMNS], size_t reason_width, FILE *out)
+{
+	for (size_t i = 0; i < COLUMN_REASON; i++) {
+		const int gap = (int)(widths[i] - width_of(cells[i])) + 2;
+		fprintf(out, "%s%*s", cells[i], gap, "");
+	}
+	print_cut(cells[COLUMN_REASON], reason_width, out);
+	fputc('\n', out);
+}
+
+void dead_letter_table_print(const struct dead_letter_table *table, unsigned width, bool colours, FILE *out)
+{
+	size_t widths[COLUMNS], before_reason = 0, reason_width = SIZE_MAX;
+	for (size_t i = 0; i < COLUMNS; i++) {
+		widths[i] = strlen(headings[i]);
+		for (size_t n = 0; n < table->count; n++) {
+			const size_t cell = width_of(table->rows[n].cells[i]);
+			widths[i] = cell > widths[i] ? cell : widths[i];
+		}
+		before_reason += i < COLUMN_REASON ? widths[i] + 2 : 0;
+	}
+	if (width > 0)
+		reason_width = width > before_reason + REASON_MIN ? width - before_reason : REASON_MIN;
+	if (colours)
+		fputs("\033[1m", out);
+	print_row(headings, widths, reason_width, out);
+	if (colours)
+		fputs("\033[0m", out);
+	for (size_t i = 0; i < table->count; i++)
+		print_row((const char *const *)table->rows[i].cells, widths, reason_width, out);
+}
+
+/* ---- One letter -----------------------------------------------------------------------------------------
+ */
+
+static void show_text(const char *name, const char *text, FILE *out)
+{
+	char *line = line_of(text);
+	fprintf(out, "%-15s %s\n", name, line != NULL ? line : "(out of memory)");
+	free(line);
+}
+
+static void dump(const unsigned char *bytes, size_t size, FILE *out)
+{
+	for (size_t line = 0; line < size; line += DUMP_WIDTH) {
+		fprintf(out, "%08zx ", line);
+		for (size_t i = line; i < line + DUMP_WIDTH; i++) {
+			if (i < size)
+				fprintf(out, " %02x", bytes[i]);
+			else
+				fputs("   ", out);
+		}
+		fputs("  |", out);
+		for (size_t i = line; i < size && i < line + DUMP_WIDTH; i++)
+			fputc(is_control(bytes[i]) || bytes[i] >= 0x80 ? '.' : bytes[i], out);
+		fputs("|\n", out);
+	}
+}
+
+static void show_bytes(const char *name, const void *bytes, size_t size, FILE *out)
+{
+	const unsigned char *at = bytes;
+	fprintf(out, "%-15s %zu bytes\n", name, size);
+	if (size == 0)
+		return;
+	if (!dead_letter_is_text(bytes, size)) {
+		dump(at, size, out);
+		return;
+	}
+	fwrite(bytes, 1, size, out);
+	if (at[size - 1] != '\n')
+		fputc('\n', out);
+}
+
+void dead_letter_show(const struct dead_letter *letter, FILE *out)
+{
+	char id[DEAD_LETTER_ID_SIZE], when[DEAD_LETTER_TIME_SIZE];
+	dead_letter_id_text(letter->id, id);
+	show_text("id", id, out);
+	time_text(letter->when_ms, when);
+	show_text("when", when, out);
+	if (letter->expires_ms != 0) {
+		time_text(letter->expires_ms, when);
+		show_text("expires", when, out);
+	}
+	show_text("topic", letter->topic, out);
+	show_text("user", letter->user, out);
+	show_text("handler", letter->handler, out);
+	show_text("reason", letter->reason, out);
+	fprintf(out, "%-15s %u\n%-15s %u\n", "attempts", letter->attempts, "crashes", letter->crashes);
+	show_text("host", letter->host, out);
+	if (letter->response_topic != NULL)
+		show_text("response topic", letter->response_topic, out);
+	if (letter->correlation != NULL)
+		show_bytes("correlation", letter->correlation, letter->correlation_size, out);
+	if (letter->payload_cut_from > 0)
+		fprintf(out, "%-15s %zu bytes, of which those below were kept\n", "payload was",
+			letter->payload_cut_from);
+	show_bytes("payload", letter->payload, letter->payload_size, out);
+}
+
+/* ---- JSON -----------------------------------------------------------------------------------------------
+ */
+
+/* NULL when out of memory, which the caller notices once at the end. */
+static json_t *json_line(const char *text)
+{
+	if (bson_utf8_validate(text, strlen(text), false))
+		return json_string(text);
+	char *line = line_of(text);
+	json_t *json = line != NULL ? json_string(line) : NULL;
+	free(line);
+	return json;
+}
+
+static json_t *json_time(int64_t ms)
+{
+	char text[DEAD_LETTER_TIME_SIZE];
+	time_text(ms, text);
+	return json_string(text);
+}
+
+static json_t *json_base64(const void *bytes, size_t size)
+{
+	char *text = malloc(4 * (size / 3 + 1) + 1);
+	if (text == NULL)
+		return NULL;
+	text[0] = '\0';
+	if (size > 0)
+		EVP_EncodeBlock((unsigned char *)text, bytes, (int)size);
+	json_t *json = json_string(text);
+	free(text);
+	return json;
+}
+
+json_t *dead_letter_json(const struct dead_letter *letter)
+{
+	char id[DEAD_LETTER_ID_SIZE];
+	json_t *json = json_object();
+	int r = json == NULL;
+	dead_letter_id_text(letter->id, id);
+	r |= json_object_set_new(json, "id", json_string(id));
+	r |= json_object_set_new(json, "when", json_time(letter->when_ms));
+	if (letter->expires_ms != 0)
+		r |= json_object_set_new(json, "expires", json_time(letter->expires_ms));
+	r |= json_object_set_new(json, "topic", json_line(letter->topic));
+	r |= json_object_set_new(json, "user_id", json_line(letter->user));
+	r |= json_object_set_new(json, "handler", json_line(letter->handler));
+	r |= json_object_set_new(json, "reason", json_line(letter->reason));
+	r |= json_object_set_new(json, "attempts", json_integer(letter->attempts));
+	r |= json_object_set_new(json, "crashes", json_integer(letter->crashes));
+	r |= json_object_set_new(json, "host", json_line(letter->host));
+	if (letter->response_topic != NULL)
+		r |= json_object_set_new(json, "response_topic", json_line(letter->response_topic));
+	if (letter->correlation != NULL)
+		r |= json_object_set_new(json, "correlation_base64",
+			json_base64(letter->correlation, letter->correlation_size));
+	if (letter->payload_cut_from > 0)
+		r |= json_object_set_new(
+			json, "payload_cut_from", json_integer((json_int_t)letter->payload_cut_from));
+	r |= json_object_set_new(json, "payload_bytes", json_integer((json_int_t)letter->payload_size));
+	if (dead_letter_is_text(letter->payload, letter->payload_size))
+		r |= json_object_set_new(json, "payload",
+			json_stringn(letter->payload_size > 0 ? letter->payload : "", letter->payload_size));
+	else
+		r |= json_object_set_new(
+			json, "payload_base64", json_base64(letter->payload, letter->payload_size));
+	if (r == 0)
+		return json;
+	json_decref(json);
+	return NULL;
+}

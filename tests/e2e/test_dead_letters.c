@@ -1,0 +1,444 @@
+/*
+ * test_dead_letters.c - `cashewd dead-letters` against a real database: what it shows and changes, what it
+ * says of wrong words, and that a command that was replayed is run.
+ */
+#include "harness.h"
+#include "letter.h"
+#include "process.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ARGUMENTS_MAX = 16, RUN_MS = 30000 };
+enum { WRONG = 64, DATA = 65, NO_INPUT = 66, UNAVAILABLE = 69, CONFIG = 78 };
+
+#define ID_1 "650000000000000000000001"
+#define ID_2 "650000000000000000000002"
+#define ID_3 "650000000000000000000003"
+#define ID_4 "650000000000000000000004"
+#define ID_5 "650000000000000000000005"
+#define ID_0 "650000000000000000000000" /* of none */
+
+/* ---- Running the program --------------------------------------------------------------------------------
+ */
+
+struct answer {
+	int code;
+	char *out, *error;
+};
+
+static char *read_file(struct harness *h, const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char *text = NULL;
+	size_t room = 0;
+	const ssize_t size = file != NULL ? getdelim(&text, &room, '\0', file) : -1;
+	if (file == NULL || ferror(file))
+		harness_fail("%s: %s", path, strerror(errno));
+	fclose(file);
+	char *copy = harness_format(h, "%s", size > 0 ? text : "");
+	free(text);
+	return copy;
+}
+
+/* In the case's folder, whose .env has the database. The shell is there to part the two outputs. */
+static struct answer run_in(struct harness *h, const char *program, const char *const *arguments)
+{
+	const char *out = harness_path(h, "out"), *error = harness_path(h, "error");
+	const char *script = harness_format(h, "exec \"$0\" dead-letters \"$@\" >'%s'", out);
+	const char *argv[ARGUMENTS_MAX + 8] = {"/bin/sh", "-c", script, program};
+	size_t count = 4;
+	for (; *arguments != NULL; arguments++)
+		argv[count++] = *arguments;
+	struct process process = {.pid = 0};
+	unlink(out);
+	unlink(error);
+	if (process_start(&process, &(struct process_options){.argv = argv,
+					    .environment = process_environment(),
+					    .folder = harness_folder(h),
+					    .output = error,
+					    .death_signal = SIGKILL}) != 0)
+		harness_fail("the program could not be started");
+	if (!process_reap(&process, RUN_MS)) {
+		process_signal(&process, SIGKILL);
+		harness_fail("the program did not end");
+	}
+	return (struct answer){
+		.code = process_exit_code(&process), .out = read_file(h, out), .error = read_file(h, error)};
+}
+
+#define run(h, ...) run_in(h, CASHEWD_PATH, (const char *const[]){__VA_ARGS__, NULL})
+
+#define expect(answer, expected_code, part_of_out, part_of_error) \
+	expect_at(__FILE__, __LINE__, answer, expected_code, part_of_out, part_of_error)
+static void expect_at(
+	const char *file, int line, struct answer answer, int code, const char *out, const char *error)
+{
+	if (answer.code != code)
+		harness_fail_at(file, line, "exit code %d, expected was %d: %s%s", answer.code, code,
+			answer.out, answer.error);
+	if (strstr(answer.out, out) == NULL || (out[0] == '\0' && answer.out[0] != '\0'))
+		harness_fail_at(file, line, "\"%s\" is not in the output \"%s\"", out, answer.out);
+	if (strstr(answer.error, error) == NULL || (error[0] == '\0' && answer.error[0] != '\0'))
+		harness_fail_at(file, line, "\"%s\" is not in what it said \"%s\"", error, answer.error);
+}
+
+static json_t *parsed(struct answer answer)
+{
+	json_error_t error;
+	json_t *json = json_loads(answer.out, 0, &error);
+	if (answer.code != 0 || json == NULL)
+		harness_fail("exit code %d, %s: %s%s", answer.code, error.text, answer.out, answer.error);
+	return json;
+}
+
+static const char *text_of(const json_t *json, const char *field)
+{
+	const char *text = json_string_value(json_object_get(json, field));
+	return text != NULL ? text : "(none)";
+}
+
+/* ---- Letters --------------------------------------------------------------------------------------------
+ */
+
+static void write_env(struct harness *h, const char *url)
+{
+	harness_write_file(h, ".env",
+		harness_format(h, "MONGO_DB_URL=%s\nMONGO_DB_NAME=%s\nPAYLOAD_MAX=64\n", url,
+			harness_database_name(h)));
+}
+
+/* The letter is `hours` old. payload: in base64. */
+static void add_letter(struct harness *h, const char *id, const char *topic, const char *user,
+	const char *handler, int hours, const char *payload, const char *more)
+{
+	const long long when = ((long long)time(NULL) - 3600LL * hours) * 1000;
+	database_command(h, harness_database(h),
+		harness_format(h,
+			"{\"insert\":\"dead_letters\",\"documents\":[{\"_id\":{\"$oid\":\"%s\"},"
+			"\"topic\":\"%s\",\"user_id\":\"%s\",\"handler\":\"%s\",\"reason\":\"it said "
+			"\\u001b[31mso\",\"payload\":{\"$binary\":{\"base64\":\"%s\",\"subType\":\"00\"}},"
+			"\"attempts\":3,\"crashes\":1,\"host\":\"cashewd\","
+			"\"when\":{\"$date\":{\"$numberLong\":\"%lld\"}}%s}]}",
+			id, topic, user, handler, payload, when, more));
+}
+
+#define CONTACT_2 "eyJjb250YWN0X2lkIjoiMiJ9" /* {"contact_id":"2"} */
+
+static void add_letters(struct harness *h)
+{
+	write_env(h, database_url(harness_database(h)));
+	add_letter(h, ID_1, "1/request_contact", "1", "request_contact", 50, CONTACT_2,
+		",\"expires\":{\"$date\":\"2999-01-01T00:00:00Z\"},\"response_topic\":\"1/answers\","
+		"\"correlation\":{\"$binary\":{\"base64\":\"AAE=\",\"subType\":\"00\"}}");
+	add_letter(h, ID_2, "2/get_apples", "2", "get_apples", 30, "AAH/G1tt", "");
+	add_letter(h, ID_3, "2/request_contact", "2", "request_contact", 10, "",
+		",\"payload_cut_from\":{\"$numberLong\":\"5000\"}");
+	add_letter(h, ID_4, "1/no_such_command", "1", "", 1, "e30=", "");
+	add_letter(h, ID_5, "no_user", "", "", 0, "e30=", "");
+}
+
+static size_t count(struct harness *h, const char *collection)
+{
+	return database_count(h, harness_database(h), collection, "{}");
+}
+
+/* ---- List, show -----------------------------------------------------------------------------------------
+ */
+
+HARNESS_CASE(list)
+{
+	static const struct {
+		const char *title;
+		const char *arguments[7];
+		const char *ids; /* the last digits of those that are shown, in that order */
+	} cases[] = {
+		{"all", {"list"}, "54321"},
+		{"all, in so many words", {"list", "--all"}, "54321"},
+		{"of a handler", {"list", "--handler", "request_contact"}, "31"},
+		{"of no handler", {"list", "--handler", ""}, "54"},
+		{"of a user", {"list", "--user=2"}, "32"},
+		{"of both", {"list", "--user", "1", "--handler", "request_contact"}, "1"},
+		{"of the last hours", {"list", "--since", "12h"}, "543"},
+		{"of the last days", {"list", "--since", "2d"}, "5432"},
+		{"since a date", {"list", "--since", "2020-02-29"}, "54321"},
+		{"since a time", {"list", "--since", "2020-02-29T23:59:59Z"}, "54321"},
+		{"since a time to come", {"list", "--since", "2999-01-01T00:00:00.5Z"}, NULL},
+		{"since a time to come, well said", {"list", "--since", "2999-01-01T00:00:00.500Z"}, ""},
+		{"the newest two", {"list", "--limit", "2"}, "54"},
+		{"without a limit", {"list", "--limit", "0"}, "54321"},
+	};
+	add_letters(h);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct answer answer = run_in(h, CASHEWD_PATH, cases[i].arguments);
+		if (cases[i].ids == NULL) {
+			expect(answer, WRONG, "", "--since");
+			continue;
+		}
+		const char *at = answer.out;
+		if (answer.code != 0)
+			harness_fail("%s: %s", cases[i].title, answer.error);
+		for (const char *id = cases[i].ids; *id != '\0'; id++) {
+			at = strchr(at, '\n');
+			if (at == NULL || strncmp(at + 1, ID_0, 23) != 0 || at[24] != *id)
+				harness_fail("%s: %s", cases[i].title, answer.out);
+			at++;
+		}
+		if (strchr(at, '\n') != NULL && strchr(at, '\n')[1] != '\0')
+			harness_fail("%s: more than was asked for: %s", cases[i].title, answer.out);
+	}
+	/* its columns stand below each other, and what a handler said cannot steer a terminal */
+	const struct answer answer = run(h, "list", "--user", "1");
+	const char *line = strchr(answer.out, '\n') + 1;
+	assert_int_equal(strstr(answer.out, "REASON") - answer.out, strstr(line, "it said") - line);
+	assert_non_null(strstr(line, "it said \\x1b[31mso"));
+	expect(run(h, "list", "--user", "nobody"), 0, "", "0 dead letters");
+	expect(run(h, "list", "--limit", "2"), 0, "ID", "The newest 2 of 5 are shown");
+}
+
+HARNESS_CASE(json)
+{
+	add_letters(h);
+	json_t *all = parsed(run(h, "list", "--json"));
+	assert_int_equal(json_array_size(all), 5);
+	assert_string_equal(text_of(json_array_get(all, 0), "id"), ID_5);
+	const json_t *letter = json_array_get(all, 3);
+	assert_string_equal(text_of(letter, "topic"), "2/get_apples");
+	assert_string_equal(text_of(letter, "payload_base64"), "AAH/G1tt");
+	assert_null(json_object_get(letter, "payload"));
+	assert_int_equal(
+		json_integer_value(json_object_get(json_array_get(all, 2), "payload_cut_from")), 5000);
+	json_decref(all);
+
+	json_t *none = parsed(run(h, "list", "--json", "--user", "nobody"));
+	assert_int_equal(json_array_size(none), 0);
+	json_decref(none);
+
+	json_t *one = parsed(run(h, "show", ID_1, "--json"));
+	assert_string_equal(text_of(one, "payload"), "{\"contact_id\":\"2\"}");
+	assert_string_equal(text_of(one, "user_id"), "1");
+	assert_string_equal(text_of(one, "handler"), "request_contact");
+	assert_string_equal(text_of(one, "reason"), "it said \x1b[31mso");
+	assert_string_equal(text_of(one, "host"), "cashewd");
+	assert_string_equal(text_of(one, "response_topic"), "1/answers");
+	assert_string_equal(text_of(one, "correlation_base64"), "AAE=");
+	assert_string_equal(text_of(one, "expires"), "2999-01-01T00:00:00.000Z");
+	assert_int_equal(json_integer_value(json_object_get(one, "attempts")), 3);
+	assert_int_equal(json_integer_value(json_object_get(one, "crashes")), 1);
+	json_decref(one);
+}
+
+HARNESS_CASE(show)
+{
+	add_letters(h);
+	expect(run(h, "show", ID_1), 0, "18 bytes\n{\"contact_id\":\"2\"}\n", "");
+	expect(run(h, "show", ID_1), 0, "it said \\x1b[31mso\n", "");
+	expect(run(h, "show", ID_2), 0, "00000000  00 01 ff 1b 5b 6d", "");
+	expect(run(h, "show", ID_2), 0, "|....[m|\n", "");
+	expect(run(h, "show", ID_3), 0, "5000 bytes", "");
+	expect(run(h, "show", ID_0), NO_INPUT, "", ID_0 ": there is none");
+}
+
+/* ---- Drop -----------------------------------------------------------------------------------------------
+ */
+
+HARNESS_CASE(drop)
+{
+	add_letters(h);
+	/* there is no terminal to ask on */
+	expect(run(h, "drop", "--all"), WRONG, "", "--yes");
+	expect(run(h, "drop", "--user", "1"), WRONG, "", "--yes");
+	assert_int_equal(letter_count(h, harness_database(h)), 5);
+	expect(run(h, "drop", ID_1), 0, "1 dead letter dropped\n", "");
+	expect(run(h, "drop", ID_1, ID_2, ID_0), NO_INPUT, "1 dead letter dropped\n", ID_0 ": there is none");
+	assert_int_equal(letter_count(h, harness_database(h)), 3);
+	expect(run(h, "drop", "--yes", "--since", "5h", "--handler", ""), 0, "2 dead letters dropped\n", "");
+	assert_int_equal(letter_count(h, harness_database(h)), 1);
+	expect(run(h, "drop", "--yes", "--all"), 0, "1 dead letter dropped\n", "");
+	expect(run(h, "drop", "--yes", "--all"), 0, "0 dead letters dropped\n", "");
+	assert_int_equal(letter_count(h, harness_database(h)), 0);
+}
+
+/* ---- Replay ---------------------------------------------------------------------------------------------
+ */
+
+static json_t *parked(struct harness *h, const char *topic)
+{
+	json_t *found = database_find(
+		h, harness_database(h), "parked_commands", harness_format(h, "{\"topic\":\"%s\"}", topic));
+	if (json_array_size(found) != 1)
+		harness_fail("%zu parked commands of %s", json_array_size(found), topic);
+	return found;
+}
+
+HARNESS_CASE(replay)
+{
+	add_letters(h);
+	expect(run(h, "replay", ID_0), NO_INPUT, "0 dead letters replayed\n", ID_0 ": there is none");
+	expect(run(h, "replay", ID_4), DATA, "0 dead letters replayed\n", "no handler wants its topic");
+	expect(run(h, "replay", ID_5), DATA, "0 dead letters replayed\n", "no valid user id");
+	expect(run(h, "replay", ID_3), DATA, "0 dead letters replayed\n", "5000 bytes was not kept");
+	assert_int_equal(count(h, "parked_commands"), 0);
+	assert_int_equal(letter_count(h, harness_database(h)), 5);
+
+	expect(run(h, "replay", "--all"), DATA, "2 dead letters replayed\n", ID_4);
+	assert_int_equal(letter_count(h, harness_database(h)), 3);
+	assert_int_equal(count(h, "parked_commands"), 2);
+	json_t *found = parked(h, "1/request_contact");
+	const json_t *command = json_array_get(found, 0);
+	assert_string_equal(text_of(command, "lane"), "cashewd");
+	assert_string_equal(text_of(command, "user_id"), "1");
+	assert_string_equal(text_of(command, "response_topic"), "1/answers");
+	assert_string_equal(
+		text_of(json_object_get(json_object_get(command, "payload"), "$binary"), "base64"),
+		CONTACT_2);
+	assert_int_equal(json_integer_value(json_object_get(command, "attempts")), 0);
+	json_decref(found);
+	expect(run(h, "replay", ID_1), NO_INPUT, "0 dead letters replayed\n", "there is none");
+}
+
+HARNESS_CASE(replay_with_another_payload)
+{
+	add_letters(h);
+	harness_write_file(h, "good", "{\"contact_id\":\"3\"}");
+	harness_write_file(h, "large", harness_format(h, "%65s", "{}"));
+	expect(run(h, "replay", "--payload", "good", ID_1, ID_2), WRONG, "", "one id");
+	expect(run(h, "replay", "--payload", "good", "--all"), WRONG, "", "one id");
+	expect(run(h, "replay", "--payload", "missing", ID_3), NO_INPUT, "0 dead",
+		"missing: cannot be opened");
+	expect(run(h, "replay", "--payload", "large", ID_3), DATA, "0 dead", "PAYLOAD_MAX=64");
+	assert_int_equal(letter_count(h, harness_database(h)), 5);
+	expect(run(h, "replay", "--payload", "good", ID_3), 0, "1 dead letter replayed\n", "");
+	json_t *found = parked(h, "2/request_contact");
+	assert_string_equal(
+		text_of(json_object_get(json_object_get(json_array_get(found, 0), "payload"), "$binary"),
+			"base64"),
+		"eyJjb250YWN0X2lkIjoiMyJ9");
+	json_decref(found);
+}
+
+/* ---- Wrong words ----------------------------------------------------------------------------------------
+ */
+
+HARNESS_CASE(wrong_words)
+{
+	static const struct {
+		const char *arguments[6];
+		const char *told;
+	} cases[] = {
+		{{"lst"}, "'lst': expected list, show, replay or drop"},
+		{{"list", "x"}, "unexpected argument 'x'"},
+		{{"list", "--colour"}, "unknown option --colour"},
+		{{"list", "--yes"}, "list has no option --yes"},
+		{{"list", "--limit", "-1"}, "--limit -1"},
+		{{"list", "--limit", "many"}, "--limit many"},
+		{{"list", "--limit"}, "--limit needs a value"},
+		{{"list", "--since", "yesterday"}, "--since yesterday: expected an age like"},
+		{{"list", "--since", "2h "}, "--since 2h "},
+		{{"list", "--since", "-2h"}, "--since -2h"},
+		{{"list", "--since", "2026-02-30"}, "--since 2026-02-30"},
+		{{"list", "--since", "2026-13-01"}, "--since 2026-13-01"},
+		{{"list", "--since", "2026-01-01T25:00:00Z"}, "--since 2026"},
+		{{"list", "--since", "2026-01-01T10:00:00"}, "--since 2026"},
+		{{"list", "--since", "2026-1-1"}, "--since 2026"},
+		{{"list", "--since", ""}, "--since : expected"},
+		{{"show"}, "expected one id"},
+		{{"show", ID_1, ID_2}, "expected one id"},
+		{{"show", "1"}, "'1' is no id"},
+		{{"show", "65000000000000000000000g"}, "is no id"},
+		{{"replay"}, "expected ids, a filter or --all"},
+		{{"drop"}, "expected ids, a filter or --all"},
+		{{"drop", "--yes", ID_1, "--user", "1"}, "cannot be combined"},
+	};
+	write_env(h, database_url(harness_database(h)));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect(run_in(h, CASHEWD_PATH, cases[i].arguments), WRONG, "", cases[i].told);
+	expect(run_in(h, CASHEWD_PATH, (const char *const[]){NULL}), WRONG, "", "expected list");
+	expect(run(h, "--help"), 0, "Usage: cashewd dead-letters", "");
+	expect(run(h, "list", "--help"), 0, "Usage: cashewd dead-letters", "");
+}
+
+/* ---- Settings -------------------------------------------------------------------------------------------
+ */
+
+HARNESS_CASE(settings)
+{
+	static const char password[] = "correct-horse";
+	expect(run(h, "list"), CONFIG, "", "MONGO_DB_URL: it is not set");
+	expect(run(h, "list", "--env-file", "other"), CONFIG, "", "other: cannot be opened");
+	write_env(h, "http://127.0.0.1");
+	expect(run(h, "list"), CONFIG, "", "mongodb://");
+	/* nobody listens there */
+	write_env(
+		h, harness_format(h,
+			   "mongodb://user:%s@127.0.0.1:1/?serverSelectionTimeoutMS=100&connectTimeoutMS=100",
+			   password));
+	const struct answer away = run(h, "list");
+	expect(away, UNAVAILABLE, "", "the database cannot be used");
+	assert_null(strstr(away.error, password));
+	expect(run(h, "drop", "--yes", "--all"), UNAVAILABLE, "", "the database cannot be used");
+	expect(run(h, "replay", "--all"), UNAVAILABLE, "0 dead letters replayed\n", "the database cannot");
+	add_letters(h);
+	rename(harness_path(h, ".env"), harness_path(h, "other"));
+	expect(run(h, "list", "--env-file", "other"), 0, ID_1, "");
+}
+
+/* ---- The whole way --------------------------------------------------------------------------------------
+ */
+
+/* A handler gives a command up; replayed as it was it dies again; with what it should have said, and where no
+ * broker is, it is run. */
+HARNESS_CASE(a_replayed_command_is_run)
+{
+	struct host *host = host_new(h, HOST_PRODUCT);
+	host_start(host);
+	host_wait_ready(host);
+	add_letters(h);
+	struct device *asks = device_new(h, "1"), *asked = device_new(h, "2");
+	device_connect(asks);
+	device_connect(asked);
+	expect(run(h, "replay", ID_1), 0, "1 dead letter replayed\n", "");
+	device_expect_json(asked, "contact_requested", "{\"user_id\":\"1\"}");
+	database_wait_count(h, harness_database(h), "parked_commands", "{\"done\":{\"$ne\":null}}", 1);
+	assert_int_equal(count(h, "contact_requests"), 1);
+	/* its user goes on as before */
+	device_command(asks, "ping", "1");
+	device_expect(asks, "pong");
+	assert_int_equal(letter_count(h, harness_database(h)), 4);
+	host_stop(host);
+}
+
+HARNESS_CASE(a_replayed_command_dies_again)
+{
+	struct host *host = host_new(h, HOST_WITH_TEST_HANDLERS);
+	host_start(host);
+	host_wait_ready(host);
+	write_env(h, database_url(harness_database(h)));
+	struct device *phone = device_new(h, "1");
+	device_connect(phone);
+	device_command(phone, "test_fail", "{\"a\":1}");
+	host_wait_log_count(host, 1, "dead_letter", "handler", "test_fail");
+	json_t *all = parsed(run(h, "list", "--json"));
+	const char *id = harness_format(h, "%s", text_of(json_array_get(all, 0), "id"));
+	assert_string_equal(text_of(json_array_get(all, 0), "payload"), "{\"a\":1}");
+	json_decref(all);
+	/* the product does not have that handler */
+	expect(run(h, "replay", id), DATA, "0 dead letters replayed\n", "no handler wants its topic");
+	expect(run_in(h, CASHEWD_TEST_PATH, (const char *const[]){"replay", id, NULL}), 0,
+		"1 dead letter replayed\n", "");
+	host_wait_log_count(host, 2, "dead_letter", "handler", "test_fail");
+	all = parsed(run(h, "list", "--json"));
+	assert_int_equal(json_array_size(all), 1);
+	assert_string_not_equal(text_of(json_array_get(all, 0), "id"), id);
+	assert_string_equal(text_of(json_array_get(all, 0), "payload"), "{\"a\":1}");
+	json_decref(all);
+	host_stop(host);
+}
+
+HARNESS_MAIN(HARNESS_TEST(list), HARNESS_TEST(json), HARNESS_TEST(show), HARNESS_TEST(drop),
+	HARNESS_TEST(replay), HARNESS_TEST(replay_with_another_payload), HARNESS_TEST(wrong_words),
+	HARNESS_TEST(settings), HARNESS_TEST(a_replayed_command_is_run),
+	HARNESS_TEST(a_replayed_command_dies_again))
