@@ -136,7 +136,8 @@ void parking_put(struct command *command, int64_t delay_ms)
 {
 	if (command->reason == NULL)
 		command->reason = "an earlier command of its user is parked";
-	put(command, delay_ms, 0);
+	/* A suspect has been run before. */
+	put(command, delay_ms, command->suspect ? 1 : 0);
 }
 
 static void postpone(struct command *command)

@@ -22,6 +22,7 @@ static void test_suspect(void **state)
 		parts_state(suspect, COMMAND_PARKING);
 		parts_work_on(1);
 		assert_int_equal(parked(0)->crashes, crashes);
+		assert_int_equal(parked(0)->attempts, 1);
 		assert_true(parked(0)->not_before_ms <= host_unix_ms());
 		assert_string_equal(
 			parked(0)->reason, crashes == 0	  ? "it was being run when the host was killed"
@@ -152,9 +153,9 @@ static void test_crashes_in_the_store(void **state)
 	parts.one.steps = "r";
 	work_all();
 	assert_int_equal(parked(0)->crashes, 2);
-	assert_int_equal(parked(0)->attempts, 1);
+	assert_int_equal(parked(0)->attempts, 2);
 	accuse("u/one", "x", 1);
-	parts.host.now_ms += PARKING_DELAY_MS;
+	parts.host.now_ms += 2 * PARKING_DELAY_MS;
 	parts_due(false);
 	turn();
 	parts_work();
