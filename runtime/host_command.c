@@ -29,7 +29,7 @@ static const unsigned next_states[COMMAND_STATES] = {
 	[COMMAND_RETRYING] = TO(RUNNING) | TO(COMMITTING),
 	[COMMAND_COMMITTING] = TO(RETRYING) | TO(BURYING) | TO(PARKING) | TO(FINISHING) | TO(SETTLED),
 	[COMMAND_PARKING] = TO(RETRYING) | TO(BURYING) | TO(SETTLED),
-	[COMMAND_BURYING] = TO(RETRYING) | TO(FINISHING) | TO(SETTLED),
+	[COMMAND_BURYING] = TO(RETRYING) | TO(PARKING) | TO(FINISHING) | TO(SETTLED),
 	[COMMAND_FINISHING] = TO(SETTLED),
 	[COMMAND_SETTLED] = 0,
 };
@@ -377,14 +377,27 @@ static void after_run(struct command *command)
 	advance(command);
 }
 
+static bool may_be_parked(const struct command *command)
+{
+	return command->origin == COMMAND_FROM_STORE ||
+	       (command->origin == COMMAND_FROM_BROKER && command->attached &&
+		       command->input.user[0] != '\0');
+}
+
 static void after_burial(struct command *command)
 {
 	if (command->store_error == 0) {
 		complete(command);
 		return;
 	}
-	/* A dead letter that cannot be written is the store's failure: the lane is dropped, and the command
-	 * comes again. */
+	/* The database refuses the letter itself: a rule of the collection, or a right that is missing. The
+	 * command is kept beside it, where it holds up nobody else, until somebody has put that right. */
+	if (command->store_error == STORE_E_PERMANENT && !command->unburied && may_be_parked(command)) {
+		command->unburied = true;
+		parking_bury_later(command);
+		return;
+	}
+	/* Else it is the store's failure: the lane is dropped, and the command comes again. */
 	host_store_away(host_of(command));
 	if (command->origin == COMMAND_FROM_STORE)
 		parking_forget(command);

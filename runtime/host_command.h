@@ -10,7 +10,8 @@
  *     | CLAIMING                         |             (from the store only)        |
  *     |                                  v                                          |
  *     +-----------------------------> PARKING --------------------------------------+
- *      behind a parked one         written to the store; refused by it: BURYING
+ *      behind a parked one         written to the store; refused by it: BURYING, whose
+ *                                  letter is refused in turn: PARKING, to be buried later
  *
  *   CLAIMING    it is being taken from the store
  *   WAITING     behind an earlier command of its user
@@ -103,6 +104,7 @@ struct command {
 	const char *reason;			 /* of a retry or a death; static or in the arena */
 	const char *handler;			 /* whose reason that is; "" */
 	bool store_away;
+	bool unburied;		       /* the store has refused its dead letter before */
 	int store_error;	       /* of what was written, or of the claim */
 	struct parked_command *parked; /* from the store: as it was claimed */
 	bool more;		       /* finished: its user has more */

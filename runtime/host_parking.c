@@ -53,11 +53,12 @@ static bool record_progress(struct command *command, struct parked_command *reco
 	if (command->refused != NULL)
 		return true;
 	const struct route *route = command->route;
-	const char **names = arena_alloc(&command->arena, route->handler_count * sizeof(*names));
+	const unsigned count = route != NULL ? route->handler_count : 0;
+	const char **names = arena_alloc(&command->arena, (count + 1) * sizeof(*names));
 	if (names == NULL)
 		return false;
 	record->settled_count = 0;
-	for (unsigned i = 0; i < route->handler_count; i++)
+	for (unsigned i = 0; i < count; i++)
 		if ((command->settled & (UINT32_C(1) << i)) != 0)
 			names[record->settled_count++] =
 				host_of(command)->routes.handlers[route->handlers[i]]->name;
@@ -140,7 +141,7 @@ void parking_put(struct command *command, int64_t delay_ms)
 	put(command, delay_ms, command->suspect ? 1 : 0);
 }
 
-static void postpone(struct command *command)
+static void postpone(struct command *command, int64_t delay_ms)
 {
 	struct parked_command *record = new_record(command);
 	if (record == NULL) {
@@ -148,7 +149,7 @@ static void postpone(struct command *command)
 		return;
 	}
 	record->attempts = command->attempts;
-	record->not_before_ms = host_unix_ms() + delay_after(command->attempts);
+	record->not_before_ms = host_unix_ms() + delay_ms;
 	command->record = record;
 	command_move(command, COMMAND_PARKING);
 	command_submit(command);
@@ -173,12 +174,22 @@ void parking_retry(struct command *command)
 		command_end_turn(command);
 		command_die(command, command->reason);
 	} else if (ours) {
-		postpone(command);
+		postpone(command, delay_after(command->attempts));
 	} else if (!take_turn_back(command)) {
 		command_leave(command, "an event is refused, and a later command of its user has begun");
 	} else {
 		put(command, delay_after(attempts), attempts);
 	}
+}
+
+/* All its handlers are settled and its end is dead, so the next attempt is the burial alone. */
+void parking_bury_later(struct command *command)
+{
+	const int64_t delay_ms = host_jitter_ms(PARKING_DELAY_MAX_MS);
+	if (command->origin == COMMAND_FROM_STORE)
+		postpone(command, delay_ms);
+	else
+		put(command, delay_ms, command->attempts);
 }
 
 /* The database refuses the document itself, and always will. */

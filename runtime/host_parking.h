@@ -47,6 +47,9 @@ void parking_put(struct command *command, int64_t delay_ms);
  * buried. */
 void parking_retry(struct command *command);
 
+/* The store has refused its dead letter: it is kept, to be buried at a later attempt without being run. */
+void parking_bury_later(struct command *command);
+
 /* A worker is through with it, in state PARKING. */
 void parking_stored(struct command *command);
 

@@ -646,6 +646,64 @@ static void test_refused_by_the_store(void **state)
 	assert_int_equal(parts.host.parked.count, 0);
 }
 
+/* The database has a rule for dead letters that they do not meet, until somebody takes it away: the command
+ * waits in the store meanwhile, is not run again, and the lane goes on. */
+static void test_letter_refused_by_the_store(void **state)
+{
+	(void)state;
+	parts.one.steps = "f";
+	const struct command *command = parts_read(7, "u/one", "payload");
+	parts_work();
+	parts_state(command, COMMAND_BURYING);
+	fake_store_fail_next(store(), STORE_E_PERMANENT, 2); /* also without its payload */
+	parts_work();
+	parts_state(command, COMMAND_PARKING);
+	work_all();
+	turn();
+	parts_left("7");
+	assert_int_equal(parts.store_away, 0);
+	assert_int_equal(fake_store_dead_letters(store()), 0);
+	in_store(1, 0);
+	assert_string_equal(fake_store_parked_command(store(), 0)->end, "dead");
+	assert_int_equal(parts.one.runs, 1);
+	/* and once more, from there */
+	parts.host.now_ms += PARKING_DELAY_MAX_MS;
+	parts_due(false);
+	turn();
+	parts_work();
+	fake_store_fail_next(store(), STORE_E_PERMANENT, 2);
+	work_all();
+	in_store(1, 0);
+	assert_int_equal(fake_store_dead_letters(store()), 0);
+	/* the rule is gone */
+	parts.host.now_ms += PARKING_DELAY_MAX_MS;
+	parts_due(false);
+	turn();
+	work_all();
+	in_store(0, 1);
+	assert_int_equal(fake_store_dead_letters(store()), 1);
+	assert_int_equal(fake_store_dead_letter(store(), 0)->attempts, 1);
+	assert_string_equal(fake_store_dead_letter(store(), 0)->payload, "payload");
+	assert_int_equal(parts.one.runs, 1);
+	assert_int_equal(parts.store_away, 0);
+	assert_int_equal(parts.host.parked.count, 0);
+}
+
+/* It can be written nowhere: then the store is as good as away. */
+static void test_everything_refused_by_the_store(void **state)
+{
+	(void)state;
+	parts.one.steps = "f";
+	parts_read(7, "u/one", "payload");
+	parts_work();
+	fake_store_fail_next(store(), STORE_E_PERMANENT, 5);
+	work_all();
+	turn();
+	parts_left("");
+	assert_int_equal(parts.store_away, 1);
+	in_store(0, 0);
+}
+
 /* Each step of a run from the store fails, in both ways: it is forgotten, and done when the store is back. */
 static void test_run_fails(void **state)
 {
@@ -885,6 +943,8 @@ int main(void)
 		IN_A_LANE(test_copies_of_what_is_done),
 		IN_A_LANE(test_not_parked),
 		IN_A_LANE(test_refused_by_the_store),
+		IN_A_LANE(test_letter_refused_by_the_store),
+		IN_A_LANE(test_everything_refused_by_the_store),
 		IN_A_LANE(test_run_fails),
 		IN_A_LANE(test_store_away_in_a_run),
 		IN_A_LANE(test_lane_lost),
