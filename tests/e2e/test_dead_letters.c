@@ -6,9 +6,11 @@
 #include "letter.h"
 #include "process.h"
 #include <errno.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -99,6 +101,40 @@ static const char *text_of(const json_t *json, const char *field)
 {
 	const char *text = json_string_value(json_object_get(json, field));
 	return text != NULL ? text : "(none)";
+}
+
+/* On a terminal of 110 columns, where somebody types those keys. Both outputs are one there. */
+static struct answer run_on_terminal(
+	struct harness *h, const char *setting, const char *keys, const char *const *arguments)
+{
+	const struct winsize size = {.ws_row = 24, .ws_col = 110};
+	const char *argv[ARGUMENTS_MAX + 4] = {CASHEWD_PATH, "dead-letters"};
+	const char *const environment[] = {"TERM=xterm", setting, NULL};
+	char text[16384];
+	size_t used = 0;
+	int terminal, status;
+	for (size_t i = 0; arguments[i] != NULL; i++)
+		argv[i + 2] = arguments[i];
+	const pid_t pid = forkpty(&terminal, NULL, NULL, &size);
+	if (pid == 0) {
+		if (chdir(harness_folder(h)) == 0)
+			execve(argv[0], (char *const *)(uintptr_t)argv,
+				(char *const *)(uintptr_t)environment);
+		_exit(127);
+	}
+	if (pid < 0 || write(terminal, keys, strlen(keys)) != (ssize_t)strlen(keys))
+		harness_fail("no terminal: %s", strerror(errno));
+	/* It ends with EIO when the program has. */
+	for (ssize_t got;
+		used < sizeof(text) - 1 && (got = read(terminal, text + used, sizeof(text) - 1 - used)) > 0;)
+		used += (size_t)got;
+	text[used] = '\0';
+	close(terminal);
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		harness_fail("the program did not exit: %s", text);
+	return (struct answer){.code = WEXITSTATUS(status),
+		.out = harness_format(h, "%s", text),
+		.error = harness_format(h, "%s", "")};
 }
 
 /* ---- Letters --------------------------------------------------------------------------------------------
@@ -260,6 +296,27 @@ HARNESS_CASE(drop)
 	expect(run(h, "drop", "--yes", "--all"), 0, "1 dead letter dropped\n", "");
 	expect(run(h, "drop", "--yes", "--all"), 0, "0 dead letters dropped\n", "");
 	assert_int_equal(letter_count(h, harness_database(h)), 0);
+}
+
+#define on_terminal(h, setting, keys, ...) \
+	run_on_terminal(h, setting, keys, (const char *const[]){__VA_ARGS__, NULL})
+
+HARNESS_CASE(on_a_terminal)
+{
+	add_letters(h);
+	const struct answer colourful = on_terminal(h, "A=b", "", "list");
+	expect(colourful, 0, "\033[1mID ", "");
+	expect(colourful, 0, "\r\n5 dead letters\r\n", "");
+	assert_null(strchr(on_terminal(h, "NO_COLOR=1", "", "list").out, '\033'));
+
+	expect(on_terminal(h, "A=b", "n\n", "drop", "--all"), 0, "Drop 5 dead letters for good? [y/N] ", "");
+	expect(on_terminal(h, "A=b", "\n", "drop", ID_1), 0, "Nothing is dropped.", "");
+	assert_int_equal(letter_count(h, harness_database(h)), 5);
+	expect(on_terminal(h, "A=b", "y\n", "drop", ID_1), 0, "1 dead letter dropped", "");
+	expect(on_terminal(h, "A=b", "yes\n", "drop", "--user", "2"), 0, "2 dead letters dropped", "");
+	const struct answer unasked = on_terminal(h, "A=b", "", "drop", "--yes", "--all");
+	expect(unasked, 0, "2 dead letters dropped", "");
+	assert_null(strstr(unasked.out, "for good?"));
 }
 
 /* ---- Replay ---------------------------------------------------------------------------------------------
@@ -439,6 +496,6 @@ HARNESS_CASE(a_replayed_command_dies_again)
 }
 
 HARNESS_MAIN(HARNESS_TEST(list), HARNESS_TEST(json), HARNESS_TEST(show), HARNESS_TEST(drop),
-	HARNESS_TEST(replay), HARNESS_TEST(replay_with_another_payload), HARNESS_TEST(wrong_words),
-	HARNESS_TEST(settings), HARNESS_TEST(a_replayed_command_is_run),
+	HARNESS_TEST(on_a_terminal), HARNESS_TEST(replay), HARNESS_TEST(replay_with_another_payload),
+	HARNESS_TEST(wrong_words), HARNESS_TEST(settings), HARNESS_TEST(a_replayed_command_is_run),
 	HARNESS_TEST(a_replayed_command_dies_again))
