@@ -169,6 +169,63 @@ static void test_dead_letter_document(void **state)
 	bson_destroy(found);
 }
 
+static void test_parked_command_documents(void **state)
+{
+	static const char *const settled[] = {"a"};
+	struct parked_command command = {.lane = "cashewd",
+		.user = "68946",
+		.topic = "68946/get_apples",
+		.position = 7,
+		.payload = "{}",
+		.payload_size = 2,
+		.correlation = "c",
+		.correlation_size = 1,
+		.response_topic = "68946/answers",
+		.mid = 65535,
+		.key = UINT64_MAX,
+		.settled = settled,
+		.settled_count = 1,
+		.end = "done",
+		.attempts = 2,
+		.handler = "b",
+		.reason = "busy",
+		.not_before_ms = 1000};
+	static const struct field waiting[] = {{"_id", BSON_TYPE_OID}, {"user_id", BSON_TYPE_UTF8},
+		{"lane", BSON_TYPE_UTF8}, {"position", BSON_TYPE_INT64}, {"topic", BSON_TYPE_UTF8},
+		{"payload", BSON_TYPE_BINARY}, {"correlation", BSON_TYPE_BINARY},
+		{"response_topic", BSON_TYPE_UTF8}, {"packet_id", BSON_TYPE_INT32}, {"key", BSON_TYPE_INT64},
+		{"settled", BSON_TYPE_ARRAY}, {"end", BSON_TYPE_UTF8}, {"attempts", BSON_TYPE_INT64},
+		{"crashes", BSON_TYPE_INT64}, {"handler", BSON_TYPE_UTF8}, {"reason", BSON_TYPE_UTF8},
+		{"not_before", BSON_TYPE_DATE_TIME}, {"claimed_by", BSON_TYPE_UTF8},
+		{"lease_until", BSON_TYPE_DATE_TIME}};
+	static const struct field done[] = {{"_id", BSON_TYPE_OID}, {"user_id", BSON_TYPE_UTF8},
+		{"lane", BSON_TYPE_UTF8}, {"position", BSON_TYPE_INT64}, {"topic", BSON_TYPE_UTF8},
+		{"packet_id", BSON_TYPE_INT32}, {"key", BSON_TYPE_INT64}, {"settled", BSON_TYPE_ARRAY},
+		{"end", BSON_TYPE_UTF8}, {"attempts", BSON_TYPE_INT64}, {"crashes", BSON_TYPE_INT64},
+		{"handler", BSON_TYPE_UTF8}, {"reason", BSON_TYPE_UTF8}, {"done", BSON_TYPE_DATE_TIME}};
+	struct parked_command *claimed;
+	bson_t *found;
+	bool more;
+
+	(void)state;
+	parked_command_new_id(command.id);
+	assert_int_equal(parked_command_add(client, &command), 0);
+	assert_int_equal(parked_command_claim(client, "cashewd", "68946", "owner", 1000, 2000, &claimed), 0);
+	found = document("parked_commands", NULL);
+	assert_fields(found, waiting, sizeof(waiting) / sizeof(waiting[0]));
+	bson_destroy(found);
+	claimed->not_before_ms = 5000;
+	assert_int_equal(parked_command_postpone(client, claimed), 0);
+	found = document("parked_commands", NULL);
+	assert_fields(found, waiting, sizeof(waiting) / sizeof(waiting[0]) - 2);
+	bson_destroy(found);
+	assert_int_equal(parked_command_finish(client, claimed, &more), 0);
+	found = document("parked_commands", NULL);
+	assert_fields(found, done, sizeof(done) / sizeof(done[0]));
+	bson_destroy(found);
+	parked_command_free(claimed);
+}
+
 /* A payload that no document could hold is cut, and says so: a letter that cannot be stored would come for
  * ever. */
 static void test_dead_letter_too_large(void **state)
@@ -220,19 +277,28 @@ static void test_half_a_contact_is_repaired(void **state)
 
 /* ---- indexes ---- */
 
-static bool has_index(const char *collection_name, const char *index)
+/* expires_s: its expireAfterSeconds; -1: none. */
+static bool has_index_that_expires(const char *collection_name, const char *index, int64_t expires_s)
 {
 	mongoc_collection_t *collection = collection_of(collection_name);
 	mongoc_cursor_t *cursor = mongoc_collection_find_indexes_with_opts(collection, NULL);
 	const bson_t *found;
+	bson_iter_t iter;
 	bool has = false;
 
 	while (mongoc_cursor_next(cursor, &found))
 		if (strcmp(text_of(found, "name"), index) == 0)
-			has = true;
+			has = expires_s == (bson_iter_init_find(&iter, found, "expireAfterSeconds")
+							   ? bson_iter_as_int64(&iter)
+							   : -1);
 	mongoc_cursor_destroy(cursor);
 	mongoc_collection_destroy(collection);
 	return has;
+}
+
+static bool has_index(const char *collection_name, const char *index)
+{
+	return has_index_that_expires(collection_name, index, -1);
 }
 
 static void test_indexes(void **state)
@@ -240,24 +306,25 @@ static void test_indexes(void **state)
 	static const struct {
 		const char *collection;
 		const char *index;
+		int64_t expires_s;
 	} cases[] = {
-		{"contacts", "user_id_1_contact_id_1"},
-		{"contact_requests", "user_id_1_from_1"},
-		{"apples", "position_1"},
-		{"dead_letters", "when_1__id_1"},
-		{"dead_letters", "user_id_1_when_1__id_1"},
-		{"dead_letters", "handler_1_when_1__id_1"},
-		{"dead_letters", "expires_1"},
-		{"parked_commands", "user_id_1_lane_1_done_1_position_1__id_1"},
-		{"parked_commands", "not_before_1_lane_1_user_id_1"},
-		{"parked_commands", "lane_1_user_id_1_position_1"},
-		{"parked_commands", "done_1"},
+		{"contacts", "user_id_1_contact_id_1", -1},
+		{"contact_requests", "user_id_1_from_1", -1},
+		{"apples", "position_1", -1},
+		{"dead_letters", "when_1__id_1", -1},
+		{"dead_letters", "user_id_1_when_1__id_1", -1},
+		{"dead_letters", "handler_1_when_1__id_1", -1},
+		{"dead_letters", "expires_1", 0},
+		{"parked_commands", "user_id_1_lane_1_done_1_position_1__id_1", -1},
+		{"parked_commands", "not_before_1_lane_1_user_id_1", -1},
+		{"parked_commands", "lane_1_user_id_1_position_1", -1},
+		{"parked_commands", "done_1", 24 * 60 * 60},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		print_message("  %s of %s\n", cases[i].index, cases[i].collection);
-		assert_true(has_index(cases[i].collection, cases[i].index));
+		assert_true(has_index_that_expires(cases[i].collection, cases[i].index, cases[i].expires_s));
 	}
 }
 
@@ -296,8 +363,11 @@ static void test_pool_is_exhausted(void **state)
 	struct store_options options = {.pool_size = 2};
 	struct store_client *first, *second, *third;
 	struct dead_letter letter = {.topic = "t", .user = "", .handler = "", .reason = "", .host = ""};
+	struct parked_command command = {.lane = "cashewd", .user = "1", .topic = "1/x"};
+	struct dead_letter_query query = {.limit = 1};
 	struct timespec before, after;
 	struct store *small;
+	uint64_t count;
 	char *url;
 
 	(void)state;
@@ -325,6 +395,18 @@ static void test_pool_is_exhausted(void **state)
 	assert_int_equal(contact_request_list(third, "1", NULL, 1, NULL, NULL), STORE_E_AWAY);
 	assert_int_equal(apple_list(third, 1, NULL, NULL), STORE_E_AWAY);
 	assert_int_equal(dead_letter_add(third, &letter), STORE_E_AWAY);
+	assert_int_equal(dead_letter_list(third, &query, NULL, NULL), STORE_E_AWAY);
+	assert_int_equal(dead_letter_count(third, &query, &count), STORE_E_AWAY);
+	assert_int_equal(dead_letter_get(third, letter.id, NULL), STORE_E_AWAY);
+	assert_int_equal(dead_letter_drop(third, letter.id), STORE_E_AWAY);
+	assert_int_equal(dead_letter_drop_all(third, &query, &count), STORE_E_AWAY);
+	assert_int_equal(dead_letter_replay(third, &letter, "cashewd", 0, 1), STORE_E_AWAY);
+	assert_int_equal(parked_command_add(third, &command), STORE_E_AWAY);
+	assert_int_equal(parked_command_marks(third, "cashewd", NULL, NULL), STORE_E_AWAY);
+	assert_int_equal(parked_command_due(third, NULL, 0, 1, 1, NULL, NULL), STORE_E_AWAY);
+	assert_int_equal(parked_command_claim(third, "cashewd", "1", "owner", 1, 2, NULL), STORE_E_AWAY);
+	assert_int_equal(parked_command_postpone(third, &command), STORE_E_AWAY);
+	assert_int_equal(parked_command_finish(third, &command, NULL), STORE_E_AWAY);
 	assert_null(store_database(third));
 	assert_string_equal(store_last_error(third), "none of the 2 connections was free within 150 ms");
 	store_release(third);
@@ -345,6 +427,7 @@ int main(void)
 		CASE(test_contact_documents),
 		CASE(test_contact_request_document),
 		CASE(test_dead_letter_document),
+		CASE(test_parked_command_documents),
 		CASE(test_dead_letter_too_large),
 		CASE(test_half_a_contact_is_repaired),
 		CASE(test_indexes),
