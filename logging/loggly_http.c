@@ -1,0 +1,214 @@
+/* loggly_http.c - see loggly_http.h. */
+#include "loggly_http.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REPLY_MAX = 200 };
+
+struct loggly_http {
+	CURLM *multi;
+	CURL *easy;
+	struct curl_slist *headers;
+	char *token;
+	bool under_way;
+	char error[CURL_ERROR_SIZE];
+	char reply[REPLY_MAX + 1]; /* the beginning of what the server says */
+	size_t reply_size;
+};
+
+enum loggly_answer_kind loggly_answer_kind(long status)
+{
+	if (status >= 200 && status < 300)
+		return LOGGLY_TAKEN;
+	if (status == 0 || status == 408 || status == 429 || status >= 500)
+		return LOGGLY_LATER;
+	if (status == 413)
+		return LOGGLY_TOO_LARGE;
+	return status == 400 ? LOGGLY_BAD : LOGGLY_FORBIDDEN;
+}
+
+static size_t take_reply(char *bytes, size_t one, size_t size, void *context)
+{
+	struct loggly_http *http = context;
+	const size_t room = REPLY_MAX - http->reply_size, kept = size * one < room ? size * one : room;
+	memcpy(http->reply + http->reply_size, bytes, kept);
+	http->reply_size += kept;
+	return size * one;
+}
+
+/* Blots the token out, should somebody have repeated it. */
+static void blot_out(const struct loggly_http *http, char *text)
+{
+	const size_t size = strlen(http->token);
+	for (char *at = text; size > 0 && (at = strstr(at, http->token)) != NULL;)
+		memset(at, '*', size);
+}
+
+/* URL/bulk/TOKEN/tag/TAGS/; NULL: out of memory. Freed by free_url(). */
+static char *make_url(CURL *easy, const struct loggly_http_options *options)
+{
+	char *token = curl_easy_escape(easy, options->token, 0), *url = NULL;
+	/* Commas separate tags and stay. */
+	size_t size = strlen(options->url);
+	while (size > 0 && options->url[size - 1] == '/')
+		size--;
+	if (token == NULL ||
+		asprintf(&url, "%.*s/bulk/%s/tag/%s/", (int)size, options->url, token, options->tags) < 0)
+		url = NULL;
+	if (token != NULL)
+		explicit_bzero(token, strlen(token));
+	curl_free(token);
+	return url;
+}
+
+static void free_url(char *url)
+{
+	if (url != NULL)
+		explicit_bzero(url, strlen(url));
+	free(url);
+}
+
+static bool set_options(struct loggly_http *http, const struct loggly_http_options *options, const char *url)
+{
+	CURL *easy = http->easy;
+	http->headers = curl_slist_append(NULL, "Content-Type: application/json");
+	struct curl_slist *more = curl_slist_append(http->headers, "Expect:");
+	if (http->headers == NULL || more == NULL)
+		return false;
+	bool good = curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->headers) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_USERAGENT, "cashewd") == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_ms) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->total_ms) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->error) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_reply) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_WRITEDATA, http) == CURLE_OK;
+#if LIBCURL_VERSION_NUM >= 0x075500
+	good &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK;
+#else
+	good &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)CURLPROTO_HTTPS) == CURLE_OK;
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* A name that does not resolve must not hold up the end of the process. */
+	good &= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
+#endif
+	if (options->ca_file != NULL && options->ca_file[0] != '\0')
+		good &= curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK;
+	return good;
+}
+
+int loggly_http_open(const struct loggly_http_options *options, struct loggly_http **ret)
+{
+	struct loggly_http *http = calloc(1, sizeof(*http));
+	if (http == NULL)
+		return -ENOMEM;
+	http->multi = curl_multi_init();
+	http->easy = curl_easy_init();
+	http->token = strdup(options->token);
+	char *url = http->easy != NULL ? make_url(http->easy, options) : NULL;
+	const bool good = http->multi != NULL && http->easy != NULL && http->token != NULL && url != NULL &&
+			  set_options(http, options, url);
+	free_url(url);
+	if (!good) {
+		loggly_http_close(http);
+		return -ENOMEM;
+	}
+	*ret = http;
+	return 0;
+}
+
+void loggly_http_close(struct loggly_http *http)
+{
+	if (http == NULL)
+		return;
+	loggly_http_drop(http);
+	curl_easy_cleanup(http->easy);
+	(void)curl_multi_cleanup(http->multi);
+	curl_slist_free_all(http->headers);
+	free_url(http->token);
+	free(http);
+}
+
+int loggly_http_start(struct loggly_http *http, const char *lines, size_t size)
+{
+	http->reply_size = 0;
+	http->error[0] = '\0';
+	if (curl_easy_setopt(http->easy, CURLOPT_POSTFIELDS, lines) != CURLE_OK ||
+		curl_easy_setopt(http->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size) != CURLE_OK ||
+		curl_multi_add_handle(http->multi, http->easy) != CURLM_OK)
+		return -ENOMEM;
+	http->under_way = true;
+	return 0;
+}
+
+void loggly_http_wait(struct loggly_http *http, unsigned timeout_ms)
+{
+	int running = 0, ready = 0;
+	(void)curl_multi_perform(http->multi, &running);
+	/* Ended already: nothing would end the wait. */
+	if (http->under_way && running == 0)
+		return;
+	(void)curl_multi_poll(http->multi, NULL, 0, (int)timeout_ms, &ready);
+	(void)curl_multi_perform(http->multi, &running);
+}
+
+/* What there is to say about it: the server's words, or libcurl's. */
+static void explain(struct loggly_http *http, CURLcode code, struct loggly_answer *answer)
+{
+	http->reply[http->reply_size] = '\0';
+	if (answer->status != 0)
+		snprintf(answer->reason, sizeof(answer->reason), "HTTP %ld%s%s", answer->status,
+			http->reply_size > 0 ? ": " : "", http->reply);
+	else
+		snprintf(answer->reason, sizeof(answer->reason), "%s",
+			http->error[0] != '\0' ? http->error : curl_easy_strerror(code));
+	blot_out(http, answer->reason);
+}
+
+bool loggly_http_answer(struct loggly_http *http, struct loggly_answer *ret)
+{
+	int left;
+	const CURLMsg *message = curl_multi_info_read(http->multi, &left);
+	if (message == NULL || message->msg != CURLMSG_DONE)
+		return false;
+	const CURLcode code = message->data.result;
+	struct loggly_answer answer = {.status = 0};
+	/* An answer that broke off is none, whatever it began with. */
+	if (code == CURLE_OK) {
+		curl_off_t retry_after_s = 0;
+		(void)curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &answer.status);
+		(void)curl_easy_getinfo(http->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+		if (retry_after_s > 0)
+			answer.retry_after_ms =
+				(int64_t)(retry_after_s < 1000000 ? retry_after_s : 1000000) * 1000;
+	}
+	answer.kind = loggly_answer_kind(answer.status);
+	explain(http, code, &answer);
+	loggly_http_drop(http);
+	*ret = answer;
+	return true;
+}
+
+void loggly_http_drop(struct loggly_http *http)
+{
+	if (http->under_way)
+		(void)curl_multi_remove_handle(http->multi, http->easy);
+	http->under_way = false;
+}
+
+void loggly_http_wake(struct loggly_http *http)
+{
+	(void)curl_multi_wakeup(http->multi);
+}

@@ -1,0 +1,236 @@
+/* Tests of loggly_http.c against a real HTTPS server: every answer, and what is made of it. */
+#include "loggly_http.h"
+
+#include "loggly_parts.h"
+
+#include <curl/curl.h>
+#include <time.h>
+#include <unistd.h>
+
+static struct loggly_http *open_http(unsigned port, unsigned total_ms)
+{
+	char url[64];
+	struct loggly_http *http = NULL;
+	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", port);
+	assert_int_equal(loggly_http_open(&(struct loggly_http_options){.url = url,
+						  .token = PARTS_TOKEN,
+						  .tags = "a,b",
+						  .ca_file = parts_path("ca.crt"),
+						  .connect_ms = total_ms,
+						  .total_ms = total_ms},
+				 &http),
+		0);
+	return http;
+}
+
+static struct loggly_answer request(struct loggly_http *http, const char *lines)
+{
+	struct loggly_answer answer;
+	assert_int_equal(loggly_http_start(http, lines, strlen(lines)), 0);
+	while (!loggly_http_answer(http, &answer))
+		loggly_http_wait(http, 1000);
+	assert_null(strstr(answer.reason, PARTS_TOKEN));
+	return answer;
+}
+
+static void test_answers(void **state)
+{
+	(void)state;
+	char date[64];
+	const time_t then = time(NULL) + 100;
+	struct tm tm;
+	strftime(date, sizeof(date), "Retry-After: %a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &tm));
+	const struct {
+		const char *name;
+		struct bulk_answer answer;
+		enum loggly_answer_kind kind;
+		long status;
+		int64_t retry_least_ms, retry_most_ms;
+		const char *reason;
+	} cases[] = {
+		{"200", {.status = 200}, LOGGLY_TAKEN, 200, .reason = "HTTP 200"},
+		{"slow 200", {.status = 200, .delay_ms = 300}, LOGGLY_TAKEN, 200},
+		{"400", {.status = 400}, LOGGLY_BAD, 400},
+		{"401", {.status = 401}, LOGGLY_FORBIDDEN, 401},
+		{"403", {.status = 403, .body = "no " PARTS_TOKEN ", no"}, LOGGLY_FORBIDDEN, 403,
+			.reason = "HTTP 403: no ***************************, no"},
+		{"404", {.status = 404}, LOGGLY_FORBIDDEN, 404},
+		{"redirect", {.status = 301, .header = "Location: /bulk/elsewhere/tag/x/"}, LOGGLY_FORBIDDEN,
+			301},
+		{"redirect of a POST", {.status = 307, .header = "Location: /bulk/elsewhere/tag/x/"},
+			LOGGLY_FORBIDDEN, 307},
+		{"408", {.status = 408}, LOGGLY_LATER, 408},
+		{"413", {.status = 413}, LOGGLY_TOO_LARGE, 413},
+		{"429", {.status = 429}, LOGGLY_LATER, 429},
+		{"429 with seconds", {.status = 429, .header = "Retry-After: 7"}, LOGGLY_LATER, 429, 7000,
+			7000},
+		{"429 with a date", {.status = 429, .header = date}, LOGGLY_LATER, 429, 60000, 100000},
+		{"429 with a date gone by",
+			{.status = 429, .header = "Retry-After: Mon, 01 Jan 2024 00:00:00 GMT"}, LOGGLY_LATER,
+			429},
+		{"429 with nonsense", {.status = 429, .header = "Retry-After: soon"}, LOGGLY_LATER, 429},
+		{"429 without end", {.status = 429, .header = "Retry-After: 99999999999"}, LOGGLY_LATER, 429,
+			1000000000, 1000000000},
+		{"500", {.status = 500}, LOGGLY_LATER, 500},
+		{"503 with seconds", {.status = 503, .header = "Retry-After: 2"}, LOGGLY_LATER, 503, 2000,
+			2000},
+		{"silent", {.manner = BULK_SILENT}, LOGGLY_LATER, 0, .reason = "timed out"},
+		{"dead before the answer", {.manner = BULK_CUTS_REQUEST}, LOGGLY_LATER, 0},
+		{"dead in the status", {.manner = BULK_CUTS_STATUS}, LOGGLY_LATER, 0},
+		{"dead in the answer", {.manner = BULK_CUTS_ANSWER}, LOGGLY_LATER, 0},
+	};
+	struct bulk_server *server = server_start(0, "server.crt", false, NULL);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("%s\n", cases[i].name);
+		struct loggly_http *http = open_http(
+			bulk_server_port(server), cases[i].answer.manner == BULK_SILENT ? 500 : 20000);
+		struct bulk_counts before, after;
+		bulk_server_counts(server, &before);
+		bulk_server_answer(server, &cases[i].answer);
+		const struct loggly_answer answer = request(http, "{}\n");
+		assert_int_equal(answer.kind, cases[i].kind);
+		assert_int_equal(answer.status, cases[i].status);
+		assert_in_range(answer.retry_after_ms, cases[i].retry_least_ms, cases[i].retry_most_ms);
+		assert_true(answer.reason[0] != '\0');
+		if (cases[i].reason != NULL && strstr(answer.reason, cases[i].reason) == NULL)
+			fail_msg("%s", answer.reason);
+		bulk_server_counts(server, &after);
+		assert_string_equal(after.path, "/bulk/" PARTS_TOKEN "/tag/a,b/");
+		assert_int_equal(after.requests, before.requests + 1);
+		/* And the next one is served, over the same connection where there still is one. */
+		assert_int_equal(request(http, "{}\n").kind, LOGGLY_TAKEN);
+		bulk_server_counts(server, &after);
+		assert_int_equal(
+			after.connections, before.connections + 1 + (cases[i].answer.manner != BULK_ANSWERS));
+		loggly_http_close(http);
+	}
+	bulk_server_stop(server);
+}
+
+static void test_kept_connection(void **state)
+{
+	(void)state;
+	struct taken taken = {.lock = PTHREAD_MUTEX_INITIALIZER};
+	struct bulk_server *server = server_start(0, "server.crt", false, &taken);
+	struct loggly_http *http = open_http(bulk_server_port(server), 20000);
+	for (unsigned i = 0; i < 50; i++) {
+		struct bulk_counts counts;
+		bulk_server_answer(server, &(struct bulk_answer){.status = i % 3 == 0 ? 503 : 200});
+		assert_int_equal(request(http, "{}\n").kind, i % 3 == 0 ? LOGGLY_LATER : LOGGLY_TAKEN);
+		bulk_server_counts(server, &counts);
+		assert_int_equal(counts.connections, 1);
+	}
+	assert_int_equal(taken.size, 33 * strlen("{}\n"));
+	loggly_http_close(http);
+	bulk_server_stop(server);
+	free(taken.lines);
+}
+
+static void test_certificates(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *certificate, *reason;
+		bool old_tls;
+	} cases[] = {
+		{"expired", "expired.crt", "expired"},
+		{"of another host", "wrong-name.crt", "127.0.0.1"},
+		{"of another authority", "other-ca.crt", "certificate"},
+		{"an old TLS", "server.crt", "", true},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("%s\n", cases[i].name);
+		struct bulk_server *server = server_start(0, cases[i].certificate, cases[i].old_tls, NULL);
+		struct loggly_http *http = open_http(bulk_server_port(server), 20000);
+		struct bulk_counts counts;
+		const struct loggly_answer answer = request(http, "{}\n");
+		assert_int_equal(answer.kind, LOGGLY_LATER);
+		assert_int_equal(answer.status, 0);
+		if (strstr(answer.reason, cases[i].reason) == NULL)
+			fail_msg("%s", answer.reason);
+		bulk_server_counts(server, &counts);
+		assert_int_equal(counts.requests, 0);
+		loggly_http_close(http);
+		bulk_server_stop(server);
+	}
+}
+
+static void test_nobody_there(void **state)
+{
+	(void)state;
+	struct bulk_server *server = server_start(0, "server.crt", false, NULL);
+	const unsigned port = bulk_server_port(server);
+	struct loggly_http *http = open_http(port, 20000);
+	assert_int_equal(request(http, "{}\n").kind, LOGGLY_TAKEN);
+	bulk_server_stop(server);
+	struct loggly_answer answer = request(http, "{}\n");
+	assert_int_equal(answer.kind, LOGGLY_LATER);
+	assert_int_equal(answer.status, 0);
+	server = server_start(port, "server.crt", false, NULL);
+	assert_int_equal(request(http, "{}\n").kind, LOGGLY_TAKEN);
+	loggly_http_close(http);
+	bulk_server_stop(server);
+	/* Nothing but HTTPS. */
+	char url[64];
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u", port);
+	assert_int_equal(loggly_http_open(&(struct loggly_http_options){.url = url,
+						  .token = PARTS_TOKEN,
+						  .tags = "a",
+						  .connect_ms = 1000,
+						  .total_ms = 1000},
+				 &http),
+		0);
+	answer = request(http, "{}\n");
+	assert_int_equal(answer.kind, LOGGLY_LATER);
+	assert_non_null(strcasestr(answer.reason, "protocol"));
+	loggly_http_close(http);
+}
+
+/* A request that is dropped is forgotten, and the next one is its own. */
+static void test_dropped(void **state)
+{
+	(void)state;
+	struct bulk_server *server = server_start(0, "server.crt", false, NULL);
+	struct loggly_http *http = open_http(bulk_server_port(server), 20000);
+	struct loggly_answer answer;
+	bulk_server_answer(server, &(struct bulk_answer){.manner = BULK_SILENT});
+	assert_int_equal(loggly_http_start(http, "{}\n", 3), 0);
+	for (unsigned came = 0; came == 0;) {
+		struct bulk_counts counts;
+		loggly_http_wait(http, 10);
+		bulk_server_counts(server, &counts);
+		came = counts.requests;
+	}
+	loggly_http_drop(http);
+	assert_false(loggly_http_answer(http, &answer));
+	/* A wake-up before the wait ends it, too. */
+	loggly_http_wake(http);
+	loggly_http_wait(http, 600000);
+	assert_int_equal(request(http, "{}\n").kind, LOGGLY_TAKEN);
+	loggly_http_close(http);
+	loggly_http_close(NULL);
+	bulk_server_stop(server);
+}
+
+static int setup(void **state)
+{
+	return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? parts_setup(state) : -1;
+}
+
+static int teardown(void **state)
+{
+	curl_global_cleanup();
+	return parts_teardown(state);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_kept_connection),
+		cmocka_unit_test(test_certificates),
+		cmocka_unit_test(test_nobody_there),
+		cmocka_unit_test(test_dropped),
+	};
+	return cmocka_run_group_tests_name("loggly_http", tests, setup, teardown);
+}
