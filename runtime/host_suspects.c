@@ -53,10 +53,13 @@ void suspects_add(struct host *host, struct command *command)
 void suspects_end(struct host *host, const struct command *command)
 {
 	struct suspects *suspects = &host->suspects;
-	if (suspects->alone == command) {
-		suspects->alone = NULL;
-		suspects->rest_until_ms = host->now_ms + SUSPECTS_QUIET_MS;
-	}
+	if (suspects->alone != command)
+		return;
+	/* This turn at least is the others'. */
+	const int64_t quiet_ms = host->now_ms - suspects->begun_ms + 1;
+	suspects->alone = NULL;
+	suspects->rest_until_ms =
+		host->now_ms + (quiet_ms < SUSPECTS_QUIET_MS ? quiet_ms : SUSPECTS_QUIET_MS);
 }
 
 void suspects_serve(struct host *host)
@@ -67,6 +70,7 @@ void suspects_serve(struct host *host)
 		suspects->waiting = suspects->alone->user_next;
 		suspects->alone->user_next = NULL;
 		suspects->started = false;
+		suspects->begun_ms = host->now_ms;
 		suspects->quiet_until_ms = host->now_ms + SUSPECTS_QUIET_MS;
 	}
 	struct command *alone = suspects->alone;

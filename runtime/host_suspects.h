@@ -24,8 +24,9 @@ struct suspects {
 	struct command *waiting; /* linked by user_next */
 	struct command *alone;	 /* the one that is tried, or is going to be */
 	bool started;
+	int64_t begun_ms;	/* when it was to become quiet for it */
 	int64_t quiet_until_ms; /* nothing else is started */
-	int64_t rest_until_ms;	/* before the next one is tried */
+	int64_t rest_until_ms;	/* before the next one is tried: as long as it was quiet for the last one */
 };
 
 /* Marks a command that may have killed a host. True: it has done so CRASH_LIMIT times, and is being buried.

@@ -255,6 +255,30 @@ HARNESS_CASE(database_away_while_one_runs)
 	assert_passed(phone, "aab");
 }
 
+/* Killed with all that belongs to it while one runs: the claim is a dead one's, and ends with its lease. */
+HARNESS_CASE(killed_while_one_runs)
+{
+	struct host *host = host_with(h, "cashewd", "test_flaky,ping");
+	host_set(host, "HANDLER_TIMEOUT", "1");
+	start_ready(host);
+	struct device *phone = connect_device(h, "68946");
+	device_command(phone, "test_flaky", "{\"gate\":\"a\",\"hold\":\"held\"}");
+	flaky(h, phone, "b");
+	wait_parked(h, 2);
+	gate_open(h, host, "a");
+	gate_open(h, host, "b");
+	gate_wait_runs(h, host, "held", 1);
+	const int64_t claimed_ms = harness_now_ms();
+	host_kill(host);
+	gate_open(h, host, "held");
+	start_ready(host);
+	device_wait_count(phone, "flaky_passed", 2);
+	/* Its deadline, and 12 s. */
+	assert_true(harness_now_ms() - claimed_ms >= 12000);
+	wait_parked(h, 0);
+	assert_passed(phone, "ab");
+}
+
 /* The owner of a lane is dead, and no other has that lane: any host that has the handler runs it a minute
  * after it was due, one of them at a time. */
 HARNESS_CASE(a_dead_host_is_survived_by_others)
@@ -301,4 +325,4 @@ HARNESS_MAIN(HARNESS_TEST(is_run_again_until_it_is_done),
 	HARNESS_TEST(copies_of_parked_commands_are_known),
 	HARNESS_TEST(attempts_used_up_end_in_a_dead_letter), HARNESS_TEST(no_handler_wants_it_any_more),
 	HARNESS_TEST(stop_while_one_runs), HARNESS_TEST(database_away_while_one_runs),
-	HARNESS_TEST(a_dead_host_is_survived_by_others))
+	HARNESS_TEST(killed_while_one_runs), HARNESS_TEST(a_dead_host_is_survived_by_others))

@@ -111,6 +111,35 @@ static void test_slow_suspect(void **state)
 	assert_int_equal(parts_board.suspect_count, 0);
 }
 
+/* All that ran when the host was killed: while nothing comes of it, they are through in no time, and half of
+ * the turns are left to others. */
+static void test_many_suspects(void **state)
+{
+	(void)state;
+	enum { MANY = 8 };
+	static char topics[MANY][8];
+	parts.settings.window = 100;
+	parts.settings.group_max = 50;
+	for (uint16_t i = 0; i < MANY; i++) {
+		snprintf(topics[i], sizeof(topics[i]), "%u/one", i);
+		accuse(topics[i], "x", 0);
+		parts_read((uint16_t)(i + 1), topics[i], "x");
+	}
+	unsigned quiet = 0, turns = 0;
+	for (; parts_board.suspect_count > 0 || fake_store_parked(store()) > 0; turns++) {
+		assert_in_range(turns, 0, 200);
+		while (parts.submitted_count > 0)
+			parts_work();
+		parts_turn(0);
+		quiet += suspects_quiet(&parts.host);
+		parts_turn(3);
+		quiet += suspects_quiet(&parts.host);
+	}
+	assert_int_equal(parts.one.runs, MANY);
+	assert_true(quiet <= turns);
+	assert_true(turns <= 10 * MANY);
+}
+
 static void test_crash_limit(void **state)
 {
 	(void)state;
@@ -206,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_A_LANE(test_suspect),
 		IN_A_LANE(test_slow_suspect),
+		IN_A_LANE(test_many_suspects),
 		IN_A_LANE(test_crash_limit),
 		IN_A_LANE(test_crashes_in_the_store),
 		IN_A_LANE(test_suspect_in_order),
