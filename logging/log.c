@@ -89,19 +89,19 @@ static void write_directly(const char *line, size_t size)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-void log_event(enum log_level level, const char *event, const char *message, const struct log_field *fields,
-	size_t count)
+static uint64_t count_lines(const char *bytes, size_t size)
 {
-	const int old_errno = errno;
-	char text[LOG_LINE_SIZE];
-	struct log_line line = {
-		.level = level, .event = event, .message = message, .fields = fields, .count = count};
-	clock_gettime(CLOCK_REALTIME, &line.time);
-	const size_t size = format_line(&line, text);
+	uint64_t lines = 0;
+	for (size_t i = 0; i < size; i++)
+		lines += bytes[i] == '\n';
+	return lines;
+}
 
+void log_put_lines(const char *lines, size_t size)
+{
 	pthread_mutex_lock(&state.lock);
 	const bool open = state.open;
-	const bool taken = open && ring_put(text, size);
+	const bool taken = open && ring_put(lines, size);
 	const bool wake = taken && state.sleeping;
 	if (wake)
 		state.sleeping = false;
@@ -109,9 +109,30 @@ void log_event(enum log_level level, const char *event, const char *message, con
 	if (wake)
 		pthread_cond_signal(&state.work);
 	if (!open)
-		write_directly(text, size);
+		write_directly(lines, size);
 	else if (!taken)
-		atomic_fetch_add_explicit(&state.dropped, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&state.dropped, count_lines(lines, size), memory_order_relaxed);
+}
+
+void log_record(const struct log_line *record)
+{
+	char text[LOG_LINE_SIZE];
+	log_put_lines(text, format_line(record, text));
+}
+
+bool log_is_json(void)
+{
+	return atomic_load_explicit(&state.json, memory_order_relaxed);
+}
+
+void log_event(enum log_level level, const char *event, const char *message, const struct log_field *fields,
+	size_t count)
+{
+	const int old_errno = errno;
+	struct log_line line = {
+		.level = level, .event = event, .message = message, .fields = fields, .count = count};
+	clock_gettime(CLOCK_REALTIME, &line.time);
+	log_record(&line);
 	errno = old_errno;
 }
 
@@ -126,10 +147,7 @@ static size_t drop(struct writer *w, const char *bytes, size_t size)
 	const char *last = memrchr(bytes, '\n', size);
 	w->dropping = last == NULL;
 	const size_t dropped = last != NULL ? (size_t)(last - bytes) + 1 : size;
-	uint64_t lines = 0;
-	for (size_t i = 0; i < dropped; i++)
-		lines += bytes[i] == '\n';
-	atomic_fetch_add_explicit(&state.dropped, lines, memory_order_relaxed);
+	atomic_fetch_add_explicit(&state.dropped, count_lines(bytes, dropped), memory_order_relaxed);
 	return dropped;
 }
 
@@ -223,18 +241,22 @@ static bool wants_colours(int fd)
 	       (terminal == NULL || strcmp(terminal, "dumb") != 0);
 }
 
+void log_set(enum log_format format, enum log_level level)
+{
+	state.json = format == LOG_FORMAT_JSON || (format == LOG_FORMAT_AUTO && isatty(state.fd) != 1);
+	state.colours = wants_colours(state.fd);
+	__atomic_store_n(&log_level_written, (int)level, __ATOMIC_RELAXED);
+}
+
 int log_open(const struct log_options *options)
 {
 	if (state.open)
 		return -EALREADY;
 	tzset();
 	state.fd = options->fd;
-	state.json = options->format == LOG_FORMAT_JSON ||
-		     (options->format == LOG_FORMAT_AUTO && isatty(options->fd) != 1);
-	state.colours = wants_colours(options->fd);
+	log_set(options->format, options->level);
 	state.stopping = false;
 	state.dropped = 0;
-	__atomic_store_n(&log_level_written, (int)options->level, __ATOMIC_RELAXED);
 
 	/* The writer takes no signal: those of the process are for others, and SIGPIPE stays with it,
 	 * blocked. */

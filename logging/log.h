@@ -58,6 +58,19 @@ static inline bool log_enabled(enum log_level level)
 	return (int)level <= __atomic_load_n(&log_level_written, __ATOMIC_RELAXED);
 }
 
+/* Changes format and level of a log that is open. Main thread. */
+void log_set(enum log_format format, enum log_level level);
+
+/* Whether lines are written as JSON. */
+bool log_is_json(void);
+
+/* Puts whole lines that another process has formatted into the log, as they are. Any thread. */
+void log_put_lines(const char *lines, size_t size);
+
+/* Puts a record of another process into the log, in this log's format. Any thread. */
+struct log_line;
+void log_record(const struct log_line *record);
+
 /* Lines dropped since log_open(). Any thread. */
 uint64_t log_dropped(void);
 

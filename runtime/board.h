@@ -36,6 +36,7 @@ struct board_account {
 	_Atomic uint64_t joined;		       /* redelivered copies that joined their first */
 	_Atomic uint64_t ignored;		       /* retained ones */
 	_Atomic uint64_t qos0;			       /* run without a promise */
+	_Atomic uint64_t qos0_dropped;		       /* of those, the ones that failed, or were too many */
 	_Atomic uint64_t left; /* read, but left to the broker unacknowledged when a host stopped */
 };
 
@@ -83,6 +84,7 @@ struct board_suspect {
 struct board {
 	char owner[BOARD_OWNER_SIZE]; /* random, of this supervisor; text */
 	pid_t supervisor;
+	_Atomic unsigned hosts;	       /* started so far, this one among them */
 	_Atomic int host_up;	       /* this host's settings could be used, and it has begun */
 	_Atomic int64_t store_seen_ms; /* when the last question that the store answered was asked */
 	struct board_account account;

@@ -1,16 +1,20 @@
 /*
- * cashewd.c - the program: options, settings, the log, then the host until it is told to stop.
+ * cashewd.c - the program: options, settings, the log, then the supervisor until it is told to stop. The
+ * supervisor starts the same program once more, as the host.
  *
  * Happy path: close the process's doors (no core dumps, private files), read and check the settings, pick the
- * handlers, open the log, host_run(). Failure: a wrong option exits with 64, settings or handlers that cannot
- * be used with 78 after every problem was told on standard error, memory that runs out at start with 70.
+ * handlers, open the log, supervisor_run(). Failure: a wrong option exits with 64, settings or handlers that
+ * cannot be used with 78 after every problem was told on standard error, memory that runs out at start with
+ * 70.
  */
 #include "cashewd_dead_letters.h"
+#include "configuration.h"
 #include "handler_table.h"
 #include "host.h"
 #include "log.h"
 #include "settings.h"
 #include "store.h"
+#include "supervisor_run.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,27 +43,23 @@
 enum { EXIT_IO = 74 /* EX_IOERR of sysexits.h */, LOG_CLOSE_MS = 2000, BLOCK_SIZE_MAX = 128 * 1024 };
 
 /* What the program is asked to do. */
-enum task { TASK_RUN, TASK_CHECK, TASK_LIST, TASK_HELP, TASK_VERSION, TASK_MARKDOWN, TASK_EXAMPLE };
+enum task {
+	TASK_RUN,
+	TASK_CHECK,
+	TASK_LIST,
+	TASK_HELP,
+	TASK_VERSION,
+	TASK_MARKDOWN,
+	TASK_EXAMPLE,
+	TASK_HOST, /* the supervisor's own, as is the next */
+	TASK_TRIAL,
+};
 
 struct arguments {
 	enum task task;
 	const char *env_file;
 	bool env_file_given;
 };
-
-/* What settings_read() and host_select_handlers() gave. */
-struct configuration {
-	struct settings settings;
-	const struct cashew_handler **handlers;
-	char *warnings; /* lines */
-};
-
-static void configuration_free(struct configuration *configuration)
-{
-	settings_free(&configuration->settings);
-	free(configuration->handlers);
-	free(configuration->warnings);
-}
 
 static void print_help(void)
 {
@@ -86,7 +86,10 @@ static void print_help(void)
 	puts("\n"
 	     "Signals: SIGTERM or SIGINT finishes what runs, acknowledges it and exits; a second one leaves "
 	     "it\n"
-	     "to the broker.\n"
+	     "to the broker. SIGHUP reads .env again and goes on with a fresh host, or with the old one "
+	     "where "
+	     "the\n"
+	     "settings cannot be used.\n"
 	     "\n"
 	     "Exit codes: 0 stopped as told, 64 wrong option, 70 internal failure, 74 output failed, 78 "
 	     "wrong\n"
@@ -149,6 +152,8 @@ static int parse_arguments(int count, char **values, struct arguments *ret)
 		{"version", no_argument, NULL, TASKS + TASK_VERSION},
 		{"settings-markdown", no_argument, NULL, TASKS + TASK_MARKDOWN},
 		{"settings-env", no_argument, NULL, TASKS + TASK_EXAMPLE},
+		{"host", no_argument, NULL, TASKS + TASK_HOST},
+		{"trial", no_argument, NULL, TASKS + TASK_TRIAL},
 		{NULL},
 	};
 	struct arguments found = {.task = TASK_RUN, .env_file = ".env"};
@@ -219,31 +224,6 @@ static void forget_secrets(void)
 	}
 }
 
-/* Reads the settings and picks the handlers; tells every problem. 0 or an exit code. */
-static int configure(const struct arguments *arguments, struct configuration *ret)
-{
-	size_t size;
-	FILE *warnings = open_memstream(&ret->warnings, &size);
-	if (warnings == NULL)
-		return HOST_EXIT_SOFTWARE;
-	int error = 0;
-	if (arguments->env_file_given && access(arguments->env_file, F_OK) != 0) {
-		fprintf(stderr, "%s: cannot be opened: %s\n", arguments->env_file, strerror(errno));
-		error = SETTINGS_E_INVALID;
-	} else {
-		error = settings_read(
-			arguments->env_file, environ, handler_table, stderr, warnings, &ret->settings);
-	}
-	if (fclose(warnings) != 0 || error == -ENOMEM) {
-		fputs("cashewd: out of memory\n", stderr);
-		return HOST_EXIT_SOFTWARE;
-	}
-	if (error == 0)
-		return host_select_handlers(&ret->settings, handler_table, stderr, &ret->handlers);
-	fputs(ret->warnings, stderr);
-	return HOST_EXIT_CONFIG;
-}
-
 /* What the driver says to the connection string, without connecting. */
 static int check_store(const struct settings *settings)
 {
@@ -274,16 +254,32 @@ static int check(const struct configuration *configuration)
 	return error;
 }
 
-static void log_warnings(char *lines)
+/* A copy of the environment before the secrets are removed from it: SIGHUP lays it on top of .env again. NULL
+ * when out of memory. */
+static char **copy_environment(void)
 {
-	char *rest = lines;
-	for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
-		if (line[0] != '\0')
-			log_warn("settings_warning", line);
+	size_t count = 0;
+	while (environ[count] != NULL)
+		count++;
+	char **copy = calloc(count + 1, sizeof(*copy));
+	for (size_t i = 0; copy != NULL && i < count; i++) {
+		copy[i] = strdup(environ[i]);
+		if (copy[i] == NULL)
+			return NULL;
 	}
+	return copy;
 }
 
-static int run(struct configuration *configuration)
+static void free_environment(char **copy)
+{
+	for (char **at = copy; *at != NULL; at++) {
+		explicit_bzero(*at, strlen(*at));
+		free(*at);
+	}
+	free(copy);
+}
+
+static int run(const struct arguments *arguments, char **environment, struct configuration *configuration)
 {
 	const struct settings *settings = &configuration->settings;
 	const int error = log_open(&(struct log_options){.fd = STDERR_FILENO,
@@ -293,11 +289,13 @@ static int run(struct configuration *configuration)
 		fprintf(stderr, "cashewd: the log's thread cannot be started: %s\n", strerror(-error));
 		return HOST_EXIT_SOFTWARE;
 	}
-	log_warnings(configuration->warnings);
 	if (settings->loggly_token[0] != '\0')
 		log_warn("loggly_unused",
 			"LOGGLY_TOKEN is set, but this version writes its log to standard error only");
-	const int code = host_run(settings, configuration->handlers);
+	const int code = supervisor_run(&(const struct supervisor_options){.env_file = arguments->env_file,
+						.env_file_must_exist = arguments->env_file_given,
+						.environment = environment},
+		configuration);
 	log_close(LOG_CLOSE_MS);
 	return code;
 }
@@ -305,15 +303,22 @@ static int run(struct configuration *configuration)
 static int configure_and(const struct arguments *arguments)
 {
 	__attribute__((cleanup(configuration_free))) struct configuration configuration = {.handlers = NULL};
-	harden();
-	const int error = configure(arguments, &configuration);
-	forget_secrets();
-	if (error != 0) {
-		if (error == HOST_EXIT_CONFIG)
-			fputs("cashewd: not started: the settings cannot be used\n", stderr);
-		return error;
+	char **environment = copy_environment();
+	if (environment == NULL) {
+		fputs("cashewd: out of memory\n", stderr);
+		return HOST_EXIT_SOFTWARE;
 	}
-	return arguments->task == TASK_CHECK ? check(&configuration) : run(&configuration);
+	int code = configuration_read(
+		arguments->env_file, arguments->env_file_given, environ, stderr, &configuration);
+	forget_secrets();
+	if (code == HOST_EXIT_CONFIG)
+		fputs("cashewd: not started: the settings cannot be used\n", stderr);
+	else if (code == 0 && arguments->task == TASK_CHECK)
+		code = check(&configuration);
+	else if (code == 0)
+		code = run(arguments, environment, &configuration);
+	free_environment(environment);
+	return code;
 }
 
 int main(int count, char **values)
@@ -326,9 +331,20 @@ int main(int count, char **values)
 	int code = parse_arguments(count, values, &arguments);
 	if (code != 0)
 		return code;
+	/* Before anything else, so that one that comes early is an orderly end as well. */
+	if (arguments.task == TASK_RUN)
+		supervisor_block_signals();
 	switch (arguments.task) {
 	case TASK_RUN:
-	case TASK_CHECK: code = configure_and(&arguments); break;
+	case TASK_CHECK:
+		harden();
+		code = configure_and(&arguments);
+		break;
+	case TASK_HOST:
+	case TASK_TRIAL:
+		harden();
+		code = host_begin(arguments.task == TASK_TRIAL);
+		break;
 	case TASK_LIST: print_handlers(handler_table, NULL); break;
 	case TASK_HELP: print_help(); break;
 	case TASK_VERSION: print_version(); break;

@@ -11,8 +11,11 @@
 
 #ifdef CASHEW_FAILPOINTS
 void failpoint(const char *name);
+/* From here on no place kills: it is the first host only that is told to die. */
+void failpoint_disarm(void);
 #else
-#define failpoint(name) ((void)0)
+#define failpoint(name)	   ((void)0)
+#define failpoint_disarm() ((void)0)
 #endif
 
 #endif

@@ -140,6 +140,7 @@ static void ignore_retained(struct host *host, const struct mosquitto_message *m
 void arrival_dropped(
 	struct host *host, const char *topic, const char *user, unsigned attempt, const char *reason)
 {
+	board_count(&host->board->account.qos0_dropped, 1);
 	const uint64_t untold = ++host->qos0_dropped - host->qos0_dropped_told;
 	if (host->qos0_dropped_told > 0 && host->now_ms < host->qos0_dropped_told_ms + ARRIVAL_DROPPED_LOG_MS)
 		return;

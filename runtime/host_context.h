@@ -5,6 +5,7 @@
 #define HOST_CONTEXT_H
 
 #include "board.h"
+#include "crash.h"
 #include "host_clock.h"
 #include "host_command.h"
 #include "host_parked.h"
@@ -48,6 +49,8 @@ struct host {
 	bool store_up;
 	bool ready;
 	bool stopping;
+	unsigned stop_signals; /* of the supervisor */
+	struct crash_stack crash_stack;
 };
 
 /* A handler or a dead letter found the store away: at the end of this turn of the loop every lane is dropped,

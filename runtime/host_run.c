@@ -29,7 +29,7 @@
 #include <unistd.h>
 
 /* The places in the array for poll(); the lanes follow. */
-enum { POLL_SIGNALS, POLL_WORKERS, POLL_EGRESS, POLL_LANES };
+enum { POLL_SIGNALS, POLL_SUPERVISOR, POLL_WORKERS, POLL_EGRESS, POLL_LANES };
 
 enum { LOG_CLOSE_MS = 1000, CLOSE_S = 2 };
 
@@ -166,14 +166,19 @@ static bool all_stopped(const struct host *host)
 	return egress_idle(host->egress) && parking_idle(host);
 }
 
-/* The first signal lets what was read finish; the second one hurries. Returns the time at which to stop at
- * the latest. */
+/* The first signal lets what was read finish; the supervisor's second one hurries. One of anybody else's,
+ * from a terminal or a service manager, has most likely gone to the supervisor as well. Returns the time at
+ * which to stop at the latest. */
 static int64_t read_signal(struct host *host, int fd, int64_t stop_at_ms)
 {
 	struct signalfd_siginfo info;
 	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return stop_at_ms;
 	const char *name = info.ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT";
+	const bool told = info.ssi_code == SI_USER && (pid_t)info.ssi_pid == host->board->supervisor;
+	host->stop_signals += told;
+	if (host->stopping && (!told || host->stop_signals < 2))
+		return stop_at_ms;
 	if (host->stopping) {
 		log_warn("stopping_now", "stopping now: unfinished commands are left to the broker",
 			LOG_TEXT("signal", name));
@@ -192,6 +197,9 @@ static void loop(struct host *host, struct pollfd *polls)
 	int64_t stop_at_ms = INT64_MAX;
 	while (!host->stopping || (!all_stopped(host) && host->now_ms < stop_at_ms)) {
 		wait_for_something(host, polls, stop_at_ms);
+		/* The next supervisor's host may be at work already. */
+		if ((polls[POLL_SUPERVISOR].revents & (POLLHUP | POLLERR)) != 0)
+			_exit(HOST_EXIT_SOFTWARE);
 		if ((polls[POLL_SIGNALS].revents & POLLIN) != 0)
 			stop_at_ms = read_signal(host, polls[POLL_SIGNALS].fd, stop_at_ms);
 		serve(host, polls);
@@ -199,18 +207,6 @@ static void loop(struct host *host, struct pollfd *polls)
 	for (size_t i = 0; i < host->lane_count; i++)
 		lane_abandon(host->lanes[i]);
 	egress_stop(host->egress);
-}
-
-static void print_account(const struct host *host)
-{
-	const struct board_account *account = &host->board->account;
-	log_info("stopped", "stopped", LOG_INT("done", board_read(&account->done)),
-		LOG_INT("rejected", board_read(&account->rejected)),
-		LOG_INT("dead", board_read(&account->dead)), LOG_INT("parked", board_read(&account->parked)),
-		LOG_INT("left_to_the_broker", board_read(&account->left)),
-		LOG_INT("joined", board_read(&account->joined)),
-		LOG_INT("retained_ignored", board_read(&account->ignored)),
-		LOG_INT("qos0", board_read(&account->qos0)), LOG_INT("qos0_dropped", host->qos0_dropped));
 }
 
 /* ---- Setting up -----------------------------------------------------------------------------------------
@@ -297,7 +293,8 @@ static int open_watch(struct host *host, struct store *store)
 		.pool = host->pool,
 		.lanes = (const char *const *)host->lane_ids,
 		.lane_count = host->lane_count,
-		.copies_max = host->settings->window};
+		.copies_max = host->settings->window,
+		.seen_ms = &host->board->store_seen_ms};
 	return store_watch_new(&options, &host->store_watch);
 }
 
@@ -312,7 +309,9 @@ static int open_workers(struct host *host, struct store *store)
 		.owner = host->owner,
 		.lease_ms = longest_deadline_ms(host) + PARKING_LEASE_MS,
 	};
-	int rc = worker_states_new(&host->light);
+	int rc = crash_thread_begin(&host->crash_stack, host->light.slot);
+	if (rc == 0)
+		rc = worker_states_new(&host->light);
 	if (rc == 0)
 		rc = worker_pool_new(&host->light, host->settings->workers, &host->pool);
 	return rc;
@@ -361,11 +360,12 @@ static void close_host(struct host *host, struct store *store, int rc)
 	routes_free(&host->routes);
 	tls_free(host->tls);
 	store_close(store);
+	crash_thread_end(&host->crash_stack);
 	mosquitto_lib_cleanup();
 	alarm(0);
 }
 
-static int run(struct host *host, struct store **ret_store, int signal_fd)
+static int run(struct host *host, struct store **ret_store, int signal_fd, int supervisor_fd)
 {
 	int rc = open_store(host, ret_store);
 	if (rc == HOST_EXIT_OK)
@@ -385,32 +385,44 @@ static int run(struct host *host, struct store **ret_store, int signal_fd)
 		return HOST_EXIT_SOFTWARE;
 	}
 	polls[POLL_SIGNALS] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
+	polls[POLL_SUPERVISOR] = (struct pollfd){.fd = supervisor_fd};
 	polls[POLL_WORKERS] = (struct pollfd){.fd = worker_pool_fd(host->pool), .events = POLLIN};
 	egress_start(host->egress);
+	atomic_store(&host->board->host_up, 1);
 	loop(host, polls);
 	free(polls);
 	return HOST_EXIT_OK;
 }
 
-int host_run(const struct settings *settings, const struct cashew_handler *const *handlers)
+int host_try(const struct settings *settings)
 {
-	struct host host = {
-		.settings = settings, .event_max = settings->event_max, .now_ms = host_clock_ms()};
+	struct host host = {.settings = settings};
+	struct store *store = NULL;
+	int rc = open_store(&host, &store);
+	if (rc == HOST_EXIT_OK)
+		rc = open_tls(&host);
+	tls_free(host.tls);
+	store_close(store);
+	return rc;
+}
+
+int host_run(const struct host_options *options)
+{
+	struct host host = {.settings = options->settings,
+		.board = options->board,
+		.owner = options->board->owner,
+		.event_max = options->settings->event_max,
+		.now_ms = host_clock_ms()};
 	struct store *store = NULL;
 	sigset_t signals;
-	int signal_fd = -1, board_fd = -1;
-	if (board_new(&host.board, &board_fd) != 0 || open_signals(&signals, &signal_fd) != 0 ||
-		routes_new(handlers, &host.routes) != 0 || mosquitto_lib_init() != MOSQ_ERR_SUCCESS) {
+	int signal_fd = -1;
+	if (open_signals(&signals, &signal_fd) != 0 || routes_new(options->handlers, &host.routes) != 0 ||
+		mosquitto_lib_init() != MOSQ_ERR_SUCCESS) {
 		log_error("start_failed", "the host cannot start", LOG_TEXT("reason", strerror(errno)));
 		return HOST_EXIT_SOFTWARE;
 	}
-	host.owner = host.board->owner;
-	const int rc = run(&host, &store, signal_fd);
-	if (rc == HOST_EXIT_OK)
-		print_account(&host);
+	const int rc = run(&host, &store, signal_fd, options->supervisor_fd);
 	close_host(&host, store, rc);
 	close(signal_fd);
-	board_unmap(host.board);
-	close(board_fd);
 	return rc;
 }

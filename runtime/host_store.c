@@ -3,6 +3,7 @@
  */
 #include "host_store.h"
 
+#include "board.h"
 #include "host_clock.h"
 #include "host_parked.h"
 #include "host_parking.h"
@@ -129,7 +130,10 @@ static void *run(void *argument)
 		struct store_client *client = store_acquire(watch->options.store);
 		struct parked_user *due = NULL;
 		size_t due_count = 0;
+		const int64_t asked_ms = board_clock_ms();
 		int rc = ask(watch, client);
+		if (rc == 0)
+			atomic_store_explicit(watch->options.seen_ms, asked_ms, memory_order_relaxed);
 		if (rc == 0)
 			rc = ask_due(watch, client, &due, &due_count);
 

@@ -420,7 +420,9 @@ static int read_all(struct reader *r, struct settings *settings)
 static int read_with(struct reader *r, struct settings *ret)
 {
 	struct settings settings = {.own = NULL};
-	int error = settings_file_read(r->path, r->base.problems, r->base.warnings, &r->file);
+	int error = r->path != NULL
+			    ? settings_file_read(r->path, r->base.problems, r->base.warnings, &r->file)
+			    : 0;
 	if (error < 0)
 		return error;
 	if (error != 0)

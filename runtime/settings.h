@@ -48,6 +48,7 @@ struct settings {
 	unsigned stop_timeout_s;
 	unsigned max_attempts;
 	unsigned crash_limit;
+	size_t host_rss_max; /* 0: no limit */
 	/* acknowledging */
 	unsigned group_max;
 	unsigned group_ms;
@@ -89,13 +90,13 @@ enum settings_error { SETTINGS_E_INVALID = 1 };
 
 /*
  * Reads and checks everything. env_file: path of .env (it may be missing; unreadable or malformed is a
- * problem); environment: environ; handlers: those built in, ended by NULL, whose own settings are known names
- * too. Writes one line per problem to `problems` and one line per warning (.env readable by others) to
- * `warnings`; either may be the same stream. 0 and *ret filled; SETTINGS_E_INVALID; -ENOMEM. Also checks what
- * spans settings: a secret or a token file is there, the secret is at least 32 bytes unless
- * ALLOW_SHORT_SECRET=on and never empty, HANDLER_TIMEOUT lies under settings_group_limit_s(), WINDOW >= 2 x
- * GROUP_MAX, certificate with key, names in HANDLERS exist, files named are readable. A file's setting counts
- * only where the environment has none of that name; there an empty value is a value too.
+ * problem), or NULL for no file at all; environment: environ; handlers: those built in, ended by NULL, whose
+ * own settings are known names too. Writes one line per problem to `problems` and one line per warning (.env
+ * readable by others) to `warnings`; either may be the same stream. 0 and *ret filled; SETTINGS_E_INVALID;
+ * -ENOMEM. Also checks what spans settings: a secret or a token file is there, the secret is at least 32
+ * bytes unless ALLOW_SHORT_SECRET=on and never empty, HANDLER_TIMEOUT lies under settings_group_limit_s(),
+ * WINDOW >= 2 x GROUP_MAX, certificate with key, names in HANDLERS exist, files named are readable. A file's
+ * setting counts only where the environment has none of that name; there an empty value is a value too.
  */
 __attribute__((warn_unused_result)) int settings_read(const char *env_file, char *const *environment,
 	const struct cashew_handler *const *handlers, FILE *problems, FILE *warnings, struct settings *ret);
@@ -119,6 +120,10 @@ const char *settings_own_value(const struct settings *settings, const char *name
 
 /* One "NAME=value" line per setting, secrets masked, a password inside MONGO_DB_URL too, for --check. */
 void settings_print(const struct settings *settings, FILE *out);
+
+/* Every setting as "NAME=value" and a NUL, secrets as they are: what another process reads as its environment
+ * by settings_read() without a file. */
+void settings_write(const struct settings *settings, FILE *out);
 
 /* The part of --help that lists the settings, wrapped to 100 columns; the same as README's Markdown table;
  * and .env.example. */

@@ -111,6 +111,28 @@ void settings_print(const struct settings *settings, FILE *out)
 	}
 }
 
+static void write_value(const struct settings *settings, const struct setting *setting, FILE *out)
+{
+	if (setting->type == SETTING_TEXT)
+		fputs(*(const char *const *)((const char *)settings + setting->offset), out);
+	else
+		print_value(settings, setting, out);
+}
+
+void settings_write(const struct settings *settings, FILE *out)
+{
+	for (size_t i = 0; i < settings_count; i++) {
+		fprintf(out, "%s=", settings_table[i].name);
+		write_value(settings, &settings_table[i], out);
+		fputc('\0', out);
+	}
+	for (size_t i = 0; settings->own != NULL && i < settings->own->count; i++) {
+		const struct own_value *own = &settings->own->values[i];
+		fprintf(out, "%s=%s", own->setting->name, own->value);
+		fputc('\0', out);
+	}
+}
+
 /* What a setting may be and what it is when left out: "1 to 65535; default 8883". */
 static void print_range(const struct setting *setting, FILE *out)
 {

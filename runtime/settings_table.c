@@ -251,6 +251,15 @@ const struct setting settings_table[] = {
 		FIELD(crash_limit),
 		.help = "A command that has killed the host so often becomes a dead letter and is not run "
 			"again."},
+	{.name = "HOST_RSS_MAX",
+		.type = SETTING_SIZE,
+		.default_value = "128M",
+		.max = INT64_C(1) << 40,
+		.unit = "bytes",
+		.group = RUNNING,
+		FIELD(host_rss_max),
+		.help = "When the host's resident memory stays above that, it is drained and replaced by a "
+			"fresh one; 0: never."},
 
 	{.name = "GROUP_MAX",
 		.type = SETTING_INTEGER,

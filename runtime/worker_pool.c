@@ -6,8 +6,10 @@
 #include "worker_pool.h"
 
 #include "board.h"
+#include "crash.h"
 #include "host_command.h"
 #include "host_lane.h"
+#include "log.h"
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -120,7 +122,11 @@ static void *work(void *argument)
 	struct worker *worker = argument;
 	struct worker_pool *pool = worker->pool;
 	struct command *command;
+	struct crash_stack stack;
 
+	/* Without a stack for signal handlers an overflow kills without saying what it was. */
+	if (crash_thread_begin(&stack, worker->context.slot) != 0)
+		log_warn("no_signal_stack", "a worker has no memory for a stack for signal handlers");
 	while ((command = next_job(worker)) != NULL) {
 		worker_do(&worker->context, command);
 		pthread_mutex_lock(&pool->back_mutex);
@@ -128,6 +134,7 @@ static void *work(void *argument)
 		pthread_mutex_unlock(&pool->back_mutex);
 		wake_sleeper(pool);
 	}
+	crash_thread_end(&stack);
 	return NULL;
 }
 

@@ -101,14 +101,14 @@ class Program:
         return found
 
     def memory(self):
-        """(VmRSS, VmHWM) in bytes, of the largest process: the host, where something watches over it."""
-        largest = (0, 0)
+        """(VmRSS, VmHWM) in bytes, of all its processes together: cashewd is a supervisor and a host."""
+        total = (0, 0)
         for pid in self.pids():
             with open(f"/proc/{pid}/status", encoding="utf-8") as status:
                 fields = dict(line.split(":", 1) for line in status)
             pair = tuple(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
-            largest = max(largest, pair)
-        return largest
+            total = (total[0] + pair[0], total[1] + pair[1])
+        return total
 
 
 class Programs:

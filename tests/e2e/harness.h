@@ -270,13 +270,19 @@ void host_stop_at(const char *file, int line, struct host *host); /* SIGTERM; it
 int host_wait_exit_at(const char *file, int line, struct host *host); /* its exit code; 128 + signal */
 void host_signal(struct host *host, int signal); /* SIGTERM, SIGINT, SIGKILL: then host_wait_exit() */
 void host_kill(struct host *host);		 /* SIGKILL, and waits */
-void host_may_exit(struct host *host);		 /* by itself: that fails no wait then */
+
+/* cashewd is two processes: these mean the first, the supervisor, whose end is the other's as well; SIGSTOP
+ * and SIGCONT mean both. host_child_pid(): the process that runs handlers, the one that was started last; 0:
+ * none yet. A case in which that one dies says so, or fails at its end. */
+pid_t host_child_pid(struct host *host);
+void host_signal_child(struct host *host, int signal);
+void host_may_die(struct host *host);
 void host_pause(struct host *host);
 void host_resume(struct host *host);
 bool host_running(struct host *host);
 pid_t host_pid(const struct host *host);
-size_t host_rss_kib(const struct host *host);
-size_t host_descriptors(const struct host *host);
+size_t host_rss_kib(struct host *host); /* of the process that runs handlers, as the next */
+size_t host_descriptors(struct host *host);
 
 /*
  * The log, by the name of the event and pairs of field and value as texts ("*": anything):

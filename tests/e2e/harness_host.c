@@ -24,6 +24,8 @@ struct host {
 	struct pair settings[SETTINGS_MAX], environment[SETTINGS_MAX];
 	const char *arguments[ARGUMENTS_MAX];
 	bool env_written;
+	size_t started_at; /* what the log held at the last start */
+	bool may_die;	   /* the process that runs handlers is expected to */
 	struct log_follow log;
 };
 
@@ -106,6 +108,10 @@ struct host *host_new(struct harness *h, enum host_program program)
 	host_set(host, "CLIENT_ID", "cashewd");
 	host_set(host, "LOG_LEVEL", "debug");
 	host_set(host, "LOG_FORMAT", "json");
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	/* A sanitizer's own memory is no measure. */
+	host_set(host, "HOST_RSS_MAX", "0");
+#endif
 	return host;
 }
 
@@ -165,6 +171,8 @@ void host_start(struct host *host)
 		.death_signal = SIGKILL};
 	if (host->process.process.pid > 0)
 		harness_fail("the host runs already");
+	log_follow_read(&host->log);
+	host->started_at = host->log.count;
 	const int error = process_start(&host->process.process, &options);
 	if (error != 0)
 		harness_fail("%s could not be started: %s", host->program, strerror(-error));
@@ -208,18 +216,46 @@ void host_kill(struct host *host)
 	(void)host_wait_exit(host);
 }
 
-void host_may_exit(struct host *host)
+pid_t host_child_pid(struct host *host)
 {
-	host->process.process.awaited = true;
+	log_follow_read(&host->log);
+	for (size_t i = host->log.count; host_running(host) && i-- > host->started_at;) {
+		const json_t *json = host->log.records[i].json;
+		const char *event = json_string_value(json_object_get(json, "event"));
+		if (event != NULL && strcmp(event, "host_started") == 0)
+			return (pid_t)json_integer_value(json_object_get(json, "pid"));
+	}
+	return 0;
 }
 
+static bool child_there(void *context)
+{
+	return host_child_pid(context) != 0;
+}
+
+void host_signal_child(struct host *host, int signal)
+{
+	harness_wait(host->harness, child_there, host, "cashewd to start its host");
+	kill(host_child_pid(host), signal);
+}
+
+void host_may_die(struct host *host)
+{
+	host->may_die = true;
+}
+
+/* The supervisor first, that it does not see the other stopped. */
 void host_pause(struct host *host)
 {
 	process_signal(&host->process.process, SIGSTOP);
+	host_signal_child(host, SIGSTOP);
 }
 
 void host_resume(struct host *host)
 {
+	const pid_t child = host_child_pid(host);
+	if (child != 0)
+		kill(child, SIGCONT);
 	process_signal(&host->process.process, SIGCONT);
 }
 
@@ -247,17 +283,21 @@ void host_end_all(struct harness *h)
 					ended ? "exited with another code" : "did not exit");
 			}
 		}
+		if (h->passed && !host->may_die && host_count_log(host, "host_died") > 0) {
+			h->passed = false;
+			print_error("the case did not expect that the host dies, and it did\n");
+		}
 		log_follow_close(&host->log);
 	}
 }
 
 /* ---- What it uses ---- */
 
-size_t host_rss_kib(const struct host *host)
+size_t host_rss_kib(struct host *host)
 {
 	char path[64], line[256];
 	size_t kib = 0;
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)host_pid(host));
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)host_child_pid(host));
 	FILE *status = fopen(path, "re");
 	while (status != NULL && kib == 0 && fgets(line, sizeof(line), status) != NULL)
 		(void)sscanf(line, "VmRSS: %zu", &kib);
@@ -266,11 +306,11 @@ size_t host_rss_kib(const struct host *host)
 	return kib;
 }
 
-size_t host_descriptors(const struct host *host)
+size_t host_descriptors(struct host *host)
 {
 	char path[64];
 	size_t count = 0;
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)host_pid(host));
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)host_child_pid(host));
 	DIR *folder = opendir(path);
 	while (folder != NULL && readdir(folder) != NULL)
 		count++;

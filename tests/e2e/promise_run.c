@@ -1,12 +1,10 @@
 /* promise_run.c - see promise_run.h. */
 #include "promise_run.h"
 
-#include <signal.h>
 #include <string.h>
 
 enum {
 	SETTLE_MS = 120000,
-	KILLED = 128 + SIGKILL,
 	WORKERS = 8,	       /* the default */
 	DESCRIPTORS_SLACK = 2, /* a connection that is being opened beside the one it replaces */
 };
@@ -67,6 +65,12 @@ void promise_settle(struct promise *promise, const char *after)
 
 void promise_start_host(struct promise *promise, const char *failpoint)
 {
+	/* After a death at a failpoint the supervisor has started the next host already; a failpoint is only
+	 * for the first. */
+	if (host_running(promise->host) && failpoint == NULL)
+		return;
+	if (host_running(promise->host))
+		promise_kill_host(promise);
 	host_set_environment(promise->host, "FAILPOINT", failpoint);
 	host_start(promise->host);
 }
@@ -111,21 +115,21 @@ const char *promise_choose_failpoint(struct promise *promise, const struct promi
 
 void promise_wait_death(struct promise *promise, const char *failpoint)
 {
-	const int code = host_wait_exit(promise->host);
-	if (code != KILLED)
-		harness_fail("at the failpoint %s cashewd exited with %d", failpoint, code);
+	const char *how =
+		json_string_value(json_object_get(host_expect_log(promise->host, "host_died"), "how"));
+	if (how == NULL || strcmp(how, "SIGKILL") != 0)
+		harness_fail("at the failpoint %s the host ended with %s", failpoint, how != NULL ? how : "");
 	promise->kills++;
 	promise_check(promise);
 }
 
-struct promise_holdings promise_hold(const struct promise *promise)
+struct promise_holdings promise_hold(struct promise *promise)
 {
 	return (struct promise_holdings){
 		.rss_kib = host_rss_kib(promise->host), .descriptors = host_descriptors(promise->host)};
 }
 
-void promise_check_growth(
-	const struct promise *promise, const char *fault, const struct promise_holdings *before)
+void promise_check_growth(struct promise *promise, const char *fault, const struct promise_holdings *before)
 {
 	const struct promise_holdings after = promise_hold(promise);
 	print_message(
@@ -146,7 +150,8 @@ void promise_check_growth(
 static bool expected_record(const char *event, const char *const *more)
 {
 	static const char *const expected[] = {"store_away", "not_ready", "broker_lost", "broker_unreachable",
-		"lane_dropped", "command_parked", "command_retry", "deadline_missed", "farewell_unanswered"};
+		"lane_dropped", "command_parked", "command_retry", "deadline_missed", "farewell_unanswered",
+		"host_died", "host_delayed", "parked_unknown"};
 	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
 		if (strcmp(event, expected[i]) == 0)
 			return true;
@@ -199,6 +204,7 @@ void promise_set_up(struct promise *promise, unsigned rate_per_s)
 	if (promise->workers != 0)
 		host_set(promise->host, "WORKERS", harness_format(promise->harness, "%u", promise->workers));
 	promise->load_dice.state = 1 + dice_roll(&promise->dice, 1u << 30);
+	host_may_die(promise->host);
 	promise->ledger = ledger_new(promise->harness);
 	promise->load = load_new(promise->harness, promise->ledger, &promise->load_dice, rate_per_s);
 	promise_wait_for_phones(promise);

@@ -77,12 +77,11 @@ void promise_wait_death(struct promise *promise, const char *failpoint);
  */
 void promise_stop_host(struct promise *promise);
 
-struct promise_holdings promise_hold(const struct promise *promise);
+struct promise_holdings promise_hold(struct promise *promise);
 
 /* Fails the test if the host holds clearly more than before: MEMORY_SLACK_KIB, and more descriptors than the
  * connections of workers that were not needed before. */
-void promise_check_growth(
-	const struct promise *promise, const char *fault, const struct promise_holdings *before);
+void promise_check_growth(struct promise *promise, const char *fault, const struct promise_holdings *before);
 
 /*
  * Reads what the host has written since the last call, prints how many warnings and errors it holds by their

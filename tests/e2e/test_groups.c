@@ -269,10 +269,13 @@ HARNESS_CASE(age_limit_drops_the_connection_and_runs_nothing_twice)
 	host_set(host, "KEEPALIVE", "10");
 	host_set(host, "HANDLER_TIMEOUT", "2");
 	struct scripted_pair links = start(host, broker);
-	send_command(links.ingress, 3, "1/test_gate", "{\"gate\":\"a\"}");
+	/* No handler may run that long, but a broker may keep an event's PUBACK back. */
+	send_command(links.ingress, 3, "1/ping", "1");
+	const struct mqtt_packet *event = scripted_expect(links.egress, MQTT_PUBLISH);
+	const uint16_t kept_back = event->mid;
+	assert_string_equal(event->topic, "1/pong");
 	send_command(links.ingress, 4, "2/ping", "1");
 	puback_event(links, "2/pong");
-	gate_wait_runs(h, host, "a", 1);
 	const int64_t from_ms = harness_now_ms();
 	scripted_expect_close(links.ingress);
 	assert_in_range(harness_now_ms() - from_ms, 1, 4500);
@@ -283,14 +286,12 @@ HARNESS_CASE(age_limit_drops_the_connection_and_runs_nothing_twice)
 	host_expect_log(host, "lane_dropped", "lane", "main");
 
 	links.ingress = scripted_welcome_one(broker, &(struct scripted_welcome){.session_present = true});
-	send_again(links.ingress, 3, "1/test_gate", "{\"gate\":\"a\"}");
+	send_again(links.ingress, 3, "1/ping", "1");
 	send_again(links.ingress, 4, "2/ping", "1");
 	assert_no_puback(h, links.ingress);
-	gate_open(h, host, "a");
-	puback_event(links, "1/gate_passed");
+	scripted_puback(links.egress, kept_back, 0);
 	(void)scripted_expect_puback(links.ingress, 3);
 	(void)scripted_expect_puback(links.ingress, 4);
-	assert_int_equal(gate_runs(h, host, "a"), 1);
 	assert_int_equal(scripted_count(links.egress, MQTT_PUBLISH), 2);
 }
 

@@ -41,7 +41,6 @@ static void die_begin(struct round *round, struct fault_run *run)
 	promise_kill_host(promise);
 	run->failpoint = promise_choose_failpoint(promise, place);
 	promise_start_host(promise, run->failpoint);
-	host_may_exit(promise->host);
 }
 
 static void die_end(struct round *round, struct fault_run *run)
@@ -90,7 +89,7 @@ static void stop_host_end(struct round *round, struct fault_run *run)
 static void limit_descriptors(const struct round *round, rlim_t limit, rlim_t *ret_before)
 {
 	struct rlimit before, now;
-	const pid_t pid = host_pid(round->promise.host);
+	const pid_t pid = host_child_pid(round->promise.host);
 	if (prlimit(pid, RLIMIT_NOFILE, NULL, &before) != 0)
 		harness_fail("the limit of descriptors cannot be read: %s", strerror(errno));
 	now = (struct rlimit){.rlim_cur = limit, .rlim_max = before.rlim_max};
@@ -99,14 +98,10 @@ static void limit_descriptors(const struct round *round, rlim_t limit, rlim_t *r
 	*ret_before = before.rlim_cur;
 }
 
-static bool is_executed(void *context)
+static bool is_started(void *context)
 {
 	const struct promise *promise = context;
-	char link[64], path[512];
-	snprintf(link, sizeof(link), "/proc/%d/exe", (int)host_pid(promise->host));
-	const ssize_t size = readlink(link, path, sizeof(path) - 1);
-	path[size > 0 ? size : 0] = '\0';
-	return strcmp(path, CASHEWD_FAILPOINTS_PATH) == 0;
+	return host_child_pid(promise->host) != 0;
 }
 
 /* It starts with so few, and needs more as soon as its workers do. */
@@ -115,8 +110,7 @@ static void few_descriptors_begin(struct round *round, struct fault_run *run)
 	struct promise *promise = &round->promise;
 	promise_kill_host(promise);
 	promise_start_host(promise, NULL);
-	/* Before, it is a copy of this program, which has more of them. */
-	harness_wait(promise->harness, is_executed, promise, "cashewd to be executed");
+	harness_wait(promise->harness, is_started, promise, "cashewd to start its host");
 	limit_descriptors(round, FEW_DESCRIPTORS, &run->descriptors);
 	promise_run_on(promise, 2000, 4000);
 }

@@ -28,13 +28,46 @@ static void test_print(void **state)
 		"CLIENT_ID=cashewd\nKEEPALIVE=60\nSESSION_EXPIRY=604800\nSTANDBY_RETRY=30\n"
 		"MONGO_DB_URL=mongodb://u:********@h/"
 		"\nMONGO_DB_NAME=cashew\nDEAD_LETTER_DAYS=90\nHANDLERS=\nWORKERS=8\nHANDLER_TIMEOUT=10\n"
-		"STOP_TIMEOUT=12\nMAX_ATTEMPTS=10\nCRASH_LIMIT=3\nGROUP_MAX=1000\nGROUP_MS=250\nWINDOW=2000\nUSER_WINDOW=500\nPAYLOAD_MAX="
+		"STOP_TIMEOUT=12\nMAX_ATTEMPTS=10\nCRASH_LIMIT=3\nHOST_RSS_MAX=134217728\nGROUP_MAX="
+		"1000\nGROUP_MS="
+		"250\nWINDOW=2000\nUSER_WINDOW=500\nPAYLOAD_MAX="
 		"131072\n"
 		"EVENT_MAX=131072\nLOG_LEVEL=info\nLOG_FORMAT=auto\nLOGGLY_TOKEN=********\nLOGGLY_SUBDOMAIN="
 		"\n"
 		"APPLES_LIMIT=3\nAPPLES_KEY=********\n";
 	assert_string_equal(text, expected);
 	free(text);
+}
+
+/* Another process reads as its environment what was written, secrets as they are, and has the same. */
+static void test_write(void **state)
+{
+	(void)state;
+	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(SECRET BROKER
+		"MONGO_DB_URL=mongodb://u:hunter2@h/\nAPPLES_KEY='hunter 3'\nWORKERS=3\nPAYLOAD_MAX=1M\n"
+		"BROKER_TLS=off\nLOG_LEVEL=debug\nWINDOW=3000\n",
+		no_environment, own_handlers);
+	assert_string_equal(got.problems, "");
+	char *text = NULL, *variables[100] = {NULL};
+	size_t size = 0, count = 0;
+	FILE *out = open_memstream(&text, &size);
+	assert_non_null(out);
+	settings_write(&got.settings, out);
+	fclose(out);
+	for (char *at = text; at < text + size; at += strlen(at) + 1)
+		variables[count++] = at;
+	struct settings same;
+	assert_int_equal(settings_read(NULL, variables, own_handlers, stderr, stderr, &same), 0);
+	assert_string_equal(same.jwt_secret, got.settings.jwt_secret);
+	assert_string_equal(same.mongo_db_url, "mongodb://u:hunter2@h/");
+	assert_string_equal(settings_own_value(&same, "APPLES_KEY"), "hunter 3");
+	assert_int_equal(same.payload_max, 1 << 20);
+	char *before = printed(&got.settings), *after = printed(&same);
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+	free(text);
+	settings_free(&same);
 }
 
 static void test_masked_urls(void **state)
@@ -146,6 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_print),
+		cmocka_unit_test(test_write),
 		cmocka_unit_test(test_masked_urls),
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_example),

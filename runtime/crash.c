@@ -1,0 +1,140 @@
+/*
+ * crash.c - see crash.h. What runs here after a crash calls only what is safe in a signal handler:
+ * backtrace() is, once it has loaded its library.
+ */
+#include "crash.h"
+
+#include "board.h"
+
+#include <errno.h>
+#include <execinfo.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { STACK_SIZE = 64 * 1024, FRAMES = 40 };
+
+static const int watched[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+enum { WATCHED = sizeof(watched) / sizeof(watched[0]) };
+
+static struct {
+	struct board *board;
+	int fd;
+	pid_t pid; /* a handler's forked child has the same memory, and no business with the board */
+	struct sigaction before[WATCHED];
+} state;
+
+static _Thread_local const struct board_slot *own_slot;
+
+/* The slot of this thread if a handler runs in it; -1. */
+static int running_slot(void)
+{
+	if (own_slot == NULL || board_slot_state(own_slot) == BOARD_SLOT_IDLE)
+		return -1;
+	return (int)(own_slot - state.board->slots);
+}
+
+static void write_backtrace(void)
+{
+	void *frames[FRAMES];
+	if (lseek(state.fd, offsetof(struct board, backtrace), SEEK_SET) < 0)
+		return;
+	backtrace_symbols_fd(frames, backtrace(frames, FRAMES), state.fd);
+}
+
+/* Whether this thread is the one that is recorded. */
+static bool claim(void)
+{
+	int nobody = 0;
+	return atomic_compare_exchange_strong(&state.board->crash.claimed, &nobody, gettid());
+}
+
+static void record(enum board_crash_kind kind, int number, uint64_t address)
+{
+	struct board_crash *crash = &state.board->crash;
+	crash->slot = running_slot();
+	crash->number = number;
+	crash->address = address;
+	atomic_store(&crash->kind, kind);
+	write_backtrace();
+}
+
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (getpid() == state.pid) {
+		if (claim())
+			record(BOARD_CRASH_SIGNAL, number,
+				number == SIGABRT ? 0 : (uint64_t)(uintptr_t)info->si_addr);
+		else if (state.board->crash.claimed != gettid())
+			/* Another thread dies already, and takes this one along. */
+			for (;;)
+				pause();
+	}
+	for (size_t i = 0; i < WATCHED; i++) {
+		if (watched[i] == number)
+			sigaction(number, &state.before[i], NULL);
+	}
+	/* Delivered when this returns, to what was there before us: the default, or a sanitizer's report. */
+	raise(number);
+}
+
+static void on_exit_called(int code, void *argument)
+{
+	(void)argument;
+	if (getpid() != state.pid || running_slot() < 0)
+		return;
+	if (!claim())
+		for (;;)
+			pause();
+	record(BOARD_CRASH_EXIT, code, 0);
+	_exit(code);
+}
+
+int crash_watch(struct board *board, int fd)
+{
+	void *frame;
+	/* The first call loads a library, which a signal handler must not do. */
+	(void)backtrace(&frame, 1);
+	state.board = board;
+	state.fd = fd;
+	state.pid = getpid();
+	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < WATCHED; i++) {
+		if (sigaction(watched[i], &action, &state.before[i]) != 0)
+			return -errno;
+	}
+	return on_exit(on_exit_called, NULL) != 0 ? -ENOMEM : 0;
+}
+
+int crash_thread_begin(struct crash_stack *stack, const struct board_slot *slot)
+{
+	*stack = (struct crash_stack){.memory = NULL};
+	own_slot = slot;
+	stack_t there;
+	/* A sanitizer gives each thread one of its own. */
+	if (slot == NULL || (sigaltstack(NULL, &there) == 0 && (there.ss_flags & SS_DISABLE) == 0))
+		return 0;
+	void *memory = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	if (sigaltstack(&(const stack_t){.ss_sp = memory, .ss_size = STACK_SIZE}, NULL) != 0) {
+		munmap(memory, STACK_SIZE);
+		return -errno;
+	}
+	stack->memory = memory;
+	return 0;
+}
+
+void crash_thread_end(struct crash_stack *stack)
+{
+	own_slot = NULL;
+	if (stack->memory == NULL)
+		return;
+	(void)sigaltstack(&(const stack_t){.ss_flags = SS_DISABLE}, NULL);
+	munmap(stack->memory, STACK_SIZE);
+	stack->memory = NULL;
+}
