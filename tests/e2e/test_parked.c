@@ -9,6 +9,7 @@
 #include "letter.h"
 #include "scripted_broker.h"
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 static struct host *host_with(struct harness *h, const char *client_id, const char *handlers)
@@ -255,6 +256,68 @@ HARNESS_CASE(database_away_while_one_runs)
 	assert_passed(phone, "aab");
 }
 
+static void flaky_of(struct harness *h, struct device *device, const char *user, char gate)
+{
+	const char *payload = harness_format(h, "{\"gate\":\"%c\"}", gate);
+	device_publish_with(device, NULL,
+		&(struct device_publish_options){.topic = harness_format(h, "%s/test_flaky", user),
+			.payload = payload,
+			.payload_size = strlen(payload),
+			.qos = 1});
+}
+
+enum { USERS = 50, EACH = 3, GREEDY = 100, CROWD = USERS * EACH + GREEDY };
+
+static bool all_passed(void *context)
+{
+	const struct device *device = context;
+	return device->message_count >= CROWD;
+}
+
+/* What all of them depend on was away: when it is back, each user's are done in order and once, nobody is
+ * kept waiting by one who has more than the others, and what arrives meanwhile is answered. */
+HARNESS_CASE(crowd_is_worked_off)
+{
+	struct host *host = start_ready(host_with(h, "cashewd", ""));
+	struct device *all = device_new_handler(h, "all"), *phone = connect_device(h, "68946");
+	device_connect(all);
+	for (int i = 0; i < GREEDY; i++)
+		flaky_of(h, all, "greedy", 'a');
+	for (int i = 0; i < USERS * EACH; i++)
+		flaky_of(h, all, harness_format(h, "u%d", i % USERS), (char)('a' + i / USERS));
+	device_wait_all_pubacks(all);
+	wait_parked(h, CROWD);
+	assert_int_equal(device_subscribe(all, "+/flaky_passed", 1), 1);
+	gate_open(h, host, "b");
+	gate_open(h, host, "c");
+	const int64_t start_ms = harness_now_ms();
+	gate_open(h, host, "a");
+	device_command(phone, "ping", "1");
+	device_expect(phone, "pong");
+	const int64_t pong_ms = harness_now_ms() - start_ms;
+	harness_wait(h, all_passed, all, "%d commands to pass", CROWD);
+	print_message("a ping took %d ms beside %d commands of %d users, which took %d ms\n", (int)pong_ms,
+		CROWD, USERS + 1, (int)(harness_now_ms() - start_ms));
+	/* The greedy one was not served before all others. */
+	assert_non_null(strstr(all->messages[CROWD - 1].topic, "greedy/"));
+	char next[USERS];
+	memset(next, 'a', sizeof(next));
+	for (size_t i = 0; i < all->message_count; i++) {
+		int user;
+		char gate;
+		if (sscanf(all->messages[i].topic, "u%d/", &user) != 1)
+			continue;
+		json_t *reply = json_loads(all->messages[i].payload, 0, NULL);
+		gate = json_string_value(json_object_get(reply, "gate"))[0];
+		json_decref(reply);
+		assert_int_equal(gate, next[user]++);
+	}
+	wait_parked(h, 0);
+	host_stop(host);
+	assert_int_equal(account_read(host).done, CROWD + 1);
+	assert_int_equal(letter_count(h, harness_database(h)), 0);
+}
+
 /* Killed with all that belongs to it while one runs: the claim is a dead one's, and ends with its lease. */
 HARNESS_CASE(killed_while_one_runs)
 {
@@ -325,4 +388,5 @@ HARNESS_MAIN(HARNESS_TEST(is_run_again_until_it_is_done),
 	HARNESS_TEST(copies_of_parked_commands_are_known),
 	HARNESS_TEST(attempts_used_up_end_in_a_dead_letter), HARNESS_TEST(no_handler_wants_it_any_more),
 	HARNESS_TEST(stop_while_one_runs), HARNESS_TEST(database_away_while_one_runs),
-	HARNESS_TEST(killed_while_one_runs), HARNESS_TEST(a_dead_host_is_survived_by_others))
+	HARNESS_TEST(crowd_is_worked_off), HARNESS_TEST(killed_while_one_runs),
+	HARNESS_TEST(a_dead_host_is_survived_by_others))
