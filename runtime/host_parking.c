@@ -102,10 +102,13 @@ static void log_parked(const struct command *command, const struct parked_comman
 	struct tm parts;
 	if (gmtime_r(&not_before, &parts) != NULL)
 		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-	log_warn("command_parked", "a command is kept in the store and tried again later",
-		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
-		LOG_TEXT("handler", command->handler), LOG_INT("attempts", record->attempts),
-		LOG_TEXT("reason", command->reason), LOG_TEXT("not_before", text));
+	/* Those behind it are as many as its user sends. */
+	const bool follower = record->attempts == 0;
+	LOG_EVENT(follower ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "command_parked",
+		"a command is kept in the store and tried again later", LOG_TEXT("user", command->input.user),
+		LOG_TEXT("topic", command->input.topic), LOG_TEXT("handler", command->handler),
+		LOG_INT("attempts", record->attempts), LOG_TEXT("reason", command->reason),
+		LOG_TEXT("not_before", text));
 }
 
 static void put(struct command *command, int64_t delay_ms, unsigned attempts)

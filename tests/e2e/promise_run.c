@@ -150,8 +150,8 @@ void promise_check_growth(struct promise *promise, const char *fault, const stru
 static bool expected_record(const char *event, const char *const *more)
 {
 	static const char *const expected[] = {"store_away", "not_ready", "broker_lost", "broker_unreachable",
-		"lane_dropped", "command_parked", "command_retry", "deadline_missed", "farewell_unanswered",
-		"host_died", "host_delayed", "parked_unknown"};
+		"lane_dropped", "command_parked", "store_write_failed", "command_retry", "deadline_missed",
+		"farewell_unanswered", "host_died", "host_delayed", "parked_unknown"};
 	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
 		if (strcmp(event, expected[i]) == 0)
 			return true;
