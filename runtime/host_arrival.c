@@ -185,9 +185,14 @@ static bool joins(
  * PUBACK which is queued for it may leave with whatever leaves next. */
 static bool is_parked(struct lane *lane, struct command *command)
 {
+	struct parked_copy copy;
 	if (command->mid == 0 || !lane_awaits_parked(lane) ||
-		!lane_take_parked(lane, command->mid, command_key(command)))
+		!lane_take_parked(lane, command->mid, command_key(command), &copy))
 		return false;
+	command->ahead = copy.before;
+	if (command->ahead)
+		return false;
+	lane_acknowledge_parked(lane, &copy);
 	board_count(&lane_host(lane)->board->account.joined, 1);
 	log_info("command_joined", "a redelivered command is parked already, and not run twice",
 		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic));

@@ -89,6 +89,7 @@ struct command {
 	struct command *job_next;
 	struct dead_letter letter;	/* of BURYING */
 	bool suspect;			/* it may have killed a host */
+	bool ahead;			/* it comes again, and came before what its user has parked */
 	unsigned crashes;		/* that it is to blame for */
 	uint64_t key;			/* see command_key(); 0: not made yet */
 	int64_t position;		/* in the store, once it is parked; else 0 */

@@ -27,7 +27,8 @@ enum {
 	LINGER_DOUBLINGS_MAX = 6,
 	GROUP_BYTES_MAX =
 		8 * 1024 *
-		1024, /* of payloads; the group grows to twice that at most, beside what one read brings */
+		1024,	/* of payloads; the group grows to twice that at most, beside what one read brings */
+	HOLD_MS = 3000, /* after connecting, when it has begun to */
 	REDELIVERY_MS = 30000, /* after connecting, when a broker has long sent again what it sends again */
 };
 
@@ -55,6 +56,7 @@ struct lane {
 	unsigned round;		 /* how often this group has lingered */
 	size_t round_unsettled;	 /* unsettled commands that were there when the last lingering began */
 
+	int64_t hold_until_ms;	     /* then what is held of an earlier connection's is held no more */
 	int64_t redelivery_until_ms; /* INT64_MAX: nothing of an earlier connection is kept */
 	size_t unacknowledged;	     /* QoS 0 commands under way */
 
@@ -62,6 +64,8 @@ struct lane {
 	struct parked_marks *parked;   /* until no copy of them comes any more; else NULL */
 	int64_t last_position;	       /* of what was parked */
 	int64_t acknowledged_position; /* what is parked up to there was acknowledged by this host */
+	int64_t copied_position;       /* of what is parked, to be acknowledged with the group */
+	int64_t unheld_position;       /* what is parked up to there waits for no acknowledgement any more */
 
 	struct command *in_flight[MID_BUCKETS]; /* linked by table_next */
 };
@@ -134,9 +138,56 @@ bool lane_awaits_parked(const struct lane *lane)
 	return lane->parked != NULL && lane->parked->copy_count > 0;
 }
 
-bool lane_take_parked(struct lane *lane, uint16_t mid, uint64_t key)
+bool lane_take_parked(struct lane *lane, uint16_t mid, uint64_t key, struct parked_copy *ret)
 {
-	return parked_marks_take(lane->parked, mid, key);
+	return parked_marks_take(lane->parked, mid, key, ret);
+}
+
+void lane_acknowledge_parked(struct lane *lane, const struct parked_copy *copy)
+{
+	if (copy->position > lane->copied_position)
+		lane->copied_position = copy->position;
+}
+
+int64_t lane_held_from(const struct lane *lane)
+{
+	return lane->unheld_position;
+}
+
+/* What was held for it may be claimed. */
+static void unhold(struct lane *lane, int64_t position)
+{
+	if (position <= lane->unheld_position)
+		return;
+	lane->unheld_position = position;
+	if (lane->host->parked.held != NULL) {
+		parked_unhold(&lane->host->parked);
+		worker_pool_wake(lane->host->pool);
+	}
+}
+
+/* No copy comes any more: what was parked before the lane connected has been acknowledged, by whichever host.
+ */
+static void end_redelivery(struct lane *lane)
+{
+	if (lane->parked != NULL)
+		unhold(lane, lane->parked->last_position);
+	forget_parked(lane);
+}
+
+size_t lane_before(struct lane *lane, const struct command *command, unsigned char *ret, size_t max)
+{
+	size_t count = 0;
+	for (struct command *earlier = lane->group; earlier != NULL && earlier != command;
+		earlier = earlier->group_next) {
+		if (strcmp(earlier->input.user, command->input.user) != 0)
+			continue;
+		if (count < max)
+			parked_before_write(
+				ret + count * PARKED_BEFORE_SIZE, earlier->mid, command_key(earlier));
+		count++;
+	}
+	return count;
 }
 
 bool lane_overtaken(const struct lane *lane, const struct command *command)
@@ -301,11 +352,14 @@ static void group_release(struct lane *lane)
 		next = command->group_next;
 		command->attached = false;
 		command_count(command);
-		if (command->position > lane->acknowledged_position)
-			lane->acknowledged_position = command->position;
+		if (command->position > lane->copied_position)
+			lane->copied_position = command->position;
 		lane_unlist(lane, command);
 		command_release(command);
 	}
+	if (lane->copied_position > lane->acknowledged_position)
+		lane->acknowledged_position = lane->copied_position;
+	unhold(lane, lane->acknowledged_position);
 }
 
 static void flush(struct lane *lane, bool many)
@@ -385,9 +439,10 @@ static void lane_on_up(void *owner, const struct connection_terms *terms)
 	const struct settings *settings = lane->host->settings;
 	if (!terms->session_present) {
 		forget_results(lane, true);
-		forget_parked(lane);
+		end_redelivery(lane);
 	}
 	lane->redelivery_until_ms = lane->host->now_ms + REDELIVERY_MS;
+	lane->hold_until_ms = lane->host->now_ms + HOLD_MS;
 	/* A broker's Server Keep Alive may leave nothing; a second lets a group come to its end. */
 	const unsigned most_s = settings_group_limit_s(terms->keepalive_s), limit_s = most_s > 0 ? most_s : 1;
 	lane->group_limit_ms = limit_s * 1000;
@@ -501,6 +556,7 @@ int lane_new(struct host *host, const struct route_lane *routes, struct lane **r
 		return -ENOMEM;
 	lane->host = host;
 	lane->routes = routes;
+	lane->hold_until_ms = INT64_MAX;
 	lane->group_limit_ms = settings_group_limit_s(host->settings->keepalive_s) * 1000;
 	group_reset(lane);
 	routes_client_id(routes, host->settings->client_id, lane->client_id);
@@ -562,6 +618,9 @@ int64_t lane_due_ms(struct lane *lane)
 	/* A lane that stops does not linger: it reads no more. */
 	if (lane->phase == PHASE_DRAINING && !lane->stopping && linger_at_ms(lane) < due_ms)
 		due_ms = linger_at_ms(lane);
+	if (lane->host->parked.held != NULL && connection_state(lane->connection) == CONNECTION_UP &&
+		lane->hold_until_ms < due_ms)
+		due_ms = lane->hold_until_ms;
 	const int64_t retry_ms = subscriptions_due_ms(lane->subscriptions);
 	return retry_ms < due_ms ? retry_ms : due_ms;
 }
@@ -590,10 +649,15 @@ void lane_serve(struct lane *lane, short revents)
 							 : "the broker does not take the acknowledgements");
 		return;
 	}
+	if (now_ms >= lane->hold_until_ms) {
+		lane->hold_until_ms = INT64_MAX;
+		if (lane->parked != NULL)
+			unhold(lane, lane->parked->last_position);
+	}
 	if (now_ms >= lane->redelivery_until_ms) {
 		lane->redelivery_until_ms = INT64_MAX;
 		forget_results(lane, false);
-		forget_parked(lane);
+		end_redelivery(lane);
 	}
 	if (lane->phase == PHASE_FLUSHING && (revents & POLLOUT) != 0)
 		flush(lane, true);

@@ -29,6 +29,7 @@ struct command;
 struct lane_users;
 struct host;
 struct lane;
+struct parked_copy;
 struct parked_marks;
 
 enum {
@@ -105,8 +106,16 @@ void lane_settled(struct lane *lane, struct command *command);
 /* Whether a copy of a command that is parked may come: it was parked before the lane connected, and the
  * broker is still sending again what was not acknowledged. */
 bool lane_awaits_parked(const struct lane *lane);
-/* Whether it is such a copy. Each is known once. */
-bool lane_take_parked(struct lane *lane, uint16_t mid, uint64_t key);
+/* Whether it is such a copy, or was run before one was parked. Each is known once. */
+bool lane_take_parked(struct lane *lane, uint16_t mid, uint64_t key, struct parked_copy *ret);
+/* Such a copy is acknowledged with what is read now. */
+void lane_acknowledge_parked(struct lane *lane, const struct parked_copy *copy);
+/* Backlogs that are held for a later position than that must not be claimed yet. */
+int64_t lane_held_from(const struct lane *lane);
+
+/* The commands of its user that came before it on this connection, each as parked_before_write() has it, into
+ * room for `max` of them. Returns how many there are. */
+size_t lane_before(struct lane *lane, const struct command *command, unsigned char *ret, size_t max);
 
 /* Whether a command of its user that came later, on the same connection, has begun. */
 bool lane_overtaken(const struct lane *lane, const struct command *command);

@@ -4,7 +4,9 @@
 #include "host_parked.h"
 
 #include "store.h"
+#include <endian.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +102,24 @@ struct parked_backlog *parked_next(struct parked *parked)
 	return backlog;
 }
 
+void parked_hold(struct parked *parked, struct parked_backlog *backlog)
+{
+	backlog->in_line = true;
+	backlog->due_next = parked->held;
+	parked->held = backlog;
+}
+
+void parked_unhold(struct parked *parked)
+{
+	struct parked_backlog *backlog = parked->held, *next;
+	parked->held = NULL;
+	for (; backlog != NULL; backlog = next) {
+		next = backlog->due_next;
+		backlog->in_line = false;
+		parked_line(parked, backlog);
+	}
+}
+
 /* ---- Marks ----------------------------------------------------------------------------------------------
  */
 
@@ -144,12 +164,21 @@ static bool add_first(struct parked_marks *marks, const struct parked_mark *mark
 	char *user = strdup(mark->user);
 	if (user == NULL)
 		return false;
-	marks->firsts[marks->first_count++] =
-		(struct parked_first){.user = user, .not_before_ms = mark->not_before_ms};
+	marks->firsts[marks->first_count++] = (struct parked_first){.user = user,
+		.held_position = strcmp(marks->begun_user, mark->user) == 0 ? marks->begun_position : 0,
+		.not_before_ms = mark->not_before_ms};
 	return true;
 }
 
-static bool add_copy(struct parked_marks *marks, const struct parked_mark *mark)
+void parked_before_write(unsigned char ret[static PARKED_BEFORE_SIZE], uint16_t mid, uint64_t key)
+{
+	mid = htole16(mid);
+	key = htole64(key);
+	memcpy(ret, &mid, sizeof(mid));
+	memcpy(ret + sizeof(mid), &key, sizeof(key));
+}
+
+static bool add_copy(struct parked_marks *marks, const struct parked_copy *copy)
 {
 	if (marks->copy_count == marks->copy_capacity) {
 		const size_t capacity = grown(marks->copy_capacity);
@@ -159,8 +188,23 @@ static bool add_copy(struct parked_marks *marks, const struct parked_mark *mark)
 		marks->copies = copies;
 		marks->copy_capacity = capacity;
 	}
-	marks->copies[marks->copy_count++] =
-		(struct parked_copy){.key = mark->key, .position = mark->position, .mid = mark->mid};
+	marks->copies[marks->copy_count++] = *copy;
+	return true;
+}
+
+static bool add_before(struct parked_marks *marks, const struct parked_mark *mark)
+{
+	const unsigned char *at = mark->before;
+	for (size_t left = mark->before_size; left >= PARKED_BEFORE_SIZE; left -= PARKED_BEFORE_SIZE) {
+		struct parked_copy copy = {.position = mark->position, .before = true};
+		memcpy(&copy.mid, at, sizeof(copy.mid));
+		memcpy(&copy.key, at + sizeof(copy.mid), sizeof(copy.key));
+		copy.mid = le16toh(copy.mid);
+		copy.key = le64toh(copy.key);
+		at += PARKED_BEFORE_SIZE;
+		if (!add_copy(marks, &copy))
+			return false;
+	}
 	return true;
 }
 
@@ -169,7 +213,13 @@ static void visit(void *context, const struct parked_mark *mark)
 	struct parked_marks *marks = context;
 	if (mark->position > marks->last_position)
 		marks->last_position = mark->position;
-	if ((!mark->done && !add_first(marks, mark)) || (mark->mid != 0 && !add_copy(marks, mark)))
+	if (mark->before_size > 0) {
+		snprintf(marks->begun_user, sizeof(marks->begun_user), "%s", mark->user);
+		marks->begun_position = mark->position;
+	}
+	const struct parked_copy copy = {.key = mark->key, .position = mark->position, .mid = mark->mid};
+	if ((!mark->done && !add_first(marks, mark)) || (mark->mid != 0 && !add_copy(marks, &copy)) ||
+		!add_before(marks, mark))
 		marks->error = -ENOMEM;
 }
 
@@ -207,7 +257,7 @@ void parked_marks_acknowledged(struct parked_marks *marks, int64_t position)
 	marks->copy_count = kept;
 }
 
-bool parked_marks_take(struct parked_marks *marks, uint16_t mid, uint64_t key)
+bool parked_marks_take(struct parked_marks *marks, uint16_t mid, uint64_t key, struct parked_copy *ret)
 {
 	size_t low = 0, high = marks->copy_count;
 	while (low < high) {
@@ -220,6 +270,7 @@ bool parked_marks_take(struct parked_marks *marks, uint16_t mid, uint64_t key)
 	for (; low < marks->copy_count && marks->copies[low].mid == mid; low++) {
 		if (marks->copies[low].key != key)
 			continue;
+		*ret = marks->copies[low];
 		marks->copy_count--;
 		memmove(&marks->copies[low], &marks->copies[low + 1],
 			(marks->copy_count - low) * sizeof(marks->copies[0]));
@@ -241,6 +292,7 @@ int parked_load(struct parked *parked, struct lane *lane, const struct parked_ma
 		if (backlog == NULL)
 			return -ENOMEM;
 		backlog->not_before_ms = first->not_before_ms;
+		backlog->held_position = first->held_position;
 		backlog->marked = true;
 	}
 	for (size_t i = 0; i < PARKED_BUCKETS; i++)

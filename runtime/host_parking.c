@@ -33,7 +33,7 @@ static struct host *host_of(const struct command *command)
 
 bool parking_wanted(const struct command *command)
 {
-	if (command->origin != COMMAND_FROM_BROKER)
+	if (command->origin != COMMAND_FROM_BROKER || (command->ahead && command->crashes == 0))
 		return false;
 	return command->suspect || parked_find(&host_of(command)->parked, lane_client_id(command->lane),
 					   command->input.user) != NULL;
@@ -111,11 +111,30 @@ static void log_parked(const struct command *command, const struct parked_comman
 		LOG_TEXT("not_before", text));
 }
 
+/* Its user's backlog begins with it: those that were run before it must be known when they come again. False
+ * when out of memory. */
+static bool record_before(struct command *command, struct parked_command *record)
+{
+	const size_t count = lane_before(command->lane, command, NULL, 0);
+	if (count == 0)
+		return true;
+	unsigned char *before = arena_alloc(&command->arena, count * PARKED_BEFORE_SIZE);
+	if (before == NULL)
+		return false;
+	(void)lane_before(command->lane, command, before, count);
+	record->before = before;
+	record->before_size = count * PARKED_BEFORE_SIZE;
+	return true;
+}
+
 static void put(struct command *command, int64_t delay_ms, unsigned attempts)
 {
 	struct host *host = host_of(command);
 	struct lane *lane = command->lane;
 	struct parked_command *record = new_record(command);
+	const bool begins = parked_find(&host->parked, lane_client_id(lane), command->input.user) == NULL;
+	if (record != NULL && begins && !record_before(command, record))
+		record = NULL;
 	struct parked_backlog *backlog = record == NULL
 						 ? NULL
 						 : parked_add(&host->parked, lane, lane_client_id(lane),
@@ -129,6 +148,8 @@ static void put(struct command *command, int64_t delay_ms, unsigned attempts)
 	record->position = command->position;
 	record->attempts = attempts;
 	record->not_before_ms = backlog->not_before_ms;
+	if (record->before != NULL)
+		backlog->held_position = record->position;
 	command->record = record;
 	command->backlog = backlog;
 	backlog->parking++;
@@ -315,7 +336,10 @@ void parking_serve(struct host *host)
 		struct parked_backlog *backlog = parked_next(&host->parked);
 		if (backlog == NULL)
 			return;
-		claim(host, backlog);
+		if (backlog->lane != NULL && backlog->held_position > lane_held_from(backlog->lane))
+			parked_hold(&host->parked, backlog);
+		else
+			claim(host, backlog);
 	}
 }
 

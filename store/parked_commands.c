@@ -1,8 +1,8 @@
 /*
  * parked_commands.c - commands that are tried again later:
  * {_id: ObjectId, user_id, lane, position, topic, payload: binary, correlation: binary, response_topic,
- * packet_id, key, settled: [names of handlers], end, attempts, crashes, handler, reason, not_before: date,
- * claimed_by, lease_until: date, done: date}.
+ * packet_id, key, before: binary, settled: [names of handlers], end, attempts, crashes, handler, reason,
+ * not_before: date, claimed_by, lease_until: date, done: date}.
  *
  * Happy path: add, claim when it is due, run, finish; or postpone, and claim again. The first of a user on a
  * lane is the one with the lowest position that is not done; only that one is ever claimed. A tombstone
@@ -70,6 +70,8 @@ int parked_command_add(struct store_client *client, const struct parked_command 
 		store_append_text(&document, "response_topic", command->response_topic);
 	BSON_APPEND_INT32(&document, "packet_id", command->mid);
 	BSON_APPEND_INT64(&document, "key", (int64_t)command->key);
+	if (command->before)
+		store_append_bytes(&document, "before", command->before, command->before_size);
 	append_progress(&document, command);
 	inserted = mongoc_collection_insert_one(
 		store_client_collection(client, collection), &document, NULL, &reply, &error);
@@ -155,10 +157,14 @@ static bool visit_mark(const bson_t *document, void *context)
 {
 	const struct visit *visit = context;
 	const int64_t not_before_ms = store_date_of(document, "not_before");
+	size_t before_size = 0;
+	const void *before = store_bytes_of(document, "before", &before_size);
 	const struct parked_mark mark = {
 		.user = store_text_of(document, "user_id", ""),
 		.mid = (uint16_t)store_number_of(document, "packet_id"),
 		.key = (uint64_t)store_number_of(document, "key"),
+		.before = before,
+		.before_size = before_size,
 		.done = store_date_of(document, "done") != INT64_MIN,
 		.position = store_number_of(document, "position"),
 		.not_before_ms = not_before_ms != INT64_MIN ? not_before_ms : 0,
@@ -180,8 +186,8 @@ int parked_command_marks(
 	store_append_text(&filter, "lane", lane);
 	BCON_APPEND(&options, "sort", "{", "user_id", BCON_INT32(1), "position", BCON_INT32(1), "}",
 		"projection", "{", "_id", BCON_INT32(0), "user_id", BCON_INT32(1), "position", BCON_INT32(1),
-		"packet_id", BCON_INT32(1), "key", BCON_INT32(1), "done", BCON_INT32(1), "not_before",
-		BCON_INT32(1), "}");
+		"packet_id", BCON_INT32(1), "key", BCON_INT32(1), "before", BCON_INT32(1), "done",
+		BCON_INT32(1), "not_before", BCON_INT32(1), "}");
 	cursor = mongoc_collection_find_with_opts(
 		store_client_collection(client, collection), &filter, &options, NULL);
 	bson_destroy(&options);

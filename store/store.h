@@ -155,6 +155,9 @@ struct parked_command {
 	const char *response_topic; /* NULL: none */
 	uint16_t mid;		    /* packet identifier and key, by which a redelivered copy is known */
 	uint64_t key;		    /* with mid 0 no copy can come */
+	const void *before; /* the commands of this user that came before it and were not acknowledged when it
+			       was parked, in the caller's form; NULL: none */
+	size_t before_size;
 	const char *const *settled; /* names of the handlers that are through with it */
 	size_t settled_count;
 	const char *end; /* the worst end of those: "done", "rejected" or "dead" */
@@ -171,6 +174,8 @@ struct parked_mark {
 	const char *user;
 	uint16_t mid;
 	uint64_t key;
+	const void *before; /* NULL: none */
+	size_t before_size;
 	bool done;
 	int64_t position;
 	int64_t not_before_ms; /* 0 when done */

@@ -39,6 +39,7 @@ static void copy_command(struct parked_command *to, const struct parked_command 
 	to->payload = fake_bytes_copy(from->payload, from->payload_size);
 	to->correlation =
 		from->correlation ? fake_bytes_copy(from->correlation, from->correlation_size) : NULL;
+	to->before = from->before ? fake_bytes_copy(from->before, from->before_size) : NULL;
 	to->response_topic = from->response_topic ? fake_text_copy(from->response_topic) : NULL;
 	copy_settled(to, from);
 	to->end = fake_text_copy(from->end);
@@ -54,6 +55,7 @@ static void free_parts(struct parked_command *command)
 	fake_forget(command->topic);
 	fake_forget(command->payload);
 	fake_forget(command->correlation);
+	fake_forget(command->before);
 	fake_forget(command->response_topic);
 	free_settled(command);
 	fake_forget(command->end);
@@ -161,6 +163,8 @@ int parked_command_marks(
 			.user = parked->command.user,
 			.mid = parked->command.mid,
 			.key = parked->command.key,
+			.before = parked->command.before,
+			.before_size = parked->command.before_size,
 			.done = parked->done,
 			.position = parked->command.position,
 			.not_before_ms = parked->done ? 0 : parked->command.not_before_ms,

@@ -115,6 +115,7 @@ enum { MARKS_MAX = 400 };
 struct marks {
 	struct parked_mark items[MARKS_MAX];
 	char users[MARKS_MAX][65];
+	char befores[MARKS_MAX][16];
 	size_t count;
 };
 
@@ -125,6 +126,9 @@ static void note(void *context, const struct parked_mark *mark)
 	assert_true(marks->count < MARKS_MAX);
 	assert_true(strlen(mark->user) <= 64);
 	strcpy(marks->users[marks->count], mark->user);
+	assert_true(mark->before_size <= sizeof(marks->befores[0]));
+	if (mark->before_size > 0)
+		memcpy(marks->befores[marks->count], mark->before, mark->before_size);
 	marks->items[marks->count++] = *mark;
 }
 
@@ -176,6 +180,28 @@ static void test_marks(void **state)
 }
 
 /* More than a server sends in its first batch (101). */
+/* They are known for as long as it is, done or not. */
+static void test_before(void **state)
+{
+	struct parked_command with = sample("a", 10), without = sample("a", 20);
+	const struct marks *marks;
+
+	(void)state;
+	with.before = "\x01\x02\x00\x03\x00";
+	with.before_size = 5;
+	add(&with);
+	add(&without);
+	marks = marks_of(LANE);
+	assert_int_equal(marks->count, 2);
+	assert_int_equal(marks->items[0].before_size, 5);
+	assert_memory_equal(marks->befores[0], with.before, 5);
+	assert_int_equal(marks->items[1].before_size, 0);
+	assert_true(finish(&with));
+	marks = marks_of(LANE);
+	assert_true(marks->items[0].done);
+	assert_int_equal(marks->items[0].before_size, 5);
+}
+
 static void test_many_marks(void **state)
 {
 	const struct marks *marks;
@@ -624,6 +650,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_marks),
+		CASE(test_before),
 		CASE(test_many_marks),
 		CASE(test_comes_back_as_it_was),
 		CASE(test_texts_that_are_not_utf8),

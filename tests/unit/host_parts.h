@@ -352,6 +352,11 @@ static inline struct command *parts_submitted_take(size_t i)
 	return command;
 }
 
+void worker_pool_wake(struct worker_pool *pool)
+{
+	(void)pool;
+}
+
 struct command *worker_pool_take_back(struct worker_pool *pool, const struct lane *lane)
 {
 	(void)pool;

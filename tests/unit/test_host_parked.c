@@ -131,6 +131,31 @@ static void in_store(const char *lane_id, const char *user, int64_t position, ui
 	store_release(client);
 }
 
+/* The same, with one command before it that was not acknowledged. */
+static void in_store_behind(
+	const char *user, int64_t position, uint16_t mid, uint16_t mid_before, uint64_t key_before)
+{
+	unsigned char before[PARKED_BEFORE_SIZE];
+	parked_before_write(before, mid_before, key_before);
+	struct parked_command command = {.lane = "main",
+		.user = user,
+		.topic = "u/c",
+		.position = position,
+		.payload = "",
+		.mid = mid,
+		.key = 7,
+		.before = before,
+		.before_size = sizeof(before),
+		.end = "done",
+		.handler = "",
+		.reason = "",
+		.not_before_ms = 1000};
+	parked_command_new_id(command.id);
+	struct store_client *client = store_acquire(store);
+	assert_int_equal(parked_command_add(client, &command), 0);
+	store_release(client);
+}
+
 static void finish_first(const char *lane_id, const char *user)
 {
 	struct store_client *client = store_acquire(store);
@@ -164,6 +189,7 @@ static void test_marks(void **state)
 	finish_first("main", "u");
 	finish_first("main", "v");
 	struct parked_marks *marks = read_marks("main", 10);
+	struct parked_copy copy;
 	assert_int_equal(marks->error, 0);
 	assert_int_equal(marks->last_position, 5);
 	assert_int_equal(parked_load(&parked, lane, marks), 0);
@@ -175,18 +201,67 @@ static void test_marks(void **state)
 
 	/* By both, and once; also what is done. */
 	assert_int_equal(marks->copy_count, 4);
-	assert_false(parked_marks_take(marks, 11, 102));
-	assert_false(parked_marks_take(marks, 0, 105));
-	assert_false(parked_marks_take(marks, 14, 106));
-	assert_true(parked_marks_take(marks, 12, 104));
-	assert_false(parked_marks_take(marks, 12, 104));
-	assert_true(parked_marks_take(marks, 12, 102));
-	assert_true(parked_marks_take(marks, 11, 101));
-	assert_true(parked_marks_take(marks, 13, 103));
+	assert_false(parked_marks_take(marks, 11, 102, &copy));
+	assert_false(parked_marks_take(marks, 0, 105, &copy));
+	assert_false(parked_marks_take(marks, 14, 106, &copy));
+	assert_true(parked_marks_take(marks, 12, 104, &copy));
+	assert_false(parked_marks_take(marks, 12, 104, &copy));
+	assert_true(parked_marks_take(marks, 12, 102, &copy));
+	assert_true(parked_marks_take(marks, 11, 101, &copy));
+	assert_true(parked_marks_take(marks, 13, 103, &copy));
 	assert_int_equal(marks->copy_count, 0);
-	assert_false(parked_marks_take(marks, 13, 103));
+	assert_false(parked_marks_take(marks, 13, 103, &copy));
 	parked_marks_free(marks);
 	parked_marks_free(NULL);
+}
+
+/* What came before a backlog began is known when it comes again, and the backlog is held for it, also when
+ * what it began with is done. */
+static void test_before(void **state)
+{
+	(void)state;
+	in_store_behind("u", 10, 3, 2, UINT64_C(0xfedcba9876543210));
+	in_store("main", "u", 11, 4, 8);
+	in_store_behind("v", 20, 6, 5, 9);
+	in_store("main", "w", 30, 7, 7);
+	finish_first("main", "u");
+	struct parked_marks *marks = read_marks("main", 10);
+	struct parked_copy copy;
+	assert_int_equal(parked_load(&parked, lane, marks), 0);
+	assert_int_equal(parked_find(&parked, "main", "u")->held_position, 10);
+	assert_int_equal(parked_find(&parked, "main", "v")->held_position, 20);
+	assert_int_equal(parked_find(&parked, "main", "w")->held_position, 0);
+
+	assert_false(parked_marks_take(marks, 2, 9, &copy));
+	assert_true(parked_marks_take(marks, 2, UINT64_C(0xfedcba9876543210), &copy));
+	assert_true(copy.before);
+	assert_int_equal(copy.position, 10);
+	assert_false(parked_marks_take(marks, 2, UINT64_C(0xfedcba9876543210), &copy));
+	assert_true(parked_marks_take(marks, 3, 7, &copy));
+	assert_false(copy.before);
+	assert_int_equal(copy.position, 10);
+	/* What is acknowledged has nothing before it that is not. */
+	parked_marks_acknowledged(marks, 20);
+	assert_false(parked_marks_take(marks, 5, 9, &copy));
+	parked_marks_free(marks);
+}
+
+static void test_hold(void **state)
+{
+	(void)state;
+	struct parked_backlog *a = add("main", "a"), *b = add("main", "b");
+	parked_line(&parked, a);
+	parked_line(&parked, b);
+	assert_ptr_equal(parked_next(&parked), a);
+	parked_hold(&parked, a);
+	parked_line(&parked, a);
+	assert_ptr_equal(parked_next(&parked), b);
+	assert_null(parked_next(&parked));
+	parked_unhold(&parked);
+	assert_ptr_equal(parked_next(&parked), a);
+	assert_null(parked_next(&parked));
+	parked_unhold(&parked);
+	assert_null(parked_next(&parked));
 }
 
 /* Only the last ones can come again; and of those only what this host has not acknowledged. */
@@ -196,12 +271,13 @@ static void test_copies_max(void **state)
 	for (uint16_t i = 1; i <= 200; i++)
 		in_store("main", i % 2 == 0 ? "u" : "v", i, (uint16_t)(1000 - i), i);
 	struct parked_marks *marks = read_marks("main", 50);
+	struct parked_copy copy;
 	assert_int_equal(marks->copy_count, 50);
 	assert_int_equal(marks->first_count, 2);
 	parked_marks_acknowledged(marks, 180);
 	assert_int_equal(marks->copy_count, 20);
 	for (uint16_t i = 1; i <= 200; i++)
-		assert_int_equal(parked_marks_take(marks, (uint16_t)(1000 - i), i), i > 180);
+		assert_int_equal(parked_marks_take(marks, (uint16_t)(1000 - i), i, &copy), i > 180);
 	parked_marks_free(marks);
 }
 
@@ -291,6 +367,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many, begin, end),
 		cmocka_unit_test_setup_teardown(test_line, begin, end),
 		cmocka_unit_test_setup_teardown(test_marks, begin, end),
+		cmocka_unit_test_setup_teardown(test_before, begin, end),
+		cmocka_unit_test_setup_teardown(test_hold, begin, end),
 		cmocka_unit_test_setup_teardown(test_copies_max, begin, end),
 		cmocka_unit_test_setup_teardown(test_load_again, begin, end),
 		cmocka_unit_test_setup_teardown(test_store_fails, begin, end),

@@ -209,6 +209,11 @@ static void test_suspect_in_order(void **state)
 	const struct command *third = parts_read(3, "u/one", "third");
 	parts_work();
 	parts_state(third, COMMAND_PARKING);
+	/* Were it run now and killed the host, the first one would come again, behind it. */
+	parts_work();
+	assert_int_equal(parts.submitted_count, 0);
+	turn();
+	turn();
 	work_all();
 	in_store(0, 2);
 	assert_int_equal(parts.one.runs, 3);
