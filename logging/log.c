@@ -38,6 +38,9 @@ static struct {
 	atomic_uint_least64_t dropped;
 	_Atomic int fd;
 	atomic_bool json, colours;
+	atomic_bool tapped; /* there is a tap */
+	void (*tap)(void *context, const char *lines, size_t size);
+	void *tap_context;
 	pthread_t thread;
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, .fd = STDERR_FILENO};
 
@@ -97,6 +100,26 @@ static uint64_t count_lines(const char *bytes, size_t size)
 	return lines;
 }
 
+void log_set_tap(void (*tap)(void *context, const char *lines, size_t size), void *context)
+{
+	pthread_mutex_lock(&state.lock);
+	state.tap = tap;
+	state.tap_context = context;
+	state.tapped = tap != NULL;
+	pthread_mutex_unlock(&state.lock);
+}
+
+void log_tap_lines(const char *lines, size_t size)
+{
+	if (!atomic_load_explicit(&state.tapped, memory_order_relaxed))
+		return;
+	/* Under the lock, so that it is not called once it was taken away. */
+	pthread_mutex_lock(&state.lock);
+	if (state.tap != NULL)
+		state.tap(state.tap_context, lines, size);
+	pthread_mutex_unlock(&state.lock);
+}
+
 void log_put_lines(const char *lines, size_t size)
 {
 	pthread_mutex_lock(&state.lock);
@@ -132,7 +155,15 @@ void log_event(enum log_level level, const char *event, const char *message, con
 	struct log_line line = {
 		.level = level, .event = event, .message = message, .fields = fields, .count = count};
 	clock_gettime(CLOCK_REALTIME, &line.time);
-	log_record(&line);
+	char text[LOG_LINE_SIZE];
+	const bool json = log_is_json();
+	size_t size = format_line(&line, text);
+	log_put_lines(text, size);
+	if (atomic_load_explicit(&state.tapped, memory_order_relaxed)) {
+		if (!json)
+			size = log_line_json(&line, text);
+		log_tap_lines(text, size);
+	}
 	errno = old_errno;
 }
 

@@ -71,6 +71,14 @@ void log_put_lines(const char *lines, size_t size);
 struct log_line;
 void log_record(const struct log_line *record);
 
+/*
+ * Who else gets every line, as JSON: `tap` is called for those of log_event(), and for those of another
+ * process that log_tap_lines() is given. It must not block and not log. NULL: nobody; then it is not called
+ * any more. Any thread.
+ */
+void log_set_tap(void (*tap)(void *context, const char *lines, size_t size), void *context);
+void log_tap_lines(const char *lines, size_t size);
+
 /* Lines dropped since log_open(). Any thread. */
 uint64_t log_dropped(void);
 

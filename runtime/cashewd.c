@@ -289,9 +289,6 @@ static int run(const struct arguments *arguments, char **environment, struct con
 		fprintf(stderr, "cashewd: the log's thread cannot be started: %s\n", strerror(-error));
 		return HOST_EXIT_SOFTWARE;
 	}
-	if (settings->loggly_token[0] != '\0')
-		log_warn("loggly_unused",
-			"LOGGLY_TOKEN is set, but this version writes its log to standard error only");
 	const int code = supervisor_run(&(const struct supervisor_options){.env_file = arguments->env_file,
 						.env_file_must_exist = arguments->env_file_given,
 						.environment = environment},

@@ -60,8 +60,14 @@ struct settings {
 	/* log */
 	unsigned log_level;  /* enum log_level */
 	unsigned log_format; /* enum log_format */
-	const char *loggly_token;
+	bool log_payloads;
+	const char *loggly_token; /* "": the log is not shipped */
 	const char *loggly_subdomain;
+	const char *loggly_tags;
+	const char *loggly_url;
+	const char *loggly_ca_file; /* "": the system's certificate authorities */
+	const char *log_spool_dir;  /* "": no spool */
+	size_t log_spool_max;
 	/* the handlers' own settings, by settings_own() */
 	struct settings_own *own;
 };

@@ -195,6 +195,20 @@ static void check_window(struct settings_reader *reader, struct settings *settin
 			settings->window, 2 * settings->group_max);
 }
 
+static void check_loggly(struct settings_reader *reader, const struct settings *settings)
+{
+	static const char tag_characters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-,";
+	const char *url = settings->loggly_url, *tags = settings->loggly_tags;
+	if (strncmp(url, "https://", 8) != 0 || url[8] == '\0' ||
+		url[8 + strcspn(url + 8, " @?#\"\\")] != '\0')
+		problem(reader, "LOGGLY_URL: expected https://, a host, and at most a port and a path");
+	if (strspn(tags, tag_characters) != strlen(tags) || tags[strspn(tags, ",")] == '\0')
+		problem(reader, "LOGGLY_TAGS=%s: expected names of A-Z a-z 0-9 . _ - separated by commas",
+			tags);
+	check_file(reader, "LOGGLY_CA_FILE", settings->loggly_ca_file);
+}
+
 static void check_handlers(struct settings_reader *reader, const struct settings *settings)
 {
 	const char *names[NAMES_MAX + 1] = {NULL};
@@ -234,5 +248,6 @@ void settings_check(struct settings_reader *reader, struct settings *settings)
 	check_database(reader, settings);
 	check_timeout(reader, settings);
 	check_window(reader, settings);
+	check_loggly(reader, settings);
 	check_handlers(reader, settings);
 }

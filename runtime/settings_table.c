@@ -15,8 +15,6 @@
 #define ACKNOWLEDGING "Acknowledging"
 #define LOG	      "Log"
 
-#define LOGGLY_LATER "Read for later: this version writes its log to standard error only."
-
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
 
@@ -330,21 +328,79 @@ const struct setting settings_table[] = {
 		FIELD(log_format),
 		.help = "Readable lines (text) or one JSON object a line (json); auto: text on a terminal, "
 			"else json."},
+	{.name = "LOG_PAYLOADS",
+		.type = SETTING_SWITCH,
+		.default_value = "off",
+		.group = LOG,
+		FIELD(log_payloads),
+		.help = "Write the payloads of commands into the log, cut at 1 KiB: they may hold what only "
+			"their "
+			"users are to see."},
 	{.name = "LOGGLY_TOKEN",
 		.type = SETTING_TEXT,
 		.default_value = "",
 		.max = 256,
+		.plain = true,
 		.secret = true,
 		.group = LOG,
 		FIELD(loggly_token),
-		.help = "Customer token of Loggly. " LOGGLY_LATER},
+		.help = "Customer token of Loggly, where the log is shipped to; empty: it is not shipped."},
 	{.name = "LOGGLY_SUBDOMAIN",
 		.type = SETTING_TEXT,
 		.default_value = "",
-		.max = 256,
+		.max = 63,
+		.plain = true,
 		.group = LOG,
 		FIELD(loggly_subdomain),
-		.help = "Subdomain of your Loggly account. " LOGGLY_LATER},
+		.help = "Subdomain of your Loggly account: only for the link to the logs that is written at "
+			"start."},
+	{.name = "LOGGLY_TAGS",
+		.type = SETTING_TEXT,
+		.default_value = "cashewd",
+		.min = 1,
+		.max = 256,
+		.group = LOG,
+		FIELD(loggly_tags),
+		.help = "Tags that the events get in Loggly, names of A-Z a-z 0-9 . _ - separated by "
+			"commas."},
+	{.name = "LOGGLY_URL",
+		.type = SETTING_TEXT,
+		.default_value = "https://logs-01.loggly.com",
+		.min = 1,
+		.max = 1024,
+		.group = LOG,
+		FIELD(loggly_url),
+		.help = "Where events are sent, without /bulk/ and what follows: https:// only, and without "
+			"a "
+			"password in it."},
+	{.name = "LOGGLY_CA_FILE",
+		.type = SETTING_TEXT,
+		.default_value = "",
+		.max = PATH_BYTES,
+		.group = LOG,
+		FIELD(loggly_ca_file),
+		.help = "PEM file with the certificate authorities that may vouch for LOGGLY_URL; empty: "
+			"those "
+			"of the system."},
+	{.name = "LOG_SPOOL_DIR",
+		.type = SETTING_TEXT,
+		.default_value = "log-spool",
+		.max = PATH_BYTES,
+		.group = LOG,
+		FIELD(log_spool_dir),
+		.help = "Folder for events that cannot be sent to Loggly now, made where it is missing, one "
+			"for "
+			"each cashewd; empty: none, and they are kept in memory alone."},
+	{.name = "LOG_SPOOL_MAX",
+		.type = SETTING_SIZE,
+		.default_value = "268435456",
+		.min = 4194304,
+		.max = 1099511627776,
+		.unit = "bytes",
+		.group = LOG,
+		FIELD(log_spool_max),
+		.help = "Bytes that LOG_SPOOL_DIR may take; beyond that its oldest events are dropped and "
+			"counted."},
 };
 
 const size_t settings_count = sizeof(settings_table) / sizeof(settings_table[0]);

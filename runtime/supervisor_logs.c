@@ -115,6 +115,7 @@ static void render(const char *line, size_t size)
 /* Whole lines. */
 static void pass(const char *lines, size_t size)
 {
+	log_tap_lines(lines, size);
 	if (log_is_json()) {
 		log_put_lines(lines, size);
 		return;

@@ -13,6 +13,7 @@
 #include "host.h"
 #include "log.h"
 #include "supervisor_child.h"
+#include "supervisor_loggly.h"
 #include "supervisor_logs.h"
 #include "supervisor_spawn.h"
 #include "supervisor_verdict.h"
@@ -54,6 +55,7 @@ struct supervisor {
 	struct watch watch;
 	struct supervisor_logs logs; /* of the host */
 	struct trial trial;
+	struct supervisor_loggly loggly;
 	int64_t now_ms;
 };
 
@@ -182,10 +184,12 @@ static void trial_ended(struct supervisor *s, int status)
 	trial->pid = 0;
 	supervisor_logs_close(&trial->logs);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == HOST_EXIT_OK) {
-		configuration_free(&s->configuration);
+		struct configuration old = s->configuration;
 		s->configuration = trial->configuration;
 		trial->configuration = (struct configuration){.handlers = NULL};
 		const struct settings *settings = &s->configuration.settings;
+		supervisor_loggly_change(&s->loggly, &old.settings, settings);
+		configuration_free(&old);
 		log_set((enum log_format)settings->log_format, (enum log_level)settings->log_level);
 		log_warnings(s->configuration.warnings);
 		log_info("reloaded", "the new settings can be used: a fresh host follows");
@@ -390,12 +394,14 @@ int supervisor_run(const struct supervisor_options *options, struct configuratio
 		return HOST_EXIT_SOFTWARE;
 	}
 	log_warnings(s.configuration.warnings);
+	supervisor_loggly_open(&s.loggly, &s.configuration.settings);
 	child_init(&s.child, s.now_ms);
 	watch_init(&s.watch);
 	loop(&s);
 	if (s.child.exit_code == HOST_EXIT_OK)
 		print_account(&s);
 	end_trial(&s);
+	supervisor_loggly_close(&s.loggly);
 	configuration_free(&s.configuration);
 	board_unmap(s.board);
 	close(s.board_fd);

@@ -93,6 +93,9 @@ static int start(enum spawn_role role, const int fds[static 3], pid_t *ret_pid)
 		rc = posix_spawnattr_setsigmask(&attributes, &blocked);
 	for (int i = 0; i < 3 && rc == 0; i++)
 		rc = posix_spawn_file_actions_adddup2(&actions, fds[i], HOST_FD_SETTINGS + i);
+	/* What libraries have opened without closing it on exec is not for the host. */
+	if (rc == 0)
+		rc = posix_spawn_file_actions_addclosefrom_np(&actions, FD_MIN);
 	if (rc == 0)
 		rc = posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes, arguments, environ);
 	posix_spawnattr_destroy(&attributes);

@@ -78,7 +78,8 @@ static void log_run(const struct command *command, const struct cashew_command *
 		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
 		LOG_TEXT("handler", call->handler->name), LOG_INT("attempt", command->attempts),
 		LOG_REAL("ms", call->duration_us / 1000.0),
-		LOG_TEXT("reason", end == CALL_DONE ? NULL : call->reason));
+		LOG_TEXT("reason", end == CALL_DONE ? NULL : call->reason),
+		LOG_TEXT("payload", call->settings->log_payloads ? command->input.payload : NULL));
 	if (call->duration_us / 1000 > deadline_ms(call))
 		log_warn("deadline_missed", "a handler ran longer than its deadline",
 			LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),

@@ -202,6 +202,41 @@ static void read_line(int fd, char *line, size_t size)
 	line[at] = '\0';
 }
 
+static char tapped[4096];
+
+static void take_tapped(void *context, const char *lines, size_t size)
+{
+	assert_ptr_equal(context, tapped);
+	strncat(tapped, lines, size);
+}
+
+/* Who else listens gets JSON, whatever the log itself is written as, and other processes' lines as they are. */
+static void test_tap(void **state)
+{
+	(void)state;
+	static const enum log_format formats[] = {LOG_FORMAT_TEXT, LOG_FORMAT_JSON};
+	for (size_t i = 0; i < 2; i++) {
+		int ends[2];
+		make_pipe(ends, 0);
+		open_to(ends[1], formats[i], LOG_LEVEL_INFO);
+		tapped[0] = '\0';
+		log_info("before", "before");
+		log_set_tap(take_tapped, tapped);
+		log_info("between", "between", LOG_INT("n", 1));
+		log_debug("less", "less important");
+		log_tap_lines("{\"event\":\"other\"}\n", 18);
+		log_set_tap(NULL, NULL);
+		log_info("after", "after");
+		log_tap_lines("{}\n", 3);
+		log_close(10000);
+		close(ends[1]);
+		close(ends[0]);
+		assert_int_equal(count_events(tapped, "between", NULL), 1);
+		assert_int_equal(count_events(tapped, "other", NULL), 1);
+		assert_string_equal(strchr(tapped, '\n') + 1, "{\"event\":\"other\"}\n");
+	}
+}
+
 /* The reader goes away and comes back: no signal, the loss is counted and told, lines are whole again. */
 static void test_closed_output(void **state)
 {
@@ -352,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_nonblocking_output),
 		cmocka_unit_test(test_stuck_output),
+		cmocka_unit_test(test_tap),
 		cmocka_unit_test(test_closed_output),
 		cmocka_unit_test(test_close_gives_up),
 		cmocka_unit_test(test_not_open),

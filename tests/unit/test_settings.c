@@ -100,6 +100,16 @@ static struct bad_case bad_cases[] = {
 		"BROKER_CERT_FILE is set without BROKER_KEY_FILE: a client certificate needs both\n"},
 	{"key without certificate", ENOUGH "BROKER_KEY_FILE=/dev/null\n",
 		"BROKER_KEY_FILE is set without BROKER_CERT_FILE: a client certificate needs both\n"},
+	{"Loggly without TLS", ENOUGH "LOGGLY_URL=http://localhost\n",
+		"LOGGLY_URL: expected https://, a host, and at most a port and a path\n"},
+	{"Loggly with a password", ENOUGH "LOGGLY_URL=https://u:hunter2@localhost\n",
+		"LOGGLY_URL: expected https://, a host, and at most a port and a path\n"},
+	{"tag with a slash", ENOUGH "LOGGLY_TAGS=a/b\n",
+		"LOGGLY_TAGS=a/b: expected names of A-Z a-z 0-9 . _ - separated by commas\n"},
+	{"no tag", ENOUGH "LOGGLY_TAGS=,\n",
+		"LOGGLY_TAGS=,: expected names of A-Z a-z 0-9 . _ - separated by commas\n"},
+	{"Loggly's authorities are missing", ENOUGH "LOGGLY_CA_FILE=/nonexistent/ca.pem\n",
+		"LOGGLY_CA_FILE=/nonexistent/ca.pem: cannot be opened: No such file or directory\n"},
 	{"file that is missing", ENOUGH "BROKER_CA_FILE=/nonexistent/ca.pem\n",
 		"BROKER_CA_FILE=/nonexistent/ca.pem: cannot be opened: No such file or directory\n"},
 	{"file that is a directory", BROKER URL "HANDLER_TOKEN_FILE=/\n",
@@ -171,6 +181,11 @@ static void test_defaults(void **state)
 	assert_int_equal(s->log_format, 0);
 	assert_string_equal(s->loggly_token, "");
 	assert_string_equal(s->loggly_subdomain, "");
+	assert_string_equal(s->loggly_tags, "cashewd");
+	assert_string_equal(s->loggly_url, "https://logs-01.loggly.com");
+	assert_string_equal(s->log_spool_dir, "log-spool");
+	assert_int_equal(s->log_spool_max, 268435456);
+	assert_false(s->log_payloads);
 }
 
 static void test_values(void **state)
