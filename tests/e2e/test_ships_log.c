@@ -1,6 +1,7 @@
 /*
- * test_ships_log.c - what is logged arrives at Loggly, for which cashew-loggly stands in: also the last words of a
- * host that was killed, what is said when stopping, and, once it is back, what was logged while it was away.
+ * test_ships_log.c - what is logged arrives at Loggly, for which cashew-loggly stands in: also the last words
+ * of a host that was killed, what is said when stopping, and, once it is back, what was logged while it was
+ * away.
  */
 #include "harness_private.h"
 #include "log_follow.h"
@@ -50,8 +51,9 @@ static void server_start(struct loggly_server *server)
 	struct harness *h = server->harness;
 	const char *const argv[] = {BINARY_DIR "/cashew-loggly", "--certificate",
 		harness_format(h, "%s/server.crt", server->folder), "--key",
-		harness_format(h, "%s/server.key", server->folder), "--port", harness_format(h, "%d", server->port),
-		"--events", server->events_path, "--ready", harness_path(h, "loggly.env"), NULL};
+		harness_format(h, "%s/server.key", server->folder), "--port",
+		harness_format(h, "%d", server->port), "--events", server->events_path, "--ready",
+		harness_path(h, "loggly.env"), NULL};
 	const struct process_options options = {.argv = argv,
 		.environment = process_environment(),
 		.folder = harness_folder(h),
@@ -181,7 +183,8 @@ HARNESS_CASE(events_arrive_and_the_rest_when_stopping)
 	start(host);
 	host_expect_log(host, "loggly_on", "logs", "https://apples.loggly.com/search");
 	(void)ping(h, "\"secret pear\"");
-	const json_t *done = expect_event(server, "command_done", "user", "68946", "topic", "68946/ping", NULL);
+	const json_t *done =
+		expect_event(server, "command_done", "user", "68946", "topic", "68946/ping", NULL);
 	assert_non_null(json_object_get(done, "handler"));
 	assert_non_null(json_object_get(done, "attempt"));
 	(void)expect_event(server, "ready", NULL);
@@ -204,6 +207,7 @@ HARNESS_CASE(last_words_of_a_killed_host)
 	server_start(server);
 	struct host *host = new_host(h, server);
 	start(host);
+	host_may_die(host);
 	/* What it says right before it dies: the answer is there as soon as that is said. */
 	(void)ping(h, "1");
 	host_signal_child(host, SIGKILL);
@@ -314,6 +318,7 @@ HARNESS_CASE(new_settings)
 	server_stop(server);
 }
 
-HARNESS_MAIN(HARNESS_TEST(events_arrive_and_the_rest_when_stopping), HARNESS_TEST(last_words_of_a_killed_host),
-	HARNESS_TEST(what_was_logged_while_loggly_was_away), HARNESS_TEST(a_killed_supervisor),
-	HARNESS_TEST(payloads_only_where_they_are_wanted), HARNESS_TEST(without_a_token), HARNESS_TEST(new_settings))
+HARNESS_MAIN(HARNESS_TEST(events_arrive_and_the_rest_when_stopping),
+	HARNESS_TEST(last_words_of_a_killed_host), HARNESS_TEST(what_was_logged_while_loggly_was_away),
+	HARNESS_TEST(a_killed_supervisor), HARNESS_TEST(payloads_only_where_they_are_wanted),
+	HARNESS_TEST(without_a_token), HARNESS_TEST(new_settings))

@@ -210,7 +210,8 @@ static void take_tapped(void *context, const char *lines, size_t size)
 	strncat(tapped, lines, size);
 }
 
-/* Who else listens gets JSON, whatever the log itself is written as, and other processes' lines as they are. */
+/* Who else listens gets JSON, whatever the log itself is written as, and other processes' lines as they are.
+ */
 static void test_tap(void **state)
 {
 	(void)state;
