@@ -178,6 +178,7 @@ static void assert_stories(struct demo *demo)
 {
 	assert_wrote(demo, "9 apples of 9 colours");
 	assert_wrote(demo, "68946 and 23412 have each other on their contact lists");
+	assert_wrote(demo, "Loggly would have got ");
 }
 
 HARNESS_CASE(stories_are_played)

@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CLOSE_MS = 5000, SPOOL_MAX = 64 << 20 };
+enum { CLOSE_MS = 5000, SPOOL_MAX = 64 << 20, CHILD_LINES = 4000 };
 
 /* ---- A thread that can be held up ---- */
 
@@ -797,7 +797,7 @@ static int child(char **values)
 	for (p.put = first;;) {
 		struct loggly_figures f;
 		loggly_read(l, &f);
-		if (f.in_memory > 1000)
+		if (f.in_memory > 1000 || p.put - first > CHILD_LINES)
 			sched_yield();
 		else
 			put_lines(l, 1);
