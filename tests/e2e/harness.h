@@ -283,6 +283,7 @@ bool host_running(struct host *host);
 pid_t host_pid(const struct host *host);
 size_t host_rss_kib(struct host *host); /* of the process that runs handlers, as the next */
 size_t host_descriptors(struct host *host);
+bool host_child_running(struct host *host);
 
 /*
  * The log, by the name of the event and pairs of field and value as texts ("*": anything):

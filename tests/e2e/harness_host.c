@@ -3,7 +3,6 @@
 #include "log_follow.h"
 #include "panic.h"
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -228,9 +227,16 @@ pid_t host_child_pid(struct host *host)
 	return 0;
 }
 
+/* The log may still tell of the one before. */
+bool host_child_running(struct host *host)
+{
+	const pid_t pid = host_child_pid(host);
+	return pid != 0 && kill(pid, 0) == 0;
+}
+
 static bool child_there(void *context)
 {
-	return host_child_pid(context) != 0;
+	return host_child_running(context);
 }
 
 void host_signal_child(struct host *host, int signal)
@@ -307,28 +313,12 @@ void host_end_all(struct harness *h)
 
 size_t host_rss_kib(struct host *host)
 {
-	char path[64], line[256];
-	size_t kib = 0;
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)host_child_pid(host));
-	FILE *status = fopen(path, "re");
-	while (status != NULL && kib == 0 && fgets(line, sizeof(line), status) != NULL)
-		(void)sscanf(line, "VmRSS: %zu", &kib);
-	if (status != NULL)
-		fclose(status);
-	return kib;
+	return process_rss_kib(host_child_pid(host));
 }
 
 size_t host_descriptors(struct host *host)
 {
-	char path[64];
-	size_t count = 0;
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)host_child_pid(host));
-	DIR *folder = opendir(path);
-	while (folder != NULL && readdir(folder) != NULL)
-		count++;
-	if (folder != NULL)
-		closedir(folder);
-	return count > 2 ? count - 2 : 0;
+	return process_descriptors(host_child_pid(host));
 }
 
 /* ---- The log ---- */

@@ -1,5 +1,6 @@
 /* process.c - see process.h. */
 #include "process.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -67,6 +68,32 @@ bool process_reap(struct process *process, int timeout_ms)
 int process_exit_code(const struct process *process)
 {
 	return WIFEXITED(process->status) ? WEXITSTATUS(process->status) : 128 + WTERMSIG(process->status);
+}
+
+size_t process_rss_kib(pid_t pid)
+{
+	char path[64], line[256];
+	size_t kib = 0;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	FILE *status = fopen(path, "re");
+	while (status != NULL && kib == 0 && fgets(line, sizeof(line), status) != NULL)
+		(void)sscanf(line, "VmRSS: %zu", &kib);
+	if (status != NULL)
+		fclose(status);
+	return kib;
+}
+
+size_t process_descriptors(pid_t pid)
+{
+	char path[64];
+	size_t count = 0;
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
+	DIR *folder = opendir(path);
+	while (folder != NULL && readdir(folder) != NULL)
+		count++;
+	if (folder != NULL)
+		closedir(folder);
+	return count > 2 ? count - 2 : 0;
 }
 
 const char *const *process_environment(void)

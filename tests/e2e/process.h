@@ -41,6 +41,10 @@ bool process_reap(struct process *process, int timeout_ms);
 /* Its exit code, or 128 + signal as shells say it. Only after it has ended. */
 int process_exit_code(const struct process *process);
 
+/* What a process holds: memory, and open descriptors; 0: there is no such process. */
+size_t process_rss_kib(pid_t pid);
+size_t process_descriptors(pid_t pid);
+
 /*
  * The environment for children: PATH, HOME, TMPDIR, the sanitizers' options and nothing else, so that a test
  * does not depend on whose shell it runs in. Ended by NULL; lives as long as the test.

@@ -10,6 +10,7 @@ enum { OPEN_PRINTED = 20 };
 
 static const char *const names[LEDGER_KINDS] = {
 	[LEDGER_ASK] = "request_contact",
+	[LEDGER_UNSTEADY] = "unsteady",
 	[LEDGER_REQUEST] = "request_contact",
 	[LEDGER_ACCEPT] = "accept_contact",
 	[LEDGER_DECLINE] = "decline_contact",
@@ -138,6 +139,20 @@ struct ledger_command *ledger_enter(
 	return command;
 }
 
+struct ledger_command *ledger_enter_unsteady(
+	struct ledger *ledger, unsigned user, const struct ledger_trouble *trouble)
+{
+	struct ledger_command *command = ledger_enter(ledger, user, LEDGER_UNSTEADY, 0);
+	command->trouble = *trouble;
+	ledger->figures.dead += ledger_is_dead(command);
+	return command;
+}
+
+bool ledger_is_dead(const struct ledger_command *command)
+{
+	return command->kind == LEDGER_UNSTEADY && command->trouble.crashes >= LEDGER_CRASH_LIMIT;
+}
+
 const char *ledger_command_name(const struct ledger_command *command)
 {
 	return command->kind == LEDGER_REFUSED ? refused[command->other].command : names[command->kind];
@@ -157,6 +172,13 @@ void ledger_write_payload(const struct ledger *ledger, const struct ledger_comma
 	case LEDGER_ASK:
 		ledger_write_contact(command, contact);
 		snprintf(payload, LEDGER_PAYLOAD_SIZE, "{\"contact_id\":\"%s\"}", contact);
+		break;
+	case LEDGER_UNSTEADY:
+		ledger_write_contact(command, contact);
+		snprintf(payload, LEDGER_PAYLOAD_SIZE,
+			"{\"contact_id\":\"%s\",\"until\":%lld,\"early\":%d,\"crashes\":%u}", contact,
+			(long long)command->trouble.until_ms, command->trouble.early,
+			command->trouble.crashes);
 		break;
 	case LEDGER_REQUEST:
 	case LEDGER_ACCEPT:
@@ -184,8 +206,9 @@ void ledger_write_payload(const struct ledger *ledger, const struct ledger_comma
 static void complete(struct ledger *ledger, struct ledger_command *command)
 {
 	struct ledger_user *user = &ledger->users[command->user];
-	const bool has_phone = command->kind != LEDGER_ASK;
-	if (command->complete || !command->acknowledged || command->seen == 0 ||
+	const bool has_event = !ledger_is_dead(command),
+		   has_phone = command->kind != LEDGER_ASK && command->kind != LEDGER_UNSTEADY;
+	if (command->complete || !command->acknowledged || (has_event && command->seen == 0) ||
 		(has_phone && !command->received))
 		return;
 	command->complete = true;
@@ -285,6 +308,9 @@ static bool fits(const struct ledger *ledger, const struct ledger_command *comma
 	char contact[LEDGER_NAME_SIZE];
 	switch (command->kind) {
 	case LEDGER_ASK:
+	case LEDGER_UNSTEADY:
+		if (ledger_is_dead(command))
+			return false;
 		ledger_write_contact(command, contact);
 		return strcmp(to, contact) == 0 && strcmp(event, "contact_requested") == 0 &&
 		       text_is(payload, "user_id", user);
@@ -324,13 +350,15 @@ static void check_order(struct ledger *ledger, const struct ledger_command *comm
 	struct ledger_user *user = &ledger->users[command->user];
 	for (size_t i = user->first_unseen; i + 1 < command->number; i++) {
 		const struct ledger_command *before = user->commands[i];
-		if (before->seen == 0 && !before->broker_killed)
+		if (before->seen == 0 && !before->broker_killed && !ledger_is_dead(before))
 			violate(ledger, "%s:%u (%s) overtook %s:%u (%s)", user->name, command->number,
 				ledger_command_name(command), user->name, before->number,
 				ledger_command_name(before));
 	}
-	while (user->first_unseen < user->count && (user->commands[user->first_unseen]->seen > 0 ||
-							   user->commands[user->first_unseen] == command))
+	while (user->first_unseen < user->count &&
+		(user->commands[user->first_unseen]->seen > 0 ||
+			ledger_is_dead(user->commands[user->first_unseen]) ||
+			user->commands[user->first_unseen] == command))
 		user->first_unseen++;
 }
 

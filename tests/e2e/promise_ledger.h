@@ -22,12 +22,15 @@
 enum {
 	LEDGER_USERS = 40, /* with a phone each; 64 at most */
 	LEDGER_NAME_SIZE = 32,
-	LEDGER_PAYLOAD_SIZE = 96,
+	LEDGER_PAYLOAD_SIZE = 128,
+	LEDGER_CRASH_LIMIT = 3, /* CRASH_LIMIT: who crashes as often becomes a dead letter */
 };
 
 /* A command, and what it is to cause. */
 enum ledger_kind {
 	LEDGER_ASK,	 /* request_contact, of a contact without a phone, whom nobody else asks */
+	LEDGER_UNSTEADY, /* the same by a handler that fails for a while, or crashes
+			    (tests/fault/handlers/unsteady.c) */
 	LEDGER_REQUEST,	 /* request_contact, of another user */
 	LEDGER_ACCEPT,	 /* accept_contact ... */
 	LEDGER_DECLINE,	 /* decline_contact, of a request that is there */
@@ -39,18 +42,26 @@ enum ledger_kind {
 	LEDGER_KINDS
 };
 
+/* Of an unsteady command's handler. */
+struct ledger_trouble {
+	int64_t until_ms; /* Unix time: it asks to be run again until then ... */
+	bool early;	  /* ... and leaves its effect all the same */
+	unsigned crashes;
+};
+
 struct ledger_command {
 	unsigned user, number; /* number: from 1, in the order sent */
 	enum ledger_kind kind;
-	unsigned other;	    /* user; LEDGER_REFUSED: which bad input */
-	unsigned stage;	    /* the ledger's when it was sent */
-	uint64_t accepted;  /* LEDGER_LIST: a bit for each user who must be in it */
-	int mid;	    /* of its latest PUBLISH */
-	int64_t sent_ms;    /* the latest */
-	unsigned seen;	    /* events at the observer */
-	bool acknowledged;  /* PUBACKed */
-	bool received;	    /* by a phone */
-	bool broker_killed; /* while it was not complete */
+	unsigned other;		       /* user; LEDGER_REFUSED: which bad input */
+	unsigned stage;		       /* the ledger's when it was sent */
+	struct ledger_trouble trouble; /* LEDGER_UNSTEADY */
+	uint64_t accepted;	       /* LEDGER_LIST: a bit for each user who must be in it */
+	int mid;		       /* of its latest PUBLISH */
+	int64_t sent_ms;	       /* the latest */
+	unsigned seen;		       /* events at the observer */
+	bool acknowledged;	       /* PUBACKed */
+	bool received;		       /* by a phone */
+	bool broker_killed;	       /* while it was not complete */
 	bool complete;
 	char effect_at[LEDGER_NAME_SIZE]; /* LEDGER_ASK: the date in its document, once that was looked at */
 };
@@ -75,6 +86,7 @@ struct ledger_figures {
 	size_t commands, by_kind[LEDGER_KINDS];
 	size_t events;	   /* at the observer */
 	size_t duplicates; /* of these, of a command that had one already */
+	size_t dead;	   /* commands that must become dead letters */
 	size_t repeats;	   /* commands sent again after a kill of the broker */
 };
 
@@ -97,6 +109,12 @@ struct ledger_pair *ledger_pair_of(struct ledger *ledger, unsigned user, unsigne
 /* Enters a command that is about to be sent, and what it leaves. */
 struct ledger_command *ledger_enter(
 	struct ledger *ledger, unsigned user, enum ledger_kind kind, unsigned other);
+
+struct ledger_command *ledger_enter_unsteady(
+	struct ledger *ledger, unsigned user, const struct ledger_trouble *trouble);
+
+/* Whether it must become a dead letter: it is complete once it is PUBACKed, and leaves no effect. */
+bool ledger_is_dead(const struct ledger_command *command);
 
 /* How to send it. */
 const char *ledger_command_name(const struct ledger_command *command);

@@ -6,13 +6,15 @@
 #include "promise_phone.h"
 #include <string.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
 	TICK_MS = 5,
-	OPEN_MAX = 40,	   /* commands of a phone that are not complete: more are not sent */
-	BURST_MAX = 50,	   /* commands at one tick */
-	REPEAT_MS = 3000,  /* a command that the broker may have lost waits so long for its event */
+	OPEN_MAX = 40,	  /* commands of a phone that are not complete: more are not sent */
+	BURST_MAX = 50,	  /* commands at one tick */
+	REPEAT_MS = 3000, /* a command that the broker may have lost waits so long for its event */
+	TROUBLE_MS = 1500,
 	TODO_PERCENT = 60, /* of a phone's commands, as long as it has something to do */
 };
 
@@ -38,7 +40,7 @@ struct load {
 	struct harness_part part;
 	struct caller callers[LEDGER_USERS];
 	struct phone *observer;
-	unsigned rate_per_s, next;
+	unsigned rate_per_s, next, unsteady_percent;
 	bool running;
 	int timer;
 	int64_t last_ms;
@@ -157,9 +159,24 @@ static bool send_request(struct caller *caller)
 	return true;
 }
 
+static void send_unsteady(struct caller *caller, unsigned for_ms, unsigned crashes)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	const struct ledger_trouble trouble = {
+		.until_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + for_ms,
+		.early = dice_roll(caller->load->dice, 2) == 0 && crashes < LEDGER_CRASH_LIMIT,
+		.crashes = crashes};
+	publish(caller, ledger_enter_unsteady(caller->load->ledger, caller->user, &trouble));
+}
+
 static void send_something(struct caller *caller)
 {
 	struct dice *dice = caller->load->dice;
+	if (dice_roll(dice, 100) < caller->load->unsteady_percent) {
+		send_unsteady(caller, dice_roll(dice, TROUBLE_MS), 0);
+		return;
+	}
 	if (dice_roll(dice, 100) < TODO_PERCENT && send_todo(caller))
 		return;
 	const unsigned choice = dice_roll(dice, 100);
@@ -291,6 +308,16 @@ void load_run(struct load *load, bool run)
 {
 	load->running = run;
 	load->due = 0;
+}
+
+void load_unsteady(struct load *load, unsigned percent)
+{
+	load->unsteady_percent = percent;
+}
+
+void load_crash(struct load *load, unsigned crashes)
+{
+	send_unsteady(&load->callers[dice_roll(load->dice, LEDGER_USERS)], 0, crashes);
 }
 
 void load_ping(struct load *load)

@@ -34,6 +34,13 @@ bool load_ready(const struct load *load);
 /* Whether to send commands; those that wait to be sent again are in any case. */
 void load_run(struct load *load, bool run);
 
+/* So many of a hundred commands from now on get into trouble for a while: those who run them ask to be run
+ * again, for up to 1.5 seconds; some have left their effect already. Only with the handler unsteady. */
+void load_unsteady(struct load *load, unsigned percent);
+
+/* Sends one that crashes its handler so often. The phones are ready. */
+void load_crash(struct load *load, unsigned crashes);
+
 /* Sends one ping. The phones are ready. */
 void load_ping(struct load *load);
 

@@ -21,8 +21,10 @@ struct promise {
 	struct dice dice;      /* what is done, and when */
 	struct dice load_dice; /* what is sent: the first must not depend on how many commands there were */
 	unsigned workers;      /* 0: as many as the host has by default */
-	size_t kills;	       /* of the host */
-	long log_end;	       /* what promise_check_log() has read */
+	size_t kills;	       /* of either process */
+	size_t deaths;	       /* of the process that runs handlers, which the supervisor has seen */
+	size_t ended; /* commands, by the accounts of what has stopped; of what was killed it is lost */
+	long log_end; /* what promise_check_log() has read */
 };
 
 /* A place of runtime/failpoint.h, and which time it is passed to die at, at a few hundred commands a second:
@@ -35,9 +37,11 @@ struct promise_place {
 enum { PROMISE_PLACES = 8 };
 extern const struct promise_place promise_places[PROMISE_PLACES];
 
-/* What a host holds. */
+/* What cashewd's two processes hold. */
 struct promise_holdings {
-	size_t rss_kib, descriptors;
+	struct {
+		size_t rss_kib, descriptors;
+	} host, supervisor;
 };
 
 /*
@@ -56,13 +60,16 @@ void promise_wait_for_phones(struct promise *promise);
 /* Lets everything run on for a while of a length that the dice decide. */
 void promise_run_on(struct promise *promise, unsigned least_ms, unsigned most_ms);
 
-/* Stops sending, and waits until every command has come to its end. What comes again is in front of a ping
- * that is then sent, so the host has read it as well. `after` is for messages. */
+/* Stops sending, and waits until every command has come to its end, also in the store. What comes again is in
+ * front of a ping that is then sent, so the host has read it as well. `after` is for messages. */
 void promise_settle(struct promise *promise, const char *after);
 
 /* failpoint: NULL, or "name:N" (runtime/failpoint.h). */
 void promise_start_host(struct promise *promise, const char *failpoint);
-void promise_kill_host(struct promise *promise);
+void promise_kill_host(struct promise *promise); /* the supervisor, and with it the process it has started */
+
+/* kill -9 of the process that runs handlers; the supervisor will start another, and that is waited for. */
+void promise_kill_child(struct promise *promise);
 
 /* "name:N", where the dice choose N. */
 const char *promise_choose_failpoint(struct promise *promise, const struct promise_place *place);
@@ -79,8 +86,8 @@ void promise_stop_host(struct promise *promise);
 
 struct promise_holdings promise_hold(struct promise *promise);
 
-/* Fails the test if the host holds clearly more than before: MEMORY_SLACK_KIB, and more descriptors than the
- * connections of workers that were not needed before. */
+/* Fails the test if a process holds clearly more than before: half of MEMORY_SLACK_KIB, or more descriptors
+ * than the connections of workers that were not needed before. */
 void promise_check_growth(struct promise *promise, const char *fault, const struct promise_holdings *before);
 
 /*

@@ -69,6 +69,12 @@ static void check_contacts(struct ledger *ledger, struct database *database)
 	json_decref(documents);
 }
 
+/* One that nobody else touches. */
+static bool leaves_request(const struct ledger_command *command)
+{
+	return command->kind == LEDGER_ASK || (command->kind == LEDGER_UNSTEADY && !ledger_is_dead(command));
+}
+
 /* Whether it is what a LEDGER_ASK of this stage has left. */
 static bool was_asked(const struct ledger *ledger, const json_t *document)
 {
@@ -85,7 +91,7 @@ static bool was_asked(const struct ledger *ledger, const json_t *document)
 	const char *date =
 		json_string_value(json_object_get(json_object_get(document, "requested_at"), "$date"));
 	snprintf(command->effect_at, sizeof(command->effect_at), "%.*s", (int)strcspn(date, "Z"), date);
-	return command->kind == LEDGER_ASK && strcmp(contact, expected) == 0 &&
+	return leaves_request(command) && strcmp(contact, expected) == 0 &&
 	       user_number(document, "from") == user;
 }
 
@@ -96,7 +102,7 @@ static void check_effects_in_order(const struct ledger *ledger)
 		const struct ledger_command *before = NULL;
 		for (size_t i = 0; i < ledger->users[user].count; i++) {
 			const struct ledger_command *command = ledger->users[user].commands[i];
-			if (command->kind != LEDGER_ASK || command->stage != ledger->stage ||
+			if (!leaves_request(command) || command->stage != ledger->stage ||
 				command->broker_killed)
 				continue;
 			if (before != NULL && strcmp(before->effect_at, command->effect_at) > 0)
@@ -126,7 +132,7 @@ static void check_requests(struct ledger *ledger, struct database *database)
 	for (size_t user = 0; user < LEDGER_USERS; user++)
 		for (size_t n = ledger->users[user].count;
 			n-- > 0 && ledger->users[user].commands[n]->stage == ledger->stage;)
-			expected += ledger->users[user].commands[n]->kind == LEDGER_ASK;
+			expected += leaves_request(ledger->users[user].commands[n]);
 	json_array_foreach(documents, i, document)
 	{
 		if (!well_formed(document, "from", "requested_at") ||
@@ -142,13 +148,30 @@ static void check_requests(struct ledger *ledger, struct database *database)
 		"]}");
 }
 
+/* One for each command that must become one: its payload names the contact. */
+static void check_dead_letters(const struct ledger *ledger, struct database *database)
+{
+	json_t *letters = database_find(ledger->harness, database, "dead_letters", "{}"), *letter;
+	size_t i, expected = ledger->figures.dead;
+	json_array_foreach(letters, i, letter)
+	{
+		const char *topic = json_string_value(json_object_get(letter, "topic"));
+		if (expected == 0 || topic == NULL || strstr(topic, "/unsteady") == NULL)
+			fail_on("dead_letters", letter);
+	}
+	check_count("dead letters", json_array_size(letters), expected);
+	json_decref(letters);
+}
+
 void ledger_check_store(struct ledger *ledger, struct database *database)
 {
 	if (ledger->open != 0)
 		harness_fail("%zu commands are not complete", ledger->open);
 	check_contacts(ledger, database);
 	check_requests(ledger, database);
-	check_count("dead letters", database_count(ledger->harness, database, "dead_letters", "{}"), 0);
+	check_dead_letters(ledger, database);
+	check_count("parked commands that are not done",
+		database_count(ledger->harness, database, "parked_commands", "{\"done\":null}"), 0);
 	ledger->stage++;
 	for (size_t user = 0; user < LEDGER_USERS; user++)
 		ledger->users[user].accepted = 0;

@@ -3,9 +3,9 @@
 
 #include "disk.h"
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 enum {
 	/* Longer than KEEPALIVE: the host gives the broker up. The broker gives the host up after one and a
@@ -16,6 +16,7 @@ enum {
 	FEW_DESCRIPTORS = 32,
 	SPACE_TEXT = 60000,
 	SPACE_INSERTS = 2000,
+	UNSTEADY_PERCENT = 4,
 	OVERLOAD_DELAY_MS = 40, /* in each direction, for each of some calls of a command */
 	OVERLOAD_PHASES = 5,
 	OVERLOAD_STEP = 60, /* acknowledgements in a phase */
@@ -61,35 +62,79 @@ static void kill_host_begin(struct round *round, struct fault_run *run)
 	struct promise *promise = &round->promise;
 	(void)run;
 	for (unsigned i = dice_roll(&promise->dice, 3); i > 0; i--) {
+		promise_kill_child(promise);
+		promise_run_on(promise, 20, 800);
+	}
+	promise_kill_child(promise);
+}
+
+static void kill_supervisor_begin(struct round *round, struct fault_run *run)
+{
+	struct promise *promise = &round->promise;
+	(void)run;
+	for (unsigned i = dice_roll(&promise->dice, 3); i > 0; i--) {
 		promise_kill_host(promise);
 		promise_start_host(promise, NULL);
 		promise_run_on(promise, 20, 800);
 	}
 	promise_kill_host(promise);
+	promise_start_host(promise, NULL);
 }
 
-static void kill_host_end(struct round *round, struct fault_run *run)
+static bool is_replaced(void *context)
+{
+	const struct fault_run *run = context;
+	return host_child_pid(run->host) != run->pid;
+}
+
+/* Where handlers were running, the supervisor takes them for hung, and kills it. */
+static void stop_host_begin(struct round *round, struct fault_run *run)
+{
+	run->host = round->promise.host;
+	host_signal_child(run->host, SIGSTOP);
+	run->pid = host_child_pid(run->host);
+}
+
+static void stop_host_end(struct round *round, struct fault_run *run)
+{
+	const int64_t passed_ms = harness_now_ms() - run->began_ms;
+	if (passed_ms < LONG_PAUSE_MS)
+		(void)harness_wait_for(
+			round->promise.harness, is_replaced, run, (int)(LONG_PAUSE_MS - passed_ms));
+	if (!is_replaced(run))
+		host_signal_child(run->host, SIGCONT);
+	promise_check(&round->promise);
+}
+
+/* The host goes on without it; what it writes waits, or is dropped and counted. */
+static void stop_supervisor_begin(struct round *round, struct fault_run *run)
 {
 	(void)run;
-	promise_start_host(&round->promise, NULL);
+	host_signal(round->promise.host, SIGSTOP);
 }
 
-static void stop_host_begin(struct round *round, struct fault_run *run)
+static void stop_supervisor_end(struct round *round, struct fault_run *run)
+{
+	struct promise *promise = &round->promise;
+	keep_on_until(round, run->began_ms + (dice_roll(&promise->dice, 2) == 0 ? PAUSE_MS : 3000));
+	host_signal(promise->host, SIGCONT);
+}
+
+static void stop_both_begin(struct round *round, struct fault_run *run)
 {
 	(void)run;
 	host_pause(round->promise.host);
 }
 
-static void stop_host_end(struct round *round, struct fault_run *run)
+static void stop_both_end(struct round *round, struct fault_run *run)
 {
 	keep_on_until(round, run->began_ms + LONG_PAUSE_MS);
 	host_resume(round->promise.host);
 }
 
-static void limit_descriptors(const struct round *round, rlim_t limit, rlim_t *ret_before)
+static void limit_descriptors(pid_t pid, rlim_t limit, rlim_t *ret_before)
 {
 	struct rlimit before, now;
-	const pid_t pid = host_child_pid(round->promise.host);
 	if (prlimit(pid, RLIMIT_NOFILE, NULL, &before) != 0)
 		harness_fail("the limit of descriptors cannot be read: %s", strerror(errno));
 	now = (struct rlimit){.rlim_cur = limit, .rlim_max = before.rlim_max};
@@ -98,27 +143,22 @@ static void limit_descriptors(const struct round *round, rlim_t limit, rlim_t *r
 	*ret_before = before.rlim_cur;
 }
 
-static bool is_started(void *context)
-{
-	const struct promise *promise = context;
-	return host_child_pid(promise->host) != 0;
-}
-
-/* It starts with so few, and needs more as soon as its workers do. */
+/* The next host starts with so few, and needs more as soon as its workers do. */
 static void few_descriptors_begin(struct round *round, struct fault_run *run)
 {
 	struct promise *promise = &round->promise;
-	promise_kill_host(promise);
-	promise_start_host(promise, NULL);
-	harness_wait(promise->harness, is_started, promise, "cashewd to start its host");
-	limit_descriptors(round, FEW_DESCRIPTORS, &run->descriptors);
+	limit_descriptors(host_pid(promise->host), FEW_DESCRIPTORS, &run->descriptors);
+	promise_kill_child(promise);
 	promise_run_on(promise, 2000, 4000);
 }
 
 static void few_descriptors_end(struct round *round, struct fault_run *run)
 {
+	struct host *host = round->promise.host;
 	rlim_t few;
-	limit_descriptors(round, run->descriptors, &few);
+	limit_descriptors(host_pid(host), run->descriptors, &few);
+	if (host_child_running(host))
+		limit_descriptors(host_child_pid(host), run->descriptors, &few);
 }
 
 /* ---- The database ---- */
@@ -240,8 +280,10 @@ static struct relay *linked_relay(struct round *round, struct fault_run *run)
 static void cut_begin(struct round *round, struct fault_run *run)
 {
 	struct promise *promise = &round->promise;
+	struct relay *relay = linked_relay(round, run);
+	/* After the first there may be nothing to cut, where the host is stopped. */
 	for (unsigned i = 1 + dice_roll(&promise->dice, 3); i > 0; i--) {
-		(void)relay_cut(linked_relay(round, run), dice_roll(&promise->dice, 2) == 0);
+		(void)relay_cut(relay, dice_roll(&promise->dice, 2) == 0);
 		promise_run_on(promise, 50, 800);
 	}
 }
@@ -343,6 +385,35 @@ static void overload_begin(struct round *round, struct fault_run *run)
 	}
 }
 
+/* ---- Handlers ---- */
+
+/* For a while some commands fail, most of them for so long that they are parked, with what follows them. */
+static void failing_begin(struct round *round, struct fault_run *run)
+{
+	(void)run;
+	load_unsteady(round->promise.load, UNSTEADY_PERCENT);
+	promise_run_on(&round->promise, 500, 2000);
+}
+
+static void failing_end(struct round *round, struct fault_run *run)
+{
+	(void)run;
+	load_unsteady(round->promise.load, 0);
+}
+
+/* Most crash once or twice and are done; one in four never stops. */
+static void crashing_begin(struct round *round, struct fault_run *run)
+{
+	struct promise *promise = &round->promise;
+	(void)run;
+	promise_wait_for_phones(promise);
+	for (unsigned i = 1 + dice_roll(&promise->dice, 3); i > 0; i--) {
+		const unsigned kind = dice_roll(&promise->dice, 4);
+		load_crash(promise->load, kind == 0 ? LEDGER_CRASH_LIMIT : 1 + kind % 2);
+		promise_run_on(promise, 20, 1500);
+	}
+}
+
 /* ---- The table ---- */
 
 static void nothing(struct round *round, struct fault_run *run)
@@ -358,6 +429,12 @@ static void nothing(struct round *round, struct fault_run *run)
 	}
 /* The driver cannot open what it wants to. */
 static const char *const few_descriptors[] = {"mongodb_driver", NULL};
+
+/* By themselves, or the supervisor ends what has stood still for too long. */
+static const char *const crashed_handlers[] = {
+	"handler_crashed", "handler_hung", "host_killed", "dead_letter", NULL};
+
+static const char *const stopped_supervisor[] = {"log_dropped", NULL};
 
 /* A broker that is slow or gone, but whose connection stays. */
 static const char *const silent_broker[] = {"egress_silent", NULL};
@@ -375,19 +452,23 @@ const struct fault faults[] = {
 		.end = stop_database_end},
 	DIE("die-before-handler", "before_handler"),
 	{.name = "broker-cut", ON_BROKER, .begin = cut_begin, .end = nothing},
-	{.name = "kill-host", .target = FAULT_HOST, .begin = kill_host_begin, .end = kill_host_end},
+	{.name = "kill-host", .target = FAULT_HOST, .begin = kill_host_begin, .end = nothing},
 	{.name = "database-lost-replies", ON_DATABASE, .begin = lost_replies_begin, .end = relay_pass_again},
 	{.name = "overload", ON_DATABASE, .outer = true, .begin = overload_begin, .end = relay_pass_again},
+	{.name = "failing-handlers", .target = FAULT_HANDLERS, .begin = failing_begin, .end = failing_end},
 	DIE("die-in-handler", "inside_handler"),
 	{.name = "stop-host",
 		.slow = true,
 		.target = FAULT_HOST,
+		.crashes = true,
 		.begin = stop_host_begin,
-		.end = stop_host_end},
+		.end = stop_host_end,
+		.log = crashed_handlers},
 	DIE("die-after-effect", "after_effect"),
 	{.name = "broker-bytes", ON_BROKER, .begin = bytes_begin, .end = relay_pass_again},
 	{.name = "database-half-open", ON_DATABASE, .begin = half_open_begin, .end = half_open_end},
 	{.name = "kill-broker", .target = FAULT_BROKER, .begin = kill_broker_begin, .end = kill_broker_end},
+	{.name = "kill-supervisor", .target = FAULT_HOST, .begin = kill_supervisor_begin, .end = nothing},
 	DIE("die-before-event", "before_event"),
 	{.name = "broker-half-open", ON_BROKER, .begin = half_open_begin, .end = half_open_end},
 	{.name = "database-cut", ON_DATABASE, .begin = cut_begin, .end = nothing},
@@ -403,6 +484,18 @@ const struct fault faults[] = {
 		.begin = kill_database_begin,
 		.end = kill_database_end},
 	DIE("die-before-acknowledgement", "before_acknowledgement"),
+	{.name = "stop-supervisor",
+		.slow = true,
+		.target = FAULT_HOST,
+		.begin = stop_supervisor_begin,
+		.end = stop_supervisor_end,
+		.log = stopped_supervisor},
+	{.name = "crashing-handlers",
+		.target = FAULT_HANDLERS,
+		.crashes = true,
+		.begin = crashing_begin,
+		.end = nothing,
+		.log = crashed_handlers},
 	{.name = "broker-black-hole", ON_BROKER, .begin = black_hole_begin, .end = relay_pass_again},
 	{.name = "few-descriptors",
 		.target = FAULT_HOST,
@@ -413,6 +506,13 @@ const struct fault faults[] = {
 		.log = few_descriptors},
 	{.name = "database-delay", ON_DATABASE, .begin = delay_begin, .end = relay_pass_again},
 	DIE("die-after-acknowledgement", "after_acknowledgement"),
+	{.name = "stop-both",
+		.slow = true,
+		.target = FAULT_HOST,
+		.crashes = true,
+		.begin = stop_both_begin,
+		.end = stop_both_end,
+		.log = crashed_handlers},
 	{.name = "full-disk",
 		.target = FAULT_DATABASE,
 		.needs = FAULT_NEEDS_SMALL_DISK,

@@ -13,7 +13,7 @@
 #include "relay.h"
 #include <sys/resource.h>
 
-enum fault_target { FAULT_HOST, FAULT_BROKER, FAULT_DATABASE };
+enum fault_target { FAULT_HOST, FAULT_BROKER, FAULT_DATABASE, FAULT_HANDLERS };
 
 /* What has to be set up for it before anything starts. */
 enum {
@@ -37,6 +37,8 @@ struct fault_run {
 	const struct fault *fault;
 	int64_t began_ms;
 	const char *failpoint;
+	struct host *host; /* that was stopped */
+	pid_t pid;
 	rlim_t descriptors;
 };
 
@@ -44,9 +46,10 @@ struct fault {
 	const char *name;
 	enum fault_target target;
 	unsigned needs;
-	bool outer; /* needs commands to come to its end, or time for itself: nothing else is broken by then
-		     */
-	bool slow;  /* never a round's second fault */
+	bool outer;   /* needs commands to come to its end, or time for itself: nothing else is broken by then
+		       */
+	bool crashes; /* the host may die of it, and not by the fault's own hand */
+	bool slow;    /* never a round's second fault */
 	const char *place; /* failpoint */
 	void (*begin)(struct round *round, struct fault_run *run);
 	void (*end)(struct round *round, struct fault_run *run);

@@ -62,6 +62,19 @@ static const struct fault *choose_second(struct dice *dice, const struct fault *
 	return NULL;
 }
 
+struct plan {
+	const struct fault *first, *second; /* NULL: none */
+};
+
+static struct plan make_plan(struct dice *dice)
+{
+	struct plan plan = {.first = chosen[seed % chosen_count]};
+	plan.second = choose_second(dice, plan.first);
+	print_message("fault: seed %llu: %s%s%s\n", (unsigned long long)seed, plan.first->name,
+		plan.second != NULL ? ", " : "", plan.second != NULL ? plan.second->name : "");
+	return plan;
+}
+
 static void set_up(struct round *round, unsigned needs)
 {
 	static const struct broker_options options = {.extra = "log_type debug\n"};
@@ -85,12 +98,15 @@ static void set_up(struct round *round, unsigned needs)
 		host_set(promise->host, "BROKER_PORT",
 			harness_format(h, "%u", relay_port(round->broker_relay)));
 	}
+	unsigned port = (unsigned)strtoul(strrchr(database_url(promise->database), ':') + 1, NULL, 10);
 	if ((needs & FAULT_NEEDS_DATABASE_RELAY) != 0) {
-		const char *port = strrchr(database_url(promise->database), ':');
-		round->database_relay = relay_new(h, (unsigned)strtoul(port + 1, NULL, 10));
-		host_set(promise->host, "MONGO_DB_URL",
-			harness_format(h, "mongodb://127.0.0.1:%u", relay_port(round->database_relay)));
+		round->database_relay = relay_new(h, port);
+		port = relay_port(round->database_relay);
 	}
+	/* Below HANDLER_TIMEOUT, as by default: who waits for the database in vain is not hung. */
+	host_set(promise->host, "MONGO_DB_URL",
+		harness_format(
+			h, "mongodb://127.0.0.1:%u/?socketTimeoutMS=1500&connectTimeoutMS=1000", port));
 	if ((needs & FAULT_NEEDS_MANY_WORKERS) != 0)
 		promise->workers = MANY_WORKERS;
 	promise_set_up(promise, RATE_PER_S);
@@ -187,6 +203,19 @@ static void check_log(struct round *round, const struct fault *first, const stru
 	promise_check_log(&round->promise, more);
 }
 
+/* By the log: each death of the host was ours, and each command came to an end. What was killed has not told
+ * its account. */
+static void check_account(struct round *round, const struct fault *first, const struct fault *second)
+{
+	struct promise *promise = &round->promise;
+	const size_t died = host_count_log(promise->host, "host_died");
+	if (!first->crashes && (second == NULL || !second->crashes) && died != promise->deaths)
+		harness_fail("the host has died %zu times, and was killed %zu times", died, promise->deaths);
+	if (promise->kills == promise->deaths && promise->ended < promise->ledger->figures.commands)
+		harness_fail("the log accounts for %zu commands of %zu", promise->ended,
+			promise->ledger->figures.commands);
+}
+
 static void tell_failure(void *self)
 {
 	struct round *round = self;
@@ -221,10 +250,8 @@ HARNESS_CASE(a_round)
 		.self = &round, .prepare = no_polls, .serve = no_serving, .free = tell_failure};
 	struct promise *promise = &round.promise;
 	const int64_t began_ms = harness_now_ms();
-	const struct fault *first = chosen[seed % chosen_count],
-			   *second = choose_second(&promise->dice, first);
-	print_message("fault: seed %llu: %s%s%s\n", (unsigned long long)seed, first->name,
-		second != NULL ? ", " : "", second != NULL ? second->name : "");
+	const struct plan made = make_plan(&promise->dice);
+	const struct fault *first = made.first, *second = made.second;
 	set_up(&round, first->needs | (second != NULL ? second->needs : 0));
 	/* Before the ledger goes. */
 	harness_add(h, &part);
@@ -237,18 +264,20 @@ HARNESS_CASE(a_round)
 	promise_stop_host(promise);
 	check_broker(&round);
 	check_log(&round, first, second);
+	check_account(&round, first, second);
 	const struct ledger_figures *figures = &promise->ledger->figures;
 	print_message("fault: held: %zu commands, %zu of them refused, %zu events, %zu of them duplicates, "
-		      "%zu kills of cashewd, %zu repeated by their sender, %.1f s\n",
+		      "%zu kills of cashewd, %zu dead letters, %zu repeated by their sender, %.1f s\n",
 		figures->commands, figures->by_kind[LEDGER_REFUSED], figures->events, figures->duplicates,
-		promise->kills, figures->repeats, (double)(harness_now_ms() - began_ms) / 1000);
+		promise->kills, figures->dead, figures->repeats,
+		(double)(harness_now_ms() - began_ms) / 1000);
 }
 
 /* ---- The program ---- */
 
 static void usage(FILE *out)
 {
-	fputs("Usage: fault [--seed N] [--faults NAME,...] [--list]\n", out);
+	fputs("Usage: fault [--seed N] [--faults NAME,... | --except NAME,...] [--list | --plan]\n", out);
 }
 
 __attribute__((noreturn)) static void wrong(const char *what, const char *value)
@@ -271,10 +300,21 @@ static void choose(const char *names)
 		wrong("expected names of faults", names);
 }
 
-/* All, but those that this machine does not allow. */
-static void choose_all(void)
+static bool is_in(const char *names, const char *name)
+{
+	const size_t size = strlen(name);
+	for (const char *place = names; (place = strstr(place, name)) != NULL; place += size)
+		if ((place == names || place[-1] == ',') && (place[size] == ',' || place[size] == '\0'))
+			return true;
+	return false;
+}
+
+/* All, but those excluded, and those that this machine does not allow. */
+static void choose_all(const char *except)
 {
 	for (size_t i = 0; i < fault_count; i++) {
+		if (is_in(except, faults[i].name))
+			continue;
 		if ((faults[i].needs & FAULT_NEEDS_SMALL_DISK) != 0 && disk_allowed() != 0)
 			print_message("fault: skipped: %s: no file system can be mounted here: %s\n",
 				faults[i].name, strerror(-disk_allowed()));
@@ -292,10 +332,13 @@ static void list(void)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-		{"faults", required_argument, NULL, 'f'}, {"list", no_argument, NULL, 'l'},
+		{"faults", required_argument, NULL, 'f'}, {"except", required_argument, NULL, 'e'},
+		{"plan", no_argument, NULL, 'p'}, {"list", no_argument, NULL, 'l'},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	const struct CMUnitTest tests[] = {HARNESS_TEST(a_round)};
 	char *rest, *program[] = {argv[0], NULL};
+	const char *except = "";
+	bool only_plan = false;
 	int option;
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
@@ -306,6 +349,11 @@ int main(int argc, char **argv)
 				wrong("expected a number", optarg);
 			break;
 		case 'f': choose(optarg); break;
+		case 'e':
+			choose(except = optarg); /* for its check */
+			chosen_count = 0;
+			break;
+		case 'p': only_plan = true; break;
 		case 'l': list(); return 0;
 		case 'h': usage(stdout); return 0;
 		default: usage(stderr); return 64;
@@ -318,6 +366,10 @@ int main(int argc, char **argv)
 	alarm(ROUND_SECONDS);
 	harness_program(program);
 	if (chosen_count == 0)
-		choose_all();
+		choose_all(except);
+	if (only_plan) {
+		(void)make_plan(&(struct dice){.state = scatter(seed)});
+		return 0;
+	}
 	return cmocka_run_group_tests_name("fault", tests, harness_group_setup, harness_group_teardown) != 0;
 }
