@@ -414,7 +414,11 @@ size_t relay_half_open(struct relay *relay, enum relay_end closed)
 		close_socket(closed == RELAY_PROGRAM ? &link->client : &link->server, false);
 		link->up.size = link->up.piece_count = link->down.size = link->down.piece_count = 0;
 		link->state = LINK_HALF_OPEN;
-		count++;
+		/* It was about to end: whoever is left has closed already, and says nothing more. */
+		if (closed == RELAY_PROGRAM ? link->down.ended : link->up.ended)
+			link_close(link, false);
+		else
+			count++;
 	}
 	return count;
 }

@@ -2,9 +2,9 @@
  * unsteady - "<user>/unsteady" {contact_id, until, early, crashes}: request_contact for a contact that nobody
  * else asks, with trouble before.
  *
- * Until that time (Unix, milliseconds) it asks to be run again, and if `early`, leaves its effect each time
- * all the same. As often as `crashes` says, whatever host runs it, it crashes first: the files
- * CONTACT.crash-N in the working directory remember it.
+ * As often as `crashes` says, whatever host runs it, it crashes: the files CONTACT.crash-N in the working
+ * directory remember it. Until that time (Unix, milliseconds) it asks to be run again. If `early`, it leaves
+ * its effect before all this, else after it.
  */
 #include <cashew.h>
 #include <cashew_store.h>
@@ -42,12 +42,12 @@ static cashew_result unsteady(cashew_command *cmd)
 	CASHEW_TRY(cashew_integer(cmd, "until", 0, INT64_MAX, &until));
 	CASHEW_TRY(cashew_integer(cmd, "early", 0, 1, &early));
 	CASHEW_TRY(cashew_integer(cmd, "crashes", 0, 10, &crashes));
-	const bool ready = now_ms() >= until;
-	if (ready || early != 0)
+	if (early != 0)
 		CASHEW_TRY(cashew_stored(cmd, contact_request_add(cashew_store(cmd), me, contact)));
 	crash_as_often(contact, crashes);
-	if (!ready)
+	if (now_ms() < until)
 		return CASHEW_RETRY;
+	CASHEW_TRY(cashew_stored(cmd, contact_request_add(cashew_store(cmd), me, contact)));
 	return cashew_send_json(cmd, contact, "contact_requested", json_pack("{s:s}", "user_id", me));
 }
 
