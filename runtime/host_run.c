@@ -220,6 +220,7 @@ static int open_store(struct host *host, struct store **ret_store)
 		.database = host->settings->mongo_db_name,
 		.app_name = host->settings->client_id,
 		.pool_size = host->settings->workers + 2, /* the watch, and the I/O thread's light handlers */
+		.work_ms = host->settings->handler_timeout_s * 1000,
 	};
 	const int rc = store_open(&options, ret_store, message);
 	if (rc == 0)

@@ -164,7 +164,7 @@ int store_open(const struct store_options *options, struct store **ret_store,
 	r = store_url_check_database(options->database, message);
 	if (r != 0)
 		return r;
-	r = store_url_parse(options->url, &uri, message);
+	r = store_url_parse(options->url, options->work_ms, &uri, message);
 	if (r != 0)
 		return r;
 	store = store_new(options);

@@ -62,14 +62,22 @@ static void default_int32(mongoc_uri_t *uri, const char *option, int32_t value)
 		(void)mongoc_uri_set_option_as_int32(uri, option, value);
 }
 
-static int set_defaults(mongoc_uri_t *uri, char message[static STORE_MESSAGE_SIZE])
+enum { SOCKET_TIMEOUT_MS = 8000, WTIMEOUT_MS = 5000 };
+
+/* The time-out, or less where the work that it is part of has less. */
+static int32_t within(unsigned work_ms, int32_t timeout_ms, double share)
+{
+	return work_ms > 0 && work_ms * share < timeout_ms ? (int32_t)(work_ms * share) : timeout_ms;
+}
+
+static int set_defaults(mongoc_uri_t *uri, unsigned work_ms, char message[static STORE_MESSAGE_SIZE])
 {
 	mongoc_write_concern_t *concern;
 	int32_t w;
 
 	default_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 3000);
 	default_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 2000);
-	default_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 8000);
+	default_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, within(work_ms, SOCKET_TIMEOUT_MS, 0.8));
 	default_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 2000);
 
 	concern = mongoc_write_concern_copy(mongoc_uri_get_write_concern(uri));
@@ -92,7 +100,7 @@ static int set_defaults(mongoc_uri_t *uri, char message[static STORE_MESSAGE_SIZ
 	/* Below socketTimeoutMS, so that the server gives up waiting for its members before the connection
 	 * does. */
 	if (mongoc_write_concern_get_wtimeout_int64(concern) <= 0)
-		mongoc_write_concern_set_wtimeout_int64(concern, 5000);
+		mongoc_write_concern_set_wtimeout_int64(concern, within(work_ms, WTIMEOUT_MS, 0.5));
 	mongoc_uri_set_write_concern(uri, concern);
 	mongoc_write_concern_destroy(concern);
 	return 0;
@@ -115,7 +123,8 @@ static int check_files(const mongoc_uri_t *uri, char message[static STORE_MESSAG
 	return 0;
 }
 
-int store_url_parse(const char *url, mongoc_uri_t **ret_uri, char message[static STORE_MESSAGE_SIZE])
+int store_url_parse(
+	const char *url, unsigned work_ms, mongoc_uri_t **ret_uri, char message[static STORE_MESSAGE_SIZE])
 {
 	__attribute__((cleanup(free_text))) char *shown = NULL;
 	__attribute__((cleanup(free_uri))) mongoc_uri_t *uri = NULL, *copy = NULL;
@@ -149,7 +158,7 @@ int store_url_parse(const char *url, mongoc_uri_t **ret_uri, char message[static
 	store_url_muted = false;
 	if (!uri)
 		return refuse_credentials(message);
-	r = set_defaults(uri, message);
+	r = set_defaults(uri, work_ms, message);
 	if (r != 0)
 		return r;
 	r = check_files(uri, message);

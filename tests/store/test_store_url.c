@@ -103,9 +103,16 @@ static void test_defaults(void **state)
 		int32_t w;
 		bool journal;
 		int64_t wtimeout;
+		unsigned work_ms;
 	} cases[] = {
 		{"nothing said", "mongodb://host", 3000, 2000, 8000, 2000, MONGOC_WRITE_CONCERN_W_MAJORITY,
 			true, 5000},
+		{"work that takes long", "mongodb://host", 3000, 2000, 8000, 2000,
+			MONGOC_WRITE_CONCERN_W_MAJORITY, true, 5000, 10000},
+		{"short work", "mongodb://host", 3000, 2000, 1600, 2000, MONGOC_WRITE_CONCERN_W_MAJORITY,
+			true, 1000, 2000},
+		{"short work, time-outs said", "mongodb://host/?socketTimeoutMS=3&wtimeoutMS=7", 3000, 2000,
+			3, 2000, MONGOC_WRITE_CONCERN_W_MAJORITY, true, 7, 2000},
 		{"time-outs said",
 			"mongodb://host/"
 			"?serverSelectionTimeoutMS=1&connectTimeoutMS=2&socketTimeoutMS=3&waitQueueTimeoutMS="
@@ -124,7 +131,7 @@ static void test_defaults(void **state)
 		mongoc_uri_t *uri;
 
 		print_message("  %s\n", cases[i].name);
-		assert_int_equal(store_url_parse(cases[i].url, &uri, message), 0);
+		assert_int_equal(store_url_parse(cases[i].url, cases[i].work_ms, &uri, message), 0);
 		assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, -1),
 			cases[i].selection);
 		assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, -1),
