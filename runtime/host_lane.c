@@ -131,6 +131,7 @@ void lane_loaded(struct lane *lane, struct parked_marks *marks)
 	parked_marks_acknowledged(marks, lane->acknowledged_position);
 	lane->parked = marks;
 	lane->loaded = true;
+	parked_unhold(&lane->host->parked);
 }
 
 bool lane_awaits_parked(const struct lane *lane)
@@ -149,9 +150,9 @@ void lane_acknowledge_parked(struct lane *lane, const struct parked_copy *copy)
 		lane->copied_position = copy->position;
 }
 
-int64_t lane_held_from(const struct lane *lane)
+bool lane_holds(const struct lane *lane, int64_t held_position)
 {
-	return lane->unheld_position;
+	return !lane->loaded || held_position > lane->unheld_position;
 }
 
 /* What was held for it may be claimed. */

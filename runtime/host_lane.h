@@ -110,8 +110,9 @@ bool lane_awaits_parked(const struct lane *lane);
 bool lane_take_parked(struct lane *lane, uint16_t mid, uint64_t key, struct parked_copy *ret);
 /* Such a copy is acknowledged with what is read now. */
 void lane_acknowledge_parked(struct lane *lane, const struct parked_copy *copy);
-/* Backlogs that are held for a later position than that must not be claimed yet. */
-int64_t lane_held_from(const struct lane *lane);
+/* Whether a backlog of the lane's that is held for that position must not be claimed yet. Before what is
+ * parked has been read, that is all of them: what they are held for is not known. */
+bool lane_holds(const struct lane *lane, int64_t held_position);
 
 /* The commands of its user that came before it on this connection, each as parked_before_write() has it, into
  * room for `max` of them. Returns how many there are. */

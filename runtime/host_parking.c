@@ -336,7 +336,7 @@ void parking_serve(struct host *host)
 		struct parked_backlog *backlog = parked_next(&host->parked);
 		if (backlog == NULL)
 			return;
-		if (backlog->lane != NULL && backlog->held_position > lane_held_from(backlog->lane))
+		if (backlog->lane != NULL && lane_holds(backlog->lane, backlog->held_position))
 			parked_hold(&host->parked, backlog);
 		else
 			claim(host, backlog);

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ARGUMENTS_MAX = 16, RUN_MS = 30000 };
+enum { ARGUMENTS_MAX = 16, ENVIRONMENT_MAX = 16, RUN_MS = 30000 };
 enum { WRONG = 64, DATA = 65, NO_INPUT = 66, UNAVAILABLE = 69, CONFIG = 78 };
 
 #define ID_1 "650000000000000000000001"
@@ -109,7 +109,9 @@ static struct answer run_on_terminal(
 {
 	const struct winsize size = {.ws_row = 24, .ws_col = 110};
 	const char *argv[ARGUMENTS_MAX + 4] = {CASHEWD_PATH, "dead-letters"};
-	const char *const environment[] = {"TERM=xterm", setting, NULL};
+	const char *environment[ENVIRONMENT_MAX + 3] = {"TERM=xterm", setting};
+	for (size_t i = 0; process_environment()[i] != NULL && i < ENVIRONMENT_MAX; i++)
+		environment[i + 2] = process_environment()[i];
 	char text[16384];
 	size_t used = 0;
 	int terminal, status;
