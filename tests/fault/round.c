@@ -103,10 +103,8 @@ static void set_up(struct round *round, unsigned needs)
 		round->database_relay = relay_new(h, port);
 		port = relay_port(round->database_relay);
 	}
-	/* Below HANDLER_TIMEOUT, as by default: who waits for the database in vain is not hung. */
 	host_set(promise->host, "MONGO_DB_URL",
-		harness_format(
-			h, "mongodb://127.0.0.1:%u/?socketTimeoutMS=1500&connectTimeoutMS=1000", port));
+		harness_format(h, "mongodb://127.0.0.1:%u/?connectTimeoutMS=1000", port));
 	if ((needs & FAULT_NEEDS_MANY_WORKERS) != 0)
 		promise->workers = MANY_WORKERS;
 	promise_set_up(promise, RATE_PER_S);
