@@ -100,10 +100,11 @@ class Program:
             found += [child for child, parent in parents.items() if parent == pid]
         return found
 
-    def memory(self):
-        """(VmRSS, VmHWM) in bytes, of all its processes together: cashewd is a supervisor and a host."""
+    def memory(self, host_only=False):
+        """(VmRSS, VmHWM) in bytes, of all its processes together, which counts the pages of shared libraries in each: cashewd is a
+        supervisor and, last, a host."""
         total = (0, 0)
-        for pid in self.pids():
+        for pid in self.pids()[-1:] if host_only else self.pids():
             with open(f"/proc/{pid}/status", encoding="utf-8") as status:
                 fields = dict(line.split(":", 1) for line in status)
             pair = tuple(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
