@@ -101,6 +101,7 @@ void board_clear_host(struct board *board)
 	board->crash.claimed = 0;
 	board->host_up = 0;
 	board->store_seen_ms = 0;
+	board->store_back_ms = 0;
 }
 
 /* ---- Keys ------------------------------------------------------------------------------------------------

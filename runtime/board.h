@@ -87,6 +87,8 @@ struct board {
 	_Atomic unsigned hosts;	       /* started so far, this one among them */
 	_Atomic int host_up;	       /* this host's settings could be used, and it has begun */
 	_Atomic int64_t store_seen_ms; /* when the last question that the store answered was asked */
+	_Atomic int64_t store_back_ms; /* when it last answered after it had not, or had taken long; written
+					  before store_seen_ms */
 	struct board_account account;
 	struct board_crash crash;
 	_Atomic unsigned suspect_count;

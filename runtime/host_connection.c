@@ -256,6 +256,11 @@ void connection_disconnect(struct connection *connection)
 	connection->state = CONNECTION_IDLE;
 }
 
+void connection_served(struct connection *connection)
+{
+	connection->failures = 0;
+}
+
 void connection_poll(const struct connection *connection, bool read, bool write, struct pollfd *ret_poll)
 {
 	short events = 0;

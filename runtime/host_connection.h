@@ -112,6 +112,9 @@ void connection_leave(struct connection *connection, int64_t now_ms);
  */
 void connection_disconnect(struct connection *connection);
 
+/* The link was of use, however short it lasts: the one after it opens with the shortest delay. */
+void connection_served(struct connection *connection);
+
 /* What to poll for. read, write: what the owner wants of an UP connection; while opening it sees to itself.
  * fd -1: nothing. */
 void connection_poll(const struct connection *connection, bool read, bool write, struct pollfd *ret_poll);

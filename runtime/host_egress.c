@@ -234,7 +234,11 @@ static void egress_on_published(void *owner, int mid, int reason_code)
 		return;
 	failpoint("event_acknowledged");
 	egress->in_flight--;
-	egress->losses = 0;
+	if (egress->losses > 0) {
+		/* It takes events: the one that it does not take is found out sooner. */
+		connection_served(egress->connection);
+		egress->losses = 0;
+	}
 	egress->progress_ms = egress->host->now_ms;
 	const bool refused = reason_code >= 0x80;
 	finish(egress, event, refused ? mosquitto_reason_string(reason_code) : NULL,

@@ -295,7 +295,7 @@ static int open_watch(struct host *host, struct store *store)
 		.lanes = (const char *const *)host->lane_ids,
 		.lane_count = host->lane_count,
 		.copies_max = host->settings->window,
-		.seen_ms = &host->board->store_seen_ms};
+		.board = host->board};
 	return store_watch_new(&options, &host->store_watch);
 }
 

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ASK_UP_MS = 1000, ASK_AWAY_MS = 500, DUE_MAX = 1000 };
+enum { ASK_UP_MS = 1000, ASK_AWAY_MS = 500, SLOW_MS = 500, DUE_MAX = 1000 };
 
 struct store_watch {
 	struct store_watch_options options;
@@ -34,14 +34,28 @@ struct store_watch {
 	/* the thread's own */
 	bool prepared;
 	bool told_away;
+	bool unanswered; /* the last question */
 };
+
+/* For the deadlines of handlers: time in which the store does not answer is not theirs. */
+static void note_answer(struct store_watch *watch, int rc, int64_t asked_ms)
+{
+	struct board *board = watch->options.board;
+	const int64_t now_ms = board_clock_ms();
+	if (rc == 0 && (watch->unanswered || now_ms - asked_ms > SLOW_MS))
+		atomic_store_explicit(&board->store_back_ms, now_ms, memory_order_relaxed);
+	watch->unanswered = rc != 0;
+	if (rc == 0)
+		atomic_store_explicit(&board->store_seen_ms, asked_ms, memory_order_release);
+}
 
 static int ask(struct store_watch *watch, struct store_client *client)
 {
-	if (watch->prepared)
-		return store_ping(client);
-	const int rc = store_prepare(client);
-	watch->prepared = rc == 0;
+	const int64_t asked_ms = board_clock_ms();
+	const int rc = watch->prepared ? store_ping(client) : store_prepare(client);
+	if (rc == 0)
+		watch->prepared = true;
+	note_answer(watch, rc, asked_ms);
 	return rc;
 }
 
@@ -130,10 +144,7 @@ static void *run(void *argument)
 		struct store_client *client = store_acquire(watch->options.store);
 		struct parked_user *due = NULL;
 		size_t due_count = 0;
-		const int64_t asked_ms = board_clock_ms();
 		int rc = ask(watch, client);
-		if (rc == 0)
-			atomic_store_explicit(watch->options.seen_ms, asked_ms, memory_order_relaxed);
 		if (rc == 0)
 			rc = ask_due(watch, client, &due, &due_count);
 

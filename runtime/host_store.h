@@ -12,11 +12,11 @@
 #ifndef HOST_STORE_H
 #define HOST_STORE_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+struct board;
 struct parked_marks;
 struct parked_user;
 struct store;
@@ -28,8 +28,8 @@ struct store_watch_options {
 	struct worker_pool *pool; /* through which the I/O thread is woken */
 	const char *const *lanes; /* client ids; they outlive the watch */
 	size_t lane_count;
-	size_t copies_max;	  /* see parked_marks_read() */
-	_Atomic int64_t *seen_ms; /* where it notes when the last question that was answered was asked */
+	size_t copies_max;   /* see parked_marks_read() */
+	struct board *board; /* store_seen_ms and store_back_ms are noted there */
 };
 
 /* What there is to know, of which the lists are told once. */

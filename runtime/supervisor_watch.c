@@ -48,8 +48,12 @@ void watch_deadlines(struct watch *watch, struct board *board, pid_t pid, bool e
 {
 	/* What the slots are measured against: a question that the store has answered since. */
 	const int64_t seen_ms = atomic_load(&board->store_seen_ms);
+	const int64_t back_ms = atomic_load(&board->store_back_ms);
 	if (watch->frozen || now_ms - watch->looked_ms > GAP_MS || now_ms - seen_ms > STORE_SILENT_MS)
 		watch->since_ms = now_ms;
+	/* What waited for the store goes on now, and may have to connect again first. */
+	if (back_ms > watch->since_ms)
+		watch->since_ms = back_ms;
 	watch->looked_ms = now_ms;
 	for (unsigned i = 0; i < BOARD_SLOTS && enforce; i++) {
 		bool first;

@@ -3,8 +3,9 @@
  * deadlines, and memory.
  *
  * A handler is past its deadline when it has run for longer, and the store has answered a question that was
- * asked after the deadline: while the store does not answer, handlers wait for it, and none is to blame. Nor
- * does time count in which the host or the supervisor was stopped.
+ * asked after the deadline: while the store does not answer, handlers wait for it, and none is to blame. When
+ * it answers again they have their deadline anew. Nor does time count in which the host or the supervisor was
+ * stopped.
  */
 #ifndef SUPERVISOR_WATCH_H
 #define SUPERVISOR_WATCH_H

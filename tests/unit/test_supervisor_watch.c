@@ -19,6 +19,7 @@ struct look {
 	int at_ms;
 	int seen_ms; /* when the last question was asked that the store has answered */
 	bool frozen, enforce;
+	int back_ms; /* when it answered again, after it had not; 0: never */
 };
 
 static const struct {
@@ -36,6 +37,10 @@ static const struct {
 	{"after that it has its deadline once more",
 		{{2500, 400, false, true}, {4500, 400, false, true}, {5000, 4900, false, true},
 			{6900, 6700, false, true}},
+		true},
+	{"the store has just come back", {{500, 400, false, true}, {2600, 2500, false, true, 2500}}, false},
+	{"the store came back, and the deadline has passed since",
+		{{500, 400, false, true}, {2600, 2500, false, true, 2500}, {5000, 4600, false, true, 2500}},
 		true},
 	{"the host was stopped", {{500, 400, false, true}, {2600, 2500, true, true}}, false},
 	{"the supervisor slept", {{500, 400, false, true}, {9000, 8900, false, true}}, false},
@@ -61,6 +66,8 @@ static void test_deadlines(void **state)
 		watch_init(&watch);
 		watch_begin(&watch, start_ms);
 		for (const struct look *look = cases[i].looks; look->at_ms != 0; look++) {
+			atomic_store(
+				&board->store_back_ms, look->back_ms != 0 ? start_ms + look->back_ms : 0);
 			atomic_store(&board->store_seen_ms, start_ms + look->seen_ms);
 			if (look->frozen)
 				watch_freeze(&watch, true, start_ms + look->at_ms);
