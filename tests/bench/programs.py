@@ -217,8 +217,8 @@ class Programs:
         program.wait_for(listening)
         return program, port
 
-    def start_host(self, binary, port, tls, workers=8):
-        """cashewd or cashewd-bench; returns it and the seconds from its start to "ready"."""
+    def start_host(self, binary, port, tls, workers=8, build=""):
+        """cashewd or cashewd-bench, of another build where that is given; returns it and the seconds from its start to "ready"."""
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "JWT_SECRET": self.secret,
@@ -231,7 +231,7 @@ class Programs:
             "WORKERS": str(workers),
             "LOG_FORMAT": "json",
         }
-        program = self.start(binary, [os.path.join(self.build, binary)], environment)
+        program = self.start(binary, [os.path.join(build or self.build, binary)], environment)
 
         def ready():
             for line in program.output().splitlines():

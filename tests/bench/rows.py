@@ -1,6 +1,6 @@
 """The rows of the benchmark: who is measured with what, and the targets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,7 @@ class Case:
     persistence: bool = False
     workers: int = 8
     binary: str = "cashewd"
+    build: str = ""  # folder of another build to take the binary from; "": the one that is measured
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,21 @@ ROWS = (
     store_row("request_contact"),
     store_row("get_contact_list"),
 )
+
+CHANGE_LIMIT = 0.03  # what a change may cost, of one build beside another
+
+
+def beside(row, folder):
+    """The row's cashewd alone, of two builds that take turns: what a change costs."""
+    cases, targets = [], []
+    for case in row.cases:
+        if case.kind == "cashewd":
+            before = replace(case, name=case.name + ", beside", build=folder)
+            cases += [before, case]
+            targets += [Target(case.name, before.name, "saturated", "per_second", 1 - CHANGE_LIMIT),
+                        *cpu(case.name, before.name, 1 + CHANGE_LIMIT)]
+    return replace(row, cases=tuple(cases), targets=tuple(targets))
+
 
 # Rows of another shape; see run.
 MEMORY_LIMIT = 16_000_000  # bytes of resident memory, with 8 workers and TLS
