@@ -102,6 +102,7 @@ void board_clear_host(struct board *board)
 	board->host_up = 0;
 	board->store_seen_ms = 0;
 	board->store_back_ms = 0;
+	figures_clear_host(&board->figures);
 }
 
 /* ---- Keys ------------------------------------------------------------------------------------------------
@@ -201,6 +202,22 @@ void board_not_alone(struct board *board)
 	for (unsigned i = 0; i < BOARD_SLOTS; i++)
 		if (board_slot_state(&board->slots[i]) != BOARD_SLOT_IDLE)
 			__atomic_store_n(&board->slots[i].run.alone, false, __ATOMIC_RELAXED);
+}
+
+bool board_slot_read(const struct board_slot *slot, struct board_run *ret)
+{
+	const uint64_t before = atomic_load_explicit(&slot->state, memory_order_acquire);
+	if ((before & STATE_MASK) == BOARD_SLOT_IDLE)
+		return false;
+	struct board_run run = slot->run;
+	atomic_thread_fence(memory_order_acquire);
+	const uint64_t after = atomic_load_explicit(&slot->state, memory_order_relaxed);
+	if (after >> STATE_BITS != before >> STATE_BITS || (after & STATE_MASK) == BOARD_SLOT_IDLE)
+		return false;
+	run.handler[sizeof(run.handler) - 1] = '\0';
+	run.topic[sizeof(run.topic) - 1] = '\0';
+	*ret = run;
+	return true;
 }
 
 bool board_slot_expire(struct board_slot *slot, int64_t now_ms, int64_t since_ms, bool *ret_first)

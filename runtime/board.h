@@ -1,11 +1,11 @@
 /*
  * board.h - what the supervisor and its hosts share: memory that outlives a host.
  *
- * It holds the account of all hosts together, a slot for each thread that runs handlers, the record of a
- * crash, and the table of suspects. A thread writes its slot before a handler runs; when the host has died,
- * the supervisor reads there what was running. No locks, no allocation, no system call on the way of a
- * command. The supervisor makes the board and hands its descriptor on; the memory lasts as long as either
- * lives.
+ * It holds the account of all hosts together and their figures (figures.h), a slot for each thread that runs
+ * handlers, the record of a crash, and the table of suspects. A thread writes its slot before a handler runs;
+ * when the host has died, the supervisor reads there what was running. No locks, no allocation, no system
+ * call on the way of a command. The supervisor makes the board and hands its descriptor on; the memory lasts
+ * as long as either lives.
  *
  * Who writes: an account's counter, the I/O thread; a slot, its own thread, but for the mark `overdue`, which
  * is the supervisor's; the crash record, the first thread of the host that dies; the suspects, the supervisor
@@ -14,6 +14,7 @@
 #ifndef BOARD_H
 #define BOARD_H
 
+#include "figures.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,7 +22,7 @@
 #include <sys/types.h>
 
 enum {
-	BOARD_SLOTS = 513, /* WORKERS at most, and the I/O thread, whose slot is number 0 */
+	BOARD_SLOTS = FIGURES_SLOTS, /* WORKERS at most, and the I/O thread, whose slot is number 0 */
 	BOARD_HANDLER_SIZE = 64,
 	BOARD_TOPIC_SIZE = 160, /* a longer topic is cut */
 	BOARD_WHAT_SIZE = 64,
@@ -94,6 +95,7 @@ struct board {
 	_Atomic unsigned suspect_count;
 	struct board_suspect suspects[BOARD_SUSPECTS];
 	struct board_slot slots[BOARD_SLOTS];
+	struct figures figures;
 	/* Last, so that what is written through the descriptor from here on (backtrace_symbols_fd()) stays
 	 * inside. */
 	char backtrace[BOARD_BACKTRACE_SIZE];
@@ -161,6 +163,10 @@ static inline enum board_slot_state board_slot_state(const struct board_slot *sl
 {
 	return (enum board_slot_state)(atomic_load_explicit(&slot->state, memory_order_acquire) & 3);
 }
+
+/* What a slot runs now: false where it runs nothing, or something else than a moment ago. The supervisor. */
+__attribute__((warn_unused_result)) bool board_slot_read(
+	const struct board_slot *slot, struct board_run *ret);
 
 /* Marks a slot as overdue if it has been running since before now_ms less its deadline; since_ms: nothing
  * counts as started before that. True: it is marked, from now or before, and `ret_first` tells which. */

@@ -18,6 +18,8 @@
 
 enum { RETRY_DELAY_MIN_MS = 25, RETRY_DOUBLINGS_MAX = 4 };
 
+_Static_assert((int)COMMAND_ENDS == FIGURES_ENDS, "the figures count all ends");
+
 #define TO(state) (1u << COMMAND_##state)
 
 /* The diagram in host_command.h, as a table: which states may follow which. */
@@ -104,9 +106,20 @@ void command_count(const struct command *command)
 	}
 }
 
+/* By handler, and at once: whether and when the broker hears of it is the account's matter. */
+static void count_settled(const struct command *command)
+{
+	const struct host *host = host_of(command);
+	for (unsigned i = 0; command->route != NULL && i < command->route->handler_count; i++)
+		figures_add(&host->board->figures.handlers[host->places[command->route->handlers[i]]]
+				     .commands[command->end],
+			1);
+}
+
 void command_settle(struct command *command)
 {
 	command_move(command, COMMAND_SETTLED);
+	count_settled(command);
 	if (command->end == COMMAND_DEAD)
 		log_error("dead_letter", "a command was given up and kept as a dead letter",
 			LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),

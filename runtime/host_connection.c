@@ -7,6 +7,7 @@
  */
 #include "host_connection_own.h"
 
+#include "figures.h"
 #include "host_tls.h"
 #include "log.h"
 #include "settings.h"
@@ -389,6 +390,8 @@ int64_t connection_alive_since_ms(const struct connection *connection)
 	struct pollfd closed = {.fd = mosquitto_socket(connection->mosquitto), .events = POLLRDHUP};
 	return poll(&closed, 1, 0) == 0 ? connection->up_since_ms : INT64_MAX;
 }
+
+_Static_assert((int)CONNECTION_CLOSING + 1 == FIGURES_CONNECTION_STATES, "the figures name all states");
 
 const char *connection_state_name(enum connection_state state)
 {

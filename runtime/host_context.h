@@ -36,6 +36,8 @@ struct host {
 	struct store_watch *store_watch;
 	struct host_tls *tls;	     /* NULL: plain TCP */
 	struct worker_context light; /* for the handlers that the I/O thread runs itself */
+	unsigned *places;	     /* of the handlers in the board's figures */
+	uint64_t log_dropped_before; /* lines of earlier hosts */
 	_Atomic size_t event_max;
 	struct command *retrying; /* linked by retry_next */
 	struct parked parked;

@@ -35,11 +35,13 @@ enum {
 
 struct egress {
 	struct host *host;
+	struct figures_egress *figures; /* on the board */
 	struct connection *connection;
 	char client_id[CLIENT_ID_SIZE];
 	bool mqtt5;
 	unsigned window;
 	unsigned in_flight;
+	size_t count;	       /* of events in the list */
 	unsigned queued;       /* sent to libmosquitto since the last flush */
 	int64_t read_at_ms;    /* when PUBACKs are waited for, at the latest */
 	bool read_now;	       /* they are waited for in this turn */
@@ -64,6 +66,7 @@ static void append(struct egress *egress, struct call_event *event)
 	else
 		egress->first = event;
 	egress->last = event;
+	egress->count++;
 	if (egress->next == NULL)
 		egress->next = event;
 }
@@ -81,6 +84,7 @@ static void unlink_event(struct egress *egress, struct call_event *event)
 	else
 		egress->last = event->previous;
 	event->next = event->previous = NULL;
+	egress->count--;
 }
 
 static struct call_event *take_by_mid(struct egress *egress, int mid)
@@ -101,6 +105,7 @@ static void finish(struct egress *egress, struct call_event *event, const char *
 {
 	struct command *command = event->owner;
 	unlink_event(egress, event);
+	figures_add(reason == NULL ? &egress->figures->published : &egress->figures->refused, 1);
 	if (reason != NULL)
 		log_warn("event_refused", "an event was refused", LOG_TEXT("event_topic", event->topic),
 			LOG_INT("bytes", event->payload_size), LOG_TEXT("topic", command->input.topic),
@@ -195,6 +200,7 @@ static void judge_first(struct egress *egress)
 static void egress_on_up(void *owner, const struct connection_terms *terms)
 {
 	struct egress *egress = owner;
+	figures_up(&egress->figures->connection, egress->host->now_ms);
 	egress->mqtt5 = terms->mqtt5;
 	egress->window = terms->receive_maximum < IN_FLIGHT_MAX ? terms->receive_maximum : IN_FLIGHT_MAX;
 	size_t event_max = egress->host->settings->event_max;
@@ -207,8 +213,9 @@ static void egress_on_up(void *owner, const struct connection_terms *terms)
 /* What was in flight is sent again from the first on. */
 static void egress_on_down(void *owner, bool was_up, bool taken_over)
 {
-	(void)taken_over;
 	struct egress *egress = owner;
+	figures_down(&egress->figures->connection, was_up, taken_over);
+	figures_add(&egress->figures->repeated, egress->in_flight);
 	if (was_up)
 		egress->accused = egress->in_flight > 0 && !egress->dropped;
 	egress->dropped = false;
@@ -260,6 +267,7 @@ int egress_new(struct host *host, struct egress **ret)
 	if (egress == NULL)
 		return -ENOMEM;
 	egress->host = host;
+	egress->figures = &host->board->figures.egress;
 	/* It keeps no session, so its client id may differ from run to run: a standby must not take it over.
 	 */
 	uint32_t random = 0;
@@ -371,6 +379,14 @@ bool egress_idle(const struct egress *egress)
 bool egress_up(const struct egress *egress)
 {
 	return connection_state(egress->connection) == CONNECTION_UP;
+}
+
+void egress_tell(const struct egress *egress)
+{
+	struct figures_egress *figures = egress->figures;
+	FIGURES_SET(figures->connection.state, (uint32_t)connection_state(egress->connection));
+	FIGURES_SET(figures->unsent, egress->count - egress->in_flight);
+	FIGURES_SET(figures->awaiting, egress->in_flight);
 }
 
 int64_t egress_up_since_ms(const struct egress *egress)

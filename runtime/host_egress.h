@@ -54,6 +54,9 @@ void egress_flush(struct egress *egress);
 bool egress_idle(const struct egress *egress);
 bool egress_up(const struct egress *egress);
 
+/* Writes into the board how things stand. Once per turn of the loop. */
+void egress_tell(const struct egress *egress);
+
 /* Since when it is connected; INT64_MAX: it is not. */
 int64_t egress_up_since_ms(const struct egress *egress);
 

@@ -34,8 +34,11 @@ enum {
 
 enum lane_phase { PHASE_EMPTY, PHASE_FILLING, PHASE_DRAINING, PHASE_LINGERING, PHASE_FULL, PHASE_FLUSHING };
 
+_Static_assert((int)PHASE_FLUSHING + 1 == FIGURES_PHASES, "the figures name all phases");
+
 struct lane {
 	struct host *host;
+	struct figures_lane *figures; /* on the board */
 	const struct route_lane *routes;
 	struct connection *connection;
 	struct lane_users *users;
@@ -346,6 +349,12 @@ static bool may_read(struct lane *lane)
 static void group_release(struct lane *lane)
 {
 	struct command *command = lane->group, *next;
+	if (lane->group_count > 0) {
+		const int64_t held_ms = lane->host->now_ms - lane->group_started_ms;
+		figures_add(&lane->figures->groups, 1);
+		figures_add(&lane->figures->acknowledged, lane->group_count);
+		figures_observe(&lane->figures->held, (uint64_t)held_ms * 1000);
+	}
 	if (lane->halvings > 0 && lane->group_count >= group_target(lane))
 		lane->halvings--;
 	group_reset(lane);
@@ -407,6 +416,7 @@ void lane_flush(struct lane *lane)
 		log_warn("lane_dropped", "the lane's connection is dropped, nothing held is acknowledged",
 			LOG_TEXT("lane", lane->routes->name), LOG_TEXT("reason", reason),
 			LOG_INT("held", lane->group_count));
+		figures_add(&lane->figures->dropped, 1);
 		if (lane->stopping) {
 			connection_leave(lane->connection, lane->host->now_ms);
 			lane->stopped = true;
@@ -438,6 +448,7 @@ static void lane_on_up(void *owner, const struct connection_terms *terms)
 {
 	struct lane *lane = owner;
 	const struct settings *settings = lane->host->settings;
+	figures_up(&lane->figures->connection, lane->host->now_ms);
 	if (!terms->session_present) {
 		forget_results(lane, true);
 		end_redelivery(lane);
@@ -492,6 +503,7 @@ static void lane_on_down(void *owner, bool was_up, bool taken_over)
 {
 	struct lane *lane = owner;
 	lane->loaded = false;
+	figures_down(&lane->figures->connection, was_up, taken_over);
 	if (was_up)
 		forget_group(lane);
 	/* Another host has the session now, and acknowledges: packet identifiers will mean other commands. */
@@ -557,6 +569,8 @@ int lane_new(struct host *host, const struct route_lane *routes, struct lane **r
 		return -ENOMEM;
 	lane->host = host;
 	lane->routes = routes;
+	lane->figures = &host->board->figures.lanes[figures_lane_place(&host->board->figures, routes->name)];
+	FIGURES_SET(lane->figures->filters, (uint32_t)routes->route_count);
 	lane->hold_until_ms = INT64_MAX;
 	lane->group_limit_ms = settings_group_limit_s(host->settings->keepalive_s) * 1000;
 	group_reset(lane);
@@ -687,6 +701,19 @@ void lane_give_up(struct lane *lane, const char *reason)
 {
 	if (lane->give_up_reason == NULL && connection_state(lane->connection) == CONNECTION_UP)
 		lane->give_up_reason = reason;
+}
+
+void lane_tell(const struct lane *lane)
+{
+	struct figures_lane *figures = lane->figures;
+	const bool held = lane->group_count > 0;
+	FIGURES_SET(figures->connection.state, (uint32_t)connection_state(lane->connection));
+	FIGURES_SET(figures->granted, (uint32_t)subscriptions_granted_count(lane->subscriptions));
+	FIGURES_SET(figures->phase, (uint32_t)lane->phase);
+	FIGURES_SET(figures->group, lane->group_count);
+	FIGURES_SET(figures->unsettled, lane->group_unsettled);
+	FIGURES_SET(figures->group_since_ms, held ? lane->group_started_ms : 0);
+	FIGURES_SET(figures->oldest_ms, lane->group_unsettled > 0 ? lane->group_started_ms : 0);
 }
 
 bool lane_ready(const struct lane *lane)

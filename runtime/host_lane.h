@@ -70,6 +70,9 @@ bool lane_ready(const struct lane *lane);
 /* Since when its connection is up, which the broker has not closed; INT64_MAX: it is not. */
 int64_t lane_alive_since_ms(const struct lane *lane);
 
+/* Writes into the board how things stand. Once per turn of the loop. */
+void lane_tell(const struct lane *lane);
+
 /* Stops reading; the group drains, is flushed, and the session is left by DISCONNECT. */
 void lane_stop(struct lane *lane);
 /* Whether it has left. */

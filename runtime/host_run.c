@@ -130,6 +130,22 @@ static bool read_news(struct host *host)
 	return news.up;
 }
 
+/* How things stand, for whoever looks at the board. */
+static void tell(const struct host *host)
+{
+	struct figures *figures = &host->board->figures;
+	for (size_t i = 0; i < host->lane_count; i++)
+		lane_tell(host->lanes[i]);
+	egress_tell(host->egress);
+	FIGURES_SET(figures->now.commands, host->commands);
+	FIGURES_SET(figures->now.jobs, host->jobs);
+	FIGURES_SET(figures->now.parked, host->parked_running);
+	FIGURES_SET(figures->now.store_up, host->store_up);
+	FIGURES_SET(figures->now.ready, host->ready);
+	FIGURES_SET(figures->now.stopping, host->stopping);
+	FIGURES_SET(figures->log_dropped, host->log_dropped_before + log_dropped());
+}
+
 /* Events first: what they settle may let a group drain. */
 static void serve(struct host *host, const struct pollfd *polls)
 {
@@ -153,6 +169,7 @@ static void serve(struct host *host, const struct pollfd *polls)
 	}
 	worker_pool_kick(host->pool);
 	watch_readiness(host);
+	tell(host);
 }
 
 /* ---- Stopping -------------------------------------------------------------------------------------------
@@ -299,6 +316,21 @@ static int open_watch(struct host *host, struct store *store)
 	return store_watch_new(&options, &host->store_watch);
 }
 
+/* The places of this host's handlers on the board. */
+static int open_figures(struct host *host)
+{
+	struct figures *figures = &host->board->figures;
+	host->places = calloc(host->routes.handler_count, sizeof(*host->places));
+	if (host->places == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < host->routes.handler_count; i++)
+		host->places[i] = figures_handler_place(figures, host->routes.handlers[i]->name);
+	figures_use_rows(figures, host->settings->workers + 1);
+	FIGURES_SET(figures->now.workers, host->settings->workers);
+	host->log_dropped_before = FIGURES_GET(figures->log_dropped);
+	return 0;
+}
+
 static int open_workers(struct host *host, struct store *store)
 {
 	host->light = (struct worker_context){
@@ -307,6 +339,8 @@ static int open_workers(struct host *host, struct store *store)
 		.store = store,
 		.event_max = &host->event_max,
 		.slot = &host->board->slots[0],
+		.runs = &host->board->figures.runs[0],
+		.places = host->places,
 		.owner = host->owner,
 		.lease_ms = longest_deadline_ms(host) + PARKING_LEASE_MS,
 	};
@@ -358,6 +392,7 @@ static void close_host(struct host *host, struct store *store, int rc)
 	worker_states_free(&host->light);
 	egress_free(host->egress);
 	free(host->lanes);
+	free(host->places);
 	routes_free(&host->routes);
 	tls_free(host->tls);
 	store_close(store);
@@ -373,7 +408,9 @@ static int run(struct host *host, struct store **ret_store, int signal_fd, int s
 		rc = open_tls(host);
 	if (rc != HOST_EXIT_OK)
 		return rc;
-	rc = open_workers(host, *ret_store);
+	rc = open_figures(host);
+	if (rc == 0)
+		rc = open_workers(host, *ret_store);
 	if (rc == 0)
 		rc = open_connections(host);
 	if (rc == 0)

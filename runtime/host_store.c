@@ -49,12 +49,31 @@ static void note_answer(struct store_watch *watch, int rc, int64_t asked_ms)
 		atomic_store_explicit(&board->store_seen_ms, asked_ms, memory_order_release);
 }
 
+static int64_t clock_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int ping(struct store_watch *watch, struct store_client *client)
+{
+	const int64_t began_us = clock_us();
+	const int rc = store_ping(client);
+	if (rc == 0)
+		figures_observe(
+			&watch->options.board->figures.store.latency, (uint64_t)(clock_us() - began_us));
+	return rc;
+}
+
 static int ask(struct store_watch *watch, struct store_client *client)
 {
 	const int64_t asked_ms = board_clock_ms();
-	const int rc = watch->prepared ? store_ping(client) : store_prepare(client);
+	const int rc = watch->prepared ? ping(watch, client) : store_prepare(client);
 	if (rc == 0)
 		watch->prepared = true;
+	else
+		figures_add(&watch->options.board->figures.store.failed, 1);
 	note_answer(watch, rc, asked_ms);
 	return rc;
 }

@@ -125,6 +125,11 @@ bool subscriptions_ready(const struct subscriptions *subscriptions)
 	return subscriptions->granted == subscriptions->routes->route_count;
 }
 
+size_t subscriptions_granted_count(const struct subscriptions *subscriptions)
+{
+	return subscriptions->granted;
+}
+
 void subscriptions_drop_stale(
 	struct subscriptions *subscriptions, struct mosquitto *mosquitto, const char *topic)
 {

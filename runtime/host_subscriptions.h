@@ -39,6 +39,9 @@ int64_t subscriptions_due_ms(const struct subscriptions *subscriptions);
 /* Whether every filter is granted at QoS 1. */
 bool subscriptions_ready(const struct subscriptions *subscriptions);
 
+/* How many are. */
+size_t subscriptions_granted_count(const struct subscriptions *subscriptions);
+
 /* A command came that no handler wants: unsubscribes the filter "+/{command}" that an earlier run may have
  * left in the session. */
 void subscriptions_drop_stale(

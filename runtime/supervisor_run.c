@@ -95,6 +95,7 @@ static void start_host(struct supervisor *s)
 		return;
 	}
 	child_spawned(&s->child, pid, s->now_ms);
+	FIGURES_SET(s->board->figures.hosts.pid, pid);
 	watch_begin(&s->watch, s->now_ms);
 	log_info("host_started", "the host is started", LOG_INT("pid", pid),
 		LOG_INT("number", s->board->hosts));
@@ -212,13 +213,17 @@ static void host_ended(struct supervisor *s, int status)
 		.code = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status)};
 	const pid_t pid = child->pid;
 	supervisor_logs_close(&s->logs);
+	FIGURES_SET(s->board->figures.hosts.pid, 0);
+	figures_clear_host(&s->board->figures);
 	if (s->board->host_up != 0)
 		child_up(child);
 	if (death.exited && death.code == HOST_EXIT_OK) {
 		log_info("host_stopped", "the host has stopped", LOG_INT("pid", pid));
+		figures_add(&s->board->figures.hosts.stopped, 1);
 	} else if (s->board->host_up == 0 && death.exited && s->board->crash.kind == BOARD_CRASH_NONE) {
 		log_error("host_not_started", "the host could not begin", LOG_INT("pid", pid),
 			LOG_INT("code", death.code));
+		figures_add(&s->board->figures.hosts.not_begun, 1);
 	} else {
 		const struct verdict verdict = verdict_reach(s->board, pid, status);
 		death.blamed = verdict.blamed > 0 && verdict.crashes <= s->configuration.settings.crash_limit;
@@ -287,6 +292,7 @@ static void look(struct supervisor *s)
 		log_warn("host_replaced",
 			"the host takes more memory than it should: it is drained, and a fresh one follows",
 			LOG_INT("rss", bytes), LOG_INT("limit", s->configuration.settings.host_rss_max));
+		figures_add(&s->board->figures.hosts.too_large, 1);
 		replace_host(s);
 	}
 	if (s->now_ms >= child->kill_at_ms) {

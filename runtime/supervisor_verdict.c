@@ -113,6 +113,12 @@ static void blame(struct board *board, const struct board_slot *slot, bool hung,
 {
 	const unsigned crashes = board_suspect_add(board, &slot->run, 1, what, unix_ms());
 	log_blamed(&slot->run, hung, what, crashes, trace);
+	const int place = figures_handler_find(&board->figures, slot->run.handler);
+	if (place >= 0)
+		figures_add(
+			hung ? &board->figures.handlers[place].hung : &board->figures.handlers[place].crashed,
+			1);
+	verdict->hung = verdict->hung || hung;
 	verdict->blamed++;
 	verdict->crashes = crashes > verdict->crashes ? crashes : verdict->crashes;
 }
@@ -168,6 +174,8 @@ struct verdict verdict_reach(struct board *board, pid_t pid, int wait_status)
 	blame_marked(board, &trace, &verdict);
 	if (verdict.blamed == 0 && !marked)
 		suspect_all(board, &verdict);
+	struct figures_hosts *hosts = &board->figures.hosts;
+	figures_add(verdict.hung ? &hosts->hung : marked ? &hosts->crashed : &hosts->killed, 1);
 	const bool outside = marked && verdict.blamed == 0;
 	log_error("host_died", "the host died: what it had not acknowledged comes again", LOG_INT("pid", pid),
 		LOG_TEXT("how", how), LOG_INT("code", verdict.code), LOG_INT("blamed", verdict.blamed),

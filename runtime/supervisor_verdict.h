@@ -4,7 +4,7 @@
  * Read from the board: a slot that the dying thread marked, or that was past its deadline, is to blame. A
  * host that left no mark (kill -9, out of memory, _exit()) makes all commands that ran suspects, and only one
  * that ran alone is blamed. Marked outside of a handler: none is. What is found goes into the table of
- * suspects and into the log.
+ * suspects, into the figures and into the log.
  */
 #ifndef SUPERVISOR_VERDICT_H
 #define SUPERVISOR_VERDICT_H
@@ -21,6 +21,7 @@ struct verdict {
 	unsigned blamed;   /* commands that are to blame */
 	unsigned suspects; /* commands that may be */
 	unsigned crashes;  /* of the one of those with the most */
+	bool hung;	   /* one of them was past its deadline */
 };
 
 /* wait_status: of waitpid(). All threads of the host are gone. */

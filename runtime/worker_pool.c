@@ -192,6 +192,8 @@ int worker_pool_new(const struct worker_context *context, unsigned workers, stru
 		worker->context.states = NULL;
 		if (context->slot != NULL)
 			worker->context.slot = context->slot + pool->worker_count + 1;
+		if (context->runs != NULL)
+			worker->context.runs = context->runs + pool->worker_count + 1;
 		rc = start_worker(worker);
 		if (rc != 0)
 			break;

@@ -16,6 +16,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+_Static_assert((int)CALL_FAILED + 1 == FIGURES_ENDS, "the figures count all ends");
+
 /* What no init has made, no fini is called for. */
 static void state_end(const struct cashew_handler *handler, void *state)
 {
@@ -104,6 +106,12 @@ static void worsen(struct command *command, enum command_end end, const struct c
 	command->handler = call->handler->name;
 }
 
+static void count_run(struct figures_runs *runs, enum call_end end, unsigned duration_us)
+{
+	figures_add(&runs->ends[end], 1);
+	figures_observe(&runs->durations, duration_us);
+}
+
 static void run_handler(
 	const struct worker_context *context, struct command *command, unsigned position, uint64_t key)
 {
@@ -132,6 +140,8 @@ static void run_handler(
 	if (context->slot != NULL)
 		board_slot_leave(context->slot);
 	failpoint("after_effect");
+	if (context->runs != NULL)
+		count_run(&(*context->runs)[context->places[index]], end, call.duration_us);
 	log_run(command, &call, end);
 	if (end == CALL_RETRY) {
 		if (command->end != COMMAND_DEAD) {

@@ -7,6 +7,7 @@
 #ifndef WORKER_RUN_H
 #define WORKER_RUN_H
 
+#include "figures.h"
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,8 @@ struct worker_context {
 	const _Atomic size_t *event_max; /* what the broker takes; the I/O thread sets it */
 	void **states;			 /* this thread's, by handler */
 	struct board_slot *slot;	 /* this thread's on the board; NULL: there is no board */
+	struct figures_runs (*runs)[FIGURES_HANDLERS]; /* this thread's row there; NULL: there is no board */
+	const unsigned *places;			       /* there, by handler */
 };
 
 /* Calls init of every handler that has one. 0; -ENOMEM; -ECANCELED after logging which handler refused. */

@@ -91,6 +91,7 @@ static struct {
 } parts;
 
 static struct board parts_board;
+static unsigned parts_places[8];
 
 /* ---- The handlers -------------------------------------------------------------------------------------- */
 
@@ -447,20 +448,26 @@ static inline int parts_begin(void **state)
 		.payload_max = 1024,
 		.event_max = 1024};
 	parts.one = parts.two_a = parts.two_b = parts.light = (struct parts_plan){.steps = "."};
-	memset(&parts_board, 0, sizeof(parts_board));
+	/* Of the rows of runs, those that are used here: all of them are much. */
+	memset(&parts_board, 0, offsetof(struct board, figures.runs[2]));
 	struct host *host = &parts.host;
 	*host = (struct host){.settings = &parts.settings,
 		.board = &parts_board,
 		.owner = parts_board.owner,
 		.event_max = 1024,
 		.now_ms = PARTS_START_MS,
+		.places = parts_places,
 		.store_up = true};
+	for (unsigned i = 0; parts_handlers[i] != NULL; i++)
+		parts_places[i] = figures_handler_place(&parts_board.figures, parts_handlers[i]->name);
 	assert_int_equal(routes_new(parts_handlers, &host->routes), 0);
 	host->light = (struct worker_context){.routes = &host->routes,
 		.settings = &parts.settings,
 		.store = fake_store_new(),
 		.event_max = &host->event_max,
 		.slot = &parts_board.slots[0],
+		.runs = &parts_board.figures.runs[0],
+		.places = parts_places,
 		.owner = "this one",
 		.lease_ms = PARKING_LEASE_MS};
 	assert_int_equal(worker_states_new(&host->light), 0);

@@ -1,0 +1,203 @@
+/*
+ * figures.h - what the hosts do and have done, in numbers: the part of the board that /metrics, /status and
+ * `cashewd top` are made of.
+ *
+ * Every figure has one writer, who adds by a load and a store: no locks, no read-modify-write that other
+ * threads would wait for, no clock that is not read anyway. Readers are in the supervisor, and see each
+ * figure by itself: two of them may be of different moments. Counters are of all hosts together and never
+ * fall; what says how things stand now is cleared when a host has died.
+ *
+ * Who writes: a row of `runs`, the thread with the slot of that number (BOARD_SLOTS); `store`, the store
+ * watch's thread; what the supervisor counts, the supervisor; all else, the host's I/O thread.
+ *
+ * Handlers and lanes have their places by name, for all hosts: a host looks them up when it begins. Where
+ * there are more than places, those beyond share the last one, whose name is FIGURES_OTHERS.
+ */
+#ifndef FIGURES_H
+#define FIGURES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+	FIGURES_SLOTS = 513, /* as many as the board has */
+	FIGURES_HANDLERS = 128,
+	FIGURES_LANES = 32,
+	FIGURES_NAME_SIZE = 64, /* a longer name is cut */
+	FIGURES_BOUNDS = 20,
+	FIGURES_ENDS = 4,
+	FIGURES_CONNECTION_STATES = 5,
+	FIGURES_PHASES = 6,
+};
+
+#define FIGURES_OTHERS "(others)"
+
+/* The buckets' upper bounds in microseconds, rising; a last bucket takes what is longer. */
+extern const uint32_t figures_bounds_us[FIGURES_BOUNDS];
+
+/* How often something took how long. */
+struct figures_histogram {
+	_Atomic uint64_t counts[FIGURES_BOUNDS + 1]; /* each bucket by itself, not those below it as well */
+	_Atomic uint64_t sum_us;
+};
+
+/* What one thread has run of one handler. */
+struct figures_runs {
+	_Alignas(64) _Atomic uint64_t ends[FIGURES_ENDS]; /* enum call_end: done, rejected, retry, failed */
+	struct figures_histogram durations;		  /* of those, all; 0 where it was refused unrun */
+};
+
+struct figures_handler {
+	char name[FIGURES_NAME_SIZE];
+	_Atomic bool here;			 /* the host that lives runs it */
+	_Atomic uint64_t commands[FIGURES_ENDS]; /* settled, enum command_end: done, rejected, dead, parked */
+	_Alignas(64) _Atomic uint64_t crashed,
+		hung; /* the supervisor: deaths of a host that it is to blame for */
+};
+
+/* A connection to the broker. */
+struct figures_connection {
+	_Atomic uint32_t state;	  /* enum connection_state; 0: not wanted */
+	_Atomic bool standby;	  /* another host has its session */
+	_Atomic int64_t since_ms; /* UP: since when, by board_clock_ms(); else 0 */
+	_Atomic uint64_t opened, lost;
+};
+
+struct figures_lane {
+	char name[FIGURES_NAME_SIZE];
+	_Atomic bool here; /* the host that lives has it */
+	struct figures_connection connection;
+	_Atomic uint32_t filters, granted; /* of those that it subscribes to, the ones granted at QoS 1 */
+	_Atomic uint32_t phase;		   /* of its group, enum lane_phase; 0: there is none */
+	_Atomic uint64_t group, unsettled; /* commands in the group, and those of them without an end */
+	_Atomic int64_t group_since_ms;	   /* since when acknowledgements are held; 0: none are */
+	_Atomic int64_t oldest_ms; /* since when the oldest command without an end is there, at the most; 0:
+				      all have one */
+	_Atomic uint64_t dropped;  /* connections given up with what they held */
+	struct figures_histogram held;	       /* how long a group's acknowledgements were */
+	_Atomic uint64_t groups, acknowledged; /* groups flushed, and the commands in them */
+};
+
+struct figures_egress {
+	struct figures_connection connection;
+	_Atomic uint64_t unsent, awaiting; /* events that wait to be sent, and for their PUBACK */
+	_Atomic uint64_t published, refused,
+		repeated; /* PUBACKed; refused; sent again on another connection */
+};
+
+/* What the host has, all lanes together. */
+struct figures_now {
+	_Atomic uint64_t commands; /* in memory, in whatever state */
+	_Atomic uint64_t jobs;	   /* of those, the ones that workers run or will run next */
+	_Atomic uint64_t parked;   /* claimed from the store */
+	_Atomic uint64_t workers;
+	_Atomic bool store_up, ready, stopping;
+};
+
+/* The store, as its watch sees it. */
+struct figures_store {
+	_Atomic bool writable;		  /* the last trial write was acknowledged */
+	_Atomic uint64_t failed;	  /* questions without a good answer */
+	struct figures_histogram latency; /* of the question that is asked every second */
+};
+
+/* How hosts ended, and what the supervisor did about it. The supervisor. */
+struct figures_hosts {
+	_Atomic uint64_t stopped;   /* in order */
+	_Atomic uint64_t crashed;   /* by a handler, or by the host itself */
+	_Atomic uint64_t hung;	    /* ended because a handler was past its deadline */
+	_Atomic uint64_t killed;    /* by others, without a mark */
+	_Atomic uint64_t not_begun; /* could not begin */
+	_Atomic uint64_t too_large; /* replaced for their memory */
+	_Atomic int32_t pid;	    /* 0: none lives */
+};
+
+struct figures {
+	_Atomic uint32_t handler_count, lane_count;
+	_Atomic uint32_t rows; /* of `runs` that were ever used: the others are not to be touched, or they
+				  become real memory */
+	_Atomic uint64_t log_dropped; /* lines of hosts that found no room */
+	struct figures_now now;
+	struct figures_egress egress;
+	struct figures_handler handlers[FIGURES_HANDLERS];
+	struct figures_lane lanes[FIGURES_LANES];
+	_Alignas(64) struct figures_store store;
+	_Alignas(64) struct figures_hosts hosts;
+	struct figures_runs runs[FIGURES_SLOTS][FIGURES_HANDLERS];
+};
+
+/* ---- Writing ---- */
+
+/* More of something; only one thread writes that counter. */
+static inline void figures_add(_Atomic uint64_t *counter, uint64_t more)
+{
+	atomic_store_explicit(
+		counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
+}
+
+/* How things stand now. Of whatever type; only one thread writes it. */
+#define FIGURES_SET(figure, value) atomic_store_explicit(&(figure), value, memory_order_relaxed)
+
+/* One more that took that long. */
+static inline void figures_observe(struct figures_histogram *histogram, uint64_t us)
+{
+	unsigned bucket = 0;
+	while (bucket < FIGURES_BOUNDS && us > figures_bounds_us[bucket])
+		bucket++;
+	figures_add(&histogram->counts[bucket], 1);
+	figures_add(&histogram->sum_us, us);
+}
+
+/* A connection has come up, or is gone: one that was up, or another host has its session now. */
+void figures_up(struct figures_connection *connection, int64_t now_ms);
+void figures_down(struct figures_connection *connection, bool was_up, bool taken_over);
+
+/* The place of a handler or lane of that name, a new one where it has none. Marks it as here. I/O thread of a
+ * host that begins. */
+unsigned figures_handler_place(struct figures *figures, const char *name);
+unsigned figures_lane_place(struct figures *figures, const char *name);
+
+/* A host that begins has that many threads that run handlers: so many rows of `runs` are used. */
+void figures_use_rows(struct figures *figures, unsigned rows);
+
+/* How things stood with a host that is dead: forgotten, while counters stay. The supervisor, while none
+ * lives. */
+void figures_clear_host(struct figures *figures);
+
+/* ---- Reading ---- */
+
+#define FIGURES_GET(figure) atomic_load_explicit(&(figure), memory_order_relaxed)
+
+/* A histogram at one moment, and how many it counts. */
+struct figures_times {
+	uint64_t counts[FIGURES_BOUNDS + 1];
+	uint64_t sum_us, count;
+};
+
+/* What all threads have run of a handler. */
+struct figures_run_sum {
+	uint64_t ends[FIGURES_ENDS];
+	struct figures_times durations;
+};
+
+void figures_read_times(const struct figures_histogram *histogram, struct figures_times *ret);
+void figures_read_runs(const struct figures *figures, unsigned handler, struct figures_run_sum *ret);
+
+/* The places in use; never more than there are, whatever a host has written. */
+unsigned figures_handler_count(const struct figures *figures);
+unsigned figures_lane_count(const struct figures *figures);
+
+/* The place of that name; -1: none has it. */
+int figures_handler_find(const struct figures *figures, const char *name);
+
+/* The names of enum connection_state and of enum lane_phase; "?" for another number. */
+const char *figures_connection_state_name(uint32_t state);
+const char *figures_phase_name(uint32_t phase);
+
+/* The duration below which a share of them, 0 to 1, were, in microseconds: within its bucket, as if they were
+ * spread evenly. 0 where there are none; the last bound where it is beyond that. */
+double figures_quantile_us(const struct figures_times *times, double share);
+
+#endif
