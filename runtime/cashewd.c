@@ -8,6 +8,7 @@
  * 70.
  */
 #include "cashewd_dead_letters.h"
+#include "cashewd_doctor.h"
 #include "configuration.h"
 #include "handler_table.h"
 #include "host.h"
@@ -72,6 +73,8 @@ static void print_help(void)
 	     "\n"
 	     "Usage: cashewd [OPTION]...\n"
 	     "       cashewd dead-letters list|show|replay|drop ...  (see cashewd dead-letters --help)\n"
+	     "       cashewd doctor [OPTION]...  (checks what the host stands on; see cashewd doctor "
+	     "--help)\n"
 	     "\n"
 	     "  --check               check the settings, show them with secrets masked and the handlers; "
 	     "exit\n"
@@ -324,6 +327,10 @@ int main(int count, char **values)
 	if (count > 1 && strcmp(values[1], "dead-letters") == 0) {
 		harden();
 		return cashewd_dead_letters(count - 1, values + 1, handler_table, forget_secrets);
+	}
+	if (count > 1 && strcmp(values[1], "doctor") == 0) {
+		harden();
+		return cashewd_doctor(count - 1, values + 1, forget_secrets);
 	}
 	int code = parse_arguments(count, values, &arguments);
 	if (code != 0)

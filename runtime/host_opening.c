@@ -14,10 +14,10 @@
  */
 #include "host_connection_own.h"
 
+#include "handler_token.h"
 #include "host_tls.h"
 #include "log.h"
 #include "settings.h"
-#include "token.h"
 #include <errno.h>
 #include <mqtt_protocol.h>
 #include <openssl/ssl.h>
@@ -39,32 +39,12 @@ void opening_choose_version(struct connection *connection)
 		connection->mqtt5 = !connection->mqtt5;
 }
 
-static int read_token_file(const char *path, char **ret_token)
-{
-	char buffer[TOKEN_SIZE_MAX + 2];
-	FILE *file = fopen(path, "re");
-	if (file == NULL)
-		return -errno;
-	const size_t size = fread(buffer, 1, sizeof(buffer) - 1, file);
-	fclose(file);
-	buffer[size] = '\0';
-	buffer[strcspn(buffer, "\r\n")] = '\0';
-	char *token = strdup(buffer);
-	if (token == NULL)
-		return -ENOMEM;
-	*ret_token = token;
-	return 0;
-}
-
 /* A fresh token for each opening, so that no reconnect comes with an expired one. */
 static int set_identity(struct connection *connection)
 {
 	const struct settings *settings = connection->options.settings;
 	char *token = NULL;
-	const int rc = settings->handler_token_file[0] != '\0'
-			       ? read_token_file(settings->handler_token_file, &token)
-			       : token_sign_handler(settings->jwt_secret, settings->handler_name,
-					 (int64_t)time(NULL), settings->token_lifetime_s, &token);
+	const int rc = handler_token(settings, (int64_t)time(NULL), &token);
 	if (rc != 0) {
 		snprintf(connection->reason, sizeof(connection->reason),
 			"the handler's token cannot be %s: %s",
@@ -73,8 +53,7 @@ static int set_identity(struct connection *connection)
 		return MOSQ_ERR_AUTH;
 	}
 	const int set = mosquitto_username_pw_set(connection->mosquitto, "JWT", token);
-	explicit_bzero(token, strlen(token));
-	free(token);
+	handler_token_free(token);
 	return set;
 }
 
