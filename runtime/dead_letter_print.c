@@ -2,6 +2,7 @@
 #include "dead_letter_print.h"
 
 #include "store.h"
+#include "text_line.h"
 #include <bson/bson.h>
 #include <errno.h>
 #include <openssl/evp.h>
@@ -39,58 +40,16 @@ static void time_text(int64_t ms, char ret_text[static DEAD_LETTER_TIME_SIZE])
 /* ---- Texts ----------------------------------------------------------------------------------------------
  */
 
-static bool is_control(unsigned char byte)
-{
-	return byte < ' ' || byte == 0x7f;
-}
-
-/* U+0080 to U+009F, which a terminal may take for the beginning of a command. */
-static bool is_c1(const unsigned char *at, size_t left)
-{
-	return left >= 2 && at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f;
-}
-
 bool dead_letter_is_text(const void *bytes, size_t size)
 {
 	const unsigned char *at = bytes;
 	if (size > 0 && !bson_utf8_validate(bytes, size, false))
 		return false;
 	for (size_t i = 0; i < size; i++)
-		if ((is_control(at[i]) && strchr("\t\n\r", at[i]) == NULL) || is_c1(at + i, size - i))
+		if ((text_is_control(at[i]) && strchr("\t\n\r", at[i]) == NULL) ||
+			text_is_c1(at + i, size - i))
 			return false;
 	return true;
-}
-
-/* The text in one line that can be shown anywhere; NULL when out of memory. */
-static char *line_of(const char *text)
-{
-	const size_t size = strlen(text);
-	const bool utf8 = bson_utf8_validate(text, size, false);
-	char *line = malloc(4 * size + 1), *to = line;
-	if (line == NULL)
-		return NULL;
-	for (size_t i = 0; i < size; i++) {
-		const unsigned char byte = (unsigned char)text[i];
-		if (is_control(byte) || (byte >= 0x80 && !utf8)) {
-			to += sprintf(to, "\\x%02x", byte);
-		} else if (is_c1((const unsigned char *)text + i, size - i)) {
-			to += sprintf(to, "\\x%02x", (unsigned char)text[++i]);
-		} else {
-			*to++ = (char)byte;
-		}
-	}
-	*to = '\0';
-	return line;
-}
-
-/* Characters, where each takes one column. */
-static size_t width_of(const char *line)
-{
-	size_t width = 0;
-	for (; *line != '\0'; line++)
-		if (((unsigned char)*line & 0xc0) != 0x80)
-			width++;
-	return width;
 }
 
 /* ---- A list ---------------------------------------------------------------------------------------------
@@ -124,9 +83,9 @@ int dead_letter_table_add(struct dead_letter_table *table, const struct dead_let
 	dead_letter_id_text(letter->id, id);
 	time_text(letter->when_ms, when);
 	snprintf(attempts, sizeof(attempts), "%u", letter->attempts);
-	struct dead_letter_row row = {{line_of(id), line_of(when), line_of(letter->topic),
-		line_of(letter->handler[0] != '\0' ? letter->handler : "-"), line_of(attempts),
-		line_of(letter->reason)}};
+	struct dead_letter_row row = {{text_line(id), text_line(when), text_line(letter->topic),
+		text_line(letter->handler[0] != '\0' ? letter->handler : "-"), text_line(attempts),
+		text_line(letter->reason)}};
 	for (size_t i = 0; i < COLUMNS; i++) {
 		if (row.cells[i] == NULL) {
 			row_free(&row);
@@ -151,7 +110,7 @@ void dead_letter_table_free(struct dead_letter_table *table)
 /* Writes at most so many characters of the line. */
 static void print_cut(const char *line, size_t width, FILE *out)
 {
-	const bool cut = width_of(line) > width;
+	const bool cut = text_width(line) > width;
 	size_t left = cut ? width - 1 : width;
 	for (const char *at = line; *at != '\0'; at++) {
 		if (((unsigned char)*at & 0xc0) != 0x80 && left-- == 0)
@@ -166,7 +125,7 @@ static void print_row(
 	const char *const *cells, const size_t widths[static COLUMNS], size_t reason_width, FILE *out)
 {
 	for (size_t i = 0; i < COLUMN_REASON; i++) {
-		const int gap = (int)(widths[i] - width_of(cells[i])) + 2;
+		const int gap = (int)(widths[i] - text_width(cells[i])) + 2;
 		fprintf(out, "%s%*s", cells[i], gap, "");
 	}
 	print_cut(cells[COLUMN_REASON], reason_width, out);
@@ -179,7 +138,7 @@ void dead_letter_table_print(const struct dead_letter_table *table, unsigned wid
 	for (size_t i = 0; i < COLUMNS; i++) {
 		widths[i] = strlen(headings[i]);
 		for (size_t n = 0; n < table->count; n++) {
-			const size_t cell = width_of(table->rows[n].cells[i]);
+			const size_t cell = text_width(table->rows[n].cells[i]);
 			widths[i] = cell > widths[i] ? cell : widths[i];
 		}
 		before_reason += i < COLUMN_REASON ? widths[i] + 2 : 0;
@@ -200,7 +159,7 @@ void dead_letter_table_print(const struct dead_letter_table *table, unsigned wid
 
 static void show_text(const char *name, const char *text, FILE *out)
 {
-	char *line = line_of(text);
+	char *line = text_line(text);
 	fprintf(out, "%-15s %s\n", name, line != NULL ? line : "(out of memory)");
 	free(line);
 }
@@ -217,7 +176,7 @@ static void dump(const unsigned char *bytes, size_t size, FILE *out)
 		}
 		fputs("  |", out);
 		for (size_t i = line; i < size && i < line + DUMP_WIDTH; i++)
-			fputc(is_control(bytes[i]) || bytes[i] >= 0x80 ? '.' : bytes[i], out);
+			fputc(text_is_control(bytes[i]) || bytes[i] >= 0x80 ? '.' : bytes[i], out);
 		fputs("|\n", out);
 	}
 }
@@ -272,7 +231,7 @@ static json_t *json_line(const char *text)
 {
 	if (bson_utf8_validate(text, strlen(text), false))
 		return json_string(text);
-	char *line = line_of(text);
+	char *line = text_line(text);
 	json_t *json = line != NULL ? json_string(line) : NULL;
 	free(line);
 	return json;

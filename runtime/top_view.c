@@ -1,0 +1,567 @@
+/*
+ * top_view.c - see top_view.h. Text is collected with marks in it, control characters that no text of others
+ * can hold; at the end lines are cut, and the marks become colours or nothing.
+ */
+#include "top_view.h"
+
+#include "figures.h"
+#include "text_line.h"
+#include "top_table.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { NAME_WIDTH = 32, LANES_MIN = 2, RUNNING_MIN = 3, HEADER_LINES = 5, HEADINGS = 6, CLOCK_SIZE = 64 };
+
+struct view {
+	const json_t *now, *before; /* before: of the same supervisor, or NULL */
+	double seconds;		    /* between them, or since the start */
+	bool bounds_known;
+	const struct top_view_options *options;
+	FILE *out;
+};
+
+/* ---- Numbers --------------------------------------------------------------------------------------------
+ */
+
+static int64_t number(const json_t *object, const char *key)
+{
+	const int64_t value = json_integer_value(json_object_get(object, key));
+	return value > 0 ? value : 0;
+}
+
+static bool is(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key));
+}
+
+/* What was added since; a counter that fell says nothing. */
+static int64_t more(const json_t *now, const json_t *before, const char *key)
+{
+	const int64_t to = number(now, key), from = number(before, key);
+	return to > from ? to - from : 0;
+}
+
+/* The element of that name. */
+static const json_t *named(const json_t *array, const json_t *name)
+{
+	size_t i;
+	json_t *element;
+	json_array_foreach((json_t *)(uintptr_t)array, i, element)
+	{
+		if (json_equal(json_object_get(element, "name"), name))
+			return element;
+	}
+	return NULL;
+}
+
+static const json_t *counterpart(const struct view *view, const char *key, const json_t *element)
+{
+	return named(json_object_get(view->before, key), json_object_get(element, "name"));
+}
+
+struct text {
+	char text[TOP_DURATION_SIZE];
+};
+
+static struct text count_text(int64_t count)
+{
+	struct text ret;
+	if (count < 10000000)
+		snprintf(ret.text, sizeof(ret.text), "%" PRId64, count);
+	else if (count < 10000000000)
+		snprintf(ret.text, sizeof(ret.text), "%.1fM", (double)count / 1e6);
+	else
+		snprintf(ret.text, sizeof(ret.text), "%.1fG", (double)count / 1e9);
+	return ret;
+}
+
+static struct text bytes_text(int64_t bytes)
+{
+	struct text ret;
+	if (bytes == 0)
+		snprintf(ret.text, sizeof(ret.text), "-");
+	else if (bytes < INT64_C(1000) << 20)
+		snprintf(ret.text, sizeof(ret.text), "%.1f MB", (double)bytes / (1 << 20));
+	else
+		snprintf(ret.text, sizeof(ret.text), "%.1f GB", (double)bytes / (1 << 30));
+	return ret;
+}
+
+static struct text rate_text(const struct view *view, int64_t count)
+{
+	struct text ret;
+	const double rate = view->seconds > 0 ? (double)count / view->seconds : 0;
+	snprintf(ret.text, sizeof(ret.text), "%.*f",
+		count == 0 || rate >= 99.95 ? 0 : (rate >= 9.995 ? 1 : 2), rate);
+	return ret;
+}
+
+void top_view_duration(double ms, char ret[static TOP_DURATION_SIZE])
+{
+	const int64_t s = ms < 4e15 ? (int64_t)(ms / 1000) : INT64_C(4000000000000);
+	if (!(ms > 0))
+		snprintf(ret, TOP_DURATION_SIZE, "0ms");
+	else if (ms < 999.5)
+		snprintf(ret, TOP_DURATION_SIZE, "%.*fms", ms < 9.995 ? 2 : (ms < 99.95 ? 1 : 0), ms);
+	else if (ms < 59950)
+		snprintf(ret, TOP_DURATION_SIZE, "%.1fs", ms / 1000);
+	else if (s < 3600)
+		snprintf(ret, TOP_DURATION_SIZE, "%dm%02ds", (int)(s / 60), (int)(s % 60));
+	else if (s < 86400)
+		snprintf(ret, TOP_DURATION_SIZE, "%dh%02dm", (int)(s / 3600), (int)(s / 60 % 60));
+	else
+		snprintf(ret, TOP_DURATION_SIZE, "%" PRId64 "d%02dh", s / 86400, (int)(s / 3600 % 24));
+}
+
+static struct text duration_text(double ms)
+{
+	struct text ret;
+	top_view_duration(ms, ret.text);
+	return ret;
+}
+
+/* ---- Histograms -----------------------------------------------------------------------------------------
+ */
+
+static struct figures_times times_between(const json_t *now, const json_t *before)
+{
+	struct figures_times times = {.count = 0};
+	const json_t *counts = json_object_get(now, "counts"), *earlier = json_object_get(before, "counts");
+	for (size_t i = 0; i <= FIGURES_BOUNDS; i++) {
+		const int64_t to = json_integer_value(json_array_get(counts, i));
+		const int64_t from = json_integer_value(json_array_get(earlier, i));
+		times.counts[i] = to > from && from >= 0 ? (uint64_t)(to - from) : 0;
+		times.count += times.counts[i];
+	}
+	return times;
+}
+
+/* Two cells: the median, and what one in a hundred exceeds. */
+static void quantiles(
+	const struct view *view, const json_t *now, const json_t *before, struct text ret[static 2])
+{
+	struct figures_times times = times_between(now, before);
+	const bool idle = times.count == 0;
+	if (idle)
+		times = times_between(now, NULL);
+	for (int i = 0; i < 2; i++) {
+		const double us = figures_quantile_us(&times, i == 0 ? 0.5 : 0.99);
+		const bool beyond = us >= figures_bounds_us[FIGURES_BOUNDS - 1];
+		if (times.count == 0 || !view->bounds_known) {
+			ret[i] = (struct text){"-"};
+			continue;
+		}
+		snprintf(ret[i].text, sizeof(ret[i].text), "%s%s%.16s%s", idle ? TOP_DIM : "",
+			beyond ? ">" : "", duration_text(us / 1000).text, idle ? TOP_PLAIN : "");
+	}
+}
+
+static bool bounds_known(const json_t *now)
+{
+	const json_t *bounds = json_object_get(now, "bounds_us");
+	bool known = json_array_size(bounds) == FIGURES_BOUNDS;
+	for (size_t i = 0; known && i < FIGURES_BOUNDS; i++)
+		known = json_integer_value(json_array_get(bounds, i)) == figures_bounds_us[i];
+	return known;
+}
+
+/* ---- Texts ----------------------------------------------------------------------------------------------
+ */
+
+/* A text of the document; to be freed, NULL when out of memory. */
+static char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+	return text_line(text != NULL ? text : "?");
+}
+
+static const char *count_mark(bool bad, const char *mark)
+{
+	return bad ? mark : "";
+}
+
+/* A counter that should not rise: marked while it does. */
+static void add_bad(struct top_table *table, const struct view *view, const json_t *now, const json_t *before,
+	const char *key, const char *mark)
+{
+	const bool rose = view->before != NULL && more(now, before, key) > 0;
+	top_table_add(table, "%s%s%s", count_mark(rose, mark), count_text(number(now, key)).text, TOP_PLAIN);
+}
+
+/* ---- The head -------------------------------------------------------------------------------------------
+ */
+
+static void label(const struct view *view, const char *text)
+{
+	fprintf(view->out, TOP_BOLD "%-9s" TOP_PLAIN, text);
+}
+
+static void clock_text(int64_t unix_ms, char ret[static CLOCK_SIZE])
+{
+	const time_t seconds = (time_t)(unix_ms / 1000);
+	struct tm tm;
+	if (gmtime_r(&seconds, &tm) == NULL || strftime(ret, CLOCK_SIZE, "%Y-%m-%d %H:%M:%SZ", &tm) == 0)
+		snprintf(ret, CLOCK_SIZE, "?");
+}
+
+static void print_first(const struct view *view)
+{
+	char clock[CLOCK_SIZE];
+	char *version = text_of(view->now, "cashewd");
+	const json_t *supervisor = json_object_get(view->now, "supervisor");
+	clock_text(number(view->now, "unix_ms"), clock);
+	label(view, "cashewd");
+	fprintf(view->out, "%s at %s, up %s, %s, figures of %s%s\n", version != NULL ? version : "?",
+		view->options->address,
+		duration_text((double)(number(view->now, "clock_ms") - number(supervisor, "started_ms")))
+			.text,
+		clock, view->before != NULL ? "the last " : "all the time",
+		view->before != NULL ? duration_text(view->seconds * 1000).text : "");
+	free(version);
+}
+
+static void print_ends(const struct view *view, const json_t *hosts, const json_t *before)
+{
+	static const struct {
+		const char *key, *word;
+	} ends[] = {
+		{"crashed", "crashed"}, {"hung", "hung"}, {"killed", "killed"}, {"too_large", "too large"}};
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		const bool rose = view->before != NULL && more(hosts, before, ends[i].key) > 0;
+		fprintf(view->out, ", %s%s %s%s", count_mark(rose, TOP_RED), ends[i].word,
+			count_text(number(hosts, ends[i].key)).text, TOP_PLAIN);
+	}
+}
+
+static void print_host(const struct view *view)
+{
+	const json_t *host = json_object_get(view->now, "host");
+	const json_t *supervisor = json_object_get(view->now, "supervisor");
+	char *state = text_of(host, "state");
+	const bool running = state != NULL && strcmp(state, "running") == 0;
+	label(view, "host");
+	fprintf(view->out, "%s%s%s%s" TOP_PLAIN, running && is(host, "ready") ? TOP_GREEN : TOP_RED,
+		state != NULL ? state : "?", running ? (is(host, "ready") ? ", ready" : ", not ready") : "",
+		is(host, "standby") ? " (standby)" : "");
+	free(state);
+	if (number(host, "pid") > 0)
+		fprintf(view->out, " for %s, pid %" PRId64,
+			duration_text((double)number(host, "running_ms")).text, number(host, "pid"));
+	fprintf(view->out, ", number %" PRId64 ", memory %s + %s", number(host, "number"),
+		bytes_text(number(host, "rss_bytes")).text, bytes_text(number(supervisor, "rss_bytes")).text);
+	print_ends(view, host, json_object_get(view->before, "host"));
+	fputc('\n', view->out);
+}
+
+static void print_commands(const struct view *view)
+{
+	static const struct {
+		const char *key, *mark;
+	} ends[] = {{"rejected", TOP_YELLOW}, {"parked", TOP_YELLOW}, {"dead", TOP_RED}};
+	const json_t *now = json_object_get(view->now, "commands");
+	const json_t *before = json_object_get(view->before, "commands");
+	int64_t ended = more(now, before, "done");
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		ended += more(now, before, ends[i].key);
+	label(view, "commands");
+	fprintf(view->out, "%s/s, in flight %s, with workers %s; done %s", rate_text(view, ended).text,
+		count_text(number(now, "in_flight")).text, count_text(number(now, "with_workers")).text,
+		count_text(number(now, "done")).text);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		const bool rose = view->before != NULL && more(now, before, ends[i].key) > 0;
+		fprintf(view->out, ", %s%s %s%s", count_mark(rose, ends[i].mark), ends[i].key,
+			count_text(number(now, ends[i].key)).text, TOP_PLAIN);
+	}
+	fprintf(view->out, ", joined %s, left %s%s", count_text(number(now, "joined")).text,
+		count_text(number(now, "left")).text,
+		number(now, "suspects") > 0 ? ", " TOP_RED "suspects " : "");
+	if (number(now, "suspects") > 0)
+		fprintf(view->out, "%s" TOP_PLAIN, count_text(number(now, "suspects")).text);
+	fputc('\n', view->out);
+}
+
+static void print_store(const struct view *view)
+{
+	const json_t *now = json_object_get(view->now, "store");
+	const json_t *before = json_object_get(view->before, "store");
+	struct text latency[2];
+	quantiles(view, json_object_get(now, "latency"), json_object_get(before, "latency"), latency);
+	label(view, "store");
+	fprintf(view->out, "%s" TOP_PLAIN ", p50 %s, p99 %s, failed %s; log lines dropped %s\n",
+		!is(now, "up")	       ? TOP_RED "away"
+		: !is(now, "writable") ? TOP_RED "not writable"
+				       : TOP_GREEN "up",
+		latency[0].text, latency[1].text, count_text(number(now, "failed")).text,
+		count_text(number(view->now, "log_dropped")).text);
+}
+
+/* State, and for how long it is up. */
+static void connection_text(const json_t *connection, FILE *out)
+{
+	char *state = text_of(connection, "state");
+	const bool up = state != NULL && strcmp(state, "up") == 0;
+	if (is(connection, "standby"))
+		fputs(TOP_YELLOW "standby" TOP_PLAIN, out);
+	else
+		fprintf(out, "%s%s" TOP_PLAIN, up ? TOP_GREEN : TOP_RED, state != NULL ? state : "?");
+	if (up)
+		fprintf(out, " %s", duration_text((double)number(connection, "up_ms")).text);
+	free(state);
+}
+
+static void print_egress(const struct view *view)
+{
+	const json_t *now = json_object_get(view->now, "egress");
+	const json_t *before = json_object_get(view->before, "egress");
+	const bool refused = view->before != NULL && more(now, before, "refused") > 0;
+	label(view, "events");
+	connection_text(json_object_get(now, "connection"), view->out);
+	fprintf(view->out,
+		", %s/s, to send %s, without PUBACK %s; sent %s, %srefused %s" TOP_PLAIN
+		", repeated %s, connection lost %s\n",
+		rate_text(view, more(now, before, "published")).text, count_text(number(now, "unsent")).text,
+		count_text(number(now, "awaiting")).text, count_text(number(now, "published")).text,
+		count_mark(refused, TOP_RED), count_text(number(now, "refused")).text,
+		count_text(number(now, "repeated")).text,
+		count_text(number(json_object_get(now, "connection"), "lost")).text);
+}
+
+/* ---- The tables -----------------------------------------------------------------------------------------
+ */
+
+static void add_name(struct top_table *table, const json_t *object, const char *key)
+{
+	char *name = text_of(object, key);
+	top_table_add_cut(table, name != NULL ? name : "?", NAME_WIDTH);
+	free(name);
+}
+
+static void fill_lanes(const struct view *view, struct top_table *table)
+{
+	size_t i;
+	json_t *lane;
+	json_array_foreach(json_object_get(view->now, "lanes"), i, lane)
+	{
+		const json_t *before = counterpart(view, "lanes", lane);
+		struct text held[2];
+		char *state = NULL, *phase = text_of(lane, "phase");
+		size_t size;
+		FILE *out = open_memstream(&state, &size);
+		if (out != NULL) {
+			connection_text(json_object_get(lane, "connection"), out);
+			fclose(out);
+		}
+		quantiles(view, json_object_get(lane, "held"), json_object_get(before, "held"), held);
+		add_name(table, lane, "name");
+		top_table_add(table, "%s", state != NULL ? state : "?");
+		top_table_add(table, "%s%" PRId64 "/%" PRId64 TOP_PLAIN,
+			count_mark(number(lane, "granted") < number(lane, "filters"), TOP_RED),
+			number(lane, "granted"), number(lane, "filters"));
+		top_table_add(table, "%s", phase != NULL ? phase : "?");
+		top_table_add(table, "%s", count_text(number(lane, "group")).text);
+		top_table_add(table, "%s", count_text(number(lane, "unsettled")).text);
+		top_table_add(table, "%s",
+			number(lane, "oldest_ms") > 0 ? duration_text((double)number(lane, "oldest_ms")).text
+						      : "-");
+		top_table_add(table, "%s", rate_text(view, more(lane, before, "acknowledged")).text);
+		top_table_add(table, "%s", held[0].text);
+		top_table_add(table, "%s", held[1].text);
+		add_bad(table, view, lane, before, "dropped", TOP_RED);
+		free(state);
+		free(phase);
+	}
+}
+
+/* Those that have run most come first. */
+static int compare_handlers(const void *a, const void *b)
+{
+	const json_t *const *left = a, *const *right = b;
+	const int64_t l = number(*left, "runs"), r = number(*right, "runs");
+	const char *one = json_string_value(json_object_get(*left, "name"));
+	const char *other = json_string_value(json_object_get(*right, "name"));
+	if (l != r)
+		return l > r ? -1 : 1;
+	return strcmp(one != NULL ? one : "", other != NULL ? other : "");
+}
+
+static void add_handler(const struct view *view, const json_t *handler, struct top_table *table)
+{
+	const json_t *before = counterpart(view, "handlers", handler);
+	struct text durations[2];
+	quantiles(
+		view, json_object_get(handler, "durations"), json_object_get(before, "durations"), durations);
+	add_name(table, handler, "name");
+	top_table_add(table, "%s", rate_text(view, more(handler, before, "runs")).text);
+	top_table_add(table, "%s", durations[0].text);
+	top_table_add(table, "%s", durations[1].text);
+	top_table_add(table, "%s", count_text(number(handler, "running")).text);
+	add_bad(table, view, handler, before, "rejected", TOP_YELLOW);
+	add_bad(table, view, handler, before, "retried", TOP_YELLOW);
+	add_bad(table, view, handler, before, "failed", TOP_RED);
+	add_bad(table, view, handler, before, "crashed", TOP_RED);
+	add_bad(table, view, handler, before, "hung", TOP_RED);
+	top_table_add(table, "%s", count_text(number(handler, "done")).text);
+}
+
+static int fill_handlers(const struct view *view, struct top_table *table)
+{
+	const json_t *handlers = json_object_get(view->now, "handlers");
+	const size_t count = json_array_size(handlers);
+	const json_t **sorted = calloc(count + 1, sizeof(*sorted));
+	if (sorted == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = json_array_get(handlers, i);
+	qsort(sorted, count, sizeof(*sorted), compare_handlers);
+	for (size_t i = 0; i < count; i++)
+		add_handler(view, sorted[i], table);
+	free(sorted);
+	return 0;
+}
+
+static void fill_running(const struct view *view, struct top_table *table)
+{
+	size_t i;
+	json_t *run;
+	json_array_foreach(json_object_get(view->now, "running"), i, run)
+	{
+		const int64_t ms = number(run, "running_ms"), deadline = number(run, "deadline_ms");
+		const char *mark = is(run, "overdue") ? TOP_RED : (2 * ms > deadline ? TOP_YELLOW : "");
+		char *topic = text_of(run, "topic");
+		top_table_add(table, "%s%s" TOP_PLAIN, mark, duration_text((double)ms).text);
+		top_table_add(table, "%s", duration_text((double)deadline).text);
+		top_table_add(table, "%" PRId64, number(run, "attempt"));
+		add_name(table, run, "handler");
+		top_table_add(table, "%s", topic != NULL ? topic : "?");
+		free(topic);
+	}
+}
+
+static size_t take(size_t wanted, size_t *left)
+{
+	const size_t taken = wanted < *left ? wanted : *left;
+	*left -= taken;
+	return taken;
+}
+
+/* How many rows of lanes, handlers and runs fit: a few of each before one has the rest. */
+static void share_out(unsigned height, const size_t counts[static 3], size_t ret[static 3])
+{
+	size_t left = height > HEADER_LINES + HEADINGS ? height - HEADER_LINES - HEADINGS : 0;
+	if (height == 0)
+		left = SIZE_MAX;
+	ret[0] = take(counts[0] < LANES_MIN ? counts[0] : LANES_MIN, &left);
+	ret[2] = take(counts[2] < RUNNING_MIN ? counts[2] : RUNNING_MIN, &left);
+	ret[1] = take(counts[1], &left);
+	ret[2] += take(counts[2] - ret[2], &left);
+	ret[0] += take(counts[0] - ret[0], &left);
+}
+
+static int print_tables(const struct view *view)
+{
+	static const char *const lanes[] = {"LANE", "CONNECTION", "FILTERS", "GROUP", "COMMANDS", "UNSETTLED",
+		"OLDEST", "ACKED/S", "HELD P50", "P99", "DROPPED", NULL};
+	static const char *const handlers[] = {"HANDLER", "RUNS/S", "P50", "P99", "RUNNING", "REJECTED",
+		"RETRIED", "FAILED", "CRASHED", "HUNG", "DONE", NULL};
+	static const char *const running[] = {"RUNNING", "DEADLINE", "ATTEMPT", "HANDLER", "COMMAND", NULL};
+	struct top_table tables[3] = {{.headings = lanes, .left = 0xb}, {.headings = handlers, .left = 1},
+		{.headings = running, .left = 0x18}};
+	size_t counts[3], rows[3];
+	fill_lanes(view, &tables[0]);
+	int rc = fill_handlers(view, &tables[1]);
+	fill_running(view, &tables[2]);
+	for (size_t i = 0; i < 3; i++)
+		counts[i] = top_table_rows(&tables[i]);
+	share_out(view->options->height, counts, rows);
+	for (size_t i = 0; i < 3; i++) {
+		fputc('\n', view->out);
+		if (rc == 0)
+			rc = top_table_print(&tables[i], rows[i], view->out);
+		top_table_free(&tables[i]);
+	}
+	return rc;
+}
+
+/* ---- The whole ------------------------------------------------------------------------------------------
+ */
+
+/* The text with its marks, as it goes to the terminal. */
+static int finish(const char *text, const struct top_view_options *options, char **ret)
+{
+	char *result = NULL;
+	size_t size;
+	FILE *out = open_memstream(&result, &size);
+	if (out == NULL)
+		return -ENOMEM;
+	top_table_cut(text, options->width, options->height, options->colours, out);
+	if (fclose(out) != 0) {
+		free(result);
+		return -ENOMEM;
+	}
+	*ret = result;
+	return 0;
+}
+
+bool top_view_is_status(const json_t *document)
+{
+	return json_is_string(json_object_get(document, "cashewd")) &&
+	       json_is_object(json_object_get(document, "host"));
+}
+
+static bool is_same_supervisor(const json_t *now, const json_t *before)
+{
+	const json_t *one = json_object_get(now, "supervisor"),
+		     *other = json_object_get(before, "supervisor");
+	return before != NULL && number(one, "pid") == number(other, "pid") &&
+	       number(one, "started_ms") == number(other, "started_ms") &&
+	       number(now, "clock_ms") > number(before, "clock_ms");
+}
+
+int top_view(const json_t *now, const json_t *before, const struct top_view_options *options, char **ret)
+{
+	struct view view = {.now = now, .bounds_known = bounds_known(now), .options = options};
+	char *text = NULL;
+	size_t size;
+	view.before = is_same_supervisor(now, before) ? before : NULL;
+	const int64_t since = view.before != NULL ? number(before, "clock_ms")
+						  : number(json_object_get(now, "supervisor"), "started_ms");
+	view.seconds = (double)(number(now, "clock_ms") - since) / 1000;
+	view.out = open_memstream(&text, &size);
+	if (view.out == NULL)
+		return -ENOMEM;
+	print_first(&view);
+	print_host(&view);
+	print_commands(&view);
+	print_store(&view);
+	print_egress(&view);
+	int rc = print_tables(&view);
+	if (fclose(view.out) != 0 && rc == 0)
+		rc = -ENOMEM;
+	if (rc == 0)
+		rc = finish(text, options, ret);
+	free(text);
+	return rc;
+}
+
+int top_view_away(const struct top_away *away, const struct top_view_options *options, char **ret)
+{
+	char *reason = text_line(away->reason), *text = NULL, clock[CLOCK_SIZE];
+	clock_text(away->since_ms, clock);
+	if (reason == NULL ||
+		asprintf(&text,
+			TOP_RED "No answer from cashewd at %s" TOP_PLAIN "\n"
+				"since %s, for %s: %s\n\n"
+				"The address is from %s. It is asked again every %s; q leaves.\n",
+			options->address, clock, duration_text((double)(away->now_ms - away->since_ms)).text,
+			reason, away->source, duration_text(away->interval_ms).text) < 0)
+		text = NULL;
+	free(reason);
+	const int rc = text != NULL ? finish(text, options, ret) : -ENOMEM;
+	free(text);
+	return rc;
+}

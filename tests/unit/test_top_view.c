@@ -1,0 +1,305 @@
+/* test_top_view.c - top_view.c: two status documents become lines. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants those first */
+#include <cmocka.h>
+
+#include "text_line.h"
+#include "top_view.h"
+
+#define BOUNDS                                                                                         \
+	"[10,25,50,100,250,500,1000,2500,5000,10000,25000,50000,100000,250000,500000,1000000,2500000," \
+	"5000000,10000000,30000000]"
+
+/* A histogram: so many up to 10 us, up to 1 ms, and beyond all bounds. */
+#define TIMES(a, b, c) "{\"sum_us\":1,\"counts\":[" #a ",0,0,0,0,0," #b ",0,0,0,0,0,0,0,0,0,0,0,0,0," #c "]}"
+
+#define CONNECTION(state) \
+	"{\"state\":\"" state "\",\"standby\":false,\"up_ms\":60000,\"opened\":1,\"lost\":2}"
+
+/* As supervisor_status() makes it; `clock` in ms. */
+#define DOCUMENT(clock, started, commands, handlers, running)                                                \
+	"{\"cashewd\":\"0.1.0\",\"unix_ms\":1795435200123,\"clock_ms\":" #clock ",\"bounds_us\":" BOUNDS     \
+	",\"supervisor\":{\"pid\":10,\"started_ms\":" #started ",\"rss_bytes\":10485760},"                   \
+	"\"host\":{\"state\":\"running\",\"ready\":true,\"pid\":11,\"number\":2,\"running_ms\":65000,"       \
+	"\"rss_bytes\":15728640,\"crashed\":1,\"hung\":0,\"killed\":0,\"too_large\":0},"                     \
+	"\"commands\":{" commands ",\"in_flight\":7,\"with_workers\":3},"                                    \
+	"\"store\":{\"up\":true,\"writable\":true,\"failed\":4,\"latency\":" TIMES(0, 8,                     \
+		0) "},"                                                                                      \
+		   "\"egress\":{\"connection\":" CONNECTION(                                                 \
+			   "up") ",\"unsent\":1,\"awaiting\":2,"                                             \
+				 "\"published\":300,\"refused\":0,\"repeated\":0},"                          \
+				 "\"lanes\":[{\"name\":\"main\",\"connection\":" CONNECTION(                 \
+					 "up") ",\"filters\":9,\"granted\":9,"                               \
+					       "\"phase\":\"filling\",\"group\":120,\"unsettled\":7,"        \
+					       "\"oldest_ms\":1500,\"acknowledged\":400,"                    \
+					       "\"dropped\":0,\"held\":" TIMES(0, 4,                         \
+						       0) "},"                                               \
+							  "{\"name\":\"slow\",\"connection\":" CONNECTION(   \
+								  "opening") ",\"filters\":1,\"granted\":0," \
+									     "\"phase\":\"empty\"}],"        \
+									     "\"handlers\":[" handlers       \
+									     "],\"running\":[" running       \
+									     "],\"log_dropped\":5}"
+
+#define HANDLER(name, runs, failed, times)                                                                   \
+	"{\"name\":\"" name "\",\"here\":true,\"running\":1,\"runs\":" #runs ",\"done\":" #runs              \
+	",\"rejected\":0,\"retried\":0,\"failed\":" #failed ",\"crashed\":0,\"hung\":0,\"durations\":" times \
+	"}"
+
+#define RUN(ms, topic)                                                                          \
+	"{\"handler\":\"get_apples\",\"topic\":\"" topic "\",\"attempt\":1,\"running_ms\":" #ms \
+	",\"deadline_ms\":10000,\"overdue\":false}"
+
+static json_t *parsed(const char *text)
+{
+	json_error_t error;
+	json_t *json = json_loads(text, 0, &error);
+	if (json == NULL)
+		fail_msg("%s: %s", error.text, text);
+	return json;
+}
+
+/* before: NULL for none. To be freed. */
+static char *shown(const char *now, const char *before, unsigned width, unsigned height, bool colours)
+{
+	json_t *one = parsed(now), *other = before != NULL ? parsed(before) : NULL;
+	char *text = NULL;
+	const struct top_view_options options = {
+		.address = "127.0.0.1:9464", .width = width, .height = height, .colours = colours};
+	assert_true(top_view_is_status(one));
+	assert_int_equal(top_view(one, other, &options, &text), 0);
+	json_decref(one);
+	json_decref(other);
+	return text;
+}
+
+static const char first[] = DOCUMENT(5000, 1000, "\"done\":100,\"rejected\":1,\"parked\":2,\"dead\":0",
+	HANDLER("ping", 100, 0, TIMES(100, 0, 0)) "," HANDLER("get_apples", 200, 1, TIMES(0, 200, 0)),
+	RUN(20, "1/get_apples"));
+static const char second[] = DOCUMENT(7000, 1000, "\"done\":150,\"rejected\":1,\"parked\":2,\"dead\":3",
+	HANDLER("ping", 100, 0, TIMES(100, 0, 0)) "," HANDLER("get_apples", 240, 3, TIMES(0, 239, 1)),
+	RUN(7000, "1/get_apples") "," RUN(20, "2/\\u001b[31m\\u009b2J\\u0001\\u0006x"));
+
+static void test_whole(void **state)
+{
+	(void)state;
+	char *text = shown(second, first, 0, 0, false);
+	assert_string_equal(text,
+		"cashewd  0.1.0 at 127.0.0.1:9464, up 6.0s, 2026-11-23 12:00:00Z, figures of the last 2.0s\n"
+		"host     running, ready for 1m05s, pid 11, number 2, memory 15.0 MB + 10.0 MB, crashed 1, "
+		"hung 0, killed 0, too large 0\n"
+		"commands 26.5/s, in flight 7, with workers 3; done 150, rejected 1, parked 2, dead 3, "
+		"joined 0, left 0\n"
+		"store    up, p50 0.75ms, p99 0.99ms, failed 4; log lines dropped 5\n"
+		"events   up 1m00s, 0/s, to send 1, without PUBACK 2; sent 300, refused 0, repeated 0, "
+		"connection lost 2\n"
+		"\n"
+		"LANE  CONNECTION  FILTERS  GROUP    COMMANDS  UNSETTLED  OLDEST  ACKED/S  HELD P50     P99  "
+		"DROPPED\n"
+		"main  up 1m00s        9/9  filling       120          7    1.5s        0    0.75ms  0.99ms  "
+		"      0\n"
+		"slow  opening         0/1  empty           0          0       -        0         -       -  "
+		"      0\n"
+		"\n"
+		"HANDLER     RUNS/S     P50     P99  RUNNING  REJECTED  RETRIED  FAILED  CRASHED  HUNG  "
+		"DONE\n"
+		"get_apples    20.0  0.76ms  >30.0s        1         0        0       3        0     0   "
+		"240\n"
+		"ping             0  0.01ms  0.01ms        1         0        0       0        0     0   "
+		"100\n"
+		"\n"
+		"RUNNING  DEADLINE  ATTEMPT  HANDLER     COMMAND\n"
+		"   7.0s     10.0s        1  get_apples  1/get_apples\n"
+		" 20.0ms     10.0s        1  get_apples  2/\\x1b[31m\\x9b2J\\x01\\x06x\n");
+	free(text);
+}
+
+static void test_since(void **state)
+{
+	/* Without an earlier document, or with one that is no earlier one of this supervisor. */
+	static const char other[] = DOCUMENT(6000, 999, "\"done\":1", "", "");
+	static const struct {
+		const char *now, *before, *since, *rate;
+	} cases[] = {
+		{second, NULL, "figures of all the time\n", "commands 26.0/s,"},
+		{second, other, "figures of all the time\n", "commands 26.0/s,"},
+		{second, second, "figures of all the time\n", "commands 26.0/s,"},
+		{first, second, "figures of all the time\n", "commands 25.8/s,"},
+		{second, first, "figures of the last 2.0s\n", "commands 26.5/s,"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = shown(cases[i].now, cases[i].before, 0, 0, false);
+		if (strstr(text, cases[i].since) == NULL || strstr(text, cases[i].rate) == NULL)
+			fail_msg("case %zu: %s", i, text);
+		free(text);
+	}
+}
+
+static void test_counters_that_fall(void **state)
+{
+	static const char earlier[] = DOCUMENT(
+		6000, 1000, "\"done\":1000000", HANDLER("get_apples", 9000, 9, TIMES(0, 9000, 9)), "");
+	(void)state;
+	char *text = shown(second, earlier, 0, 0, false);
+	assert_non_null(strstr(text, "\ncommands 6.00/s,")); /* what was parked, dead and rejected */
+	assert_non_null(strstr(text, "\nget_apples       0  0.75ms"));
+	assert_null(strchr(strstr(text, "HANDLER"), '-'));
+	free(text);
+}
+
+static void test_any_document(void **state)
+{
+	static const char *const cases[] = {
+		"{\"cashewd\":\"x\",\"host\":{}}",
+		"{\"cashewd\":\"x\",\"host\":{\"pid\":-1},\"clock_ms\":-5,\"lanes\":{},\"handlers\":[1,null,{"
+		"}],"
+		"\"running\":[[],\"x\",{\"handler\":1}],\"commands\":[],\"store\":7,\"bounds_us\":[1]}",
+		"{\"cashewd\":\"\\u001b\",\"host\":{\"state\":\"\\u001b[2J\"},\"unix_ms\":"
+		"9223372036854775807,"
+		"\"clock_ms\":9223372036854775807,\"supervisor\":{\"started_ms\":1},"
+		"\"commands\":{\"done\":9223372036854775807}}",
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = shown(cases[i], cases[i], 0, 0, false);
+		assert_non_null(strstr(text, "\nHANDLER "));
+		for (const char *at = text; *at != '\0'; at++)
+			assert_true(*at == '\n' || !text_is_control((unsigned char)*at));
+		free(text);
+	}
+	json_t *no_status = parsed("{\"host\":{}}");
+	assert_false(top_view_is_status(no_status));
+	assert_false(top_view_is_status(NULL));
+	json_decref(no_status);
+}
+
+/* Nothing but whole colours. */
+static void check_colours(const char *text)
+{
+	for (const char *at = text; (at = strchr(at, '\033')) != NULL; at++) {
+		const size_t digits = strspn(at + 2, "0123456789");
+		assert_true(at[1] == '[' && digits > 0 && at[2 + digits] == 'm');
+	}
+}
+
+static void test_colours(void **state)
+{
+	(void)state;
+	char *text = shown(second, first, 0, 0, true);
+	check_colours(text);
+	assert_non_null(strstr(text, "\033[31mdead 3\033[0m")); /* it rose */
+	assert_non_null(strstr(text, ", parked 2"));		/* it did not */
+	assert_non_null(strstr(text, "\033[31mopening\033[0m"));
+	assert_non_null(strstr(text, "\033[2m0.01ms\033[0m")); /* nothing ran meanwhile */
+	assert_non_null(strstr(text, "\033[33m7.0s\033[0m"));  /* more than half of its deadline */
+	assert_non_null(strstr(text, "  \033[31m3\033[0m  ")); /* failed */
+	free(text);
+}
+
+static void test_sizes(void **state)
+{
+	static const char run[] = "," RUN(20, "2/\xc3\xa4\xc3\xb6\xc3\xbc");
+	char *many = strdup(second);
+	(void)state;
+	/* more than fit */
+	for (int i = 0; i < 40; i++) {
+		char *end = strstr(many, "],\"log_dropped\""), *longer = NULL;
+		assert_true(asprintf(&longer, "%.*s%s%s", (int)(end - many), many, run, end) > 0);
+		free(many);
+		many = longer;
+	}
+	for (unsigned width = 1; width < 140; width += 7) {
+		for (unsigned height = 1; height < 60; height += 3) {
+			char *text = shown(many, first, width, height, false);
+			unsigned lines = 0;
+			for (char *rest = text, *line;
+				(line = strsep(&rest, "\n")) != NULL && rest != NULL;) {
+				assert_true(text_width(line) <= width);
+				lines++;
+			}
+			assert_int_equal(lines, height < 57 ? height : 57);
+			free(text);
+		}
+	}
+	/* each of the tables keeps something */
+	char *text = shown(many, first, 0, 18, false);
+	assert_non_null(strstr(text, "\nmain "));
+	assert_non_null(strstr(text, "\nget_apples "));
+	assert_non_null(strstr(text, "1/get_apples\n"));
+	assert_non_null(strstr(text, "\n... and 40 more\n"));
+	free(text);
+	free(many);
+}
+
+static void test_away(void **state)
+{
+	const struct top_view_options options = {.address = "127.0.0.1:9464", .width = 60, .height = 24};
+	const struct top_away away = {.source = "METRICS_ADDR",
+		.reason = "Connection \x1b[31mrefused",
+		.since_ms = INT64_C(1795435200123),
+		.now_ms = INT64_C(1795435325999),
+		.interval_ms = 500};
+	char *text;
+	(void)state;
+	assert_int_equal(top_view_away(&away, &options, &text), 0);
+	assert_string_equal(text, "No answer from cashewd at 127.0.0.1:9464\n"
+				  "since 2026-11-23 12:00:00Z, for 2m05s: Connection \\x1b[31mre\n"
+				  "\n"
+				  "The address is from METRICS_ADDR. It is asked again every 50\n");
+	free(text);
+}
+
+static void test_durations(void **state)
+{
+	static const struct {
+		double ms;
+		const char *text;
+	} cases[] = {
+		{-1, "0ms"},
+		{0, "0ms"},
+		{0.004, "0.00ms"},
+		{0.42, "0.42ms"},
+		{9.99, "9.99ms"},
+		{9.996, "10.0ms"},
+		{99.96, "100ms"},
+		{999.4, "999ms"},
+		{999.6, "1.0s"},
+		{59949, "59.9s"},
+		{59999, "0m59s"},
+		{60000, "1m00s"},
+		{3599999, "59m59s"},
+		{3600000, "1h00m"},
+		{86399999, "23h59m"},
+		{86400000, "1d00h"},
+		{1e10, "115d17h"},
+		{1e300, "46296296d07h"},
+		{0.0 / 0.0, "0ms"},
+	};
+	char text[TOP_DURATION_SIZE];
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		top_view_duration(cases[i].ms, text);
+		assert_string_equal(text, cases[i].text);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_since),
+		cmocka_unit_test(test_counters_that_fall),
+		cmocka_unit_test(test_any_document),
+		cmocka_unit_test(test_colours),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_away),
+		cmocka_unit_test(test_durations),
+	};
+	return cmocka_run_group_tests_name("top_view", tests, NULL, NULL);
+}
