@@ -7,7 +7,6 @@
 #include "board.h"
 #include "text_line.h"
 
-#include <bson/bson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,9 +32,9 @@ static int set_flag(json_t *json, const char *key, bool value)
 static int set_text(json_t *json, const char *key, const char *text)
 {
 	size_t size = strlen(text);
-	for (int i = 0; i < 4 && size > 0 && !bson_utf8_validate(text, size, false); i++)
+	for (int i = 0; i < 4 && size > 0 && !text_is_utf8(text, size); i++)
 		size--;
-	if (bson_utf8_validate(text, size, false))
+	if (text_is_utf8(text, size))
 		return json_object_set_new(json, key, json_stringn(text, size));
 	char *line = text_line(text);
 	const int r = line != NULL ? json_object_set_new(json, key, json_string(line)) : -1;

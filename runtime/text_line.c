@@ -6,10 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool text_is_utf8(const char *text, size_t size)
+{
+	return size == 0 || bson_utf8_validate(text, size, false);
+}
+
 char *text_line(const char *text)
 {
 	const size_t size = strlen(text);
-	const bool utf8 = bson_utf8_validate(text, size, false);
+	const bool utf8 = text_is_utf8(text, size);
 	char *line = malloc(4 * size + 1), *to = line;
 	if (line == NULL)
 		return NULL;
