@@ -1,6 +1,6 @@
 /*
  * cashewd.c - the program: options, settings, the log, then the supervisor until it is told to stop. The
- * supervisor starts the same program once more, as the host.
+ * supervisor starts a second program, cashewd-host (cashewd_host.c).
  *
  * Happy path: close the process's doors (no core dumps, private files), read and check the settings, pick the
  * handlers, open the log, supervisor_run(). Failure: a wrong option exits with 64, settings or handlers that
@@ -11,6 +11,7 @@
 #include "cashewd_doctor.h"
 #include "configuration.h"
 #include "handler_table.h"
+#include "hardening.h"
 #include "host.h"
 #include "log.h"
 #include "settings.h"
@@ -18,30 +19,16 @@
 #include "supervisor_run.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <jansson.h>
-#include <malloc.h>
 #include <mongoc/mongoc.h>
 #include <mosquitto.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-
-enum { EXIT_IO = 74 /* EX_IOERR of sysexits.h */, LOG_CLOSE_MS = 2000, BLOCK_SIZE_MAX = 128 * 1024 };
+enum { EXIT_IO = 74 /* EX_IOERR of sysexits.h */, LOG_CLOSE_MS = 2000 };
 
 /* What the program is asked to do. */
 enum task {
@@ -52,8 +39,6 @@ enum task {
 	TASK_VERSION,
 	TASK_MARKDOWN,
 	TASK_EXAMPLE,
-	TASK_HOST, /* the supervisor's own, as is the next */
-	TASK_TRIAL,
 };
 
 struct arguments {
@@ -155,8 +140,6 @@ static int parse_arguments(int count, char **values, struct arguments *ret)
 		{"version", no_argument, NULL, TASKS + TASK_VERSION},
 		{"settings-markdown", no_argument, NULL, TASKS + TASK_MARKDOWN},
 		{"settings-env", no_argument, NULL, TASKS + TASK_EXAMPLE},
-		{"host", no_argument, NULL, TASKS + TASK_HOST},
-		{"trial", no_argument, NULL, TASKS + TASK_TRIAL},
 		{NULL},
 	};
 	struct arguments found = {.task = TASK_RUN, .env_file = ".env"};
@@ -178,28 +161,6 @@ static int parse_arguments(int count, char **values, struct arguments *ret)
 	}
 	*ret = found;
 	return 0;
-}
-
-/* Before any secret is read: what could carry one out of the process. */
-static void harden(void)
-{
-	/* A closed descriptor 2 would become a socket, and log lines would go to the broker. */
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
-			abort();
-	}
-	umask(077);
-	(void)setrlimit(RLIMIT_CORE, &(const struct rlimit){.rlim_cur = 0, .rlim_max = 0});
-#ifndef SANITIZED
-	/* No core dump either where a pipe takes it, no debugger of the same user, no /proc/PID/environ. */
-	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-#endif
-	signal(SIGPIPE, SIG_IGN);
-	/* Many threads of small allocations: few heaps, and large blocks go back to the system when they are
-	 * freed. */
-	(void)mallopt(M_ARENA_MAX, 2);
-	(void)mallopt(M_MMAP_THRESHOLD, BLOCK_SIZE_MAX);
-	(void)mallopt(M_TRIM_THRESHOLD, BLOCK_SIZE_MAX);
 }
 
 static void forget(const char *name)
@@ -325,11 +286,11 @@ int main(int count, char **values)
 {
 	struct arguments arguments;
 	if (count > 1 && strcmp(values[1], "dead-letters") == 0) {
-		harden();
+		hardening_apply();
 		return cashewd_dead_letters(count - 1, values + 1, handler_table, forget_secrets);
 	}
 	if (count > 1 && strcmp(values[1], "doctor") == 0) {
-		harden();
+		hardening_apply();
 		return cashewd_doctor(count - 1, values + 1, forget_secrets);
 	}
 	int code = parse_arguments(count, values, &arguments);
@@ -341,13 +302,8 @@ int main(int count, char **values)
 	switch (arguments.task) {
 	case TASK_RUN:
 	case TASK_CHECK:
-		harden();
+		hardening_apply();
 		code = configure_and(&arguments);
-		break;
-	case TASK_HOST:
-	case TASK_TRIAL:
-		harden();
-		code = host_begin(arguments.task == TASK_TRIAL);
 		break;
 	case TASK_LIST: print_handlers(handler_table, NULL); break;
 	case TASK_HELP: print_help(); break;

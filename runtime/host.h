@@ -25,8 +25,8 @@ __attribute__((warn_unused_result)) int host_select_handlers(const struct settin
 	const struct cashew_handler *const *handlers, struct _IO_FILE *problems,
 	const struct cashew_handler ***ret_selected);
 
-/* The descriptors that a host is started with. */
-enum { HOST_FD_SETTINGS = 3, HOST_FD_BOARD = 4, HOST_FD_LOG = 5 };
+/* The descriptors that a host is started with; the last one is its program's, and of no use to it. */
+enum { HOST_FD_SETTINGS = 3, HOST_FD_BOARD, HOST_FD_LOG, HOST_FD_PROGRAM };
 
 /*
  * The whole life of a process that the supervisor has started: takes over the descriptors, reads the

@@ -89,7 +89,7 @@ static int take_over(struct board **ret_board)
 {
 	struct board *board;
 	if (board_map(HOST_FD_BOARD, &board) != 0) {
-		fputs("cashewd: --host and --trial are for cashewd itself; see cashewd --help\n", stderr);
+		fputs("cashewd-host: only cashewd can start this program; see cashewd --help\n", stderr);
 		return HOST_EXIT_USAGE;
 	}
 	/* Killed, not drained: another supervisor may start at once, and its host must not find this one at
@@ -98,7 +98,8 @@ static int take_over(struct board **ret_board)
 		_exit(HOST_EXIT_SOFTWARE);
 	for (int fd = HOST_FD_SETTINGS; fd <= HOST_FD_LOG; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-	/* It would be called after /proc/self/exe. */
+	close(HOST_FD_PROGRAM);
+	/* It would be called by the number of its program's descriptor. */
 	(void)prctl(PR_SET_NAME, "cashewd-host");
 	*ret_board = board;
 	return 0;

@@ -15,6 +15,7 @@
 #include "supervisor_child.h"
 #include "supervisor_loggly.h"
 #include "supervisor_logs.h"
+#include "supervisor_program.h"
 #include "supervisor_spawn.h"
 #include "supervisor_verdict.h"
 #include "supervisor_watch.h"
@@ -50,6 +51,7 @@ struct supervisor {
 	struct configuration configuration;
 	struct board *board;
 	int board_fd;
+	struct supervisor_program program;
 	int signal_fd;
 	struct child child;
 	struct watch watch;
@@ -86,7 +88,8 @@ static void start_host(struct supervisor *s)
 	board_clear_host(s->board);
 	board_suspects_expire(s->board, unix_ms() - SUSPECT_MS);
 	s->board->hosts++;
-	const int rc = supervisor_spawn(SPAWN_HOST, &s->configuration.settings, s->board_fd, &s->logs, &pid);
+	const int rc = supervisor_spawn(
+		&s->program, SPAWN_HOST, &s->configuration.settings, s->board_fd, &s->logs, &pid);
 	if (rc != 0) {
 		child_not_spawned(&s->child, s->now_ms);
 		log_error("host_not_started", "the host cannot be started now",
@@ -166,8 +169,8 @@ static void reload(struct supervisor *s)
 		reload_failed();
 		return;
 	}
-	const int rc = supervisor_spawn(
-		SPAWN_TRIAL, &trial->configuration.settings, s->board_fd, &trial->logs, &trial->pid);
+	const int rc = supervisor_spawn(&s->program, SPAWN_TRIAL, &trial->configuration.settings, s->board_fd,
+		&trial->logs, &trial->pid);
 	if (rc != 0) {
 		log_error("bad_setting", "the settings cannot be tried out now",
 			LOG_TEXT("reason", strerror(-rc)));
@@ -381,6 +384,27 @@ static void end_trial(struct supervisor *s)
 	configuration_free(&s->trial.configuration);
 }
 
+/* Says so where it cannot. */
+static bool open_all(struct supervisor *s)
+{
+	char message[SUPERVISOR_PROGRAM_MESSAGE_SIZE];
+	if (supervisor_program_open(&s->program, message) != 0) {
+		log_error("start_failed", message);
+		return false;
+	}
+	const sigset_t signals = own_signals();
+	s->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+	const int rc = s->signal_fd < 0 ? -errno : board_new(&s->board, &s->board_fd);
+	if (rc != 0) {
+		log_error("start_failed", "the supervisor cannot start", LOG_TEXT("reason", strerror(-rc)));
+		supervisor_program_close(&s->program);
+		if (s->signal_fd >= 0)
+			close(s->signal_fd);
+		return false;
+	}
+	return true;
+}
+
 int supervisor_run(const struct supervisor_options *options, struct configuration *first)
 {
 	struct supervisor s = {.options = options,
@@ -389,13 +413,7 @@ int supervisor_run(const struct supervisor_options *options, struct configuratio
 		.trial = {.logs = {.fd = -1}},
 		.now_ms = clock_ms()};
 	*first = (struct configuration){.handlers = NULL};
-	const sigset_t signals = own_signals();
-	s.signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-	const int rc = s.signal_fd < 0 ? -errno : board_new(&s.board, &s.board_fd);
-	if (rc != 0) {
-		log_error("start_failed", "the supervisor cannot start", LOG_TEXT("reason", strerror(-rc)));
-		if (s.signal_fd >= 0)
-			close(s.signal_fd);
+	if (!open_all(&s)) {
 		configuration_free(&s.configuration);
 		return HOST_EXIT_SOFTWARE;
 	}
@@ -411,6 +429,7 @@ int supervisor_run(const struct supervisor_options *options, struct configuratio
 	configuration_free(&s.configuration);
 	board_unmap(s.board);
 	close(s.board_fd);
+	supervisor_program_close(&s.program);
 	close(s.signal_fd);
 	return s.child.exit_code;
 }

@@ -6,6 +6,7 @@
 #include "host.h"
 #include "settings.h"
 #include "supervisor_logs.h"
+#include "supervisor_program.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 /* Above the numbers that the new process gets them under. */
-enum { FD_MIN = HOST_FD_LOG + 1 };
+enum { FD_MIN = HOST_FD_PROGRAM + 1, FDS = FD_MIN - HOST_FD_SETTINGS };
 
 static void close_fd(const int *fd)
 {
@@ -71,10 +72,11 @@ static int move_up(int fd, int *ret_fd)
 	return *ret_fd < 0 ? -errno : 0;
 }
 
-static int start(enum spawn_role role, const int fds[static 3], pid_t *ret_pid)
+static int start(char *name, enum spawn_role role, const int fds[static FDS], pid_t *ret_pid)
 {
-	static char host[] = "--host", trial[] = "--trial";
-	char *arguments[] = {program_invocation_name, role == SPAWN_HOST ? host : trial, NULL};
+	static char trial[] = "--trial";
+	char *arguments[] = {name, role == SPAWN_TRIAL ? trial : NULL, NULL};
+	char path[64];
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	sigset_t blocked;
@@ -91,23 +93,26 @@ static int start(enum spawn_role role, const int fds[static 3], pid_t *ret_pid)
 	int rc = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
 	if (rc == 0)
 		rc = posix_spawnattr_setsigmask(&attributes, &blocked);
-	for (int i = 0; i < 3 && rc == 0; i++)
+	for (int i = 0; i < FDS && rc == 0; i++)
 		rc = posix_spawn_file_actions_adddup2(&actions, fds[i], HOST_FD_SETTINGS + i);
 	/* What libraries have opened without closing it on exec is not for the host. */
 	if (rc == 0)
 		rc = posix_spawn_file_actions_addclosefrom_np(&actions, FD_MIN);
+	/* The new process's own descriptor, as it is then. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", HOST_FD_PROGRAM);
 	if (rc == 0)
-		rc = posix_spawn(ret_pid, "/proc/self/exe", &actions, &attributes, arguments, environ);
+		rc = posix_spawn(ret_pid, path, &actions, &attributes, arguments, environ);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
 	return -rc;
 }
 
-int supervisor_spawn(enum spawn_role role, const struct settings *settings, int board_fd,
-	struct supervisor_logs *logs, pid_t *ret_pid)
+int supervisor_spawn(const struct supervisor_program *program, enum spawn_role role,
+	const struct settings *settings, int board_fd, struct supervisor_logs *logs, pid_t *ret_pid)
 {
+	char name[PATH_MAX];
 	__attribute__((cleanup(close_fd))) int file = -1, log_end = -1, high_file = -1, high_board = -1,
-					       high_log = -1;
+					       high_log = -1, high_program = -1;
 	struct supervisor_logs opened = {.fd = -1};
 	int rc = settings_file_new(settings, &file);
 	if (rc == 0)
@@ -119,7 +124,12 @@ int supervisor_spawn(enum spawn_role role, const struct settings *settings, int 
 	if (rc == 0)
 		rc = move_up(log_end, &high_log);
 	if (rc == 0)
-		rc = start(role, (const int[]){high_file, high_board, high_log}, ret_pid);
+		rc = move_up(program->fd, &high_program);
+	/* What a backtrace names the program by. */
+	strcpy(name, program->path);
+	if (rc == 0)
+		rc = start(
+			name, role, (const int[FDS]){high_file, high_board, high_log, high_program}, ret_pid);
 	if (rc != 0)
 		supervisor_logs_close(&opened);
 	else

@@ -43,7 +43,7 @@ static void crash(struct harness *h, const struct crash *kind)
 		"1", "what", kind->what, "crashes", "1");
 	const char *backtrace = json_string_value(json_object_get(told, "backtrace"));
 	if (strcmp(kind->how, "thread_exit") != 0)
-		assert_non_null(strstr(backtrace != NULL ? backtrace : "", "cashewd-test("));
+		assert_non_null(strstr(backtrace != NULL ? backtrace : "", "cashewd-test-host("));
 	host_expect_log(host, "host_died", "blamed", "1");
 	/* Somebody else is served by the next host. */
 	device_command(phones.other, "ping", "1");

@@ -235,16 +235,6 @@ HARNESS_CASE(secrets_are_in_no_environment_and_no_argument)
 	host_stop(host);
 }
 
-HARNESS_CASE(host_by_hand_is_refused)
-{
-	static const char *const arguments[] = {"--host", NULL};
-	struct host *host = host_new(h, HOST_PRODUCT);
-	host_set_arguments(host, arguments);
-	host_start(host);
-	assert_int_equal(host_wait_exit(host), 64);
-	host_expect_text(host, "cashewd --help");
-}
-
 /* ---- SIGHUP ---- */
 
 HARNESS_CASE(sighup_goes_on_with_new_settings)
@@ -352,7 +342,7 @@ HARNESS_MAIN(HARNESS_TEST(host_that_is_killed_is_started_again_and_nothing_is_lo
 	HARNESS_TEST(signal_for_both_drains), HARNESS_TEST(host_that_is_told_to_stop_alone_is_replaced),
 	HARNESS_TEST(stop_while_no_host_runs), HARNESS_TEST(signal_in_the_first_moment_is_an_orderly_end),
 	HARNESS_TEST(wedged_worker_does_not_hold_up_the_exit),
-	HARNESS_TEST(secrets_are_in_no_environment_and_no_argument), HARNESS_TEST(host_by_hand_is_refused),
+	HARNESS_TEST(secrets_are_in_no_environment_and_no_argument),
 	HARNESS_TEST(sighup_goes_on_with_new_settings),
 	HARNESS_TEST(sighup_with_bad_settings_changes_nothing),
 	HARNESS_TEST(log_is_text_where_that_is_asked_for), HARNESS_TEST(host_that_leaks_is_replaced))

@@ -1,0 +1,15 @@
+/*
+ * hardening.h - what a process of cashewd does to itself before it reads a secret: no core dumps, nobody of
+ * the same user looks into it, files that only the owner reads, few heaps.
+ *
+ * Each process does it by itself, first of all: exec() takes the mark "not dumpable" away. Builds with a
+ * sanitizer stay dumpable, because LeakSanitizer attaches to its own process at the exit; nobody runs these
+ * with secrets.
+ */
+#ifndef HARDENING_H
+#define HARDENING_H
+
+/* Main thread, before there are others. */
+void hardening_apply(void);
+
+#endif
