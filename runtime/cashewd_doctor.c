@@ -37,6 +37,14 @@ enum check_id {
 	CHECK_NAME,
 	CHECK_TCP,
 	CHECK_TLS,
+	CHECK_LOGIN,
+	CHECK_SUBSCRIPTIONS,
+	CHECK_RETAINED,
+	CHECK_SESSION,
+	CHECK_STRANGERS,
+	CHECK_USER_LOGIN,
+	CHECK_ACCESS,
+	CHECK_ROUND_TRIP,
 	CHECKS,
 };
 
@@ -53,6 +61,14 @@ static const struct check {
 	[CHECK_NAME] = {"broker_name", doctor_check_name, {0}},
 	[CHECK_TCP] = {"broker_tcp", doctor_check_tcp, {CHECK_NAME}},
 	[CHECK_TLS] = {"broker_tls", doctor_check_tls, {CHECK_TCP}},
+	[CHECK_LOGIN] = {"broker_login", doctor_check_login, {CHECK_TLS, CHECK_TOKEN}},
+	[CHECK_SUBSCRIPTIONS] = {"subscriptions", doctor_check_subscriptions, {CHECK_LOGIN}},
+	[CHECK_RETAINED] = {"retained", doctor_check_retained, {CHECK_SUBSCRIPTIONS}},
+	[CHECK_SESSION] = {"session", doctor_check_session, {CHECK_LOGIN}},
+	[CHECK_STRANGERS] = {"strangers", doctor_check_strangers, {CHECK_LOGIN}},
+	[CHECK_USER_LOGIN] = {"user_login", doctor_check_user_login, {CHECK_LOGIN}},
+	[CHECK_ACCESS] = {"access", doctor_check_access, {CHECK_USER_LOGIN}},
+	[CHECK_ROUND_TRIP] = {"round_trip", doctor_check_round_trip, {CHECK_USER_LOGIN}},
 };
 
 static void print_help(void)

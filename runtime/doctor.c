@@ -1,6 +1,7 @@
 /* doctor.c - see doctor.h: what the checks say, and what they share. */
 #include "doctor.h"
 
+#include "doctor_link.h"
 #include "handler_token.h"
 #include "host_tls.h"
 #include <stdarg.h>
@@ -99,6 +100,11 @@ void doctor_advise(struct doctor *doctor, const char *format, ...)
 
 void doctor_clear(struct doctor *doctor)
 {
+	doctor_link_close(doctor->handler);
+	doctor_link_close(doctor->user);
+	doctor->handler = doctor->user = NULL;
+	handler_token_free(doctor->user_token);
+	doctor->user_token = NULL;
 	handler_token_free(doctor->handler_token);
 	doctor->handler_token = NULL;
 	tls_free(doctor->tls);

@@ -57,16 +57,19 @@ struct doctor {
 
 	/* Found out on the way. */
 	struct routes routes;
-	char *handler_token;
+	char *handler_token, *user_token;
 	struct doctor_address addresses[DOCTOR_ADDRESSES_MAX];
 	size_t address_count;
 	const struct doctor_address *address; /* the one that is used */
 	struct host_tls *tls;		      /* NULL without TLS */
 	bool mqtt5;
 	struct doctor_link *handler, *user; /* connections to the broker; NULL: none */
+	char client_id[DOCTOR_TEXT_SIZE];   /* of the first */
 	char user_id[DOCTOR_USER_SIZE];	    /* of an ordinary user that nobody else is */
 	char other_user[DOCTOR_USER_SIZE];  /* of another */
 	char command[DOCTOR_USER_SIZE];	    /* a command that no handler wants */
+	unsigned retained;		    /* commands that the broker keeps */
+	char retained_topics[DOCTOR_TEXT_SIZE], retained_first[DOCTOR_TEXT_SIZE];
 	struct store *store;
 	struct store_client *client;
 
@@ -107,5 +110,17 @@ void doctor_check_token(struct doctor *doctor);
 void doctor_check_name(struct doctor *doctor);
 void doctor_check_tcp(struct doctor *doctor);
 void doctor_check_tls(struct doctor *doctor);
+
+/* doctor_broker.c */
+void doctor_check_login(struct doctor *doctor);
+void doctor_check_subscriptions(struct doctor *doctor);
+void doctor_check_retained(struct doctor *doctor);
+void doctor_check_session(struct doctor *doctor);
+
+/* doctor_access.c */
+void doctor_check_strangers(struct doctor *doctor);
+void doctor_check_user_login(struct doctor *doctor);
+void doctor_check_access(struct doctor *doctor);
+void doctor_check_round_trip(struct doctor *doctor);
 
 #endif

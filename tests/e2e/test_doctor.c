@@ -2,11 +2,17 @@
  * test_doctor.c - `cashewd doctor`: what it finds where all is well, and where one thing is wrong, in words
  * and by its exit code.
  */
-#include "harness.h"
+#include "harness_private.h"
 #include "port.h"
+#include "token.h"
+#include <arpa/inet.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 64, EXIT_CONFIG = 78 };
 
@@ -156,6 +162,191 @@ HARNESS_CASE(broker_name_is_unknown)
 	forget(&visit);
 }
 
+/* ---- What the broker grants and refuses ---- */
+
+static bool broker_keeps(struct harness *h, const struct broker *broker, const char *text)
+{
+	const char *log = broker_log(broker);
+	const char *path = harness_format(h, "%.*s/data/mosquitto.db", (int)(strrchr(log, '/') - log), log);
+	char buffer[256 * 1024];
+	FILE *file = fopen(path, "re");
+	assert_non_null(file);
+	const size_t size = fread(buffer, 1, sizeof(buffer), file);
+	fclose(file);
+	assert_true(size < sizeof(buffer));
+	return memmem(buffer, size, text, strlen(text)) != NULL;
+}
+
+HARNESS_CASE(running_host_is_not_disturbed)
+{
+	struct host *host = harness_host(h);
+	const size_t connected = host_count_log(host, "broker_connected");
+	struct visit visit = examine(h, doctor_new(h));
+	expect_line(&visit, "broker_login", "ok", "MQTT 5");
+	expect_line(&visit, "subscriptions", "ok", "all ");
+	expect_line(&visit, "retained", "ok", "no retained");
+	expect_line(&visit, "session", "ok", "a host answers ping");
+	expect_line(&visit, "strangers", "ok", "refused");
+	expect_line(&visit, "user_login", "ok", "accepted");
+	expect_line(&visit, "access", "ok", "another user's topics are refused");
+	expect_line(&visit, "access", "ok", "commands arrive");
+	expect_line(&visit, "round_trip", "ok", "reaches a user");
+	forget(&visit);
+
+	struct device *phone = device_new(h, "68946");
+	device_connect(phone);
+	device_command(phone, "get_apples", "{}");
+	device_expect_json(phone, "got_apples", "[\"red\",\"yellow\",\"blue\"]");
+	assert_int_equal(host_count_log(host, "broker_connected"), connected);
+	assert_int_equal(host_count_log(host, "broker_lost"), 0);
+	assert_int_equal(host_count_log(host, "standby"), 0);
+	/* The broker kept the host's session, and nothing of the doctor's. */
+	device_disconnect(phone);
+	host_stop(host);
+	broker_stop(harness_broker(h));
+	assert_true(broker_keeps(h, harness_broker(h), "cashewd"));
+	assert_false(broker_keeps(h, harness_broker(h), "doctor"));
+}
+
+HARNESS_CASE(session_without_a_host)
+{
+	static const char *const arguments[] = {"doctor", "--json", "--timeout", "2", NULL};
+	struct host *doctor = doctor_new(h);
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "session", "warn", "no session");
+	forget(&visit);
+
+	host_stop(harness_host(h));
+	doctor = doctor_new(h);
+	host_set_arguments(doctor, arguments);
+	visit = examine(h, doctor);
+	expect_line(&visit, "session", "warn", "nobody answers");
+	forget(&visit);
+}
+
+HARNESS_CASE(token_is_refused)
+{
+	struct host *doctor = doctor_new(h);
+	host_set(doctor, "JWT_SECRET", "another secret than that of the tests, long enough");
+	struct visit visit = examine(h, doctor);
+	expect_failure(&visit, "broker_login", "refuses the handler's token");
+	expect_line(&visit, "access", "skip", "needs user_login");
+	forget(&visit);
+}
+
+HARNESS_CASE(token_from_a_file)
+{
+	static const struct {
+		int64_t age_s, lifetime_s;
+		const char *outcome, *told;
+	} cases[] = {{100, 90 * 86400, "ok", "holds for 89 days"}, {0, 3600, "warn", "ends in 0.0 days"},
+		{7200, 3600, "fail", "ended "}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *token = NULL;
+		assert_int_equal(token_sign_handler(HARNESS_SECRET, "cashewd", time(NULL) - cases[i].age_s,
+					 cases[i].lifetime_s, &token),
+			0);
+		struct host *doctor = doctor_new(h);
+		host_set(doctor, "HANDLER_TOKEN_FILE",
+			harness_write_file(h, harness_format(h, "%s/token", host_folder(doctor)), token));
+		host_set(doctor, "JWT_SECRET", NULL);
+		free(token);
+		struct visit visit = examine(h, doctor);
+		expect_line(&visit, "token", cases[i].outcome, cases[i].told);
+		if (strcmp(cases[i].outcome, "fail") == 0)
+			expect_line(&visit, "broker_login", "skip", "needs token");
+		else
+			expect_line(&visit, "user_login", "skip", "JWT_SECRET is not set");
+		forget(&visit);
+	}
+}
+
+HARNESS_CASE(retained_command_is_told)
+{
+	struct device *phone = device_new(h, "68946");
+	device_connect(phone);
+	const size_t place = device_publish_with(phone, "get_apples",
+		&(struct device_publish_options){
+			.payload = "{}", .payload_size = 2, .qos = 1, .retain = true});
+	assert_int_equal(device_wait_puback(phone, place) & 0x80, 0);
+	struct visit visit = examine(h, doctor_new(h));
+	expect_line(&visit, "retained", "warn", "1 retained command waits");
+	expect_line(&visit, "retained", "warn", "68946/get_apples");
+	forget(&visit);
+}
+
+HARNESS_CASE(broker_speaks_only_mqtt_3)
+{
+	struct broker *broker = broker_new(h, &(struct broker_options){.only_mqtt311 = true});
+	broker_start(broker);
+	struct host *doctor = doctor_new(h);
+	host_use_broker(doctor, broker);
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "broker_tls", "ok", "on this machine");
+	expect_line(&visit, "broker_login", "warn", "3.1.1 only");
+	expect_line(&visit, "session", "skip", "3.1.1");
+	/* No PUBACK says so. */
+	expect_line(&visit, "access", "ok", "dropped without a word");
+	forget(&visit);
+}
+
+/* A mosquitto that lets everybody in and everybody do everything. */
+struct open_broker {
+	struct harness_process process;
+	unsigned port;
+};
+
+static bool listens(void *context)
+{
+	const struct open_broker *broker = context;
+	const struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)broker->port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const bool connected = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
+	close(fd);
+	return connected;
+}
+
+static unsigned start_open_broker(struct harness *h)
+{
+	struct open_broker *broker = harness_alloc(h, sizeof(*broker));
+	const int port = port_reserve();
+	assert_true(port > 0);
+	broker->port = (unsigned)port;
+	broker->process.name = "the open broker";
+	const char *const argv[] = {MOSQUITTO_PATH, "-c",
+		harness_write_file(h, harness_path(h, "open.conf"),
+			harness_format(h, "listener %d 127.0.0.1\nallow_anonymous true\n", port)),
+		NULL};
+	const struct process_options options = {.argv = argv,
+		.environment = process_environment(),
+		.folder = harness_folder(h),
+		.output = harness_path(h, "open.log"),
+		.death_signal = SIGKILL};
+	assert_int_equal(process_start(&broker->process.process, &options), 0);
+	harness_add_process(h, &broker->process);
+	harness_wait(h, listens, broker, "the open broker to listen");
+	return broker->port;
+}
+
+HARNESS_CASE(broker_that_keeps_nobody_apart_is_a_security_hole)
+{
+	struct host *doctor = doctor_new(h);
+	host_set(doctor, "BROKER_PORT", harness_format(h, "%u", start_open_broker(h)));
+	host_set(doctor, "BROKER_TLS", "off");
+	host_set(doctor, "BROKER_CA_FILE", NULL);
+	struct visit visit = examine(h, doctor);
+	expect_failure(&visit, "strangers", "SECURITY HOLE: a token signed with another secret");
+	expect_failure(&visit, "strangers", "SECURITY HOLE: a client without a token");
+	expect_failure(&visit, "access", "SECURITY HOLE: a user may subscribe to doctor_");
+	expect_failure(&visit, "access", "SECURITY HOLE: a user may subscribe to +/doctor_");
+	expect_failure(&visit, "access", "SECURITY HOLE: a user may subscribe to #");
+	expect_failure(&visit, "access", "SECURITY HOLE: a user may publish");
+	assert_null(line_of(&visit, "access", "ok", "are refused"));
+	forget(&visit);
+}
+
 /* ---- The command itself ---- */
 
 HARNESS_CASE(settings_that_are_wrong)
@@ -200,5 +391,9 @@ HARNESS_CASE(text_for_people_has_no_colours_in_a_file)
 
 HARNESS_MAIN(HARNESS_TEST(way_to_the_broker_is_good), HARNESS_TEST(certificates_that_are_wrong),
 	HARNESS_TEST(broker_speaks_plain_mqtt_on_the_port), HARNESS_TEST(broker_is_away),
-	HARNESS_TEST(broker_name_is_unknown), HARNESS_TEST(settings_that_are_wrong),
-	HARNESS_TEST(options_that_are_wrong), HARNESS_TEST(text_for_people_has_no_colours_in_a_file))
+	HARNESS_TEST(broker_name_is_unknown), HARNESS_TEST(running_host_is_not_disturbed),
+	HARNESS_TEST(session_without_a_host), HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
+	HARNESS_TEST(retained_command_is_told), HARNESS_TEST(broker_speaks_only_mqtt_3),
+	HARNESS_TEST(broker_that_keeps_nobody_apart_is_a_security_hole),
+	HARNESS_TEST(settings_that_are_wrong), HARNESS_TEST(options_that_are_wrong),
+	HARNESS_TEST(text_for_people_has_no_colours_in_a_file))

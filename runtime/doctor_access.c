@@ -1,0 +1,312 @@
+/*
+ * doctor_access.c - who else gets in at the broker, and what an ordinary user may do: the first level of a
+ * topic is who sent it only as long as the broker lets nobody publish below another user's.
+ *
+ * Happy path: a token signed with another secret is refused, an ordinary user's is accepted, subscribing and
+ * publishing below another user is refused or comes to nothing, below its own works. Users and command are
+ * random names, which no device has and no handler wants. Whether something came through is not left to what
+ * the broker says: a message that is known to arrive is sent behind it. Failure modes: a broker that lets
+ * them is a failure in large letters; one that ends the connection for it has refused it too.
+ */
+#include "doctor_broker.h"
+
+#include "configuration.h"
+#include "doctor_ear.h"
+#include "doctor_link.h"
+#include "handler_token.h"
+#include "token.h"
+
+#include <mqtt_protocol.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { REFUSED_MIN = 0x80, TOKEN_S = 600, GRACE_MS = 300, EXPIRY_S = 10 };
+
+#define HOLE "SECURITY HOLE: "
+
+/* A broker of several machines may bring what was sent first a little later. */
+static bool came_through(struct doctor_ear *ear)
+{
+	return doctor_ear_wait(ear, GRACE_MS);
+}
+
+/* ---- Those who should not get in ---- */
+
+/* Whether what was let in can also publish below a user. */
+static bool can_publish(struct doctor *doctor, struct doctor_link *stranger)
+{
+	struct doctor_ear ear;
+	doctor_ear_new(&ear, doctor->other_user, doctor->command);
+	if (!doctor_broker_again(doctor, &doctor->handler) ||
+		doctor_link_subscribe(doctor->handler, ear.topic, 1, 0) != 1)
+		return false;
+	doctor_ear_put(doctor->handler, &ear);
+	const bool heard = doctor_link_publish(stranger, ear.topic, ear.payload, false, EXPIRY_S) >= 0 &&
+			   came_through(&ear);
+	doctor_ear_put(doctor->handler, NULL);
+	(void)doctor_link_unsubscribe(doctor->handler, ear.topic);
+	return heard;
+}
+
+static void tell_stranger(struct doctor *doctor, struct doctor_link *stranger, const char *who)
+{
+	if (can_publish(doctor, stranger)) {
+		doctor_fail(doctor, HOLE "%s is let in and may publish as any user", who);
+		doctor_advise(doctor,
+			"let the broker verify tokens with JWT_SECRET and refuse all else (mosquitto: "
+			"allow_anonymous false, and the plugin in examples/broker)");
+	} else {
+		doctor_warn(doctor, "%s is let in, but cannot publish as a user", who);
+		doctor_advise(
+			doctor, "refuse it, unless others need that (mosquitto: allow_anonymous false)");
+	}
+}
+
+/* Whether it was refused. */
+static bool stranger_refused(struct doctor *doctor, const char *token, const char *who)
+{
+	struct doctor_link *link = NULL;
+	if (doctor_broker_open(doctor, doctor->other_user, token, &link) != 0)
+		return false;
+	const bool in = link->up, answered = link->connack != -1 || link->over;
+	if (in)
+		tell_stranger(doctor, link, who);
+	else if (!answered)
+		doctor_warn(doctor, "%s gets no answer to CONNECT in time", who);
+	doctor_link_close(link);
+	return !in && answered;
+}
+
+void doctor_check_strangers(struct doctor *doctor)
+{
+	char secret[DOCTOR_USER_SIZE];
+	char *token = NULL;
+	doctor_random_name(secret, "", DOCTOR_USER_SIZE - 1);
+	if (token_sign_user(secret, doctor->other_user, (int64_t)time(NULL), TOKEN_S, &token) != 0) {
+		doctor_fail(doctor, "no token can be signed");
+		return;
+	}
+	if (!doctor_broker_unwanted(doctor)) {
+		doctor_skip(doctor, "a handler takes every topic, and would be run by what is tried here");
+	} else {
+		const bool forged = stranger_refused(doctor, token, "a token signed with another secret");
+		const bool nobody = stranger_refused(doctor, NULL, "a client without a token");
+		if (forged && nobody)
+			doctor_ok(doctor, "a token signed with another secret is refused, and so is a client "
+					  "without one");
+	}
+	handler_token_free(token);
+}
+
+/* ---- An ordinary user ---- */
+
+void doctor_check_user_login(struct doctor *doctor)
+{
+	const struct settings *settings = &doctor->configuration->settings;
+	if (settings->jwt_secret[0] == '\0') {
+		doctor_skip(doctor,
+			"JWT_SECRET is not set, so no ordinary user's token can be made: whether users "
+			"are kept apart is not looked at");
+		doctor->outcome = DOCTOR_FAIL; /* for what needs it; no line says so */
+		return;
+	}
+	if (token_sign_user(settings->jwt_secret, doctor->user_id, (int64_t)time(NULL), TOKEN_S,
+		    &doctor->user_token) != 0 ||
+		doctor_broker_open(doctor, doctor->user_id, doctor->user_token, &doctor->user) != 0) {
+		doctor_fail(doctor, "out of memory");
+		return;
+	}
+	if (doctor->user->up) {
+		doctor_ok(doctor, "an ordinary user's token is accepted (user %s)", doctor->user_id);
+		return;
+	}
+	doctor_fail(doctor, "the broker refuses an ordinary user's token signed with JWT_SECRET: %s",
+		doctor->user->reason);
+	doctor_advise(
+		doctor, "is JWT_SECRET the secret that it verifies devices' tokens with? Its log says why");
+}
+
+/* ---- What it may read ---- */
+
+enum reading { READS_REFUSED, READS_NOTHING, READS_OTHERS, READS_UNKNOWN };
+
+/* What a subscription that another user's topics match comes to. */
+static enum reading try_to_read(struct doctor *doctor, const char *filter)
+{
+	struct doctor_ear others, own;
+	if (!doctor_broker_again(doctor, &doctor->user) || !doctor_broker_again(doctor, &doctor->handler))
+		return READS_UNKNOWN;
+	const int code = doctor_link_subscribe(doctor->user, filter, 1, 0);
+	if (code == LINK_SILENT)
+		return READS_UNKNOWN;
+	if (code == LINK_CLOSED || code >= REFUSED_MIN)
+		return READS_REFUSED;
+	doctor_ear_new(&others, doctor->other_user, doctor->command);
+	doctor_ear_new(&own, doctor->user_id, doctor->command);
+	others.next = &own;
+	doctor_ear_put(doctor->user, &others);
+	enum reading reading = READS_UNKNOWN;
+	if (doctor_link_subscribe(doctor->user, own.topic, 1, 0) == 1 &&
+		doctor_link_publish(doctor->handler, others.topic, others.payload, false, EXPIRY_S) >= 0 &&
+		doctor_link_publish(doctor->handler, own.topic, own.payload, false, EXPIRY_S) >= 0 &&
+		doctor_ear_wait(&own, doctor->timeout_ms))
+		reading = came_through(&others) ? READS_OTHERS : READS_NOTHING;
+	doctor_ear_put(doctor->user, NULL);
+	(void)doctor_link_unsubscribe(doctor->user, own.topic);
+	(void)doctor_link_unsubscribe(doctor->user, filter);
+	return reading;
+}
+
+static bool reads_nothing(struct doctor *doctor)
+{
+	char filters[3][EAR_TOPIC_SIZE] = {"", "", "#"};
+	bool good = true;
+	snprintf(filters[0], sizeof(filters[0]), "%s/#", doctor->other_user);
+	snprintf(filters[1], sizeof(filters[1]), "+/%s", doctor->command);
+	for (size_t i = 0; i < 3; i++) {
+		const enum reading reading = try_to_read(doctor, filters[i]);
+		good = good && (reading == READS_REFUSED || reading == READS_NOTHING);
+		if (reading == READS_OTHERS) {
+			doctor_fail(doctor,
+				HOLE "a user may subscribe to %s and is sent what is another user's",
+				filters[i]);
+			doctor_advise(doctor,
+				"let the broker grant a user only what is below its own user id "
+				"(examples/broker/README.md)");
+		} else if (reading == READS_UNKNOWN) {
+			doctor_fail(doctor, "whether a user can read by %s could not be found out: %s",
+				filters[i],
+				doctor->user->over ? doctor->user->reason
+						   : "what was sent to itself did not come");
+			doctor_advise(doctor,
+				"let a user subscribe to what is below its own user id, and look into "
+				"the broker's log");
+		}
+	}
+	return good;
+}
+
+/* ---- What it may write ---- */
+
+/* Whether a message that the user sends arrives there; the handler listens. */
+static int try_to_write(struct doctor *doctor, const char *user, bool *ret_arrives, int *ret_code)
+{
+	struct doctor_ear sent, behind;
+	if (!doctor_broker_again(doctor, &doctor->user) || !doctor_broker_again(doctor, &doctor->handler))
+		return LINK_CLOSED;
+	doctor_ear_new(&sent, user, doctor->command);
+	doctor_ear_new(&behind, user, doctor->command);
+	sent.next = &behind;
+	int r = doctor_link_subscribe(doctor->handler, sent.topic, 1, 0);
+	if (r != 1)
+		return r < 0 ? r : LINK_CLOSED;
+	doctor_ear_put(doctor->handler, &sent);
+	*ret_code = doctor_link_publish(doctor->user, sent.topic, sent.payload, false, EXPIRY_S);
+	r = doctor_link_publish(doctor->handler, behind.topic, behind.payload, false, EXPIRY_S);
+	if (r >= 0)
+		r = doctor_ear_wait(&behind, doctor->timeout_ms) ? 0 : LINK_SILENT;
+	*ret_arrives = came_through(&sent);
+	doctor_ear_put(doctor->handler, NULL);
+	(void)doctor_link_unsubscribe(doctor->handler, sent.topic);
+	return r;
+}
+
+static bool writes_nothing(struct doctor *doctor, char ret_how[static EAR_TOPIC_SIZE])
+{
+	bool arrives = false;
+	int code = 0;
+	const int r = try_to_write(doctor, doctor->other_user, &arrives, &code);
+	if (arrives) {
+		doctor_fail(doctor,
+			HOLE "a user may publish to another user's topics: anybody can send commands "
+			     "as anybody");
+		doctor_advise(doctor, "let the broker refuse a user all but what is below its own user id "
+				      "(examples/broker/README.md)");
+		return false;
+	}
+	if (r < 0) {
+		doctor_fail(doctor,
+			"whether a user can write to another user's topics could not be found out: %s",
+			doctor->handler->over ? doctor->handler->reason
+					      : "what the handler sent did not come");
+		doctor_advise(doctor,
+			"let a handler's token publish and subscribe below every user, and look into "
+			"the broker's log");
+		return false;
+	}
+	snprintf(ret_how, EAR_TOPIC_SIZE, "%s",
+		code >= REFUSED_MIN   ? doctor_link_words(doctor->user, code)
+		: code == LINK_CLOSED ? "the connection is closed"
+				      : "dropped without a word");
+	return true;
+}
+
+static bool writes_own(struct doctor *doctor)
+{
+	bool arrives = false;
+	int code = 0;
+	const int r = try_to_write(doctor, doctor->user_id, &arrives, &code);
+	if (r >= 0 && arrives)
+		return true;
+	doctor_fail(doctor, "a user's commands do not arrive: publishing to %s/%s: %s", doctor->user_id,
+		doctor->command,
+		code != 0 ? doctor_link_words(doctor->user, code) : "the handler is not sent it");
+	doctor_advise(doctor, "let a user publish below its own user id, and a handler be sent it");
+	return false;
+}
+
+void doctor_check_access(struct doctor *doctor)
+{
+	char how[EAR_TOPIC_SIZE] = "";
+	if (!doctor_broker_unwanted(doctor)) {
+		doctor_skip(doctor,
+			"a handler takes every topic, and would be run by what is tried here: whether "
+			"users are kept apart is not looked at");
+		return;
+	}
+	const bool reads = reads_nothing(doctor), writes = writes_nothing(doctor, how);
+	if (reads && writes)
+		doctor_ok(doctor,
+			"another user's topics are refused to a user: to subscribe (its own, + and #), "
+			"and to publish (%s)",
+			how);
+	if (writes_own(doctor))
+		doctor_ok(doctor, "a user's commands arrive at a handler's");
+}
+
+/* ---- Round trip ---- */
+
+void doctor_check_round_trip(struct doctor *doctor)
+{
+	struct doctor_ear event;
+	if (!doctor_broker_unwanted(doctor)) {
+		doctor_skip(doctor, "a handler takes every topic, and would be run by what is tried here");
+		return;
+	}
+	if (!doctor_broker_again(doctor, &doctor->user) || !doctor_broker_again(doctor, &doctor->handler)) {
+		doctor_fail(doctor, "the broker is not there any more: %s%s", doctor->user->reason,
+			doctor->handler->reason);
+		return;
+	}
+	doctor_ear_new(&event, doctor->user_id, doctor->command);
+	doctor_ear_put(doctor->user, &event);
+	int code = doctor_link_subscribe(doctor->user, event.topic, 1, 0);
+	const int64_t start = doctor_now_us();
+	if (code == 1)
+		code = doctor_link_publish(doctor->handler, event.topic, event.payload, false, EXPIRY_S);
+	if (code >= 0 && code < REFUSED_MIN && doctor_ear_wait(&event, doctor->timeout_ms)) {
+		doctor_ok(doctor, "an event published with the handler's token reaches a user in %.1f ms",
+			(double)(event.heard_us - start) / 1000);
+	} else {
+		doctor_fail(doctor, "an event published with the handler's token does not reach a user: %s",
+			code < 0 || code >= REFUSED_MIN ? doctor_link_words(doctor->handler, code)
+							: "it was not sent to it in time");
+		doctor_advise(doctor,
+			"let a handler publish below every user, and a user be sent what is below its "
+			"own user id");
+	}
+	doctor_ear_put(doctor->user, NULL);
+	(void)doctor_link_unsubscribe(doctor->user, event.topic);
+}

@@ -1,0 +1,335 @@
+/*
+ * doctor_broker.c - the broker as the handlers see it: whether it takes their token, grants their filters,
+ * keeps retained commands, and whether a host serves the session.
+ *
+ * Happy path: connect with a client id that nobody else has, subscribe to each filter and unsubscribe again.
+ * The commands that come meanwhile are copies, which are dropped; the host gets its own. The host's session
+ * is never touched: to ask for it is to take it over. So a `ping` of a user who does not exist, which the
+ * broker forgets after seconds, tells what can be told. Failure modes: a connection that the broker ends is
+ * opened again for the next question.
+ */
+#include "doctor_broker.h"
+
+#include "cashew.h"
+#include "configuration.h"
+#include "doctor_ear.h"
+#include "doctor_link.h"
+
+#include <inttypes.h>
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { REFUSED_MIN = 0x80, RETAINED_LISTED = 5, PING_EXPIRY_S = 10 };
+
+/* ---- Connections ---- */
+
+int doctor_broker_open(
+	struct doctor *doctor, const char *client_id, const char *password, struct doctor_link **ret)
+{
+	/* Where the name's first address does not answer and is of IPv6, the host goes on to IPv4. */
+	const bool ipv4 =
+		doctor->address != &doctor->addresses[0] && doctor->address->address.ss_family == AF_INET;
+	return doctor_link_open(&(struct doctor_link_options){.settings = &doctor->configuration->settings,
+					.tls = doctor->tls,
+					.ipv4 = ipv4,
+					.mqtt5 = doctor->mqtt5,
+					.client_id = client_id,
+					.password = password,
+					.timeout_ms = doctor->timeout_ms},
+		ret);
+}
+
+bool doctor_broker_again(struct doctor *doctor, struct doctor_link **link)
+{
+	struct doctor_link *fresh;
+	if ((*link)->up)
+		return true;
+	if (doctor_broker_open(doctor, (*link)->options.client_id, (*link)->options.password, &fresh) != 0)
+		return false;
+	doctor_link_close(*link);
+	*link = fresh;
+	return fresh->up;
+}
+
+bool doctor_broker_unwanted(const struct doctor *doctor)
+{
+	char topic[2 * DOCTOR_USER_SIZE];
+	snprintf(topic, sizeof(topic), "%s/%s", doctor->user_id, doctor->command);
+	for (size_t i = 0; i < doctor->routes.lane_count; i++)
+		if (routes_find(&doctor->routes.lanes[i], topic) != NULL)
+			return false;
+	return true;
+}
+
+/* ---- The handler's token ---- */
+
+static bool version_refused(const struct doctor_link *link)
+{
+	return link->connack == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION || link->connack == 1 ||
+	       (link->connack == -1 && link->over);
+}
+
+static void login_fails(struct doctor *doctor, const struct doctor_link *link)
+{
+	const struct settings *settings = &doctor->configuration->settings;
+	if (link->connack == -1) {
+		doctor_fail(doctor, "the broker does not answer CONNECT: %s", link->reason);
+		doctor_advise(doctor,
+			settings->broker_tls
+				? "does a broker listen there? Its log may say why; see also broker_tls"
+				: "does a broker listen there, and without TLS? BROKER_TLS is off");
+		return;
+	}
+	doctor_fail(doctor, "the broker refuses the handler's token: %s", link->reason);
+	doctor_advise(doctor, "%s; the broker's log says why",
+		settings->handler_token_file[0] != '\0'
+			? "is the token in HANDLER_TOKEN_FILE one that it accepts?"
+			: "is JWT_SECRET the secret that the broker verifies tokens with, and are both "
+			  "clocks right?");
+}
+
+static void tell_terms(struct doctor *doctor, const struct doctor_link *link)
+{
+	const struct settings *settings = &doctor->configuration->settings;
+	const unsigned keepalive = link->keepalive_s > 0 ? link->keepalive_s : settings->keepalive_s;
+	const unsigned limit = settings_group_limit_s(keepalive);
+	if (!doctor->mqtt5) {
+		doctor_warn(doctor, "the broker speaks MQTT 3.1.1 only: it does not tell why it refuses an "
+				    "event, and sends as many commands ahead as it likes");
+		doctor_advise(doctor,
+			"raise its in-flight window (mosquitto: max_inflight_messages), or take a "
+			"broker that speaks MQTT 5");
+	}
+	if (link->qos_maximum < 1) {
+		doctor_fail(doctor, "the broker does not do QoS 1: commands could be lost");
+		doctor_advise(doctor, "let it do QoS 1, or take another broker");
+	}
+	if (!link->wildcards) {
+		doctor_fail(doctor, "the broker does not do wildcards in filters");
+		doctor_advise(doctor, "let it do them, or take another broker");
+	}
+	if (settings->handler_timeout_s >= limit) {
+		doctor_warn(doctor,
+			"the broker lowers KEEPALIVE to %u s: acknowledgements are held for %u s at most, "
+			"and "
+			"HANDLER_TIMEOUT is %u",
+			keepalive, limit, settings->handler_timeout_s);
+		doctor_advise(doctor,
+			"raise the broker's limit (mosquitto: max_keepalive), or lower "
+			"HANDLER_TIMEOUT to less than %u",
+			limit);
+	}
+}
+
+void doctor_check_login(struct doctor *doctor)
+{
+	char random[DOCTOR_USER_SIZE];
+	doctor_random_name(random, "doctor-", 8);
+	snprintf(doctor->client_id, sizeof(doctor->client_id), "%s-%s",
+		doctor->configuration->settings.client_id, random);
+	doctor_random_name(doctor->user_id, "doctor_", 12);
+	doctor_random_name(doctor->other_user, "doctor_", 12);
+	doctor_random_name(doctor->command, "doctor_", 12);
+
+	struct doctor_link *link = NULL;
+	const int64_t start = doctor_now_ms();
+	doctor->mqtt5 = true;
+	int r = doctor_broker_open(doctor, doctor->client_id, doctor->handler_token, &link);
+	if (r == 0 && !link->up && version_refused(link)) {
+		struct doctor_link *other;
+		doctor->mqtt5 = false;
+		r = doctor_broker_open(doctor, doctor->client_id, doctor->handler_token, &other);
+		/* What MQTT 5 was told says more. */
+		doctor->mqtt5 = r == 0 && !other->up && other->connack == -1;
+		if (r == 0) {
+			doctor_link_close(doctor->mqtt5 ? other : link);
+			link = doctor->mqtt5 ? link : other;
+		}
+	}
+	doctor->handler = link;
+	if (r != 0) {
+		doctor_fail(doctor, "out of memory");
+	} else if (!link->up) {
+		login_fails(doctor, link);
+	} else {
+		doctor_ok(doctor, "the handler's token is accepted, MQTT %s (%" PRId64 " ms, client id %s)",
+			doctor->mqtt5 ? "5" : "3.1.1", doctor_now_ms() - start, doctor->client_id);
+		tell_terms(doctor, link);
+	}
+}
+
+/* ---- The handlers' filters ---- */
+
+struct listening {
+	struct doctor *doctor;
+	struct doctor_ear *end; /* comes after what was retained */
+};
+
+static void note_retained(struct doctor *doctor, const char *topic)
+{
+	const size_t size = strlen(doctor->retained_topics);
+	if (doctor->retained++ == 0)
+		snprintf(doctor->retained_first, sizeof(doctor->retained_first), "%s", topic);
+	if (doctor->retained <= RETAINED_LISTED)
+		snprintf(doctor->retained_topics + size, sizeof(doctor->retained_topics) - size, "%s%.100s",
+			size > 0 ? ", " : "", topic);
+}
+
+static void listen_for_retained(void *context, const struct mosquitto_message *message)
+{
+	struct listening *listening = context;
+	struct doctor_ear *end = listening->end;
+	if (message->retain)
+		note_retained(listening->doctor, message->topic);
+	else if (strcmp(message->topic, end->topic) == 0)
+		end->heard = true;
+}
+
+static bool subscribe(struct doctor *doctor, const char *lane, const char *filter)
+{
+	const int code = doctor_link_subscribe(doctor->handler, filter, 1, MQTT_SUB_OPT_SEND_RETAIN_ALWAYS);
+	if (code == 1)
+		return true;
+	if (code == 0 || code == 2)
+		doctor_fail(doctor, "%s (lane %s) is granted at QoS %d, not 1: commands could be lost",
+			filter, lane, code);
+	else
+		doctor_fail(doctor, "%s (lane %s) is refused: %s", filter, lane,
+			doctor_link_words(doctor->handler, code));
+	doctor_advise(
+		doctor, "let the user name JWT with a handler's token subscribe to %s at QoS 1", filter);
+	return false;
+}
+
+void doctor_check_subscriptions(struct doctor *doctor)
+{
+	struct doctor_ear end;
+	struct listening listening = {.doctor = doctor, .end = &end};
+	unsigned granted = 0, all = 0;
+	doctor_ear_new(&end, doctor->user_id, doctor->command);
+	doctor->handler->context = &listening;
+	doctor->handler->message = listen_for_retained;
+	for (size_t i = 0; i < doctor->routes.lane_count; i++) {
+		const struct route_lane *lane = &doctor->routes.lanes[i];
+		for (size_t j = 0; j < lane->route_count; j++, all++) {
+			const char *filter = lane->routes[j].filter;
+			if (!doctor_broker_again(doctor, &doctor->handler))
+				break;
+			doctor->handler->context = &listening;
+			doctor->handler->message = listen_for_retained;
+			if (subscribe(doctor, lane->name, filter))
+				granted++;
+			/* Retained ones come right behind SUBACK, and before what is published from now on.
+			 */
+			if (doctor_broker_unwanted(doctor) &&
+				doctor_link_subscribe(doctor->handler, end.topic, 1, 0) == 1) {
+				end.heard = false;
+				if (doctor_link_publish(doctor->handler, end.topic, end.payload, false,
+					    PING_EXPIRY_S) >= 0)
+					(void)doctor_ear_wait(&end, doctor->timeout_ms);
+			}
+			(void)doctor_link_unsubscribe(doctor->handler, filter);
+		}
+	}
+	(void)doctor_link_unsubscribe(doctor->handler, end.topic);
+	doctor_ear_put(doctor->handler, NULL);
+	if (granted == all)
+		doctor_ok(doctor, "all %u filters of the handlers are granted at QoS 1", all);
+	else if (doctor->outcome != DOCTOR_FAIL)
+		doctor_fail(doctor, "the broker is not there any more: %s", doctor->handler->reason);
+}
+
+void doctor_check_retained(struct doctor *doctor)
+{
+	const struct settings *settings = &doctor->configuration->settings;
+	if (doctor->retained == 0) {
+		doctor_ok(doctor, "no retained commands wait at the broker");
+		return;
+	}
+	doctor_warn(doctor, "%u retained %s at the broker, which the host ignores: %s%s", doctor->retained,
+		doctor->retained == 1 ? "command waits" : "commands wait", doctor->retained_topics,
+		doctor->retained > RETAINED_LISTED ? ", ..." : "");
+	doctor_advise(doctor,
+		"devices must publish commands without the retain flag; this clears one: mosquitto_pub -h %s "
+		"-p "
+		"%u -u JWT -P TOKEN -r -n -t '%s'",
+		settings->broker_host, settings->broker_port, doctor->retained_first);
+}
+
+/* ---- Whether a host serves the session ---- */
+
+static bool has_ping(const struct doctor *doctor)
+{
+	const struct cashew_handler *const *handlers = doctor->configuration->handlers;
+	for (; *handlers != NULL; handlers++)
+		if (strcmp((*handlers)->name, "ping") == 0)
+			return true;
+	return false;
+}
+
+static void ping(struct doctor *doctor, struct doctor_ear *pong)
+{
+	char topic[EAR_TOPIC_SIZE];
+	const char *client_id = doctor->configuration->settings.client_id;
+	snprintf(topic, sizeof(topic), "%s/ping", doctor->user_id);
+	const int64_t start = doctor_now_us();
+	const int code = doctor_link_publish(doctor->handler, topic, pong->payload, false, PING_EXPIRY_S);
+	if (code == MQTT_RC_NO_MATCHING_SUBSCRIBERS) {
+		doctor_warn(doctor, "no session at the broker takes commands: the session %s is not there",
+			client_id);
+		doctor_advise(doctor,
+			"start cashewd: commands are kept for it from then on. It was there before? "
+			"SESSION_EXPIRY may be too short, or the broker keeps nothing on disk");
+	} else if (code < 0 || code >= REFUSED_MIN) {
+		doctor_fail(doctor, "a handler may not publish to %s: %s", topic,
+			doctor_link_words(doctor->handler, code));
+		doctor_advise(doctor, "let a handler's token publish below every user");
+	} else if (doctor_ear_wait(pong, doctor->timeout_ms)) {
+		doctor_ok(doctor, "a host answers ping (%.1f ms)", (double)(pong->heard_us - start) / 1000);
+	} else {
+		doctor_warn(doctor, "a ping was taken and nobody answers: no host serves the session now, or "
+				    "it waits for the "
+				    "database");
+		doctor_advise(doctor,
+			"start cashewd, or look into its log; until then commands wait in the session. "
+			"Whether that is %s's cannot be seen without taking it over",
+			client_id);
+	}
+}
+
+void doctor_check_session(struct doctor *doctor)
+{
+	struct doctor_ear pong;
+	const char *client_id = doctor->configuration->settings.client_id;
+	if (!has_ping(doctor)) {
+		doctor_skip(doctor,
+			"without the handler ping there is no harmless command to ask with, and "
+			"asking for the session %s would take it over",
+			client_id);
+		return;
+	}
+	if (!doctor->mqtt5) {
+		doctor_skip(doctor,
+			"under MQTT 3.1.1 a ping would wait for an absent host for ever, and asking "
+			"for the session %s would take it over",
+			client_id);
+		return;
+	}
+	if (!doctor_broker_again(doctor, &doctor->handler)) {
+		doctor_fail(doctor, "the broker is not there any more: %s", doctor->handler->reason);
+		return;
+	}
+	doctor_ear_new(&pong, doctor->user_id, "pong");
+	doctor_ear_put(doctor->handler, &pong);
+	const int code = doctor_link_subscribe(doctor->handler, pong.topic, 1, 0);
+	if (code != 1) {
+		doctor_fail(doctor, "a handler may not subscribe to %s: %s", pong.topic,
+			doctor_link_words(doctor->handler, code));
+	} else {
+		ping(doctor, &pong);
+		(void)doctor_link_unsubscribe(doctor->handler, pong.topic);
+	}
+	doctor_ear_put(doctor->handler, NULL);
+}
