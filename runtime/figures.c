@@ -104,6 +104,7 @@ void figures_clear_host(struct figures *figures)
 	clear_connection(&figures->egress.connection);
 	FIGURES_SET(figures->egress.unsent, 0);
 	FIGURES_SET(figures->egress.awaiting, 0);
+	FIGURES_SET(now->turned_ms, 0);
 	FIGURES_SET(now->commands, 0);
 	FIGURES_SET(now->jobs, 0);
 	FIGURES_SET(now->parked, 0);

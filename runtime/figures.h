@@ -28,6 +28,7 @@ enum {
 	FIGURES_NAME_SIZE = 64, /* a longer name is cut */
 	FIGURES_BOUNDS = 20,
 	FIGURES_ENDS = 4,
+	FIGURES_CONNECTION_UP = 3, /* of enum connection_state, as is the next */
 	FIGURES_CONNECTION_STATES = 5,
 	FIGURES_PHASES = 6,
 };
@@ -89,6 +90,7 @@ struct figures_egress {
 
 /* What the host has, all lanes together. */
 struct figures_now {
+	_Atomic int64_t turned_ms; /* when the I/O thread's loop turned last, by board_clock_ms() */
 	_Atomic uint64_t commands; /* in memory, in whatever state */
 	_Atomic uint64_t jobs;	   /* of those, the ones that workers run or will run next */
 	_Atomic uint64_t parked;   /* claimed from the store */

@@ -391,7 +391,9 @@ int64_t connection_alive_since_ms(const struct connection *connection)
 	return poll(&closed, 1, 0) == 0 ? connection->up_since_ms : INT64_MAX;
 }
 
-_Static_assert((int)CONNECTION_CLOSING + 1 == FIGURES_CONNECTION_STATES, "the figures name all states");
+_Static_assert((int)CONNECTION_UP == FIGURES_CONNECTION_UP &&
+		       (int)CONNECTION_CLOSING + 1 == FIGURES_CONNECTION_STATES,
+	"the figures name all states");
 
 const char *connection_state_name(enum connection_state state)
 {

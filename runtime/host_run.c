@@ -137,6 +137,7 @@ static void tell(const struct host *host)
 	for (size_t i = 0; i < host->lane_count; i++)
 		lane_tell(host->lanes[i]);
 	egress_tell(host->egress);
+	FIGURES_SET(figures->now.turned_ms, host->now_ms);
 	FIGURES_SET(figures->now.commands, host->commands);
 	FIGURES_SET(figures->now.jobs, host->jobs);
 	FIGURES_SET(figures->now.parked, host->parked_running);

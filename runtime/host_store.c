@@ -74,6 +74,7 @@ static int ask(struct store_watch *watch, struct store_client *client)
 		watch->prepared = true;
 	else
 		figures_add(&watch->options.board->figures.store.failed, 1);
+	FIGURES_SET(watch->options.board->figures.store.writable, rc == 0);
 	note_answer(watch, rc, asked_ms);
 	return rc;
 }

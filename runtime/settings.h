@@ -68,6 +68,8 @@ struct settings {
 	const char *loggly_ca_file; /* "": the system's certificate authorities */
 	const char *log_spool_dir;  /* "": no spool */
 	size_t log_spool_max;
+	/* watching */
+	const char *metrics_addr; /* as http_address_read() takes it */
 	/* the handlers' own settings, by settings_own() */
 	struct settings_own *own;
 };

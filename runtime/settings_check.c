@@ -8,6 +8,7 @@
 #include "settings.h"
 
 #include "cashew.h"
+#include "http_address.h"
 #include "settings_own.h"
 #include "token.h"
 
@@ -209,6 +210,17 @@ static void check_loggly(struct settings_reader *reader, const struct settings *
 	check_file(reader, "LOGGLY_CA_FILE", settings->loggly_ca_file);
 }
 
+static void check_metrics(struct settings_reader *reader, const struct settings *settings)
+{
+	struct http_address address;
+	if (http_address_read(settings->metrics_addr, &address) != 0)
+		problem(reader,
+			"METRICS_ADDR=%s: expected an address of this machine and a port, like "
+			"127.0.0.1:9883 or "
+			"[::1]:9883, or off",
+			settings->metrics_addr);
+}
+
 static void check_handlers(struct settings_reader *reader, const struct settings *settings)
 {
 	const char *names[NAMES_MAX + 1] = {NULL};
@@ -249,5 +261,6 @@ void settings_check(struct settings_reader *reader, struct settings *settings)
 	check_timeout(reader, settings);
 	check_window(reader, settings);
 	check_loggly(reader, settings);
+	check_metrics(reader, settings);
 	check_handlers(reader, settings);
 }

@@ -14,6 +14,7 @@
 #define RUNNING	      "Running handlers"
 #define ACKNOWLEDGING "Acknowledging"
 #define LOG	      "Log"
+#define WATCHING      "Watching"
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
@@ -401,6 +402,17 @@ const struct setting settings_table[] = {
 		FIELD(log_spool_max),
 		.help = "Bytes that LOG_SPOOL_DIR may take; beyond that its oldest events are dropped and "
 			"counted."},
+	{.name = "METRICS_ADDR",
+		.type = SETTING_TEXT,
+		.default_value = "127.0.0.1:9883",
+		.max = 63,
+		.group = WATCHING,
+		FIELD(metrics_addr),
+		.help = "Where /metrics, /healthz and /readyz are served over HTTP: an address and a port, "
+			"of "
+			"which 0 means any free one, or off. Where the port is taken a warning says so, and "
+			"all "
+			"else goes on."},
 };
 
 const size_t settings_count = sizeof(settings_table) / sizeof(settings_table[0]);

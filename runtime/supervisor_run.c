@@ -13,11 +13,14 @@
 #include "host.h"
 #include "log.h"
 #include "supervisor_child.h"
+#include "supervisor_http.h"
 #include "supervisor_loggly.h"
 #include "supervisor_logs.h"
+#include "supervisor_pages.h"
 #include "supervisor_program.h"
 #include "supervisor_spawn.h"
 #include "supervisor_verdict.h"
+#include "supervisor_view.h"
 #include "supervisor_watch.h"
 #include <errno.h>
 #include <poll.h>
@@ -58,6 +61,8 @@ struct supervisor {
 	struct supervisor_logs logs; /* of the host */
 	struct trial trial;
 	struct supervisor_loggly loggly;
+	struct supervisor_view view;
+	struct supervisor_http *http;
 	int64_t now_ms;
 };
 
@@ -182,6 +187,26 @@ static void reload(struct supervisor *s)
 	trial->kill_at_ms = s->now_ms + TRIAL_MS;
 }
 
+static void open_http(struct supervisor *s)
+{
+	const struct http_options options = {.address = s->configuration.settings.metrics_addr,
+		.pages = supervisor_pages,
+		.view = &s->view};
+	if (supervisor_http_open(&options, &s->http) != 0) {
+		s->http = NULL;
+		log_error("metrics_failed", "metrics cannot be served: out of memory");
+	}
+}
+
+/* Port 0 is not asked for anew: whoever was told the port goes on with it. */
+static void change_http(struct supervisor *s, const struct settings *before)
+{
+	if (s->http != NULL && strcmp(before->metrics_addr, s->configuration.settings.metrics_addr) == 0)
+		return;
+	supervisor_http_close(s->http);
+	open_http(s);
+}
+
 static void trial_ended(struct supervisor *s, int status)
 {
 	struct trial *trial = &s->trial;
@@ -193,6 +218,7 @@ static void trial_ended(struct supervisor *s, int status)
 		trial->configuration = (struct configuration){.handlers = NULL};
 		const struct settings *settings = &s->configuration.settings;
 		supervisor_loggly_change(&s->loggly, &old.settings, settings);
+		change_http(s, &old.settings);
 		configuration_free(&old);
 		log_set((enum log_format)settings->log_format, (enum log_level)settings->log_level);
 		log_warnings(s->configuration.warnings);
@@ -282,6 +308,9 @@ static void look(struct supervisor *s)
 {
 	struct child *child = &s->child;
 	size_t bytes;
+	supervisor_view_tell_loggly(&s->view, s->loggly.loggly);
+	if (s->http != NULL)
+		supervisor_http_look(s->http, s->now_ms);
 	if (s->trial.pid != 0 && s->now_ms >= s->trial.kill_at_ms)
 		kill(s->trial.pid, SIGKILL);
 	if (child->pid == 0)
@@ -328,6 +357,8 @@ static void loop(struct supervisor *s)
 		if (poll(polls, POLLS, timeout_ms(s, look_at_ms)) < 0)
 			continue;
 		s->now_ms = clock_ms();
+		FIGURES_SET(s->view.turned_ms, s->now_ms);
+		FIGURES_SET(s->view.child_state, (int)s->child.state);
 		supervisor_logs_serve(&s->logs, polls[POLL_HOST].revents);
 		supervisor_logs_serve(&s->trial.logs, polls[POLL_TRIAL].revents);
 		if ((polls[POLL_SIGNALS].revents & POLLIN) != 0)
@@ -418,13 +449,17 @@ int supervisor_run(const struct supervisor_options *options, struct configuratio
 		return HOST_EXIT_SOFTWARE;
 	}
 	log_warnings(s.configuration.warnings);
+	supervisor_view_init(&s.view, s.board);
 	supervisor_loggly_open(&s.loggly, &s.configuration.settings);
+	open_http(&s);
 	child_init(&s.child, s.now_ms);
 	watch_init(&s.watch);
 	loop(&s);
 	if (s.child.exit_code == HOST_EXIT_OK)
 		print_account(&s);
 	end_trial(&s);
+	supervisor_http_close(s.http);
+	supervisor_view_destroy(&s.view);
 	supervisor_loggly_close(&s.loggly);
 	configuration_free(&s.configuration);
 	board_unmap(s.board);

@@ -107,6 +107,7 @@ struct host *host_new(struct harness *h, enum host_program program)
 	host_set(host, "CLIENT_ID", "cashewd");
 	host_set(host, "LOG_LEVEL", "debug");
 	host_set(host, "LOG_FORMAT", "json");
+	host_set(host, "METRICS_ADDR", "off");
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	/* A sanitizer's own memory is no measure. */
 	host_set(host, "HOST_RSS_MAX", "0");

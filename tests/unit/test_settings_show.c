@@ -35,7 +35,7 @@ static void test_print(void **state)
 		"EVENT_MAX=131072\nLOG_LEVEL=info\nLOG_FORMAT=auto\nLOG_PAYLOADS=off\nLOGGLY_TOKEN=********\n"
 		"LOGGLY_SUBDOMAIN=\nLOGGLY_TAGS=cashewd\nLOGGLY_URL=https://"
 		"logs-01.loggly.com\nLOGGLY_CA_FILE=\n"
-		"LOG_SPOOL_DIR=log-spool\nLOG_SPOOL_MAX=268435456\n"
+		"LOG_SPOOL_DIR=log-spool\nLOG_SPOOL_MAX=268435456\nMETRICS_ADDR=127.0.0.1:9883\n"
 		"APPLES_LIMIT=3\nAPPLES_KEY=********\n";
 	assert_string_equal(text, expected);
 	free(text);
