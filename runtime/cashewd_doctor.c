@@ -45,6 +45,10 @@ enum check_id {
 	CHECK_USER_LOGIN,
 	CHECK_ACCESS,
 	CHECK_ROUND_TRIP,
+	CHECK_DATABASE,
+	CHECK_WRITES,
+	CHECK_INDEXES,
+	CHECK_WAITING,
 	CHECKS,
 };
 
@@ -69,6 +73,10 @@ static const struct check {
 	[CHECK_USER_LOGIN] = {"user_login", doctor_check_user_login, {CHECK_LOGIN}},
 	[CHECK_ACCESS] = {"access", doctor_check_access, {CHECK_USER_LOGIN}},
 	[CHECK_ROUND_TRIP] = {"round_trip", doctor_check_round_trip, {CHECK_USER_LOGIN}},
+	[CHECK_DATABASE] = {"database", doctor_check_database, {0}},
+	[CHECK_WRITES] = {"database_writes", doctor_check_writes, {CHECK_DATABASE}},
+	[CHECK_INDEXES] = {"indexes", doctor_check_indexes, {CHECK_DATABASE}},
+	[CHECK_WAITING] = {"waiting", doctor_check_waiting, {CHECK_DATABASE}},
 };
 
 static void print_help(void)

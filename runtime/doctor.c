@@ -4,6 +4,7 @@
 #include "doctor_link.h"
 #include "handler_token.h"
 #include "host_tls.h"
+#include "store.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,6 +101,11 @@ void doctor_advise(struct doctor *doctor, const char *format, ...)
 
 void doctor_clear(struct doctor *doctor)
 {
+	if (doctor->client != NULL)
+		store_release(doctor->client);
+	store_close(doctor->store);
+	doctor->client = NULL;
+	doctor->store = NULL;
 	doctor_link_close(doctor->handler);
 	doctor_link_close(doctor->user);
 	doctor->handler = doctor->user = NULL;

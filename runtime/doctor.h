@@ -123,4 +123,10 @@ void doctor_check_user_login(struct doctor *doctor);
 void doctor_check_access(struct doctor *doctor);
 void doctor_check_round_trip(struct doctor *doctor);
 
+/* doctor_store.c */
+void doctor_check_database(struct doctor *doctor);
+void doctor_check_writes(struct doctor *doctor);
+void doctor_check_indexes(struct doctor *doctor);
+void doctor_check_waiting(struct doctor *doctor);
+
 #endif

@@ -3,10 +3,13 @@
  *
  * createIndexes does nothing where an index is there, so hosts may start at the same time. Index names are
  * those that MongoDB makes from the keys: an operator who made the same index by hand has made this one. An
- * index with that name or those keys but other options is told about, not replaced.
+ * index with that name or those keys but other options is told about, not replaced. store_indexes() tells
+ * which of them are there.
  */
 #include "store_apples.h"
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { KEYS_MAX = 5, DAY_S = 24 * 60 * 60 };
 
@@ -91,6 +94,98 @@ static int create_indexes(struct store_client *client, enum store_collection col
 		return store_failed(client, collection, "createIndexes", message, STORE_E_PERMANENT);
 	}
 	return store_write_result(client, collection, "createIndexes", created, &reply, &error);
+}
+
+/* ---- which of them are there ---- */
+
+/* Whether both have the same keys in the same order; a number is one whatever its type. */
+static bool same_keys(const bson_t *a, const bson_t *b)
+{
+	bson_iter_t of_a, of_b;
+	bool more_a, more_b;
+
+	if (!bson_iter_init_find(&of_a, a, "key") || !BSON_ITER_HOLDS_DOCUMENT(&of_a) ||
+		!bson_iter_recurse(&of_a, &of_a) || !bson_iter_init_find(&of_b, b, "key") ||
+		!BSON_ITER_HOLDS_DOCUMENT(&of_b) || !bson_iter_recurse(&of_b, &of_b))
+		return false;
+	for (;;) {
+		more_a = bson_iter_next(&of_a);
+		more_b = bson_iter_next(&of_b);
+		if (!more_a || !more_b)
+			return more_a == more_b;
+		if (strcmp(bson_iter_key(&of_a), bson_iter_key(&of_b)) != 0 ||
+			bson_iter_as_int64(&of_a) != bson_iter_as_int64(&of_b))
+			return false;
+	}
+}
+
+static const char *text_of(const bson_t *document, const char *field)
+{
+	bson_iter_t iter;
+
+	return bson_iter_init_find(&iter, document, field) && BSON_ITER_HOLDS_UTF8(&iter)
+		       ? bson_iter_utf8(&iter, NULL)
+		       : "";
+}
+
+/* expireAfterSeconds, or -1. */
+static int64_t expiry_of(const bson_t *document)
+{
+	bson_iter_t iter;
+
+	return bson_iter_init_find(&iter, document, "expireAfterSeconds") ? bson_iter_as_int64(&iter) : -1;
+}
+
+struct search {
+	const bson_t *wanted;
+	enum store_index_state state;
+};
+
+static bool compare_index(const bson_t *found, void *context)
+{
+	struct search *search = context;
+	const bool name = strcmp(text_of(found, "name"), text_of(search->wanted, "name")) == 0;
+	const bool keys = same_keys(found, search->wanted);
+
+	if (name && keys && expiry_of(found) == expiry_of(search->wanted))
+		search->state = STORE_INDEX_THERE;
+	else if (name || keys)
+		search->state = STORE_INDEX_OTHER;
+	return search->state == STORE_INDEX_MISSING;
+}
+
+int store_indexes(struct store_client *client, store_index_visitor visit, void *context)
+{
+	if (!client->mongo)
+		return STORE_E_AWAY;
+	for (size_t i = 0; i < sizeof(indexes) / sizeof(indexes[0]); i++) {
+		const enum store_collection collection = indexes[i].collection;
+		bson_t array = BSON_INITIALIZER, wanted;
+		struct search search = {.wanted = &wanted, .state = STORE_INDEX_MISSING};
+		const uint8_t *bytes;
+		uint32_t size;
+		bson_iter_t iter;
+		int r;
+
+		append_index(&array, "0", &indexes[i]);
+		if (!bson_iter_init_find(&iter, &array, "0"))
+			abort();
+		bson_iter_document(&iter, &size, &bytes);
+		if (!bson_init_static(&wanted, bytes, size))
+			abort();
+		/* A collection that is not there has none. */
+		r = store_iterate(client, collection,
+			mongoc_collection_find_indexes_with_opts(
+				store_client_collection(client, collection), NULL),
+			compare_index, &search);
+		if (r == 0)
+			visit(context, store_collection_name(collection), text_of(&wanted, "name"),
+				search.state);
+		bson_destroy(&array);
+		if (r != 0)
+			return r;
+	}
+	return 0;
 }
 
 int store_prepare(struct store_client *client)

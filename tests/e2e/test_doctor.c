@@ -191,6 +191,11 @@ HARNESS_CASE(running_host_is_not_disturbed)
 	expect_line(&visit, "access", "ok", "another user's topics are refused");
 	expect_line(&visit, "access", "ok", "commands arrive");
 	expect_line(&visit, "round_trip", "ok", "reaches a user");
+	expect_line(&visit, "database", "ok", "MongoDB ");
+	expect_line(&visit, "database_writes", "ok", "w=majority, journal=true");
+	expect_line(&visit, "indexes", "ok", "all ");
+	expect_line(&visit, "waiting", "ok", "0 parked commands, 0 dead letters");
+	assert_int_equal(visit.code, 0);
 	forget(&visit);
 
 	struct device *phone = device_new(h, "68946");
@@ -347,6 +352,78 @@ HARNESS_CASE(broker_that_keeps_nobody_apart_is_a_security_hole)
 	forget(&visit);
 }
 
+/* ---- The database ---- */
+
+HARNESS_CASE(database_is_away)
+{
+	struct host *doctor = doctor_new(h);
+	host_set(doctor, "MONGO_DB_URL",
+		harness_format(h, "mongodb://user:hush-hush@127.0.0.1:%d/", port_reserve()));
+	struct visit visit = examine(h, doctor);
+	expect_failure(&visit, "database", "cannot be used");
+	expect_line(&visit, "indexes", "skip", "needs database");
+	/* The rest is looked at. */
+	expect_line(&visit, "access", "ok", "refused");
+	assert_null(strstr(output(h, doctor), "hush-hush"));
+	forget(&visit);
+}
+
+HARNESS_CASE(database_before_the_first_start)
+{
+	struct host *doctor = doctor_new(h);
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "indexes", "ok", "has none of the ");
+	assert_int_equal(visit.code, 0);
+	forget(&visit);
+	/* It made nothing. */
+	assert_int_equal(database_count(h, harness_database(h), "apples", "{}"), 0);
+	visit = examine(h, doctor_new(h));
+	expect_line(&visit, "indexes", "ok", "has none of the ");
+	forget(&visit);
+}
+
+HARNESS_CASE(indexes_that_are_wrong)
+{
+	struct database *database = harness_database(h);
+	database_command(h, database,
+		"{\"createIndexes\": \"dead_letters\", \"indexes\": [{\"key\": {\"expires\": 1}, \"name\": "
+		"\"expires_1\"}]}");
+	struct visit visit = examine(h, doctor_new(h));
+	expect_failure(&visit, "indexes", "in the way of expires_1");
+	forget(&visit);
+	database_command(h, database, "{\"drop\": \"dead_letters\"}");
+	database_command(h, database,
+		"{\"createIndexes\": \"apples\", \"indexes\": [{\"key\": {\"position\": 1}, \"name\": "
+		"\"position_1\"}]}");
+	visit = examine(h, doctor_new(h));
+	expect_line(&visit, "indexes", "warn", "indexes are not there: contacts.");
+	assert_int_equal(visit.code, 0);
+	forget(&visit);
+}
+
+HARNESS_CASE(write_concern_that_is_weak)
+{
+	struct host *doctor = doctor_new(h);
+	const char *url = database_url(harness_database(h));
+	host_set(doctor, "MONGO_DB_URL", harness_format(h, "%s/?w=1&journal=false", url));
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "database_writes", "ok", "w=1, journal=false");
+	expect_line(&visit, "database_writes", "warn", "journal=false");
+	forget(&visit);
+}
+
+HARNESS_CASE(parked_commands_that_nobody_takes)
+{
+	database_command(h, harness_database(h),
+		"{\"insert\": \"parked_commands\", \"documents\": [{\"_id\": 1, \"lane\": \"cashewd\", "
+		"\"user_id\": \"68946\", \"topic\": \"68946/ping\", \"position\": {\"$numberLong\": \"1\"}, "
+		"\"done\": null, \"not_before\": {\"$date\": {\"$numberLong\": \"1000\"}}}]}");
+	struct visit visit = examine(h, doctor_new(h));
+	expect_line(&visit, "waiting", "ok", "1 parked command, ");
+	expect_line(&visit, "waiting", "warn", "1 user on cashewd for a minute, 68946's");
+	forget(&visit);
+}
+
 /* ---- The command itself ---- */
 
 HARNESS_CASE(settings_that_are_wrong)
@@ -394,6 +471,8 @@ HARNESS_MAIN(HARNESS_TEST(way_to_the_broker_is_good), HARNESS_TEST(certificates_
 	HARNESS_TEST(broker_name_is_unknown), HARNESS_TEST(running_host_is_not_disturbed),
 	HARNESS_TEST(session_without_a_host), HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
 	HARNESS_TEST(retained_command_is_told), HARNESS_TEST(broker_speaks_only_mqtt_3),
-	HARNESS_TEST(broker_that_keeps_nobody_apart_is_a_security_hole),
+	HARNESS_TEST(broker_that_keeps_nobody_apart_is_a_security_hole), HARNESS_TEST(database_is_away),
+	HARNESS_TEST(database_before_the_first_start), HARNESS_TEST(indexes_that_are_wrong),
+	HARNESS_TEST(write_concern_that_is_weak), HARNESS_TEST(parked_commands_that_nobody_takes),
 	HARNESS_TEST(settings_that_are_wrong), HARNESS_TEST(options_that_are_wrong),
 	HARNESS_TEST(text_for_people_has_no_colours_in_a_file))

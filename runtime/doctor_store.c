@@ -1,0 +1,231 @@
+/*
+ * doctor_store.c - MongoDB: whether it answers, what it is, how it acknowledges, what is in it.
+ *
+ * Happy path: open a pool of one as the host opens its own, ask, and look. Nothing is written but an update
+ * that no document matches, with the write concern in force: indexes are cashewd's to make. Failure: a server
+ * that is not there, or does not let us in, costs the driver's time-outs, some seconds.
+ */
+#include "doctor.h"
+
+#include "configuration.h"
+#include "store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+	OLDEST_MAJOR = 6,
+	CLOCK_MAX_MS = 10000,
+	SLOW_MS = 100,
+	OVERDUE_MS = 60000,
+	USERS_MAX = 100,
+	PINGS = 5
+};
+
+static void store_fails(struct doctor *doctor, const char *what, int error)
+{
+	doctor_fail(doctor, "%s: %s", what, store_last_error(doctor->client));
+	switch (error) {
+	case STORE_E_AWAY:
+		doctor_advise(doctor,
+			"is it running at the address in MONGO_DB_URL, does it let this machine in "
+			"(bindIp, firewall, TLS), and are user, password and authSource right?");
+		break;
+	case STORE_E_TRANSIENT:
+		doctor_advise(doctor, "it is there and cannot now: is there a primary, is its disk full?");
+		break;
+	default:
+		doctor_advise(doctor, "has the user in MONGO_DB_URL the role readWrite on the database %s?",
+			doctor->configuration->settings.mongo_db_name);
+	}
+}
+
+/* ---- The server ---- */
+
+static bool open_store(struct doctor *doctor)
+{
+	const struct settings *settings = &doctor->configuration->settings;
+	char message[STORE_MESSAGE_SIZE];
+	const int r = store_open(&(const struct store_options){.url = settings->mongo_db_url,
+					 .database = settings->mongo_db_name,
+					 .app_name = "cashewd doctor",
+					 .pool_size = 1,
+					 .work_ms = settings->handler_timeout_s * 1000},
+		&doctor->store, message);
+	if (r == 0) {
+		doctor->client = store_acquire(doctor->store);
+		return true;
+	}
+	doctor_fail(doctor, "MONGO_DB_URL: %s", message);
+	doctor_advise(doctor, r == STORE_E_AWAY ? "check the name and /etc/resolv.conf"
+						: "correct MONGO_DB_URL or MONGO_DB_NAME");
+	return false;
+}
+
+static void tell_kind(struct doctor *doctor, const struct store_description *is, double ping_ms)
+{
+	char kind[128];
+	if (is->kind == STORE_REPLICA_SET)
+		snprintf(kind, sizeof(kind), "replica set %s of %u", is->set_name, is->members);
+	else
+		snprintf(kind, sizeof(kind), "%s",
+			is->kind == STORE_SHARDED ? "sharded" : "standalone, without a second copy");
+	doctor_ok(doctor, "MongoDB %s, %s, answers in %.1f ms", is->version[0] != '\0' ? is->version : "(?)",
+		kind, ping_ms);
+	if (is->version[0] != '\0' && strtol(is->version, NULL, 10) < OLDEST_MAJOR) {
+		doctor_warn(doctor, "MongoDB %s is older than cashewd is made for", is->version);
+		doctor_advise(doctor, "take MongoDB %d or later", OLDEST_MAJOR);
+	}
+	if (ping_ms > SLOW_MS) {
+		doctor_warn(doctor,
+			"a round trip to the database takes %.0f ms: every command waits for several",
+			ping_ms);
+		doctor_advise(doctor, "put them closer together, or raise WORKERS");
+	}
+}
+
+static void tell_clock(struct doctor *doctor, const struct store_description *is, int64_t now_ms)
+{
+	const int64_t differs = is->clock_ms - now_ms;
+	if (is->clock_ms == 0 || (differs < CLOCK_MAX_MS && differs > -CLOCK_MAX_MS))
+		return;
+	doctor_warn(doctor, "the database's clock is %.0f s %s of this machine's",
+		(double)llabs(differs) / 1000, differs > 0 ? "ahead" : "behind");
+	doctor_advise(doctor, "run a time service (chrony, systemd-timesyncd) on both: tokens and parked "
+			      "commands go by the clock");
+}
+
+void doctor_check_database(struct doctor *doctor)
+{
+	struct store_description is;
+	double least_ms = 0;
+	if (!open_store(doctor))
+		return;
+	int r = store_describe(doctor->client, &is);
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	for (int i = 0; r == 0 && i < PINGS; i++) {
+		const int64_t start = doctor_now_us();
+		r = store_ping(doctor->client);
+		const double took_ms = (double)(doctor_now_us() - start) / 1000;
+		least_ms = i == 0 || took_ms < least_ms ? took_ms : least_ms;
+	}
+	if (r != 0) {
+		store_fails(doctor, "the database cannot be used", r);
+		return;
+	}
+	tell_kind(doctor, &is, least_ms);
+	tell_clock(doctor, &is, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+}
+
+/* ---- Writing ---- */
+
+void doctor_check_writes(struct doctor *doctor)
+{
+	struct store_description is;
+	int r = store_describe(doctor->client, &is);
+	const int64_t start = doctor_now_us();
+	if (r == 0)
+		r = store_write_nothing(doctor->client);
+	if (r != 0) {
+		store_fails(doctor, "the database does not take a write", r);
+		return;
+	}
+	doctor_ok(doctor,
+		"a write that changes nothing is acknowledged in %.1f ms (w=%s, journal=%s, wtimeout %" PRId64
+		" ms)",
+		(double)(doctor_now_us() - start) / 1000, is.w, is.journal ? "true" : "false",
+		is.wtimeout_ms);
+	if (!is.journal) {
+		doctor_warn(
+			doctor, "journal=false: what the database has acknowledged is lost when it crashes");
+		doctor_advise(doctor, "take journal=false out of MONGO_DB_URL");
+	}
+	if (!is.majority && is.kind != STORE_STANDALONE) {
+		doctor_warn(doctor,
+			"w=%s: what was acknowledged may be lost when another member becomes primary", is.w);
+		doctor_advise(doctor, "take w=%s out of MONGO_DB_URL: w=majority is what cashewd sets", is.w);
+	}
+}
+
+/* ---- Indexes ---- */
+
+struct indexes {
+	struct doctor *doctor;
+	unsigned all, missing;
+	char names[DOCTOR_TEXT_SIZE];
+};
+
+static void note_index(void *context, const char *collection, const char *index, enum store_index_state state)
+{
+	struct indexes *indexes = context;
+	const size_t size = strlen(indexes->names);
+	indexes->all++;
+	if (state == STORE_INDEX_MISSING) {
+		indexes->missing++;
+		snprintf(indexes->names + size, sizeof(indexes->names) - size, "%s%s.%s",
+			size > 0 ? ", " : "", collection, index);
+	} else if (state == STORE_INDEX_OTHER) {
+		doctor_fail(indexes->doctor,
+			"%s: another index is in the way of %s: it has its name or its keys, and other "
+			"options",
+			collection, index);
+		doctor_advise(indexes->doctor, "drop it; cashewd makes the right one at its next start");
+	}
+}
+
+void doctor_check_indexes(struct doctor *doctor)
+{
+	struct indexes indexes = {.doctor = doctor};
+	const int r = store_indexes(doctor->client, note_index, &indexes);
+	if (r != 0) {
+		store_fails(doctor, "the indexes cannot be read", r);
+	} else if (indexes.missing == indexes.all) {
+		doctor_ok(doctor,
+			"the database %s has none of the %u indexes yet: cashewd makes them at its first "
+			"start",
+			doctor->configuration->settings.mongo_db_name, indexes.all);
+	} else if (indexes.missing > 0) {
+		doctor_warn(doctor, "%u of %u indexes are not there: %s", indexes.missing, indexes.all,
+			indexes.names);
+		doctor_advise(doctor, "cashewd makes them at its next start; until then queries may be slow");
+	} else if (doctor->outcome == DOCTOR_OK) {
+		doctor_ok(doctor, "all %u indexes are there", indexes.all);
+	}
+}
+
+/* ---- What waits ---- */
+
+void doctor_check_waiting(struct doctor *doctor)
+{
+	const struct dead_letter_query every = {.handler = NULL};
+	struct parked_user *users = NULL;
+	size_t late = 0;
+	uint64_t parked = 0, dead = 0;
+	int r = parked_command_count(doctor->client, &parked);
+	if (r == 0)
+		r = dead_letter_count(doctor->client, &every, &dead);
+	if (r == 0)
+		r = parked_command_due(doctor->client, NULL, 0, (int64_t)time(NULL) * 1000 - OVERDUE_MS,
+			USERS_MAX, &users, &late);
+	if (r != 0) {
+		store_fails(doctor, "what waits cannot be counted", r);
+		return;
+	}
+	doctor_ok(doctor, "%" PRIu64 " parked %s, %" PRIu64 " dead %s%s", parked,
+		parked == 1 ? "command" : "commands", dead, dead == 1 ? "letter" : "letters",
+		dead > 0 ? " (cashewd dead-letters list)" : "");
+	if (late > 0) {
+		doctor_warn(doctor,
+			"nobody has taken what is due of %s%zu %s on %s for a minute, %s's among them",
+			late == USERS_MAX ? "at least " : "", late, late == 1 ? "user" : "users",
+			users[0].lane, users[0].user);
+		doctor_advise(doctor,
+			"does a host run, with the handlers that these commands need, and reach the "
+			"database?");
+	}
+	parked_users_free(users, late);
+}

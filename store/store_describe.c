@@ -1,0 +1,125 @@
+/* store_describe.c - what server there is behind the pool, and how it is asked to acknowledge. */
+#include "store_client.h"
+#include <stdio.h>
+#include <string.h>
+
+/* A command on the database admin. 0 and *ret_reply, to be destroyed; or a store error. */
+static int ask(struct store_client *client, const char *name, bson_t *ret_reply)
+{
+	bson_t command = BSON_INITIALIZER;
+	bson_error_t error;
+	bool answered;
+
+	BSON_APPEND_INT32(&command, name, 1);
+	answered = mongoc_client_command_simple(client->mongo, "admin", &command, NULL, ret_reply, &error);
+	bson_destroy(&command);
+	if (!answered) {
+		const int r = store_classify(&error);
+
+		bson_destroy(ret_reply);
+		snprintf(client->last_error, sizeof(client->last_error), "%s: %s", name, error.message);
+		return r == 0 ? STORE_E_TRANSIENT : r;
+	}
+	return 0;
+}
+
+static void copy_text(const bson_t *reply, const char *field, char *ret, size_t size)
+{
+	bson_iter_t iter;
+
+	if (bson_iter_init_find(&iter, reply, field) && BSON_ITER_HOLDS_UTF8(&iter))
+		snprintf(ret, size, "%s", bson_iter_utf8(&iter, NULL));
+}
+
+static unsigned count_items(const bson_t *reply, const char *field)
+{
+	bson_iter_t iter, items;
+	unsigned count = 0;
+
+	if (bson_iter_init_find(&iter, reply, field) && BSON_ITER_HOLDS_ARRAY(&iter) &&
+		bson_iter_recurse(&iter, &items))
+		while (bson_iter_next(&items))
+			count++;
+	return count;
+}
+
+static void read_hello(const bson_t *reply, struct store_description *description)
+{
+	char message[16] = "";
+	bson_iter_t iter;
+
+	copy_text(reply, "setName", description->set_name, sizeof(description->set_name));
+	copy_text(reply, "msg", message, sizeof(message));
+	if (strcmp(message, "isdbgrid") == 0)
+		description->kind = STORE_SHARDED;
+	else if (description->set_name[0] != '\0')
+		description->kind = STORE_REPLICA_SET;
+	description->members = count_items(reply, "hosts") + count_items(reply, "passives");
+	description->writable =
+		bson_iter_init_find(&iter, reply, "isWritablePrimary") && bson_iter_as_bool(&iter);
+	if (bson_iter_init_find(&iter, reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&iter))
+		description->clock_ms = bson_iter_date_time(&iter);
+}
+
+static void read_write_concern(const mongoc_client_t *mongo, struct store_description *description)
+{
+	const mongoc_write_concern_t *concern = mongoc_client_get_write_concern(mongo);
+	const char *tag = mongoc_write_concern_get_wtag(concern);
+
+	description->majority = mongoc_write_concern_get_wmajority(concern);
+	description->journal = mongoc_write_concern_get_journal(concern);
+	description->wtimeout_ms = mongoc_write_concern_get_wtimeout_int64(concern);
+	if (description->majority)
+		snprintf(description->w, sizeof(description->w), "majority");
+	else if (tag)
+		snprintf(description->w, sizeof(description->w), "%s", tag);
+	else
+		snprintf(description->w, sizeof(description->w), "%d",
+			(int)mongoc_write_concern_get_w(concern));
+}
+
+int store_describe(struct store_client *client, struct store_description *ret)
+{
+	struct store_description description = {.kind = STORE_STANDALONE};
+	bson_t reply;
+	int r;
+
+	if (!client->mongo)
+		return STORE_E_AWAY;
+	r = ask(client, "hello", &reply);
+	if (r != 0)
+		return r;
+	read_hello(&reply, &description);
+	bson_destroy(&reply);
+	r = ask(client, "buildInfo", &reply);
+	if (r == 0) {
+		copy_text(&reply, "version", description.version, sizeof(description.version));
+		bson_destroy(&reply);
+	} else if (r == STORE_E_AWAY) {
+		return r;
+	}
+	read_write_concern(client->mongo, &description);
+	*ret = description;
+	return 0;
+}
+
+int store_write_nothing(struct store_client *client)
+{
+	bson_t filter = BSON_INITIALIZER, update = BSON_INITIALIZER, fields, reply;
+	bson_error_t error;
+	bson_oid_t id;
+	bool written;
+
+	if (!client->mongo)
+		return STORE_E_AWAY;
+	bson_oid_init(&id, NULL);
+	BSON_APPEND_OID(&filter, "_id", &id);
+	BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &fields);
+	BSON_APPEND_UTF8(&fields, "reason", "");
+	bson_append_document_end(&update, &fields);
+	written = mongoc_collection_update_one(
+		store_client_collection(client, STORE_DEAD_LETTERS), &filter, &update, NULL, &reply, &error);
+	bson_destroy(&filter);
+	bson_destroy(&update);
+	return store_write_result(client, STORE_DEAD_LETTERS, "update", written, &reply, &error);
+}
