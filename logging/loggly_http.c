@@ -14,7 +14,7 @@ struct loggly_http {
 	CURL *easy;
 	struct curl_slist *headers;
 	char *token;
-	bool under_way;
+	bool under_way, only_looks;
 	char error[CURL_ERROR_SIZE];
 	char reply[REPLY_MAX + 1]; /* the beginning of what the server says */
 	size_t reply_size;
@@ -48,7 +48,7 @@ static void blot_out(const struct loggly_http *http, char *text)
 		memset(at, '*', size);
 }
 
-/* URL/bulk/TOKEN/tag/TAGS/; NULL: out of memory. Freed by free_url(). */
+/* URL/bulk/TOKEN/tag/TAGS/, or URL/ to look at; NULL: out of memory. Freed by free_url(). */
 static char *make_url(CURL *easy, const struct loggly_http_options *options)
 {
 	char *token = curl_easy_escape(easy, options->token, 0), *url = NULL;
@@ -56,8 +56,12 @@ static char *make_url(CURL *easy, const struct loggly_http_options *options)
 	size_t size = strlen(options->url);
 	while (size > 0 && options->url[size - 1] == '/')
 		size--;
-	if (token == NULL ||
-		asprintf(&url, "%.*s/bulk/%s/tag/%s/", (int)size, options->url, token, options->tags) < 0)
+	int r = token != NULL ? 0 : -1;
+	if (r == 0 && options->only_looks)
+		r = asprintf(&url, "%.*s/", (int)size, options->url);
+	else if (r == 0)
+		r = asprintf(&url, "%.*s/bulk/%s/tag/%s/", (int)size, options->url, token, options->tags);
+	if (r < 0)
 		url = NULL;
 	if (token != NULL)
 		explicit_bzero(token, strlen(token));
@@ -81,7 +85,7 @@ static bool set_options(struct loggly_http *http, const struct loggly_http_optio
 		return false;
 	bool good = curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->headers) == CURLE_OK;
-	good &= curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK;
+	good &= curl_easy_setopt(easy, options->only_looks ? CURLOPT_NOBODY : CURLOPT_POST, 1L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_USERAGENT, "cashewd") == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
@@ -117,6 +121,7 @@ int loggly_http_open(const struct loggly_http_options *options, struct loggly_ht
 	http->multi = curl_multi_init();
 	http->easy = curl_easy_init();
 	http->token = strdup(options->token);
+	http->only_looks = options->only_looks;
 	char *url = http->easy != NULL ? make_url(http->easy, options) : NULL;
 	const bool good = http->multi != NULL && http->easy != NULL && http->token != NULL && url != NULL &&
 			  set_options(http, options, url);
@@ -145,8 +150,9 @@ int loggly_http_start(struct loggly_http *http, const char *lines, size_t size)
 {
 	http->reply_size = 0;
 	http->error[0] = '\0';
-	if (curl_easy_setopt(http->easy, CURLOPT_POSTFIELDS, lines) != CURLE_OK ||
-		curl_easy_setopt(http->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)size) != CURLE_OK ||
+	if ((!http->only_looks && (curl_easy_setopt(http->easy, CURLOPT_POSTFIELDS, lines) != CURLE_OK ||
+					  curl_easy_setopt(http->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+						  (curl_off_t)size) != CURLE_OK)) ||
 		curl_multi_add_handle(http->multi, http->easy) != CURLM_OK)
 		return -ENOMEM;
 	http->under_way = true;

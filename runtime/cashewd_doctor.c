@@ -49,6 +49,7 @@ enum check_id {
 	CHECK_WRITES,
 	CHECK_INDEXES,
 	CHECK_WAITING,
+	CHECK_LOGGLY,
 	CHECKS,
 };
 
@@ -77,6 +78,7 @@ static const struct check {
 	[CHECK_WRITES] = {"database_writes", doctor_check_writes, {CHECK_DATABASE}},
 	[CHECK_INDEXES] = {"indexes", doctor_check_indexes, {CHECK_DATABASE}},
 	[CHECK_WAITING] = {"waiting", doctor_check_waiting, {CHECK_DATABASE}},
+	[CHECK_LOGGLY] = {"loggly", doctor_check_loggly, {0}},
 };
 
 static void print_help(void)

@@ -129,4 +129,7 @@ void doctor_check_writes(struct doctor *doctor);
 void doctor_check_indexes(struct doctor *doctor);
 void doctor_check_waiting(struct doctor *doctor);
 
+/* doctor_loggly.c */
+void doctor_check_loggly(struct doctor *doctor);
+
 #endif

@@ -424,6 +424,86 @@ HARNESS_CASE(parked_commands_that_nobody_takes)
 	forget(&visit);
 }
 
+/* ---- Loggly ---- */
+
+#define LOGGLY_TOKEN "0123-canary-4567"
+
+static bool loggly_ready(void *context)
+{
+	return access(harness_path(context, "loggly.env"), F_OK) == 0;
+}
+
+/* What stands in for it; its port. It takes every token. */
+static int start_loggly(struct harness *h, struct harness_process **ret_process)
+{
+	const char *ca = broker_ca_file(harness_broker(h));
+	const char *folder = harness_format(h, "%.*s", (int)(strrchr(ca, '/') - ca), ca);
+	struct harness_process *process = harness_alloc(h, sizeof(*process));
+	const int port = port_reserve();
+	const char *const argv[] = {BINARY_DIR "/cashew-loggly", "--certificate",
+		harness_format(h, "%s/server.crt", folder), "--key",
+		harness_format(h, "%s/server.key", folder), "--port", harness_format(h, "%d", port),
+		"--events", harness_path(h, "events"), "--ready", harness_path(h, "loggly.env"), NULL};
+	const struct process_options options = {.argv = argv,
+		.environment = process_environment(),
+		.folder = harness_folder(h),
+		.output = harness_path(h, "loggly.log"),
+		.death_signal = SIGKILL};
+	assert_true(port > 0);
+	process->name = "cashew-loggly";
+	harness_watch_folder(h, harness_folder(h));
+	assert_int_equal(process_start(&process->process, &options), 0);
+	harness_add_process(h, process);
+	harness_wait(h, loggly_ready, h, "cashew-loggly to be ready");
+	*ret_process = process;
+	return port;
+}
+
+static struct visit examine_loggly(
+	struct harness *h, const char *url, const char *ca_file, const char *option)
+{
+	const char *const arguments[] = {"doctor", "--json", "--timeout", "20", option, NULL};
+	struct host *doctor = doctor_new(h);
+	host_set_arguments(doctor, arguments);
+	host_set(doctor, "LOGGLY_TOKEN", LOGGLY_TOKEN);
+	host_set(doctor, "LOGGLY_URL", url);
+	host_set(doctor, "LOGGLY_CA_FILE", ca_file);
+	struct visit visit = examine(h, doctor);
+	assert_null(strstr(output(h, doctor), LOGGLY_TOKEN));
+	expect_line(&visit, "spool", "ok", "will be made");
+	return visit;
+}
+
+HARNESS_CASE(loggly_is_reached)
+{
+	struct harness_process *process;
+	const int port = start_loggly(h, &process);
+	const char *ca = broker_ca_file(harness_broker(h));
+	const char *url = harness_format(h, "https://localhost:%d", port);
+
+	struct visit visit = examine_loggly(h, url, ca, NULL);
+	expect_line(&visit, "loggly", "ok", "answers over TLS");
+	forget(&visit);
+	assert_null(strstr(read_all(h, harness_path(h, "events")), "doctor"));
+
+	visit = examine_loggly(h, url, ca, "--send-loggly-event");
+	expect_line(&visit, "loggly", "ok", "has taken an event");
+	forget(&visit);
+	assert_non_null(strstr(read_all(h, harness_path(h, "events")), "\"event\":\"doctor\""));
+
+	/* The system's authorities know nothing of this one. */
+	visit = examine_loggly(h, url, NULL, NULL);
+	expect_failure(&visit, "loggly", "cannot be reached");
+	forget(&visit);
+
+	process->process.awaited = true;
+	process_signal(&process->process, SIGKILL);
+	assert_true(process_reap(&process->process, HARNESS_TIMEOUT_MS));
+	visit = examine_loggly(h, url, ca, NULL);
+	expect_failure(&visit, "loggly", "cannot be reached");
+	forget(&visit);
+}
+
 /* ---- The command itself ---- */
 
 HARNESS_CASE(settings_that_are_wrong)
@@ -474,5 +554,5 @@ HARNESS_MAIN(HARNESS_TEST(way_to_the_broker_is_good), HARNESS_TEST(certificates_
 	HARNESS_TEST(broker_that_keeps_nobody_apart_is_a_security_hole), HARNESS_TEST(database_is_away),
 	HARNESS_TEST(database_before_the_first_start), HARNESS_TEST(indexes_that_are_wrong),
 	HARNESS_TEST(write_concern_that_is_weak), HARNESS_TEST(parked_commands_that_nobody_takes),
-	HARNESS_TEST(settings_that_are_wrong), HARNESS_TEST(options_that_are_wrong),
-	HARNESS_TEST(text_for_people_has_no_colours_in_a_file))
+	HARNESS_TEST(loggly_is_reached), HARNESS_TEST(settings_that_are_wrong),
+	HARNESS_TEST(options_that_are_wrong), HARNESS_TEST(text_for_people_has_no_colours_in_a_file))
