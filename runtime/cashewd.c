@@ -9,6 +9,7 @@
  */
 #include "cashewd_dead_letters.h"
 #include "cashewd_doctor.h"
+#include "cashewd_top.h"
 #include "configuration.h"
 #include "handler_table.h"
 #include "hardening.h"
@@ -60,6 +61,7 @@ static void print_help(void)
 	     "       cashewd dead-letters list|show|replay|drop ...  (see cashewd dead-letters --help)\n"
 	     "       cashewd doctor [OPTION]...  (checks what the host stands on; see cashewd doctor "
 	     "--help)\n"
+	     "       cashewd top [OPTION]...  (shows what the running cashewd does; see cashewd top --help)\n"
 	     "\n"
 	     "  --check               check the settings, show them with secrets masked and the handlers; "
 	     "exit\n"
@@ -292,6 +294,10 @@ int main(int count, char **values)
 	if (count > 1 && strcmp(values[1], "doctor") == 0) {
 		hardening_apply();
 		return cashewd_doctor(count - 1, values + 1, forget_secrets);
+	}
+	if (count > 1 && strcmp(values[1], "top") == 0) {
+		hardening_apply();
+		return cashewd_top(count - 1, values + 1, forget_secrets);
 	}
 	int code = parse_arguments(count, values, &arguments);
 	if (code != 0)

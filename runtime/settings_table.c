@@ -408,11 +408,9 @@ const struct setting settings_table[] = {
 		.max = 63,
 		.group = WATCHING,
 		FIELD(metrics_addr),
-		.help = "Where /metrics, /healthz and /readyz are served over HTTP: an address and a port, "
-			"of "
-			"which 0 means any free one, or off. Where the port is taken a warning says so, and "
-			"all "
-			"else goes on."},
+		.help = "Where /metrics, /healthz, /readyz and /status are served over HTTP: an address and "
+			"a port, of which 0 means any free one, or off. Where the port is taken a warning "
+			"says so, and all else goes on."},
 };
 
 const size_t settings_count = sizeof(settings_table) / sizeof(settings_table[0]);

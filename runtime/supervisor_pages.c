@@ -5,6 +5,7 @@
 
 #include "board.h"
 #include "supervisor_metrics.h"
+#include "supervisor_status.h"
 #include "supervisor_view.h"
 #include <inttypes.h>
 
@@ -88,6 +89,10 @@ static unsigned write_readiness(struct supervisor_view *view, FILE *out)
 const struct http_page supervisor_pages[] = {
 	{.path = "/metrics", .content_type = METRICS_CONTENT_TYPE, .write = supervisor_metrics_write},
 	{.path = "/healthz", .content_type = TEXT, .write = write_health},
+	{.path = "/status",
+		.content_type = STATUS_CONTENT_TYPE,
+		.local_only = true,
+		.write = supervisor_status_write},
 	{.path = "/readyz", .content_type = TEXT, .write = write_readiness},
 	{.path = NULL},
 };

@@ -5,10 +5,15 @@
 #include "supervisor_status.h"
 
 #include "board.h"
+#include "supervisor_child.h"
+#include "supervisor_http.h"
+#include "supervisor_process.h"
+#include "supervisor_view.h"
 #include "text_line.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static json_t *done(json_t *json, int r)
 {
@@ -330,4 +335,40 @@ json_t *supervisor_status(const struct board *board, const struct status_facts *
 	r |= set_number(json, "log_dropped", (int64_t)FIGURES_GET(figures->log_dropped));
 	free(runs.items);
 	return done(json, r);
+}
+
+/* ---- The page -------------------------------------------------------------------------------------------
+ */
+
+static int64_t unix_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+unsigned supervisor_status_write(struct supervisor_view *view, FILE *out)
+{
+	const pid_t pid = FIGURES_GET(view->board->figures.hosts.pid);
+	struct process_figures own, host;
+	enum child_state state = (enum child_state)FIGURES_GET(view->child_state);
+	/* The supervisor looks only now and then. */
+	if (state == CHILD_STARTING && atomic_load(&view->board->host_up) != 0)
+		state = CHILD_RUNNING;
+	struct status_facts facts = {.version = view->version,
+		.host_state = child_state_name(state),
+		.now_ms = board_clock_ms(),
+		.supervisor_started_ms = view->started_ms,
+		.unix_ms = unix_ms()};
+	if (process_read(view->board->supervisor, &own) == 0)
+		facts.supervisor_rss = own.resident_bytes;
+	if (pid != 0 && process_read(pid, &host) == 0) {
+		facts.host_rss = host.resident_bytes;
+		facts.host_started_ms = facts.now_ms - (facts.unix_ms - (int64_t)(host.started_s * 1000));
+	}
+	json_t *json = supervisor_status(view->board, &facts);
+	const bool written =
+		json != NULL && json_dumpf(json, out, JSON_COMPACT) == 0 && fputc('\n', out) != EOF;
+	json_decref(json);
+	return written ? HTTP_OK : HTTP_UNAVAILABLE;
 }

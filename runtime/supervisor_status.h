@@ -18,8 +18,9 @@
  *durations}], "running": [{handler, topic, attempt, running_ms, deadline_ms, alone, overdue}], the slowest
  *first, "log_dropped" }
  *
- * A histogram is {counts: one for each bound and one beyond, sum_us}. Counters are of all hosts since the
- * supervisor began.
+ * Of commands, done, rejected, dead and parked count when they are acknowledged, of handlers when they
+ *return. A histogram is {counts: one for each bound and one beyond, sum_us}. Counters are of all hosts since
+ *the supervisor began.
  */
 #ifndef SUPERVISOR_STATUS_H
 #define SUPERVISOR_STATUS_H
@@ -27,8 +28,12 @@
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct board;
+struct supervisor_view;
+
+#define STATUS_CONTENT_TYPE "application/json"
 
 enum { STATUS_RUNNING_MAX = 100 };
 
@@ -41,7 +46,10 @@ struct status_facts {
 	size_t supervisor_rss, host_rss; /* bytes; 0: not known */
 };
 
-/* A new reference; NULL when out of memory. The supervisor. */
+/* A new reference; NULL when out of memory. The supervisor, any thread. */
 json_t *supervisor_status(const struct board *board, const struct status_facts *facts);
+
+/* The page of it, as supervisor_http.h wants it: 200, or 503 without a word when out of memory. */
+unsigned supervisor_status_write(struct supervisor_view *view, FILE *out);
 
 #endif

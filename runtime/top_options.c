@@ -100,7 +100,7 @@ static int read_option(int option, const char *value, FILE *problems, struct top
 	switch (option) {
 	case OPTION_ADDR:
 		if (!top_address(value, address))
-			return wrong(problems, "--addr %s: expected HOST:PORT, like 127.0.0.1:9464", value);
+			return wrong(problems, "--addr %s: expected HOST:PORT, like 127.0.0.1:9883", value);
 		options->address = value;
 		break;
 	case OPTION_INTERVAL:

@@ -16,8 +16,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* The alternate screen, no cursor, no wrapping; and back. */
-#define ENTER "\033[?1049h\033[?25l\033[?7l\033[H\033[2J"
+/* The alternate screen, no cursor, no wrapping; and back. A second 1049h would save a second cursor. */
+#define AGAIN "\033[?25l\033[?7l\033[H\033[2J"
+#define ENTER "\033[?1049h" AGAIN
 #define LEAVE "\033[0m\033[?7h\033[?25h\033[?1049l"
 
 enum { CHUNK = 256, PATIENCE_MS = 1000, WIDTH = 80, HEIGHT = 24 };
@@ -79,9 +80,10 @@ bool terminal_show(void)
 		mode.c_cc[VTIME] = 0;
 		(void)tcsetattr(STDIN_FILENO, TCSANOW, &mode);
 	}
+	const char *sequence = terminal.shown ? AGAIN : ENTER;
 	terminal.shown = 1;
 	terminal.stale = false;
-	put(ENTER, strlen(ENTER), false);
+	put(sequence, strlen(sequence), false);
 	return true;
 }
 

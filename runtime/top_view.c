@@ -269,9 +269,9 @@ static void print_commands(const struct view *view)
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
 		ended += more(now, before, ends[i].key);
 	label(view, "commands");
-	fprintf(view->out, "%s/s, in flight %s, with workers %s; done %s", rate_text(view, ended).text,
-		count_text(number(now, "in_flight")).text, count_text(number(now, "with_workers")).text,
-		count_text(number(now, "done")).text);
+	fprintf(view->out, "%s/s acknowledged, in flight %s, with workers %s; done %s",
+		rate_text(view, ended).text, count_text(number(now, "in_flight")).text,
+		count_text(number(now, "with_workers")).text, count_text(number(now, "done")).text);
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
 		const bool rose = view->before != NULL && more(now, before, ends[i].key) > 0;
 		fprintf(view->out, ", %s%s %s%s", count_mark(rose, ends[i].mark), ends[i].key,

@@ -46,12 +46,12 @@ static void test_all(void **state)
 {
 	struct top_options options;
 	(void)state;
-	char *words = read_words((const char *const[]){"--once", "--json", "--addr", "localhost:9464",
+	char *words = read_words((const char *const[]){"--once", "--json", "--addr", "localhost:9883",
 					 "--interval=2.5", "--env-file=x", NULL},
 		&options);
 	assert_string_equal(words, "");
 	assert_true(options.once && options.json && options.env_file_given);
-	assert_string_equal(options.address, "localhost:9464");
+	assert_string_equal(options.address, "localhost:9883");
 	assert_string_equal(options.env_file, "x");
 	assert_int_equal(options.interval_ms, 2500);
 	free(words);
@@ -69,7 +69,7 @@ static void test_wrong(void **state)
 		{{"now"}, "unexpected argument 'now'"},
 		{{"--all"}, "unknown option --all"},
 		{{"--addr"}, "--addr needs a value"},
-		{{"--addr", "9464"}, "--addr 9464: expected HOST:PORT"},
+		{{"--addr", "9883"}, "--addr 9883: expected HOST:PORT"},
 		{{"--interval", "0"}, "--interval 0: expected seconds"},
 		{{"--interval", "0.09"}, "--interval 0.09: expected"},
 		{{"--interval", "3601"}, "--interval 3601: expected"},
@@ -95,14 +95,14 @@ static void test_addresses(void **state)
 	static const struct {
 		const char *text, *address; /* NULL: it is none */
 	} cases[] = {
-		{"127.0.0.1:9464", "127.0.0.1:9464"},
+		{"127.0.0.1:9883", "127.0.0.1:9883"},
 		{"localhost:1", "localhost:1"},
 		{"[::1]:65535", "[::1]:65535"},
-		{":9464", "127.0.0.1:9464"},
-		{"0.0.0.0:9464", "127.0.0.1:9464"},
-		{"[::]:9464", "[::1]:9464"},
+		{":9883", "127.0.0.1:9883"},
+		{"0.0.0.0:9883", "127.0.0.1:9883"},
+		{"[::]:9883", "[::1]:9883"},
 		{"", NULL},
-		{"9464", NULL},
+		{"9883", NULL},
 		{"localhost", NULL},
 		{"localhost:", NULL},
 		{"localhost:0", NULL},
@@ -112,7 +112,7 @@ static void test_addresses(void **state)
 		{"user@localhost:1", NULL},
 		{"localhost/x:1", NULL},
 		{"local host:1", NULL},
-		{"::1:9464", NULL},
+		{"::1:9883", NULL},
 		{"[::1]]:1", NULL},
 		{"[]:1", NULL},
 		{"[::1", NULL},

@@ -70,7 +70,7 @@ static char *shown(const char *now, const char *before, unsigned width, unsigned
 	json_t *one = parsed(now), *other = before != NULL ? parsed(before) : NULL;
 	char *text = NULL;
 	const struct top_view_options options = {
-		.address = "127.0.0.1:9464", .width = width, .height = height, .colours = colours};
+		.address = "127.0.0.1:9883", .width = width, .height = height, .colours = colours};
 	assert_true(top_view_is_status(one));
 	assert_int_equal(top_view(one, other, &options, &text), 0);
 	json_decref(one);
@@ -90,10 +90,11 @@ static void test_whole(void **state)
 	(void)state;
 	char *text = shown(second, first, 0, 0, false);
 	assert_string_equal(text,
-		"cashewd  0.1.0 at 127.0.0.1:9464, up 6.0s, 2026-11-23 12:00:00Z, figures of the last 2.0s\n"
+		"cashewd  0.1.0 at 127.0.0.1:9883, up 6.0s, 2026-11-23 12:00:00Z, figures of the last 2.0s\n"
 		"host     running, ready for 1m05s, pid 11, number 2, memory 15.0 MB + 10.0 MB, crashed 1, "
 		"hung 0, killed 0, too large 0\n"
-		"commands 26.5/s, in flight 7, with workers 3; done 150, rejected 1, parked 2, dead 3, "
+		"commands 26.5/s acknowledged, in flight 7, with workers 3; done 150, rejected 1, parked 2, "
+		"dead 3, "
 		"joined 0, left 0\n"
 		"store    up, p50 0.75ms, p99 0.99ms, failed 4; log lines dropped 5\n"
 		"events   up 1m00s, 0/s, to send 1, without PUBACK 2; sent 300, refused 0, repeated 0, "
@@ -126,11 +127,11 @@ static void test_since(void **state)
 	static const struct {
 		const char *now, *before, *since, *rate;
 	} cases[] = {
-		{second, NULL, "figures of all the time\n", "commands 26.0/s,"},
-		{second, other, "figures of all the time\n", "commands 26.0/s,"},
-		{second, second, "figures of all the time\n", "commands 26.0/s,"},
-		{first, second, "figures of all the time\n", "commands 25.8/s,"},
-		{second, first, "figures of the last 2.0s\n", "commands 26.5/s,"},
+		{second, NULL, "figures of all the time\n", "commands 26.0/s ack"},
+		{second, other, "figures of all the time\n", "commands 26.0/s ack"},
+		{second, second, "figures of all the time\n", "commands 26.0/s ack"},
+		{first, second, "figures of all the time\n", "commands 25.8/s ack"},
+		{second, first, "figures of the last 2.0s\n", "commands 26.5/s ack"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -147,7 +148,7 @@ static void test_counters_that_fall(void **state)
 		6000, 1000, "\"done\":1000000", HANDLER("get_apples", 9000, 9, TIMES(0, 9000, 9)), "");
 	(void)state;
 	char *text = shown(second, earlier, 0, 0, false);
-	assert_non_null(strstr(text, "\ncommands 6.00/s,")); /* what was parked, dead and rejected */
+	assert_non_null(strstr(text, "\ncommands 6.00/s ack")); /* what was parked, dead and rejected */
 	assert_non_null(strstr(text, "\nget_apples       0  0.75ms"));
 	assert_null(strchr(strstr(text, "HANDLER"), '-'));
 	free(text);
@@ -239,7 +240,7 @@ static void test_sizes(void **state)
 
 static void test_away(void **state)
 {
-	const struct top_view_options options = {.address = "127.0.0.1:9464", .width = 60, .height = 24};
+	const struct top_view_options options = {.address = "127.0.0.1:9883", .width = 60, .height = 24};
 	const struct top_away away = {.source = "METRICS_ADDR",
 		.reason = "Connection \x1b[31mrefused",
 		.since_ms = INT64_C(1795435200123),
@@ -248,7 +249,7 @@ static void test_away(void **state)
 	char *text;
 	(void)state;
 	assert_int_equal(top_view_away(&away, &options, &text), 0);
-	assert_string_equal(text, "No answer from cashewd at 127.0.0.1:9464\n"
+	assert_string_equal(text, "No answer from cashewd at 127.0.0.1:9883\n"
 				  "since 2026-11-23 12:00:00Z, for 2m05s: Connection \\x1b[31mre\n"
 				  "\n"
 				  "The address is from METRICS_ADDR. It is asked again every 50\n");

@@ -1,0 +1,267 @@
+/*
+ * cashewd_top.c - `cashewd top`: asks a running cashewd how things stand, again and again, and shows it.
+ *
+ * Happy path: read the options and the one setting that is needed, take the terminal, then one loop over the
+ * answer under way, keys, signals and the clock; each answer is drawn beside the one before it. Where nothing
+ * answers the loop goes on, and shows since when and why. Without a terminal, or with --once: one answer, one
+ * plain text; where there is none, EX_UNAVAILABLE. The terminal is as it was however this ends.
+ */
+#include "cashewd_top.h"
+
+#include "host.h"
+#include "settings.h"
+#include "top_fetch.h"
+#include "top_options.h"
+#include "top_terminal.h"
+#include "top_view.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* sysexits.h */
+enum { EXIT_UNAVAILABLE = 69, EXIT_IO = 74 };
+
+enum { POLL_SIGNALS, POLL_KEYS, POLLS };
+
+struct top {
+	struct top_options options;
+	char address[TOP_ADDRESS_SIZE];
+	const char *source; /* of the address */
+	struct fetch *fetch;
+	json_t *now, *before;
+	bool under_way;
+	int64_t next_at_ms;    /* when to ask again */
+	int64_t away_since_ms; /* Unix time; 0: it answered the last time */
+	char reason[FETCH_REASON_SIZE];
+};
+
+static int64_t clock_ms(clockid_t clock)
+{
+	struct timespec now;
+	clock_gettime(clock, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static bool colours(void)
+{
+	const char *no_colour = getenv("NO_COLOR");
+	return isatty(STDOUT_FILENO) && (no_colour == NULL || no_colour[0] == '\0');
+}
+
+static int out_of_memory(void)
+{
+	fputs("cashewd: out of memory\n", stderr);
+	return HOST_EXIT_SOFTWARE;
+}
+
+static void top_free(struct top *top)
+{
+	if (top->fetch != NULL)
+		fetch_close(top->fetch);
+	json_decref(top->now);
+	json_decref(top->before);
+}
+
+/* ---- The address ----------------------------------------------------------------------------------------
+ */
+
+static int address_of_settings(struct top *top)
+{
+	static const char *const names[] = {"METRICS_ADDR", NULL};
+	const struct top_options *options = &top->options;
+	struct settings settings;
+	if (options->env_file_given && access(options->env_file, F_OK) != 0) {
+		fprintf(stderr, "%s: cannot be opened: %s\n", options->env_file, strerror(errno));
+		return HOST_EXIT_CONFIG;
+	}
+	const int r = settings_read_some(options->env_file, environ, names, stderr, stderr, &settings);
+	if (r != 0)
+		return r == SETTINGS_E_INVALID ? HOST_EXIT_CONFIG : out_of_memory();
+	const bool good = top_address(settings.metrics_addr, top->address);
+	if (!good)
+		fprintf(stderr,
+			"cashewd top: METRICS_ADDR=%s: nothing to ask there: set it to HOST:PORT for "
+			"cashewd, or "
+			"use --addr\n",
+			settings.metrics_addr);
+	settings_free(&settings);
+	top->source = "METRICS_ADDR";
+	return good ? 0 : HOST_EXIT_CONFIG;
+}
+
+static int find_address(struct top *top)
+{
+	if (top->options.address == NULL)
+		return address_of_settings(top);
+	/* It was checked as it was read. */
+	if (!top_address(top->options.address, top->address))
+		abort();
+	top->source = "--addr";
+	return 0;
+}
+
+/* ---- Once -----------------------------------------------------------------------------------------------
+ */
+
+static int print_view(const struct top *top, const json_t *document)
+{
+	struct top_view_options options = {.address = top->address, .colours = colours()};
+	unsigned height;
+	char *text;
+	if (isatty(STDOUT_FILENO))
+		terminal_size(&options.width, &height);
+	if (top_view(document, NULL, &options, &text) != 0)
+		return out_of_memory();
+	fputs(text, stdout);
+	free(text);
+	return 0;
+}
+
+static int once(struct top *top)
+{
+	if (fetch_start(top->fetch) != 0)
+		return out_of_memory();
+	while (!fetch_wait(top->fetch, NULL, 0, FETCH_MS))
+		;
+	json_t *document = fetch_take(top->fetch, top->reason);
+	int code = 0;
+	if (document == NULL) {
+		fprintf(stderr,
+			"cashewd top: no answer from cashewd at %s (%s): %s\n"
+			"METRICS_ADDR, in .env or the environment, says where it listens; --addr asks "
+			"elsewhere\n",
+			top->address, top->source, top->reason);
+		return EXIT_UNAVAILABLE;
+	}
+	if (!top->options.json)
+		code = print_view(top, document);
+	else if (json_dumpf(document, stdout, JSON_INDENT(2)) != 0 || putchar('\n') == EOF)
+		code = EXIT_IO;
+	json_decref(document);
+	return code;
+}
+
+/* ---- The live view --------------------------------------------------------------------------------------
+ */
+
+static void draw(const struct top *top)
+{
+	struct top_view_options options = {.address = top->address, .colours = colours()};
+	char *text;
+	if (!terminal_show())
+		return;
+	terminal_size(&options.width, &options.height);
+	/* In the last column, what clears the rest of a line would clear its last character. */
+	if (options.width > 1)
+		options.width--;
+	int rc;
+	if (top->away_since_ms != 0)
+		rc = top_view_away(&(const struct top_away){.source = top->source,
+					   .reason = top->reason,
+					   .since_ms = top->away_since_ms,
+					   .now_ms = clock_ms(CLOCK_REALTIME),
+					   .interval_ms = top->options.interval_ms},
+			&options, &text);
+	else if (top->now != NULL)
+		rc = top_view(top->now, top->before, &options, &text);
+	else
+		return; /* the first answer is under way */
+	if (rc != 0)
+		return; /* the next one may fit into memory */
+	terminal_draw(text);
+	free(text);
+}
+
+static void take_answer(struct top *top)
+{
+	json_t *document = fetch_take(top->fetch, top->reason);
+	top->under_way = false;
+	if (document == NULL) {
+		if (top->away_since_ms == 0)
+			top->away_since_ms = clock_ms(CLOCK_REALTIME);
+		return;
+	}
+	top->away_since_ms = 0;
+	json_decref(top->before);
+	top->before = top->now;
+	top->now = document;
+}
+
+static void ask(struct top *top)
+{
+	const int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
+	if (top->under_way || now_ms < top->next_at_ms)
+		return;
+	top->under_way = fetch_start(top->fetch) == 0;
+	top->next_at_ms = now_ms + top->options.interval_ms;
+}
+
+/* False: to be left. */
+static bool serve(const struct pollfd *polls)
+{
+	enum terminal_event event = polls[POLL_SIGNALS].revents != 0 ? terminal_signals() : TERMINAL_NOTHING;
+	if (event != TERMINAL_LEAVE && polls[POLL_KEYS].revents != 0 && terminal_keys() == TERMINAL_LEAVE)
+		event = TERMINAL_LEAVE;
+	if (event == TERMINAL_SUSPEND)
+		terminal_suspend();
+	return event != TERMINAL_LEAVE;
+}
+
+static int live(struct top *top)
+{
+	int signal_fd;
+	const int rc = terminal_open(&signal_fd);
+	if (rc != 0) {
+		fprintf(stderr, "cashewd top: the terminal cannot be used: %s\n", strerror(-rc));
+		return HOST_EXIT_SOFTWARE;
+	}
+	(void)terminal_show();
+	for (bool on = true; on;) {
+		ask(top);
+		const int64_t wait_ms = top->next_at_ms - clock_ms(CLOCK_MONOTONIC);
+		struct pollfd polls[POLLS] = {[POLL_SIGNALS] = {.fd = signal_fd}, [POLL_KEYS] = {.fd = -1}};
+		const int keys_fd = terminal_keys_fd();
+		polls[POLL_KEYS].fd = keys_fd;
+		/* An answer that takes longer than the interval is waited for. */
+		const bool ended = fetch_wait(top->fetch, polls, keys_fd >= 0 ? POLLS : POLLS - 1,
+			top->under_way && wait_ms <= 0 ? FETCH_MS : wait_ms);
+		if (ended)
+			take_answer(top);
+		on = serve(polls);
+		if (on && (ended || polls[POLL_SIGNALS].revents != 0 || polls[POLL_KEYS].revents != 0))
+			draw(top);
+	}
+	terminal_close();
+	return 0;
+}
+
+/* ---- The whole ------------------------------------------------------------------------------------------
+ */
+
+int cashewd_top(int count, char **values, void (*forget_secrets)(void))
+{
+	__attribute__((cleanup(top_free))) struct top top = {.now = NULL};
+	if (top_options_read(count, values, stderr, &top.options) != 0)
+		return HOST_EXIT_USAGE;
+	int code = 0;
+	if (top.options.help) {
+		top_help(stdout);
+	} else {
+		code = find_address(&top);
+		forget_secrets();
+		if (code == 0 && fetch_open(top.address, &top.fetch) != 0)
+			code = out_of_memory();
+		if (code == 0)
+			code = top.options.once || top.options.json || !terminal_usable() ? once(&top)
+											  : live(&top);
+	}
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "cashewd: standard output cannot be written: %s\n", strerror(errno));
+		return code != 0 ? code : EXIT_IO;
+	}
+	return code;
+}
