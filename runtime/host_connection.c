@@ -332,13 +332,14 @@ bool connection_read(struct connection *connection)
 {
 	errno = 0;
 	const int rc = mosquitto_loop_read(connection->mosquitto, 1);
-	/* It found the socket empty if its last read said so. OpenSSL reads ahead, and poll() cannot tell of
-	 * what it holds. */
+	/* It found the socket empty if its last read said so. */
 	const bool empty = errno == EAGAIN || errno == EWOULDBLOCK;
 	if (closing_over(connection, rc))
 		return false;
-	connection->more = connection->collects && !empty;
-	return !empty;
+	/* OpenSSL reads ahead, and poll() cannot tell of what it holds; of what the socket holds it does. */
+	connection->more =
+		connection->collects && !empty && SSL_has_pending(mosquitto_ssl_get(connection->mosquitto));
+	return connection->collects ? connection->more : !empty;
 }
 
 bool connection_pending(const struct connection *connection)

@@ -95,8 +95,6 @@ int tls_new(const struct settings *settings, struct host_tls **ret, char reason[
 	SSL_CTX_set_options(tls->context, SSL_OP_NO_COMPRESSION);
 	/* One system call reads what is there, not two for each record: see connection_read(). */
 	SSL_CTX_set_read_ahead(tls->context, 1);
-	/* Idle connections give their 34 KiB of buffers back. */
-	SSL_CTX_set_mode(tls->context, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_app_data(tls->context, tls);
 	SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, on_verify);
 	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(tls->context);
