@@ -252,7 +252,8 @@ static void finish(const struct worker_context *context, struct command *command
 {
 	struct store_client *client = store_acquire(context->store);
 	command->store_error = parked_command_finish(client, command->parked, &command->more);
-	end_write(client, command, "a parked command cannot be finished: it will be run again");
+	end_write(client, command,
+		"a parked command is not known to be finished in the store: if it is not, it is run again");
 }
 
 void worker_do(const struct worker_context *context, struct command *command)

@@ -27,12 +27,12 @@ enum { STORE_MESSAGE_SIZE = 768 };
 /*
  * Checks the URL and makes the pool; connects to nothing. Time-outs and concerns that the URL leaves open are
  * set: serverSelectionTimeoutMS=3000, connectTimeoutMS=2000, socketTimeoutMS=8000, waitQueueTimeoutMS=2000,
- * w=majority, journal=true, wtimeoutMS=5000; where work_ms is short, socketTimeoutMS is four fifths of it and
- * wtimeoutMS half, so that a dead connection is noticed before the work counts as hung. The size of the pool
- * is pool_size, and reads go to the primary, whatever the URL says. w=0 is refused. 0 and *ret_store, owned
- * by the caller; STORE_E_PERMANENT for a bad URL or database name, with message saying what was expected
- * (never with the password); STORE_E_AWAY where the name of a mongodb+srv:// URL could not be looked up, also
- * with a message; -ENOMEM.
+ * w=majority, journal=true, wtimeoutMS=5000; where work_ms is less than 10,000, socketTimeoutMS is two
+ * seconds less than it, or half, and wtimeoutMS five eighths of that, so that a dead connection is noticed
+ * before the work counts as hung. The size of the pool is pool_size, and reads go to the primary, whatever
+ * the URL says. w=0 is refused. 0 and *ret_store, owned by the caller; STORE_E_PERMANENT for a bad URL or
+ * database name, with message saying what was expected (never with the password); STORE_E_AWAY where the name
+ * of a mongodb+srv:// URL could not be looked up, also with a message; -ENOMEM.
  */
 STORE_USE_RESULT int store_open(const struct store_options *options, struct store **ret_store,
 	char message[static STORE_MESSAGE_SIZE]);

@@ -62,12 +62,13 @@ static void default_int32(mongoc_uri_t *uri, const char *option, int32_t value)
 		(void)mongoc_uri_set_option_as_int32(uri, option, value);
 }
 
-enum { SOCKET_TIMEOUT_MS = 8000, WTIMEOUT_MS = 5000 };
+enum { SOCKET_TIMEOUT_MS = 8000, WTIMEOUT_MS = 5000, OTHER_WORK_MS = 2000 };
 
-/* The time-out, or less where the work that it is part of has less. */
-static int32_t within(unsigned work_ms, int32_t timeout_ms, double share)
+/* Of the work's time, what one operation may take: the operations before it need some as well. */
+static int32_t socket_timeout_ms(unsigned work_ms)
 {
-	return work_ms > 0 && work_ms * share < timeout_ms ? (int32_t)(work_ms * share) : timeout_ms;
+	const unsigned ms = work_ms > 2 * OTHER_WORK_MS ? work_ms - OTHER_WORK_MS : work_ms / 2;
+	return work_ms > 0 && ms < SOCKET_TIMEOUT_MS ? (int32_t)ms : SOCKET_TIMEOUT_MS;
 }
 
 static int set_defaults(mongoc_uri_t *uri, unsigned work_ms, char message[static STORE_MESSAGE_SIZE])
@@ -77,7 +78,7 @@ static int set_defaults(mongoc_uri_t *uri, unsigned work_ms, char message[static
 
 	default_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 3000);
 	default_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 2000);
-	default_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, within(work_ms, SOCKET_TIMEOUT_MS, 0.8));
+	default_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, socket_timeout_ms(work_ms));
 	default_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 2000);
 
 	concern = mongoc_write_concern_copy(mongoc_uri_get_write_concern(uri));
@@ -100,7 +101,8 @@ static int set_defaults(mongoc_uri_t *uri, unsigned work_ms, char message[static
 	/* Below socketTimeoutMS, so that the server gives up waiting for its members before the connection
 	 * does. */
 	if (mongoc_write_concern_get_wtimeout_int64(concern) <= 0)
-		mongoc_write_concern_set_wtimeout_int64(concern, within(work_ms, WTIMEOUT_MS, 0.5));
+		mongoc_write_concern_set_wtimeout_int64(
+			concern, (int64_t)WTIMEOUT_MS * socket_timeout_ms(work_ms) / SOCKET_TIMEOUT_MS);
 	mongoc_uri_set_write_concern(uri, concern);
 	mongoc_write_concern_destroy(concern);
 	return 0;

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,12 +91,17 @@ static void write_down(void *context, const char *lines, size_t size)
 	}
 }
 
+/* Whoever waits for the file finds it whole. */
 static int tell_ready(const char *path, unsigned port)
 {
+	char fresh[PATH_MAX];
 	if (path == NULL)
 		return 0;
-	FILE *file = fopen(path, "we");
-	if (file == NULL || fprintf(file, "LOGGLY_URL=https://127.0.0.1:%u\n", port) < 0 || fclose(file) != 0)
+	if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
+		return -ENAMETOOLONG;
+	FILE *file = fopen(fresh, "we");
+	if (file == NULL || fprintf(file, "LOGGLY_URL=https://127.0.0.1:%u\n", port) < 0 ||
+		fclose(file) != 0 || rename(fresh, path) != 0)
 		return -errno;
 	return 0;
 }
