@@ -129,6 +129,9 @@ void doctor_check_writes(struct doctor *doctor);
 void doctor_check_indexes(struct doctor *doctor);
 void doctor_check_waiting(struct doctor *doctor);
 
+/* doctor_host.c */
+void doctor_check_host(struct doctor *doctor);
+
 /* doctor_loggly.c */
 void doctor_check_loggly(struct doctor *doctor);
 

@@ -73,7 +73,7 @@ static void tell_kind(struct doctor *doctor, const struct store_description *is,
 	else
 		snprintf(kind, sizeof(kind), "%s",
 			is->kind == STORE_SHARDED ? "sharded" : "standalone, without a second copy");
-	doctor_ok(doctor, "MongoDB %s, %s, answers in %.1f ms", is->version[0] != '\0' ? is->version : "(?)",
+	doctor_ok(doctor, "MongoDB %s, %s, answers in %.2f ms", is->version[0] != '\0' ? is->version : "(?)",
 		kind, ping_ms);
 	if (is->version[0] != '\0' && strtol(is->version, NULL, 10) < OLDEST_MAJOR) {
 		doctor_warn(doctor, "MongoDB %s is older than cashewd is made for", is->version);

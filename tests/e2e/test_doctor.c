@@ -51,6 +51,7 @@ static struct visit examine(struct harness *h, struct host *doctor)
 {
 	struct visit visit = {.host = doctor};
 	json_error_t error;
+	(void)unlink(harness_format(h, "%s/cashewd.log", host_folder(doctor)));
 	host_start(doctor);
 	visit.code = host_wait_exit(doctor);
 	const char *text = output(h, doctor);
@@ -211,6 +212,31 @@ HARNESS_CASE(running_host_is_not_disturbed)
 	broker_stop(harness_broker(h));
 	assert_true(broker_keeps(h, harness_broker(h), "cashewd"));
 	assert_false(broker_keeps(h, harness_broker(h), "doctor"));
+}
+
+HARNESS_CASE(running_host_is_asked_whether_it_is_ready)
+{
+	const char *address = harness_format(h, "127.0.0.1:%d", port_reserve());
+	struct host *doctor = doctor_new(h);
+	host_set(doctor, "METRICS_ADDR", address);
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "host", "skip", "nobody listens");
+	forget(&visit);
+
+	struct host *host = host_new(h, HOST_PRODUCT);
+	host_set(host, "METRICS_ADDR", address);
+	host_start(host);
+	host_wait_ready(host);
+	visit = examine(h, doctor);
+	expect_line(&visit, "host", "ok", "is ready");
+	forget(&visit);
+
+	broker_stop(harness_broker(h));
+	host_expect_log(host, "broker_lost");
+	visit = examine(h, doctor);
+	expect_failure(&visit, "host", "is not ready: broker: ");
+	forget(&visit);
+	broker_start(harness_broker(h));
 }
 
 HARNESS_CASE(session_without_a_host)
@@ -549,7 +575,8 @@ HARNESS_CASE(text_for_people_has_no_colours_in_a_file)
 HARNESS_MAIN(HARNESS_TEST(way_to_the_broker_is_good), HARNESS_TEST(certificates_that_are_wrong),
 	HARNESS_TEST(broker_speaks_plain_mqtt_on_the_port), HARNESS_TEST(broker_is_away),
 	HARNESS_TEST(broker_name_is_unknown), HARNESS_TEST(running_host_is_not_disturbed),
-	HARNESS_TEST(session_without_a_host), HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
+	HARNESS_TEST(running_host_is_asked_whether_it_is_ready), HARNESS_TEST(session_without_a_host),
+	HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
 	HARNESS_TEST(retained_command_is_told), HARNESS_TEST(broker_speaks_only_mqtt_3),
 	HARNESS_TEST(broker_that_keeps_nobody_apart_is_a_security_hole), HARNESS_TEST(database_is_away),
 	HARNESS_TEST(database_before_the_first_start), HARNESS_TEST(indexes_that_are_wrong),
