@@ -313,6 +313,7 @@ static int open_watch(struct host *host, struct store *store)
 		.lanes = (const char *const *)host->lane_ids,
 		.lane_count = host->lane_count,
 		.copies_max = host->settings->window,
+		.host = host->settings->client_id,
 		.board = host->board};
 	return store_watch_new(&options, &host->store_watch);
 }

@@ -15,7 +15,14 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { ASK_UP_MS = 1000, ASK_AWAY_MS = 500, SLOW_MS = 500, DUE_MAX = 1000 };
+enum {
+	ASK_UP_MS = 1000,
+	ASK_AWAY_MS = 500,
+	TRY_MS = 10000,
+	TRY_AGAIN_MS = 2000,
+	SLOW_MS = 500,
+	DUE_MAX = 1000
+};
 
 struct store_watch {
 	struct store_watch_options options;
@@ -35,6 +42,8 @@ struct store_watch {
 	bool prepared;
 	bool told_away;
 	bool unanswered; /* the last question */
+	bool told_refused;
+	int64_t try_at_ms; /* the next trial write */
 };
 
 /* For the deadlines of handlers: time in which the store does not answer is not theirs. */
@@ -74,7 +83,6 @@ static int ask(struct store_watch *watch, struct store_client *client)
 		watch->prepared = true;
 	else
 		figures_add(&watch->options.board->figures.store.failed, 1);
-	FIGURES_SET(watch->options.board->figures.store.writable, rc == 0);
 	note_answer(watch, rc, asked_ms);
 	return rc;
 }
@@ -106,6 +114,29 @@ static void tell(struct store_watch *watch, int rc, const struct store_client *c
 			LOG_TEXT("reason", store_last_error(client)));
 		watch->told_away = true;
 	}
+}
+
+/* Now and then, and at once when the store is back. */
+static void try_to_write(struct store_watch *watch, struct store_client *client, bool up)
+{
+	struct figures_store *figures = &watch->options.board->figures.store;
+	const int64_t now_ms = board_clock_ms();
+	if (!up) {
+		FIGURES_SET(figures->writable, false);
+		watch->try_at_ms = now_ms;
+	}
+	if (now_ms < watch->try_at_ms || !up)
+		return;
+	const int rc = store_trial_write(client, watch->options.host);
+	FIGURES_SET(figures->writable, rc == 0);
+	watch->try_at_ms = now_ms + (rc == 0 ? TRY_MS : TRY_AGAIN_MS);
+	if (rc != 0 && !watch->told_refused)
+		log_error("store_refuses_writes",
+			"the store answers, but does not take a trial write: not ready",
+			LOG_TEXT("reason", store_last_error(client)));
+	else if (rc == 0 && watch->told_refused)
+		log_info("store_takes_writes", "the store takes writes again");
+	watch->told_refused = rc != 0;
 }
 
 static void wait_ms(struct store_watch *watch, long ms, unsigned asked_for)
@@ -177,7 +208,10 @@ static void *run(void *argument)
 		}
 		set_due(watch, due, due_count);
 		load(watch, client);
+		pthread_mutex_unlock(&watch->mutex);
+		try_to_write(watch, client, rc == 0);
 		store_release(client);
+		pthread_mutex_lock(&watch->mutex);
 		wait_ms(watch, rc == 0 ? ASK_UP_MS : ASK_AWAY_MS, asked_for);
 	}
 	pthread_mutex_unlock(&watch->mutex);

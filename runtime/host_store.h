@@ -6,6 +6,10 @@
  * users have parked commands that are due: on this host's lanes, and, a minute late, on any lane, as a host
  * that died leaves them. A lane that is about to connect is told at once what it has parked.
  *
+ * Every ten seconds it makes a trial write, and notes on the board whether that was taken: a full disk, or
+ * rights that are missing, show in no answer to a question. Nothing but /readyz and the log follows from it:
+ * what a command cannot write is that command's matter.
+ *
  * The I/O thread is told by news. A verdict counts only if its question was asked after the last suspicion,
  * so an answer from before a handler's failure does not open the lanes again.
  */
@@ -29,6 +33,7 @@ struct store_watch_options {
 	const char *const *lanes; /* client ids; they outlive the watch */
 	size_t lane_count;
 	size_t copies_max;   /* see parked_marks_read() */
+	const char *host;    /* its client id, for the trial write; outlives the watch */
 	struct board *board; /* store_seen_ms and store_back_ms are noted there */
 };
 

@@ -43,6 +43,7 @@ static const char *const collection_names[STORE_COLLECTIONS] = {
 	[STORE_APPLES] = "apples",
 	[STORE_DEAD_LETTERS] = "dead_letters",
 	[STORE_PARKED_COMMANDS] = "parked_commands",
+	[STORE_HOSTS] = "hosts",
 };
 
 /* ---- the driver ---- */

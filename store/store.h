@@ -47,6 +47,10 @@ STORE_USE_RESULT int store_prepare(struct store_client *client);
 /* One cheap round trip that a server which takes no writes does not pass. 0 or a store error. */
 STORE_USE_RESULT int store_ping(struct store_client *client);
 
+/* Writes that the host of that client id is at work: 0 when the database has taken it as durably as any
+ * write. Or a store error. */
+STORE_USE_RESULT int store_trial_write(struct store_client *client, const char *host);
+
 /*
  * Takes a client from the pool for the calling thread. Never NULL: if none is free within waitQueueTimeoutMS,
  * a client whose every operation answers STORE_E_AWAY. Give it back with store_release().

@@ -16,6 +16,7 @@ enum store_collection {
 	STORE_APPLES,
 	STORE_DEAD_LETTERS,
 	STORE_PARKED_COMMANDS,
+	STORE_HOSTS,
 	STORE_COLLECTIONS, /* how many */
 };
 

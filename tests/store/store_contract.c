@@ -390,6 +390,8 @@ static void test_nothing_before_prepare(void **state)
 
 	(void)state;
 	assert_int_equal(store_ping(fresh_client), 0);
+	assert_int_equal(store_trial_write(fresh_client, "cashewd"), 0);
+	assert_int_equal(store_trial_write(fresh_client, "cashewd"), 0);
 	assert_int_equal(apple_list(fresh_client, 10, note_colour, &colours), 0);
 	assert_int_equal(colours.count, 0);
 	assert_int_equal(contact_find(fresh_client, "1", "2"), STORE_E_NOT_FOUND);

@@ -85,11 +85,13 @@ enum operation {
 	CONTACT_REMOVE,
 	APPLES,
 	DEAD_LETTER,
+	TRIAL_WRITE,
 	OPERATIONS
 };
 
 static const char *const operation_names[OPERATIONS] = {"store_ping", "store_prepare", "contact_request_add",
-	"contact_request_list", "contact_add", "contact_remove", "apple_list", "dead_letter_add"};
+	"contact_request_list", "contact_add", "contact_remove", "apple_list", "dead_letter_add",
+	"store_trial_write"};
 
 static int operate(enum operation operation)
 {
@@ -104,6 +106,7 @@ static int operate(enum operation operation)
 	case CONTACT_REMOVE: return contact_remove(client, "3", "4");
 	case APPLES: return apple_list(client, 10, see_apple, NULL);
 	case DEAD_LETTER: dead_letter_new_id(letter.id); return dead_letter_add(client, &letter);
+	case TRIAL_WRITE: return store_trial_write(client, "cashewd");
 	case OPERATIONS: break;
 	}
 	abort();
