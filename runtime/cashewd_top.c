@@ -206,8 +206,11 @@ static bool serve(const struct pollfd *polls)
 	enum terminal_event event = polls[POLL_SIGNALS].revents != 0 ? terminal_signals() : TERMINAL_NOTHING;
 	if (event != TERMINAL_LEAVE && polls[POLL_KEYS].revents != 0 && terminal_keys() == TERMINAL_LEAVE)
 		event = TERMINAL_LEAVE;
-	if (event == TERMINAL_SUSPEND)
+	while (event == TERMINAL_SUSPEND) {
 		terminal_suspend();
+		/* It may go on only to be ended. */
+		event = terminal_signals();
+	}
 	return event != TERMINAL_LEAVE;
 }
 

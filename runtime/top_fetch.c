@@ -134,7 +134,8 @@ json_t *fetch_take(struct fetch *fetch, char ret_reason[static FETCH_REASON_SIZE
 	(void)curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status == 403) {
 		snprintf(ret_reason, FETCH_REASON_SIZE,
-			"it answers 403: it tells its status only to its own machine, over the loopback");
+			"it answers 403: it tells its status only to its own machine, asked by address or as "
+			"localhost");
 		return NULL;
 	}
 	if (status != 200) {

@@ -72,6 +72,9 @@ bool terminal_show(void)
 {
 	if ((terminal.shown && !terminal.stale) || !in_foreground())
 		return terminal.shown && !terminal.stale;
+	/* What it is to be given back as is what it is now, not what it was before somebody stopped this. */
+	if (terminal.typing && !terminal.shown)
+		(void)tcgetattr(STDIN_FILENO, &terminal.before);
 	if (terminal.typing) {
 		struct termios mode = terminal.before;
 		mode.c_lflag &= ~(tcflag_t)(ICANON | ECHO);

@@ -252,7 +252,7 @@ static void print_host(const struct view *view)
 	if (number(host, "pid") > 0)
 		fprintf(view->out, " for %s, pid %" PRId64,
 			duration_text((double)number(host, "running_ms")).text, number(host, "pid"));
-	fprintf(view->out, ", number %" PRId64 ", memory %s + %s", number(host, "number"),
+	fprintf(view->out, ", number %" PRId64 ", memory %s (supervisor %s)", number(host, "number"),
 		bytes_text(number(host, "rss_bytes")).text, bytes_text(number(supervisor, "rss_bytes")).text);
 	print_ends(view, host, json_object_get(view->before, "host"));
 	fputc('\n', view->out);
@@ -341,6 +341,11 @@ static void add_name(struct top_table *table, const json_t *object, const char *
 	free(name);
 }
 
+static void add_age(struct top_table *table, int64_t ms)
+{
+	top_table_add(table, "%s", ms > 0 ? duration_text((double)ms).text : "-");
+}
+
 static void fill_lanes(const struct view *view, struct top_table *table)
 {
 	size_t i;
@@ -365,10 +370,9 @@ static void fill_lanes(const struct view *view, struct top_table *table)
 		top_table_add(table, "%s", phase != NULL ? phase : "?");
 		top_table_add(table, "%s", count_text(number(lane, "group")).text);
 		top_table_add(table, "%s", count_text(number(lane, "unsettled")).text);
-		top_table_add(table, "%s",
-			number(lane, "oldest_ms") > 0 ? duration_text((double)number(lane, "oldest_ms")).text
-						      : "-");
+		add_age(table, number(lane, "oldest_ms"));
 		top_table_add(table, "%s", rate_text(view, more(lane, before, "acknowledged")).text);
+		add_age(table, number(lane, "held_ms"));
 		top_table_add(table, "%s", held[0].text);
 		top_table_add(table, "%s", held[1].text);
 		add_bad(table, view, lane, before, "dropped", TOP_RED);
@@ -400,12 +404,12 @@ static void add_handler(const struct view *view, const json_t *handler, struct t
 	top_table_add(table, "%s", durations[0].text);
 	top_table_add(table, "%s", durations[1].text);
 	top_table_add(table, "%s", count_text(number(handler, "running")).text);
+	top_table_add(table, "%s", count_text(number(handler, "done")).text);
 	add_bad(table, view, handler, before, "rejected", TOP_YELLOW);
 	add_bad(table, view, handler, before, "retried", TOP_YELLOW);
 	add_bad(table, view, handler, before, "failed", TOP_RED);
 	add_bad(table, view, handler, before, "crashed", TOP_RED);
 	add_bad(table, view, handler, before, "hung", TOP_RED);
-	top_table_add(table, "%s", count_text(number(handler, "done")).text);
 }
 
 static int fill_handlers(const struct view *view, struct top_table *table)
@@ -464,10 +468,10 @@ static void share_out(unsigned height, const size_t counts[static 3], size_t ret
 
 static int print_tables(const struct view *view)
 {
-	static const char *const lanes[] = {"LANE", "CONNECTION", "FILTERS", "GROUP", "COMMANDS", "UNSETTLED",
-		"OLDEST", "ACKED/S", "HELD P50", "P99", "DROPPED", NULL};
-	static const char *const handlers[] = {"HANDLER", "RUNS/S", "P50", "P99", "RUNNING", "REJECTED",
-		"RETRIED", "FAILED", "CRASHED", "HUNG", "DONE", NULL};
+	static const char *const lanes[] = {"LANE", "CONNECTION", "FILTERS", "GROUP", "SIZE", "OPEN",
+		"OLDEST", "ACKED/S", "HELD", "P50", "P99", "DROPS", NULL};
+	static const char *const handlers[] = {"HANDLER", "RUNS/S", "P50", "P99", "NOW", "DONE", "REJECT",
+		"RETRY", "FAIL", "CRASH", "HANG", NULL};
 	static const char *const running[] = {"RUNNING", "DEADLINE", "ATTEMPT", "HANDLER", "COMMAND", NULL};
 	struct top_table tables[3] = {{.headings = lanes, .left = 0xb}, {.headings = handlers, .left = 1},
 		{.headings = running, .left = 0x18}};

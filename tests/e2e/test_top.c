@@ -5,13 +5,14 @@
 #include "harness.h"
 #include "port.h"
 #include "process.h"
-#include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
@@ -220,6 +221,37 @@ HARNESS_CASE(without_cashewd)
 	expect(top(h, address, "--help"), 0, "Usage: cashewd top");
 }
 
+/* A page in a browser that was led here by a name of its own must not read topics. */
+HARNESS_CASE(foreign_names_are_refused)
+{
+	static const struct {
+		const char *host;
+		const char *answer;
+	} cases[] = {
+		{"127.0.0.1", "HTTP/1.1 200 "},
+		{"localhost", "HTTP/1.1 200 "},
+		{"cashewd.example", "HTTP/1.1 403 "},
+	};
+	const int port = port_reserve();
+	assert_true(port > 0);
+	(void)start_cashewd(h, harness_format(h, "127.0.0.1:%d", port));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct sockaddr_in address = {.sin_family = AF_INET,
+			.sin_port = htons((uint16_t)port),
+			.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		const char *request =
+			harness_format(h, "GET /status HTTP/1.1\r\nHost: %s\r\n\r\n", cases[i].host);
+		char answer[16];
+		const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+		assert_int_equal(write(fd, request, strlen(request)), strlen(request));
+		assert_int_equal(
+			recv(fd, answer, strlen(cases[i].answer), MSG_WAITALL), strlen(cases[i].answer));
+		assert_memory_equal(answer, cases[i].answer, strlen(cases[i].answer));
+		close(fd);
+	}
+}
+
 /* ---- On a terminal --------------------------------------------------------------------------------------
  */
 
@@ -283,7 +315,7 @@ static void screen_expect_at(const char *file, int line, struct screen *screen, 
 	while ((found = strstr(screen->text + screen->seen, words)) == NULL)
 		if (!screen_read(screen) || harness_now_ms() > until_ms)
 			harness_fail_at(file, line, "\"%s\" was not written; last was \"%s\"", words,
-				screen->text + (screen->size > 3000 ? screen->size - 3000 : 0));
+				screen->text + (screen->size > 600 ? screen->size - 600 : 0));
 	screen->seen = (size_t)(found - screen->text) + strlen(words);
 }
 
@@ -429,6 +461,44 @@ HARNESS_CASE(cashewd_goes_and_comes)
 	host_wait_ready(host);
 }
 
-HARNESS_MAIN(HARNESS_TEST(what_it_shows), HARNESS_TEST(without_cashewd), HARNESS_TEST(live_on_a_terminal),
+/* Stopped by Ctrl-Z and ended by the shell, in the background: it touches nothing and is gone. */
+HARNESS_CASE(ended_in_the_background)
+{
+	const char *address = free_address(h);
+	(void)start_cashewd(h, address);
+	const char *script = harness_format(h,
+		"set -m; '%s' top --interval 0.2 --addr %s; echo STOPPED; pid=$(jobs -p %%1); kill %%1; "
+		"while kill -0 $pid 2>/dev/null; do sleep 0.05; done; echo ENDED",
+		CASHEWD_PATH, address);
+	struct screen screen = screen_open(h, "A=b", (const char *const[]){"/bin/bash", "-c", script, NULL});
+	screen_expect(&screen, "figures of the last ");
+	screen_type(&screen, "\032");
+	screen_expect(&screen, LEAVE);
+	const size_t begin = screen.seen;
+	screen_expect(&screen, "STOPPED");
+	screen_expect(&screen, "ENDED");
+	assert_int_equal(screen_close(&screen), 0);
+	if (strchr(screen.text + begin, 27) != NULL)
+		harness_fail("it drew in the background: %s", screen.text + begin);
+}
+
+/* It takes connections and says nothing: keys are heard all the same. */
+HARNESS_CASE(cashewd_hangs)
+{
+	const char *address = free_address(h);
+	struct host *host = start_cashewd(h, address);
+	struct screen screen = screen_of_top(h, "A=b", address);
+	screen_expect(&screen, "figures of the last ");
+	host_pause(host);
+	screen_expect(&screen, "No answer from cashewd at ");
+	screen_type(&screen, "q");
+	assert_int_equal(screen_close(&screen), 0);
+	expect(top(h, address, "--once"), UNAVAILABLE, "no answer from cashewd at ");
+	host_resume(host);
+}
+
+HARNESS_MAIN(HARNESS_TEST(what_it_shows), HARNESS_TEST(without_cashewd),
+	HARNESS_TEST(foreign_names_are_refused), HARNESS_TEST(live_on_a_terminal),
 	HARNESS_TEST(ways_of_leaving), HARNESS_TEST(stopped_and_continued),
+	HARNESS_TEST(ended_in_the_background), HARNESS_TEST(cashewd_hangs),
 	HARNESS_TEST(cashewd_goes_and_comes))

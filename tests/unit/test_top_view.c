@@ -11,49 +11,40 @@
 #include "text_line.h"
 #include "top_view.h"
 
-#define BOUNDS                                                                                         \
-	"[10,25,50,100,250,500,1000,2500,5000,10000,25000,50000,100000,250000,500000,1000000,2500000," \
+/* clang-format off */
+#define BOUNDS "[10,25,50,100,250,500,1000,2500,5000,10000,25000,50000,100000,250000,500000,1000000,2500000," \
 	"5000000,10000000,30000000]"
 
 /* A histogram: so many up to 10 us, up to 1 ms, and beyond all bounds. */
 #define TIMES(a, b, c) "{\"sum_us\":1,\"counts\":[" #a ",0,0,0,0,0," #b ",0,0,0,0,0,0,0,0,0,0,0,0,0," #c "]}"
 
-#define CONNECTION(state) \
-	"{\"state\":\"" state "\",\"standby\":false,\"up_ms\":60000,\"opened\":1,\"lost\":2}"
+#define CONNECTION(state) "{\"state\":\"" state "\",\"standby\":false,\"up_ms\":60000,\"opened\":1,\"lost\":2}"
 
 /* As supervisor_status() makes it; `clock` in ms. */
-#define DOCUMENT(clock, started, commands, handlers, running)                                                \
-	"{\"cashewd\":\"0.1.0\",\"unix_ms\":1795435200123,\"clock_ms\":" #clock ",\"bounds_us\":" BOUNDS     \
-	",\"supervisor\":{\"pid\":10,\"started_ms\":" #started ",\"rss_bytes\":10485760},"                   \
-	"\"host\":{\"state\":\"running\",\"ready\":true,\"pid\":11,\"number\":2,\"running_ms\":65000,"       \
-	"\"rss_bytes\":15728640,\"crashed\":1,\"hung\":0,\"killed\":0,\"too_large\":0},"                     \
-	"\"commands\":{" commands ",\"in_flight\":7,\"with_workers\":3},"                                    \
-	"\"store\":{\"up\":true,\"writable\":true,\"failed\":4,\"latency\":" TIMES(0, 8,                     \
-		0) "},"                                                                                      \
-		   "\"egress\":{\"connection\":" CONNECTION(                                                 \
-			   "up") ",\"unsent\":1,\"awaiting\":2,"                                             \
-				 "\"published\":300,\"refused\":0,\"repeated\":0},"                          \
-				 "\"lanes\":[{\"name\":\"main\",\"connection\":" CONNECTION(                 \
-					 "up") ",\"filters\":9,\"granted\":9,"                               \
-					       "\"phase\":\"filling\",\"group\":120,\"unsettled\":7,"        \
-					       "\"oldest_ms\":1500,\"acknowledged\":400,"                    \
-					       "\"dropped\":0,\"held\":" TIMES(0, 4,                         \
-						       0) "},"                                               \
-							  "{\"name\":\"slow\",\"connection\":" CONNECTION(   \
-								  "opening") ",\"filters\":1,\"granted\":0," \
-									     "\"phase\":\"empty\"}],"        \
-									     "\"handlers\":[" handlers       \
-									     "],\"running\":[" running       \
-									     "],\"log_dropped\":5}"
+#define DOCUMENT(clock, started, commands, handlers, running) \
+	"{\"cashewd\":\"0.1.0\",\"unix_ms\":1795435200123,\"clock_ms\":" #clock ",\"bounds_us\":" BOUNDS "," \
+	"\"supervisor\":{\"pid\":10,\"started_ms\":" #started ",\"rss_bytes\":10485760}," \
+	"\"host\":{\"state\":\"running\",\"ready\":true,\"pid\":11,\"number\":2,\"running_ms\":65000," \
+	"\"rss_bytes\":15728640,\"crashed\":1,\"hung\":0,\"killed\":0,\"too_large\":0}," \
+	"\"commands\":{" commands ",\"in_flight\":7,\"with_workers\":3}," \
+	"\"store\":{\"up\":true,\"writable\":true,\"failed\":4,\"latency\":" TIMES(0, 8, 0) "}," \
+	"\"egress\":{\"connection\":" CONNECTION("up") ",\"unsent\":1,\"awaiting\":2," \
+	"\"published\":300,\"refused\":0,\"repeated\":0}," \
+	"\"lanes\":[{\"name\":\"main\",\"connection\":" CONNECTION("up") ",\"filters\":9,\"granted\":9," \
+	"\"phase\":\"filling\",\"group\":120,\"unsettled\":7,\"oldest_ms\":1500,\"held_ms\":40," \
+	"\"acknowledged\":400,\"dropped\":0,\"held\":" TIMES(0, 4, 0) "}," \
+	"{\"name\":\"slow\",\"connection\":" CONNECTION("opening") ",\"filters\":1,\"granted\":0," \
+	"\"phase\":\"empty\"}]," \
+	"\"handlers\":[" handlers "],\"running\":[" running "],\"log_dropped\":5}"
 
-#define HANDLER(name, runs, failed, times)                                                                   \
-	"{\"name\":\"" name "\",\"here\":true,\"running\":1,\"runs\":" #runs ",\"done\":" #runs              \
-	",\"rejected\":0,\"retried\":0,\"failed\":" #failed ",\"crashed\":0,\"hung\":0,\"durations\":" times \
-	"}"
+#define HANDLER(name, runs, failed, times) \
+	"{\"name\":\"" name "\",\"here\":true,\"running\":1,\"runs\":" #runs ",\"done\":" #runs "," \
+	"\"rejected\":0,\"retried\":0,\"failed\":" #failed ",\"crashed\":0,\"hung\":0,\"durations\":" times "}"
 
-#define RUN(ms, topic)                                                                          \
-	"{\"handler\":\"get_apples\",\"topic\":\"" topic "\",\"attempt\":1,\"running_ms\":" #ms \
-	",\"deadline_ms\":10000,\"overdue\":false}"
+#define RUN(ms, topic) \
+	"{\"handler\":\"get_apples\",\"topic\":\"" topic "\",\"attempt\":1,\"running_ms\":" #ms "," \
+	"\"deadline_ms\":10000,\"overdue\":false}"
+/* clang-format on */
 
 static json_t *parsed(const char *text)
 {
@@ -91,28 +82,24 @@ static void test_whole(void **state)
 	char *text = shown(second, first, 0, 0, false);
 	assert_string_equal(text,
 		"cashewd  0.1.0 at 127.0.0.1:9883, up 6.0s, 2026-11-23 12:00:00Z, figures of the last 2.0s\n"
-		"host     running, ready for 1m05s, pid 11, number 2, memory 15.0 MB + 10.0 MB, crashed 1, "
-		"hung 0, killed 0, too large 0\n"
+		"host     running, ready for 1m05s, pid 11, number 2, memory 15.0 MB (supervisor 10.0 MB), "
+		"crashed 1, hung 0, killed 0, too large 0\n"
 		"commands 26.5/s acknowledged, in flight 7, with workers 3; done 150, rejected 1, parked 2, "
-		"dead 3, "
-		"joined 0, left 0\n"
+		"dead 3, joined 0, left 0\n"
 		"store    up, p50 0.75ms, p99 0.99ms, failed 4; log lines dropped 5\n"
 		"events   up 1m00s, 0/s, to send 1, without PUBACK 2; sent 300, refused 0, repeated 0, "
 		"connection lost 2\n"
 		"\n"
-		"LANE  CONNECTION  FILTERS  GROUP    COMMANDS  UNSETTLED  OLDEST  ACKED/S  HELD P50     P99  "
-		"DROPPED\n"
-		"main  up 1m00s        9/9  filling       120          7    1.5s        0    0.75ms  0.99ms  "
-		"      0\n"
-		"slow  opening         0/1  empty           0          0       -        0         -       -  "
-		"      0\n"
+		"LANE  CONNECTION  FILTERS  GROUP    SIZE  OPEN  OLDEST  ACKED/S    HELD     P50     P99  "
+		"DROPS\n"
+		"main  up 1m00s        9/9  filling   120     7    1.5s        0  40.0ms  0.75ms  0.99ms  "
+		"    0\n"
+		"slow  opening         0/1  empty       0     0       -        0       -       -       -  "
+		"    0\n"
 		"\n"
-		"HANDLER     RUNS/S     P50     P99  RUNNING  REJECTED  RETRIED  FAILED  CRASHED  HUNG  "
-		"DONE\n"
-		"get_apples    20.0  0.76ms  >30.0s        1         0        0       3        0     0   "
-		"240\n"
-		"ping             0  0.01ms  0.01ms        1         0        0       0        0     0   "
-		"100\n"
+		"HANDLER     RUNS/S     P50     P99  NOW  DONE  REJECT  RETRY  FAIL  CRASH  HANG\n"
+		"get_apples    20.0  0.76ms  >30.0s    1   240       0      0     3      0     0\n"
+		"ping             0  0.01ms  0.01ms    1   100       0      0     0      0     0\n"
 		"\n"
 		"RUNNING  DEADLINE  ATTEMPT  HANDLER     COMMAND\n"
 		"   7.0s     10.0s        1  get_apples  1/get_apples\n"
