@@ -71,7 +71,7 @@ struct figures_lane {
 	_Atomic bool here; /* the host that lives has it */
 	struct figures_connection connection;
 	_Atomic uint32_t filters, granted; /* of those that it subscribes to, the ones granted at QoS 1 */
-	_Atomic uint32_t phase;		   /* of its group, enum lane_phase; 0: there is none */
+	_Atomic uint32_t phase;		   /* of its group, enum group_phase; 0: there is none */
 	_Atomic uint64_t group, unsettled; /* commands in the group, and those of them without an end */
 	_Atomic int64_t group_since_ms;	   /* since when acknowledgements are held; 0: none are */
 	_Atomic int64_t oldest_ms; /* since when the oldest command without an end is there, at the most; 0:
@@ -194,7 +194,7 @@ unsigned figures_lane_count(const struct figures *figures);
 /* The place of that name; -1: none has it. */
 int figures_handler_find(const struct figures *figures, const char *name);
 
-/* The names of enum connection_state and of enum lane_phase; "?" for another number. */
+/* The names of enum connection_state and of enum group_phase; "?" for another number. */
 const char *figures_connection_state_name(uint32_t state);
 const char *figures_phase_name(uint32_t phase);
 

@@ -7,6 +7,7 @@
 #include "failpoint.h"
 #include "host_command.h"
 #include "host_context.h"
+#include "host_group.h"
 #include "host_lane.h"
 #include "host_suspects.h"
 #include "log.h"
@@ -16,29 +17,6 @@
 #include <mqtt_protocol.h>
 #include <stdlib.h>
 #include <string.h>
-
-static bool same_correlation(const struct command *command, const mosquitto_property *properties)
-{
-	void *data = NULL;
-	uint16_t size = 0;
-	if (mosquitto_property_read_binary(properties, MQTT_PROP_CORRELATION_DATA, &data, &size, false) ==
-		NULL)
-		return command->correlation == NULL;
-	const bool same = command->correlation != NULL && command->correlation_size == size &&
-			  (size == 0 || memcmp(command->correlation, data, size) == 0);
-	free(data);
-	return same;
-}
-
-static bool same(const struct command *command, const struct mosquitto_message *message,
-	const mosquitto_property *properties)
-{
-	return command->input.payload_size == (size_t)message->payloadlen &&
-	       strcmp(command->input.topic, message->topic) == 0 &&
-	       (message->payloadlen == 0 ||
-		       memcmp(command->input.payload, message->payload, (size_t)message->payloadlen) == 0) &&
-	       same_correlation(command, properties);
-}
 
 /* What a command keeps of its MQTT 5 properties; freed by properties_free(). */
 struct properties {
@@ -81,7 +59,7 @@ static char *append(char **at, const void *bytes, size_t size)
 /* All that came with the message stands in one block with the command, with room for a few small events
  * behind it. A payload that is too large is not kept: it is going to be rejected. */
 static struct command *new_command(struct lane *lane, const struct mosquitto_message *message,
-	size_t user_size, const struct properties *properties)
+	size_t user_size, const struct properties *properties, uint64_t key)
 {
 	const size_t topic_size = strlen(message->topic), size = (size_t)message->payloadlen;
 	const size_t payload_size = size <= lane_host(lane)->settings->payload_max ? size : 0;
@@ -114,6 +92,7 @@ static struct command *new_command(struct lane *lane, const struct mosquitto_mes
 	command->correlation_size = properties->correlation_size;
 	command->payload_cut_from = size - payload_size;
 	arena_init(&command->arena, at, COMMAND_ARENA_SIZE);
+	command->key = key;
 	command->events_end = &command->events;
 	command->handler = "";
 	lane_host(lane)->commands++;
@@ -164,21 +143,26 @@ static bool admit_unacknowledged(struct lane *lane, const struct mosquitto_messa
 	return false;
 }
 
-/* A redelivered copy: the same packet identifier, topic, payload and Correlation Data. Anything else has
- * taken that identifier over. */
-static bool joins(
-	struct lane *lane, const struct mosquitto_message *message, const mosquitto_property *properties)
+/* A redelivered copy of what is known under its packet identifier. Anything else has taken that over. */
+static bool joins(struct lane *lane, const struct mosquitto_message *message, size_t user_size, uint64_t key)
 {
-	struct command *first = lane_in_flight(lane, (uint16_t)message->mid);
+	struct held *first = lane_in_flight(lane, (uint16_t)message->mid);
 	if (first == NULL)
 		return false;
-	if (same(first, message, properties)) {
-		lane_join(lane, first);
-		return true;
+	char user[USER_ID_MAX + 1];
+	memcpy(user, message->topic, user_size);
+	user[user_size] = '\0';
+	if (first->key != key || first->user != group_user_key(user)) {
+		lane_unlist(lane, first);
+		return false;
 	}
-	lane_unlist(lane, first);
-	command_release(first);
-	return false;
+	board_count(&lane_host(lane)->board->account.joined, 1);
+	const enum command_state state = first->command != NULL ? first->command->state : COMMAND_SETTLED;
+	log_debug("command_joined", "a redelivered command joined the first, which is not run twice",
+		LOG_TEXT("user", user), LOG_TEXT("topic", message->topic),
+		LOG_TEXT("state", command_state_name(state)));
+	lane_join(lane, first);
+	return true;
 }
 
 /* A redelivered copy of a command that was parked before the lane connected: the store has it, so that the
@@ -187,7 +171,7 @@ static bool is_parked(struct lane *lane, struct command *command)
 {
 	struct parked_copy copy;
 	if (command->mid == 0 || !lane_awaits_parked(lane) ||
-		!lane_take_parked(lane, command->mid, command_key(command), &copy))
+		!lane_take_parked(lane, command->mid, command->key, &copy))
 		return false;
 	command->ahead = copy.before;
 	if (command->ahead)
@@ -207,12 +191,41 @@ static bool is_given_up(struct command *command)
 		return false;
 	if (command->origin == COMMAND_FROM_BROKER)
 		return suspects_judge(command);
-	if (board_suspect_find(lane_host(command->lane)->board, command_key(command)) == NULL)
+	if (board_suspect_find(lane_host(command->lane)->board, command->key) == NULL)
 		return false;
 	arrival_dropped(lane_host(command->lane), command->input.topic, command->input.user, 0,
 		"it may have killed the host before");
 	command_destroy(command);
 	return true;
+}
+
+/* The message as a command in the lane's group. NULL: it is a copy of one, or there is no memory. */
+static struct command *take_command(struct lane *lane, const struct mosquitto_message *message,
+	const mosquitto_property *list, size_t user_size)
+{
+	struct properties properties;
+	struct command *command = NULL;
+	if (properties_read(list, &properties)) {
+		const uint64_t key = board_key(message->topic, message->payload, (size_t)message->payloadlen,
+			properties.correlation, properties.correlation_size);
+		if (message->qos > 0 && joins(lane, message, user_size, key)) {
+			properties_free(&properties);
+			return NULL;
+		}
+		failpoint("command_read");
+		command = new_command(lane, message, user_size, &properties, key);
+	}
+	properties_free(&properties);
+	if (command != NULL && is_parked(lane, command))
+		return NULL;
+	if (command != NULL && (command->mid == 0 || lane_attach(lane, command) == 0))
+		return command;
+	if (command != NULL)
+		command_destroy(command);
+	else if (message->qos == 0)
+		lane_remove_unacknowledged(lane);
+	lane_give_up(lane, "out of memory");
+	return NULL;
 }
 
 void arrival_take(
@@ -225,24 +238,10 @@ void arrival_take(
 	}
 	if (message->qos == 0 && !admit_unacknowledged(lane, message))
 		return;
-	if (message->qos > 0 && joins(lane, message, properties))
-		return;
-	failpoint("command_read");
 	const size_t user_size = topic_user_size(message->topic);
-	struct properties kept;
-	struct command *command =
-		properties_read(properties, &kept) ? new_command(lane, message, user_size, &kept) : NULL;
-	properties_free(&kept);
-	if (command == NULL) {
-		if (message->qos == 0)
-			lane_remove_unacknowledged(lane);
-		lane_give_up(lane, "out of memory");
+	struct command *command = take_command(lane, message, properties, user_size);
+	if (command == NULL)
 		return;
-	}
-	if (is_parked(lane, command))
-		return;
-	if (command->mid != 0)
-		lane_attach(lane, command);
 	command->route = routes_find(lane_routes(lane), command->input.topic);
 	if (user_size == 0) {
 		command_die(

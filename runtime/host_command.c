@@ -6,6 +6,7 @@
 #include "host_arrival.h"
 #include "host_context.h"
 #include "host_egress.h"
+#include "host_group.h"
 #include "host_lane.h"
 #include "host_parking.h"
 #include "host_users.h"
@@ -80,24 +81,10 @@ void command_destroy(struct command *command)
 	free(command);
 }
 
-void command_release(struct command *command)
+void command_count(struct host *host, enum command_end end)
 {
-	if (command->state == COMMAND_SETTLED && !command->attached && !command->listed)
-		command_destroy(command);
-}
-
-uint64_t command_key(struct command *command)
-{
-	if (command->key == 0)
-		command->key = board_key(command->input.topic, command->input.payload,
-			command->input.payload_size, command->correlation, command->correlation_size);
-	return command->key;
-}
-
-void command_count(const struct command *command)
-{
-	struct board_account *account = &host_of(command)->board->account;
-	switch (command->end) {
+	struct board_account *account = &host->board->account;
+	switch (end) {
 	case COMMAND_DONE: board_count(&account->done, 1); break;
 	case COMMAND_REJECTED: board_count(&account->rejected, 1); break;
 	case COMMAND_DEAD: board_count(&account->dead, 1); break;
@@ -126,17 +113,15 @@ void command_settle(struct command *command)
 			LOG_TEXT("handler", command->handler), LOG_INT("attempt", command->attempts),
 			LOG_TEXT("reason", command->reason));
 	if (command->suspect && command->end != COMMAND_PARKED)
-		board_suspect_clear(host_of(command)->board, command_key(command));
-	/* It may stand in the group for a while yet, and needs its events no more. */
-	arena_free(&command->arena);
+		board_suspect_clear(host_of(command)->board, command->key);
 	if (command->origin == COMMAND_FROM_STORE) {
 		if (command->end != COMMAND_PARKED)
-			command_count(command);
+			command_count(host_of(command), command->end);
 		parking_settled(command);
 	} else {
 		lane_settled(command->lane, command);
 	}
-	command_release(command);
+	command_destroy(command);
 }
 
 /* Nothing is left to do but to be acknowledged: to the broker, or in the store. */
@@ -242,7 +227,7 @@ void command_forget(struct command *command)
 	if (command->state != COMMAND_WAITING && command->state != COMMAND_RETRYING)
 		abort();
 	unlink_retry(command);
-	lane_unlist(command->lane, command);
+	lane_forget(command->lane, command);
 	command_destroy(command);
 }
 
@@ -256,7 +241,7 @@ void command_take_back(struct command *command)
  * nobody's. */
 static bool detached(const struct command *command)
 {
-	return !command->attached;
+	return command->held == NULL || !command->held->attached;
 }
 
 /* A QoS 0 command, or one whose connection is gone: then the broker sends it again. */
@@ -393,7 +378,7 @@ static void after_run(struct command *command)
 static bool may_be_parked(const struct command *command)
 {
 	return command->origin == COMMAND_FROM_STORE ||
-	       (command->origin == COMMAND_FROM_BROKER && command->attached &&
+	       (command->origin == COMMAND_FROM_BROKER && !detached(command) &&
 		       command->input.user[0] != '\0');
 }
 

@@ -23,8 +23,8 @@
  * durable: the acknowledgement may leave with the group's
  *
  * A command belongs to the I/O thread, but for the states in which a worker has it: CLAIMING, RUNNING,
- * PARKING, BURYING, FINISHING. The worker touches the part "the run" only. A command of the broker's is freed
- * when it is settled, in no group, and not in the in-flight table; one from the store when it is settled.
+ * PARKING, BURYING, FINISHING. The worker touches the part "the run" only. A command is freed when it is
+ * settled: what its acknowledgement still needs is in its lane's struct held (host_group.h).
  */
 #ifndef HOST_COMMAND_H
 #define HOST_COMMAND_H
@@ -36,6 +36,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct held;
 struct host;
 struct lane;
 struct lane_user;
@@ -74,24 +75,20 @@ struct command {
 	enum command_origin origin;
 	uint16_t mid; /* the broker's packet identifier; 0 where the broker waits for nothing */
 	enum command_state state;
-	bool attached;		  /* in the lane's group: its PUBACK is held */
-	bool listed;		  /* in the lane's in-flight table */
-	unsigned round;		  /* of the group's lingering, when it joined */
+	struct held *held;	  /* by which its lane knows it; NULL: its lane does not, or no longer */
 	int64_t failing_since_ms; /* first transient failure; 0: none */
 	int64_t retry_at_ms;
 	unsigned events_pending;    /* sent or waiting to be sent, not PUBACKed */
 	struct call_event *refused; /* events to be sent again after a transient refusal */
 	struct lane_user *user;	    /* while it waits, runs or retries; else NULL */
 	struct command *user_next;
-	struct command *group_next;
-	struct command *table_next;
 	struct command *retry_next, **retry_link; /* NULL: in no list */
 	struct command *job_next;
 	struct dead_letter letter;	/* of BURYING */
 	bool suspect;			/* it may have killed a host */
 	bool ahead;			/* it comes again, and came before what its user has parked */
 	unsigned crashes;		/* that it is to blame for */
-	uint64_t key;			/* see command_key(); 0: not made yet */
+	uint64_t key;			/* board_key(): by which it is known when it comes again */
 	int64_t position;		/* in the store, once it is parked; else 0 */
 	struct parked_backlog *backlog; /* from the store, or PARKING: its user's */
 	struct parked_command *record;	/* of PARKING: what is written; in the arena */
@@ -142,14 +139,8 @@ void command_forget(struct command *command);
  * already, or at QoS 0, it is forgotten at once. It has its user's turn, or is in no queue. */
 void command_leave(struct command *command, const char *reason);
 
-/* Frees it if nothing holds it any more. */
-void command_release(struct command *command);
-
-/* Counts its end in the account: when it is acknowledged, or has come from the store and ended there. */
-void command_count(const struct command *command);
-
-/* By which it is known again when it comes another time: board_key(). */
-uint64_t command_key(struct command *command);
+/* Counts an end in the account: when it is acknowledged, or has come from the store and ended there. */
+void command_count(struct host *host, enum command_end end);
 
 /* ---- For host_parking.c ----------------------------------------------------------------------------------
  */
@@ -169,7 +160,7 @@ void command_resume(struct command *command);
 /* The next one of its user may start, if it had its turn. */
 void command_end_turn(struct command *command);
 
-/* Its end is durable. */
+/* Its end is durable. Frees it. */
 void command_settle(struct command *command);
 
 /* Frees it, in whatever state. Nothing holds it. */

@@ -2,19 +2,10 @@
  * host_lane.h - a lane: one broker session from which commands come, and the acknowledgements that it holds
  * back.
  *
- * The commands read since the last flush are the lane's group. While one of them is unsettled nothing is
- * written to the connection, so no PUBACK leaves; when the last one settles, all leave at once and in order:
- * a group commit. To let a group come to an end under a steady stream, the lane stops reading at GROUP_MAX
- * commands or GROUP_MS after the first. A group that has not drained LINGER_MS later (one slow command) is
- * joined by more, up to the window, and at its age limit the lane drops the connection without acknowledging
- * and keeps the results: the broker sends the commands again, and the copies join the first.
- *
- *   EMPTY --first command--> FILLING --GROUP_MAX, GROUP_MS--> DRAINING --LINGER_MS--> LINGERING --window-->
- * FULL ^                         |                                |                       | |
- *     +------ flushed ------ FLUSHING <----------------- the last one is settled --------+------------------+
- *
- * The in-flight table holds the commands by packet identifier, also those of a dropped connection that still
- * run or are done. I/O thread only.
+ * The commands read since the last flush are the lane's group (host_group.h): while one of them is unsettled
+ * nothing is written to the connection, so no PUBACK leaves; when the last one settles, all leave at once and
+ * in order. At the group's age limit the lane drops the connection without acknowledging and keeps the
+ * results: the broker sends the commands again, and the copies join the first. I/O thread only.
  */
 #ifndef HOST_LANE_H
 #define HOST_LANE_H
@@ -26,18 +17,12 @@
 #include <stdint.h>
 
 struct command;
+struct held;
 struct lane_users;
 struct host;
 struct lane;
 struct parked_copy;
 struct parked_marks;
-
-enum {
-	LANE_LINGER_MS = 50,
-	LANE_FLUSH_MS = 5, /* a group that has drained waits until it is that old, for company: a PUBACK by
-			      itself costs a segment */
-	LANE_FLUSH_COUNT = 16, /* unless it has that many */
-};
 
 __attribute__((warn_unused_result)) int lane_new(
 	struct host *host, const struct route_lane *routes, struct lane **ret);
@@ -93,18 +78,21 @@ void lane_loaded(struct lane *lane, struct parked_marks *marks);
 /* ---- For host_command.c ----------------------------------------------------------------------------------
  */
 
-/* Puts a new command into the group and the in-flight table. */
-void lane_attach(struct lane *lane, struct command *command);
+/* Puts a new command into the group and the in-flight table. -ENOMEM. */
+__attribute__((warn_unused_result)) int lane_attach(struct lane *lane, struct command *command);
 
-/* A redelivered copy of a command in the in-flight table: it joins the group. */
-void lane_join(struct lane *lane, struct command *command);
+/* What is known under that packet identifier, or NULL. */
+struct held *lane_in_flight(const struct lane *lane, uint16_t mid);
+/* It is a redelivered copy, whose PUBACK is held with the others. */
+void lane_join(struct lane *lane, struct held *held);
+/* It is not, so that from now on the packet identifier means another command. */
+void lane_unlist(struct lane *lane, struct held *held);
 
-/* The command in the table with that packet identifier, or NULL. */
-struct command *lane_in_flight(const struct lane *lane, uint16_t mid);
-void lane_unlist(struct lane *lane, struct command *command);
-
-/* The command has settled. */
+/* The command has settled, and is going to be freed. */
 void lane_settled(struct lane *lane, struct command *command);
+
+/* The command is going to be freed without an end. It is in no group. */
+void lane_forget(struct lane *lane, struct command *command);
 
 /* Whether a copy of a command that is parked may come: it was parked before the lane connected, and the
  * broker is still sending again what was not acknowledged. */

@@ -3,6 +3,7 @@
  */
 #include "host_parking.h"
 
+#include "board.h"
 #include "host_command.h"
 #include "host_context.h"
 #include "host_lane.h"
@@ -86,7 +87,7 @@ static struct parked_command *new_record(struct command *command)
 			.correlation_size = command->correlation_size,
 			.response_topic = command->input.response_topic,
 			.mid = command->mid,
-			.key = command_key(command),
+			.key = command->key,
 			.end = command_end_name(COMMAND_DONE),
 		};
 	record->crashes = command->crashes;
@@ -430,6 +431,8 @@ static void begin(struct command *command)
 	command->input.attempt = 1;
 	command->correlation = parked->correlation;
 	command->correlation_size = (uint16_t)parked->correlation_size;
+	command->key = board_key(command->input.topic, command->input.payload, command->input.payload_size,
+		command->correlation, command->correlation_size);
 	find_route(command);
 	read_progress(command);
 	command_move(command, COMMAND_WAITING);

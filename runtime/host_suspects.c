@@ -26,9 +26,8 @@ static void blame(struct command *command, const char *handler, const char *what
 bool suspects_judge(struct command *command)
 {
 	const struct host *host = lane_host(command->lane);
-	const struct board_suspect *suspect = board_suspects_any(host->board)
-						      ? board_suspect_find(host->board, command_key(command))
-						      : NULL;
+	const struct board_suspect *suspect =
+		board_suspects_any(host->board) ? board_suspect_find(host->board, command->key) : NULL;
 	command->suspect = suspect != NULL || command->crashes > 0;
 	if (suspect != NULL) {
 		if (suspect->crashes > command->crashes)

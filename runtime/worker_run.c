@@ -112,8 +112,7 @@ static void count_run(struct figures_runs *runs, enum call_end end, unsigned dur
 	figures_observe(&runs->durations, duration_us);
 }
 
-static void run_handler(
-	const struct worker_context *context, struct command *command, unsigned position, uint64_t key)
+static void run_handler(const struct worker_context *context, struct command *command, unsigned position)
 {
 	const unsigned index = command->route->handlers[position];
 	struct cashew_command call = {
@@ -128,7 +127,7 @@ static void run_handler(
 	const struct board_entry entry = {
 		.handler = call.handler->name,
 		.topic = command->input.topic,
-		.key = key,
+		.key = command->key,
 		.attempt = command->attempts,
 		.deadline_ms = deadline_ms(&call),
 		.alone = command->alone,
@@ -165,13 +164,9 @@ void worker_run(const struct worker_context *context, struct command *command)
 	command->attempts++;
 	command->input.attempt = command->attempts;
 	command->store_away = false;
-	const uint64_t key = context->slot != NULL ? board_key(command->input.topic, command->input.payload,
-							     command->input.payload_size,
-							     command->correlation, command->correlation_size)
-						   : 0;
 	for (unsigned i = 0; i < command->route->handler_count; i++)
 		if ((command->settled & (UINT32_C(1) << i)) == 0)
-			run_handler(context, command, i, key);
+			run_handler(context, command, i);
 }
 
 /* All that the letter says, but for the payload: if it cannot be kept, this is what is left of it. */

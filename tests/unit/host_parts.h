@@ -25,6 +25,7 @@
 #include "host_connection.h"
 #include "host_context.h"
 #include "host_egress.h"
+#include "host_group.h"
 #include "host_lane.h"
 #include "host_parked.h"
 #include "host_parking.h"
@@ -563,13 +564,15 @@ static inline void parts_turn(unsigned ms)
 	lane_flush(parts.lane);
 }
 
-/* Reads what was sent, without a turn of the loop. Returns the last one's command where it is in flight. */
+/* Reads what was sent, without a turn of the loop. Returns the last one's command where it is in flight
+ * and has not settled. */
 static inline struct command *parts_read(uint16_t mid, const char *topic, const char *payload)
 {
 	parts_sent(mid, topic, payload);
 	while (connection_read(parts.connection))
 		continue;
-	return mid > 0 ? lane_in_flight(parts.lane, mid) : NULL;
+	const struct held *held = mid > 0 ? lane_in_flight(parts.lane, mid) : NULL;
+	return held != NULL ? held->command : NULL;
 }
 
 /* A worker takes submitted command number i, from 0, and is through with it. */
@@ -641,6 +644,23 @@ static inline void parts_published(const char *expected)
 static inline void parts_state(const struct command *command, enum command_state expected)
 {
 	assert_string_equal(command_state_name(command->state), command_state_name(expected));
+}
+
+/* It has settled: it is freed, and what is kept of it is known by its packet identifier. */
+static inline void parts_settled(uint16_t mid)
+{
+	const struct held *held = lane_in_flight(parts.lane, mid);
+	assert_non_null(held);
+	assert_null(held->command);
+}
+
+/* How many packet identifiers mean commands that a copy would join. */
+static inline size_t parts_known(void)
+{
+	size_t known = 0;
+	for (unsigned mid = 1; mid <= UINT16_MAX; mid++)
+		known += lane_in_flight(parts.lane, (uint16_t)mid) != NULL;
+	return known;
 }
 
 #endif

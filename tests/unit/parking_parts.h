@@ -7,7 +7,7 @@
 
 static inline void turn(void)
 {
-	parts_turn(LANE_FLUSH_MS);
+	parts_turn(GROUP_COMPANY_MS);
 }
 
 static inline struct store *store(void)

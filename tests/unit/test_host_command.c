@@ -15,7 +15,7 @@
  */
 static void turn(void)
 {
-	parts_turn(LANE_FLUSH_MS);
+	parts_turn(GROUP_COMPANY_MS);
 }
 
 static const struct dead_letter *letter(size_t i)
@@ -63,7 +63,7 @@ static void test_done_without_events(void **state)
 	turn();
 	parts_left("");
 	parts_work();
-	parts_state(command, COMMAND_SETTLED);
+	parts_settled(7);
 	parts_left("");
 	turn();
 	parts_left("7");
@@ -87,7 +87,7 @@ static void test_done_with_events(void **state)
 	turn();
 	parts_left("");
 	parts_event_ends(NULL, false);
-	parts_state(command, COMMAND_SETTLED);
+	parts_settled(7);
 	turn();
 	parts_left("7");
 	ended(1, 0, 0);
@@ -166,7 +166,7 @@ static void test_retries_spent(void **state)
 	turn();
 	parts_left("");
 	parts_work();
-	parts_state(command, COMMAND_SETTLED);
+	parts_settled(7);
 	turn();
 	parts_left("7");
 	ended(0, 0, 0);
@@ -249,7 +249,7 @@ static void test_event_refused_for_good(void **state)
 	turn();
 	parts_left("");
 	parts_work();
-	parts_state(command, COMMAND_SETTLED);
+	parts_settled(7);
 	turn();
 	parts_left("7");
 	ended(0, 0, 1);
@@ -300,7 +300,7 @@ static void test_event_refused_for_now(void **state)
 	parts_turn(50);
 	parts_published("1");
 	parts_events_end();
-	parts_state(command, COMMAND_SETTLED);
+	parts_settled(7);
 	turn();
 	parts_left("7");
 	assert_int_equal(parts.one.runs, 1);
@@ -364,7 +364,9 @@ static void test_event_refused_and_overtaken(void **state)
 	}
 	parts_left("");
 	/* What has become of the later one is kept for its copy. */
-	assert_int_equal(parts.host.commands, 1);
+	assert_int_equal(parts.host.commands, 0);
+	assert_int_equal(parts_known(), 1);
+	parts_settled(8);
 	assert_int_equal(fake_store_parked(parts.host.light.store), 0);
 }
 
@@ -538,7 +540,7 @@ static void test_too_large(void **state)
 	parts_read(10, "u/one", "and one more byte");
 	parts_published("");
 	parts_work();
-	parts_turn(LANE_FLUSH_MS);
+	parts_turn(GROUP_COMPANY_MS);
 	parts_left("7 8 9 10");
 	ended(1, 2, 1);
 	assert_int_equal(letters(), 1);
@@ -583,7 +585,7 @@ static void test_two_handlers(void **state)
 	parts_published("1 2 3");
 	parts_state(next, COMMAND_RUNNING);
 	parts_events_end();
-	parts_state(command, COMMAND_SETTLED);
+	parts_settled(7);
 	assert_int_equal(parts.two_a.runs, 1);
 	assert_int_equal(parts.two_b.runs, 3);
 	parts_work();
@@ -711,7 +713,8 @@ static void test_light(void **state)
 	parts_read(2, "u/light", "");
 	assert_int_equal(parts.light.runs, 2);
 	parts.light.steps = ".";
-	parts_state(parts_read(3, "u/light", ""), COMMAND_SETTLED);
+	assert_null(parts_read(3, "u/light", ""));
+	parts_settled(3);
 	parts.light.steps = "x";
 	parts_read(4, "u/light", "");
 	parts.light.steps = "f";
@@ -730,7 +733,8 @@ static void test_light_behind_queued(void **state)
 	const struct command *behind = parts_read(2, "u/light", "");
 	parts_state(behind, COMMAND_WAITING);
 	assert_int_equal(parts.light.runs, 0);
-	parts_state(parts_read(3, "v/light", ""), COMMAND_SETTLED);
+	assert_null(parts_read(3, "v/light", ""));
+	parts_settled(3);
 	assert_int_equal(parts.light.runs, 1);
 	parts_work();
 	assert_int_equal(parts.light.runs, 1);
@@ -763,7 +767,7 @@ static void test_light_retry(void **state)
 	parts_turn(50);
 	parts_work();
 	assert_int_equal(parts.light.last_attempt, 3);
-	parts_state(command, COMMAND_SETTLED);
+	parts_settled(1);
 	parts_work();
 	parts_work();
 	turn();
@@ -781,7 +785,8 @@ static void test_copy_on_the_same_connection(void **state)
 	assert_int_equal(parts.host.commands, 1);
 	assert_int_equal(board_read(&parts_board.account.joined), 1);
 	parts_work();
-	assert_ptr_equal(parts_read(7, "u/one", "payload"), command);
+	assert_null(parts_read(7, "u/one", "payload"));
+	parts_settled(7);
 	turn();
 	/* Each copy is acknowledged, and the command counts once. */
 	parts_left("7 7 7");
@@ -829,10 +834,13 @@ static void test_copy_of_a_settled_command(void **state)
 	parts_event_ends(NULL, false);
 	parts_lose(false);
 	parts_events_end();
-	assert_int_equal(parts.host.commands, 2);
+	assert_int_equal(parts.host.commands, 0);
+	assert_int_equal(parts_known(), 2);
 	parts_connect(true);
-	parts_state(parts_read(7, "u/one", "payload"), COMMAND_SETTLED);
-	parts_state(parts_read(8, "v/one", "payload"), COMMAND_SETTLED);
+	assert_null(parts_read(7, "u/one", "payload"));
+	parts_settled(7);
+	assert_null(parts_read(8, "v/one", "payload"));
+	parts_settled(8);
 	assert_int_equal(board_read(&parts_board.account.joined), 2);
 	turn();
 	parts_left("7 8");
@@ -901,6 +909,7 @@ static void test_no_copy(void **state)
 	parts_connect(true);
 	parts_read(7, "u/one", "another");
 	assert_int_equal(parts.host.commands, 1);
+	assert_int_equal(parts_known(), 1);
 	parts_work();
 	turn();
 	parts_left("7");
@@ -931,7 +940,8 @@ static void test_lost_command_dies(void **state)
 	parts_work();
 	assert_int_equal(letters(), 1);
 	parts_connect(true);
-	parts_state(parts_read(7, "u/one", ""), COMMAND_SETTLED);
+	assert_null(parts_read(7, "u/one", ""));
+	parts_settled(7);
 	turn();
 	parts_left("7");
 	assert_int_equal(letters(), 1);
