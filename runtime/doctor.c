@@ -5,6 +5,7 @@
 #include "handler_token.h"
 #include "host_tls.h"
 #include "store.h"
+#include "text_line.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,12 +39,16 @@ void doctor_random_name(char ret[static DOCTOR_USER_SIZE], const char *text, uns
 	ret[size + digits] = '\0';
 }
 
-/* What a broker or a database says may hold anything: a line stays one. */
-static void tame(char *text)
+/* What a broker, a database or a device says may hold anything: a line stays one, and leaves terminals alone.
+ */
+static void tame(char text[static DOCTOR_TEXT_SIZE])
 {
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = ' ';
+	char *line = text_line(text);
+	snprintf(text, DOCTOR_TEXT_SIZE, "%s", line != NULL ? line : "out of memory");
+	free(line);
+	/* It may have been cut within a character. */
+	for (size_t size = strlen(text); !text_is_utf8(text, size);)
+		text[--size] = '\0';
 }
 
 /* The last line of all tells that there is no room for more; its check's outcome still counts. */

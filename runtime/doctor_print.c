@@ -1,8 +1,6 @@
 /* doctor_print.c - see doctor_print.h. */
 #include "doctor_print.h"
 
-#include <string.h>
-
 static const struct {
 	const char *name, *colour;
 } outcomes[] = {
@@ -46,23 +44,35 @@ void doctor_print_totals(const struct doctor_totals *totals, FILE *out)
 		totals->warnings == 1 ? "warning" : "warnings", totals->failed, totals->skipped);
 }
 
+/* What is no text cannot stand in JSON. */
+static json_t *json_text(const char *text)
+{
+	json_t *json = json_string(text);
+	return json != NULL ? json : json_string("(not a text)");
+}
+
+static json_t *line_json(const struct doctor_line *line)
+{
+	json_t *json = json_object();
+	int r = json == NULL;
+	r |= json_object_set_new(json, "check", json_string(line->check));
+	r |= json_object_set_new(json, "outcome", json_string(outcomes[line->outcome].name));
+	r |= json_object_set_new(json, "seen", json_text(line->seen));
+	if (line->advice[0] != '\0')
+		r |= json_object_set_new(json, "advice", json_text(line->advice));
+	if (r == 0)
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
 json_t *doctor_json(const struct doctor_line *lines, size_t count)
 {
 	const struct doctor_totals totals = doctor_totals(lines, count);
 	json_t *array = json_array();
 	int r = array == NULL;
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		json_t *line = json_pack("{s:s, s:s, s:s}", "check", lines[i].check, "outcome",
-			outcomes[lines[i].outcome].name, "seen", lines[i].seen);
-		/* A text that is no UTF-8, which a server said, cannot be shown. */
-		if (line == NULL)
-			line = json_pack("{s:s, s:s, s:s}", "check", lines[i].check, "outcome",
-				outcomes[lines[i].outcome].name, "seen", "(not a text)");
-		if (line != NULL && lines[i].advice[0] != '\0')
-			r |= json_object_set_new(line, "advice",
-				json_stringn_nocheck(lines[i].advice, strlen(lines[i].advice)));
-		r |= json_array_append_new(array, line);
-	}
+	for (size_t i = 0; r == 0 && i < count; i++)
+		r |= json_array_append_new(array, line_json(&lines[i]));
 	if (r != 0) {
 		json_decref(array);
 		return NULL;

@@ -1,7 +1,7 @@
 /*
  * doctor_store.c - MongoDB: whether it answers, what it is, how it acknowledges, what is in it.
  *
- * Happy path: open a pool of one as the host opens its own, ask, and look. Nothing is written but an update
+ * Happy path: open a pool of one as the host opens its own, ask, and look. Nothing is written but a delete
  * that no document matches, with the write concern in force: indexes are cashewd's to make. Failure: a server
  * that is not there, or does not let us in, costs the driver's time-outs, some seconds.
  */

@@ -90,7 +90,7 @@ struct store_description {
 /* Asks the server. 0 or a store error. */
 STORE_USE_RESULT int store_describe(struct store_client *client, struct store_description *ret);
 
-/* A write that changes nothing, acknowledged like any other: an update of a dead letter that is not there. 0
+/* A write that changes nothing, acknowledged like any other: a delete of a dead letter that is not there. 0
  * or a store error. */
 STORE_USE_RESULT int store_write_nothing(struct store_client *client);
 

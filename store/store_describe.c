@@ -103,9 +103,10 @@ int store_describe(struct store_client *client, struct store_description *ret)
 	return 0;
 }
 
+/* A delete, because some servers make the collection for an update that no document matches. */
 int store_write_nothing(struct store_client *client)
 {
-	bson_t filter = BSON_INITIALIZER, update = BSON_INITIALIZER, fields, reply;
+	bson_t filter = BSON_INITIALIZER, reply;
 	bson_error_t error;
 	bson_oid_t id;
 	bool written;
@@ -114,12 +115,8 @@ int store_write_nothing(struct store_client *client)
 		return STORE_E_AWAY;
 	bson_oid_init(&id, NULL);
 	BSON_APPEND_OID(&filter, "_id", &id);
-	BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &fields);
-	BSON_APPEND_UTF8(&fields, "reason", "");
-	bson_append_document_end(&update, &fields);
-	written = mongoc_collection_update_one(
-		store_client_collection(client, STORE_DEAD_LETTERS), &filter, &update, NULL, &reply, &error);
+	written = mongoc_collection_delete_one(
+		store_client_collection(client, STORE_DEAD_LETTERS), &filter, NULL, &reply, &error);
 	bson_destroy(&filter);
-	bson_destroy(&update);
-	return store_write_result(client, STORE_DEAD_LETTERS, "update", written, &reply, &error);
+	return store_write_result(client, STORE_DEAD_LETTERS, "delete", written, &reply, &error);
 }
