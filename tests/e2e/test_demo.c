@@ -306,6 +306,12 @@ HARNESS_CASE(kept_demo_tells_where_it_is)
 	assert_int_equal(
 		harness_execute(demo->folder, demo->output, (const char *[]){"sh", "-c", ask, NULL}), 0);
 	assert_wrote(demo, "someone  <- got_apples");
+	const char *look = harness_format(h,
+		"set -eu; . '%s/env'; \"$DEMO_BUILD/cashewd\" top --once --addr \"$METRICS_ADDR\"",
+		demo->state);
+	assert_int_equal(
+		harness_execute(demo->folder, demo->output, (const char *[]){"sh", "-c", look, NULL}), 0);
+	assert_wrote(demo, "host     running, ready for ");
 
 	demo_signal(demo, SIGTERM, false);
 	assert_int_equal(demo_wait_exit(demo), 0);
