@@ -78,6 +78,11 @@ static int create_indexes(struct store_client *client, enum store_collection col
 		append_index(&array, position, &indexes[i]);
 	}
 	bson_append_array_end(&command, &array);
+	if (count == 0) {
+		/* The server refuses an empty list. */
+		bson_destroy(&command);
+		return 0;
+	}
 	created = mongoc_client_write_command_with_opts(
 		client->mongo, store_database_name(client->store), &command, NULL, &reply, &error);
 	bson_destroy(&command);
