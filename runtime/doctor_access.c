@@ -34,34 +34,54 @@ static bool came_through(struct doctor_ear *ear)
 
 /* ---- Those who should not get in ---- */
 
-/* Whether what was let in can also publish below a user. */
-static bool can_publish(struct doctor *doctor, struct doctor_link *stranger)
+enum publishing { PUBLISHES_NOTHING, PUBLISHES, PUBLISHES_UNKNOWN };
+
+/* Whether what the link sends to {user}/{command} arrives there; the handler listens, and sends what must.
+ * code: of the PUBACK. */
+static enum publishing try_to_publish(
+	struct doctor *doctor, struct doctor_link *link, const char *user, int *ret_code)
 {
-	struct doctor_ear ear;
-	doctor_ear_new(&ear, doctor->other_user, doctor->command);
-	if (!doctor_broker_again(doctor, &doctor->handler) ||
-		doctor_link_subscribe(doctor->handler, ear.topic, 1, 0) != 1)
-		return false;
-	doctor_ear_put(doctor->handler, &ear);
-	const bool heard = doctor_link_publish(stranger, ear.topic, ear.payload, false, EXPIRY_S) >= 0 &&
-			   came_through(&ear);
+	struct doctor_ear sent, behind;
+	enum publishing publishing = PUBLISHES_UNKNOWN;
+	*ret_code = LINK_CLOSED;
+	if (!doctor_broker_again(doctor, &doctor->handler))
+		return publishing;
+	doctor_ear_new(&sent, user, doctor->command);
+	doctor_ear_new(&behind, user, doctor->command);
+	sent.next = &behind;
+	if (doctor_link_subscribe(doctor->handler, sent.topic, 1, 0) != 1)
+		return publishing;
+	doctor_ear_put(doctor->handler, &sent);
+	*ret_code = doctor_link_publish(link, sent.topic, sent.payload, false, EXPIRY_S);
+	const bool listens =
+		doctor_link_publish(doctor->handler, behind.topic, behind.payload, false, EXPIRY_S) >= 0 &&
+		doctor_ear_wait(&behind, doctor->timeout_ms);
+	if (came_through(&sent))
+		publishing = PUBLISHES;
+	else if (listens)
+		publishing = PUBLISHES_NOTHING;
 	doctor_ear_put(doctor->handler, NULL);
-	(void)doctor_link_unsubscribe(doctor->handler, ear.topic);
-	return heard;
+	(void)doctor_link_unsubscribe(doctor->handler, sent.topic);
+	return publishing;
 }
 
 static void tell_stranger(struct doctor *doctor, struct doctor_link *stranger, const char *who)
 {
-	if (can_publish(doctor, stranger)) {
-		doctor_fail(doctor, HOLE "%s is let in and may publish as any user", who);
+	int code;
+	switch (try_to_publish(doctor, stranger, doctor->other_user, &code)) {
+	case PUBLISHES:
+		doctor_fail(doctor, HOLE "%s is let in and may publish as a user", who);
 		doctor_advise(doctor,
 			"let the broker verify tokens with JWT_SECRET and refuse all else (mosquitto: "
 			"allow_anonymous false, and the plugin in examples/broker)");
-	} else {
-		doctor_warn(doctor, "%s is let in, but cannot publish as a user", who);
-		doctor_advise(
-			doctor, "refuse it, unless others need that (mosquitto: allow_anonymous false)");
+		return;
+	case PUBLISHES_NOTHING: doctor_warn(doctor, "%s is let in, but cannot publish as a user", who); break;
+	case PUBLISHES_UNKNOWN:
+		doctor_warn(
+			doctor, "%s is let in; whether it can publish as a user could not be found out", who);
+		break;
 	}
+	doctor_advise(doctor, "refuse it, unless others need that (mosquitto: allow_anonymous false)");
 }
 
 /* Whether it was refused. */
@@ -190,43 +210,22 @@ static bool reads_nothing(struct doctor *doctor)
 
 /* ---- What it may write ---- */
 
-/* Whether a message that the user sends arrives there; the handler listens. */
-static int try_to_write(struct doctor *doctor, const char *user, bool *ret_arrives, int *ret_code)
-{
-	struct doctor_ear sent, behind;
-	if (!doctor_broker_again(doctor, &doctor->user) || !doctor_broker_again(doctor, &doctor->handler))
-		return LINK_CLOSED;
-	doctor_ear_new(&sent, user, doctor->command);
-	doctor_ear_new(&behind, user, doctor->command);
-	sent.next = &behind;
-	int r = doctor_link_subscribe(doctor->handler, sent.topic, 1, 0);
-	if (r != 1)
-		return r < 0 ? r : LINK_CLOSED;
-	doctor_ear_put(doctor->handler, &sent);
-	*ret_code = doctor_link_publish(doctor->user, sent.topic, sent.payload, false, EXPIRY_S);
-	r = doctor_link_publish(doctor->handler, behind.topic, behind.payload, false, EXPIRY_S);
-	if (r >= 0)
-		r = doctor_ear_wait(&behind, doctor->timeout_ms) ? 0 : LINK_SILENT;
-	*ret_arrives = came_through(&sent);
-	doctor_ear_put(doctor->handler, NULL);
-	(void)doctor_link_unsubscribe(doctor->handler, sent.topic);
-	return r;
-}
-
 static bool writes_nothing(struct doctor *doctor, char ret_how[static EAR_TOPIC_SIZE])
 {
-	bool arrives = false;
-	int code = 0;
-	const int r = try_to_write(doctor, doctor->other_user, &arrives, &code);
-	if (arrives) {
+	int code = LINK_CLOSED;
+	const enum publishing publishing =
+		doctor_broker_again(doctor, &doctor->user)
+			? try_to_publish(doctor, doctor->user, doctor->other_user, &code)
+			: PUBLISHES_UNKNOWN;
+	switch (publishing) {
+	case PUBLISHES:
 		doctor_fail(doctor,
 			HOLE "a user may publish to another user's topics: anybody can send commands "
 			     "as anybody");
 		doctor_advise(doctor, "let the broker refuse a user all but what is below its own user id "
 				      "(examples/broker/README.md)");
-		return false;
-	}
-	if (r < 0) {
+		break;
+	case PUBLISHES_UNKNOWN:
 		doctor_fail(doctor,
 			"whether a user can write to another user's topics could not be found out: %s",
 			doctor->handler->over ? doctor->handler->reason
@@ -234,21 +233,22 @@ static bool writes_nothing(struct doctor *doctor, char ret_how[static EAR_TOPIC_
 		doctor_advise(doctor,
 			"let a handler's token publish and subscribe below every user, and look into "
 			"the broker's log");
-		return false;
+		break;
+	case PUBLISHES_NOTHING:
+		snprintf(ret_how, EAR_TOPIC_SIZE, "%s",
+			code >= REFUSED_MIN   ? doctor_link_words(doctor->user, code)
+			: code == LINK_CLOSED ? "the connection is closed"
+					      : "dropped without a word");
+		return true;
 	}
-	snprintf(ret_how, EAR_TOPIC_SIZE, "%s",
-		code >= REFUSED_MIN   ? doctor_link_words(doctor->user, code)
-		: code == LINK_CLOSED ? "the connection is closed"
-				      : "dropped without a word");
-	return true;
+	return false;
 }
 
 static bool writes_own(struct doctor *doctor)
 {
-	bool arrives = false;
-	int code = 0;
-	const int r = try_to_write(doctor, doctor->user_id, &arrives, &code);
-	if (r >= 0 && arrives)
+	int code = LINK_CLOSED;
+	if (doctor_broker_again(doctor, &doctor->user) &&
+		try_to_publish(doctor, doctor->user, doctor->user_id, &code) == PUBLISHES)
 		return true;
 	doctor_fail(doctor, "a user's commands do not arrive: publishing to %s/%s: %s", doctor->user_id,
 		doctor->command,

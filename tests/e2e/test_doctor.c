@@ -154,6 +154,45 @@ HARNESS_CASE(broker_is_away)
 	forget(&visit);
 }
 
+HARNESS_CASE(broker_is_silent)
+{
+	static const char *const arguments[] = {"doctor", "--json", "--timeout", "1", NULL};
+	struct host *doctor = doctor_new(h);
+	host_set_arguments(doctor, arguments);
+	broker_pause(harness_broker(h));
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "broker_tcp", "ok", "answers");
+	expect_failure(&visit, "broker_tls", "no answer in time");
+	forget(&visit);
+	broker_resume(harness_broker(h));
+}
+
+HARNESS_CASE(broker_insists_on_a_certificate)
+{
+	const char *ca = broker_ca_file(harness_broker(h));
+	struct broker *broker = broker_new(
+		h, &(struct broker_options){
+			   .extra = harness_format(h, "cafile %s\nrequire_certificate true\n", ca)});
+	broker_start(broker);
+	struct host *doctor = doctor_new(h);
+	host_use_broker(doctor, broker);
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "broker_tls", "warn", "asks for a certificate");
+	expect_failure(&visit, "broker_login", "");
+	forget(&visit);
+}
+
+HARNESS_CASE(broker_lowers_the_keepalive)
+{
+	struct broker *broker = broker_new(h, &(struct broker_options){.extra = "max_keepalive 20\n"});
+	broker_start(broker);
+	struct host *doctor = doctor_new(h);
+	host_use_broker(doctor, broker);
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "broker_login", "warn", "lowers KEEPALIVE to 20 s");
+	forget(&visit);
+}
+
 HARNESS_CASE(broker_name_is_unknown)
 {
 	struct host *doctor = doctor_new(h);
@@ -378,6 +417,27 @@ HARNESS_CASE(broker_that_keeps_nobody_apart_is_a_security_hole)
 	forget(&visit);
 }
 
+/* What the doctor sends would be run by it. */
+HARNESS_CASE(handler_that_takes_everything_is_spared)
+{
+	struct host *host = host_new(h, HOST_PRODUCT), *doctor = doctor_new(h);
+	host_use_program(host, BINARY_DIR "/cashewd-overlap");
+	host_set(host, "HANDLERS", "test_everything");
+	host_start(host);
+	host_wait_ready(host);
+	host_use_program(doctor, BINARY_DIR "/cashewd-overlap");
+	host_set(doctor, "HANDLERS", "test_everything");
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "subscriptions", "ok", "all 1 ");
+	expect_line(&visit, "session", "skip", "ping");
+	expect_line(&visit, "strangers", "skip", "takes every topic");
+	expect_line(&visit, "access", "skip", "takes every topic");
+	expect_line(&visit, "round_trip", "skip", "takes every topic");
+	forget(&visit);
+	host_stop(host);
+	host_expect_log(host, "stopped", "done", "0");
+}
+
 /* ---- The database ---- */
 
 HARNESS_CASE(database_is_away)
@@ -574,7 +634,9 @@ HARNESS_CASE(text_for_people_has_no_colours_in_a_file)
 
 HARNESS_MAIN(HARNESS_TEST(way_to_the_broker_is_good), HARNESS_TEST(certificates_that_are_wrong),
 	HARNESS_TEST(broker_speaks_plain_mqtt_on_the_port), HARNESS_TEST(broker_is_away),
-	HARNESS_TEST(broker_name_is_unknown), HARNESS_TEST(running_host_is_not_disturbed),
+	HARNESS_TEST(broker_is_silent), HARNESS_TEST(broker_insists_on_a_certificate),
+	HARNESS_TEST(broker_lowers_the_keepalive), HARNESS_TEST(broker_name_is_unknown),
+	HARNESS_TEST(handler_that_takes_everything_is_spared), HARNESS_TEST(running_host_is_not_disturbed),
 	HARNESS_TEST(running_host_is_asked_whether_it_is_ready), HARNESS_TEST(session_without_a_host),
 	HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
 	HARNESS_TEST(retained_command_is_told), HARNESS_TEST(broker_speaks_only_mqtt_3),

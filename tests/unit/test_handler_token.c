@@ -1,0 +1,102 @@
+/* Tests of handler_token.c: where the handler's token comes from. */
+#include "handler_token.h"
+
+#include "settings.h"
+#include "token.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define SECRET "a secret of the tests, long enough for HS256"
+
+enum { NOW = 1700000000 };
+
+static char file_path[] = "/tmp/cashewd-test-XXXXXX";
+
+static void write_file(const char *text)
+{
+	FILE *file = fopen(file_path, "we");
+	assert_non_null(file);
+	assert_true(fputs(text, file) >= 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void test_signed(void **state)
+{
+	(void)state;
+	const struct settings settings = {.jwt_secret = SECRET,
+		.handler_name = "apples",
+		.handler_token_file = "",
+		.token_lifetime_s = 100};
+	struct token_identity identity;
+	char reason[TOKEN_REASON_SIZE], *token = NULL;
+	assert_int_equal(handler_token(&settings, NOW, &token), 0);
+	assert_int_equal(token_verify(SECRET, token, strlen(token), NOW + 99, &identity, reason), 0);
+	assert_true(identity.is_handler);
+	assert_string_equal(identity.name, "apples");
+	assert_int_equal(identity.expires, NOW + 100);
+	handler_token_free(token);
+	handler_token_free(NULL);
+}
+
+/* One line, whatever ends it; read anew each time, and used instead of the secret. */
+static void test_from_a_file(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *expected;
+	} cases[] = {{"a.b.c", "a.b.c"}, {"a.b.c\n", "a.b.c"}, {"d.e.f\r\nmore\n", "d.e.f"}, {"", ""}};
+	const struct settings settings = {.jwt_secret = SECRET, .handler_token_file = file_path};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *token = NULL;
+		write_file(cases[i].text);
+		assert_int_equal(handler_token(&settings, NOW, &token), 0);
+		assert_string_equal(token, cases[i].expected);
+		handler_token_free(token);
+	}
+}
+
+static void test_failures(void **state)
+{
+	(void)state;
+	char untouched[] = "untouched", *token = untouched;
+	const struct settings no_file = {.handler_token_file = "/nonexistent/token"};
+	assert_int_equal(handler_token(&no_file, NOW, &token), -ENOENT);
+	const struct settings no_secret = {.jwt_secret = "",
+		.handler_name = "apples",
+		.handler_token_file = "",
+		.token_lifetime_s = 100};
+	assert_int_equal(handler_token(&no_secret, NOW, &token), -EINVAL);
+	assert_ptr_equal(token, untouched);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	const int fd = mkstemp(file_path);
+	return fd >= 0 ? close(fd) : -1;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return unlink(file_path);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_signed),
+		cmocka_unit_test(test_from_a_file),
+		cmocka_unit_test(test_failures),
+	};
+	return cmocka_run_group_tests_name("handler_token", tests, setup, teardown);
+}
