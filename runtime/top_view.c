@@ -7,15 +7,15 @@
 #include "figures.h"
 #include "text_line.h"
 #include "top_table.h"
+#include "top_text.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { NAME_WIDTH = 32, LANES_MIN = 2, RUNNING_MIN = 3, HEADER_LINES = 5, HEADINGS = 6, CLOCK_SIZE = 64 };
+enum { NAME_WIDTH = 32, LANES_MIN = 2, RUNNING_MIN = 3, HEADER_LINES = 5, HEADINGS = 6 };
 
 struct view {
 	const json_t *now, *before; /* before: of the same supervisor, or NULL */
@@ -64,67 +64,6 @@ static const json_t *counterpart(const struct view *view, const char *key, const
 	return named(json_object_get(view->before, key), json_object_get(element, "name"));
 }
 
-struct text {
-	char text[TOP_DURATION_SIZE];
-};
-
-static struct text count_text(int64_t count)
-{
-	struct text ret;
-	if (count < 10000000)
-		snprintf(ret.text, sizeof(ret.text), "%" PRId64, count);
-	else if (count < 10000000000)
-		snprintf(ret.text, sizeof(ret.text), "%.1fM", (double)count / 1e6);
-	else
-		snprintf(ret.text, sizeof(ret.text), "%.1fG", (double)count / 1e9);
-	return ret;
-}
-
-static struct text bytes_text(int64_t bytes)
-{
-	struct text ret;
-	if (bytes == 0)
-		snprintf(ret.text, sizeof(ret.text), "-");
-	else if (bytes < INT64_C(1000) << 20)
-		snprintf(ret.text, sizeof(ret.text), "%.1f MB", (double)bytes / (1 << 20));
-	else
-		snprintf(ret.text, sizeof(ret.text), "%.1f GB", (double)bytes / (1 << 30));
-	return ret;
-}
-
-static struct text rate_text(const struct view *view, int64_t count)
-{
-	struct text ret;
-	const double rate = view->seconds > 0 ? (double)count / view->seconds : 0;
-	snprintf(ret.text, sizeof(ret.text), "%.*f",
-		count == 0 || rate >= 99.95 ? 0 : (rate >= 9.995 ? 1 : 2), rate);
-	return ret;
-}
-
-void top_view_duration(double ms, char ret[static TOP_DURATION_SIZE])
-{
-	const int64_t s = ms < 4e15 ? (int64_t)(ms / 1000) : INT64_C(4000000000000);
-	if (!(ms > 0))
-		snprintf(ret, TOP_DURATION_SIZE, "0ms");
-	else if (ms < 999.5)
-		snprintf(ret, TOP_DURATION_SIZE, "%.*fms", ms < 9.995 ? 2 : (ms < 99.95 ? 1 : 0), ms);
-	else if (ms < 59950)
-		snprintf(ret, TOP_DURATION_SIZE, "%.1fs", ms / 1000);
-	else if (s < 3600)
-		snprintf(ret, TOP_DURATION_SIZE, "%dm%02ds", (int)(s / 60), (int)(s % 60));
-	else if (s < 86400)
-		snprintf(ret, TOP_DURATION_SIZE, "%dh%02dm", (int)(s / 3600), (int)(s / 60 % 60));
-	else
-		snprintf(ret, TOP_DURATION_SIZE, "%" PRId64 "d%02dh", s / 86400, (int)(s / 3600 % 24));
-}
-
-static struct text duration_text(double ms)
-{
-	struct text ret;
-	top_view_duration(ms, ret.text);
-	return ret;
-}
-
 /* ---- Histograms -----------------------------------------------------------------------------------------
  */
 
@@ -143,7 +82,7 @@ static struct figures_times times_between(const json_t *now, const json_t *befor
 
 /* Two cells: the median, and what one in a hundred exceeds. */
 static void quantiles(
-	const struct view *view, const json_t *now, const json_t *before, struct text ret[static 2])
+	const struct view *view, const json_t *now, const json_t *before, struct top_text ret[static 2])
 {
 	struct figures_times times = times_between(now, before);
 	const bool idle = times.count == 0;
@@ -153,11 +92,11 @@ static void quantiles(
 		const double us = figures_quantile_us(&times, i == 0 ? 0.5 : 0.99);
 		const bool beyond = us >= figures_bounds_us[FIGURES_BOUNDS - 1];
 		if (times.count == 0 || !view->bounds_known) {
-			ret[i] = (struct text){"-"};
+			ret[i] = (struct top_text){"-"};
 			continue;
 		}
 		snprintf(ret[i].text, sizeof(ret[i].text), "%s%s%.16s%s", idle ? TOP_DIM : "",
-			beyond ? ">" : "", duration_text(us / 1000).text, idle ? TOP_PLAIN : "");
+			beyond ? ">" : "", top_text_duration(us / 1000).text, idle ? TOP_PLAIN : "");
 	}
 }
 
@@ -190,7 +129,8 @@ static void add_bad(struct top_table *table, const struct view *view, const json
 	const char *key, const char *mark)
 {
 	const bool rose = view->before != NULL && more(now, before, key) > 0;
-	top_table_add(table, "%s%s%s", count_mark(rose, mark), count_text(number(now, key)).text, TOP_PLAIN);
+	top_table_add(
+		table, "%s%s%s", count_mark(rose, mark), top_text_count(number(now, key)).text, TOP_PLAIN);
 }
 
 /* ---- The head -------------------------------------------------------------------------------------------
@@ -201,45 +141,44 @@ static void label(const struct view *view, const char *text)
 	fprintf(view->out, TOP_BOLD "%-9s" TOP_PLAIN, text);
 }
 
-static void clock_text(int64_t unix_ms, char ret[static CLOCK_SIZE])
-{
-	const time_t seconds = (time_t)(unix_ms / 1000);
-	struct tm tm;
-	if (gmtime_r(&seconds, &tm) == NULL || strftime(ret, CLOCK_SIZE, "%Y-%m-%d %H:%M:%SZ", &tm) == 0)
-		snprintf(ret, CLOCK_SIZE, "?");
-}
-
 static void print_first(const struct view *view)
 {
-	char clock[CLOCK_SIZE];
 	char *version = text_of(view->now, "cashewd");
 	const json_t *supervisor = json_object_get(view->now, "supervisor");
-	clock_text(number(view->now, "unix_ms"), clock);
 	label(view, "cashewd");
-	fprintf(view->out, "%s at %s, up %s, %s, figures of %s%s\n", version != NULL ? version : "?",
-		view->options->address,
-		duration_text((double)(number(view->now, "clock_ms") - number(supervisor, "started_ms")))
+	fprintf(view->out, "%s at %s, figures of %s%s, up %s, %s\n", version != NULL ? version : "?",
+		view->options->address, view->before != NULL ? "the last " : "all the time",
+		view->before != NULL ? top_text_duration(view->seconds * 1000).text : "",
+		top_text_duration((double)(number(view->now, "clock_ms") - number(supervisor, "started_ms")))
 			.text,
-		clock, view->before != NULL ? "the last " : "all the time",
-		view->before != NULL ? duration_text(view->seconds * 1000).text : "");
+		top_text_clock(number(view->now, "unix_ms")).text);
 	free(version);
 }
 
-static void print_ends(const struct view *view, const json_t *hosts, const json_t *before)
+/* A counter in a line: where it is 0 only if it is always wanted, marked while it rises. */
+struct counter {
+	const char *key, *word, *mark;
+	bool always;
+};
+
+static void print_counters(const struct view *view, const json_t *now, const json_t *before,
+	const struct counter *counters, size_t count)
 {
-	static const struct {
-		const char *key, *word;
-	} ends[] = {
-		{"crashed", "crashed"}, {"hung", "hung"}, {"killed", "killed"}, {"too_large", "too large"}};
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		const bool rose = view->before != NULL && more(hosts, before, ends[i].key) > 0;
-		fprintf(view->out, ", %s%s %s%s", count_mark(rose, TOP_RED), ends[i].word,
-			count_text(number(hosts, ends[i].key)).text, TOP_PLAIN);
+	for (size_t i = 0; i < count; i++) {
+		const struct counter *counter = &counters[i];
+		const bool rose = view->before != NULL && more(now, before, counter->key) > 0;
+		if (counter->always || number(now, counter->key) > 0)
+			fprintf(view->out, ", %s%s %s%s", count_mark(rose, counter->mark), counter->word,
+				top_text_count(number(now, counter->key)).text, TOP_PLAIN);
 	}
+	fputc('\n', view->out);
 }
 
 static void print_host(const struct view *view)
 {
+	static const struct counter ends[] = {{"crashed", "crashed", TOP_RED, true},
+		{"hung", "hung", TOP_RED, true}, {"killed", "killed", TOP_RED, false},
+		{"not_begun", "not begun", TOP_RED, false}, {"too_large", "too large", TOP_YELLOW, false}};
 	const json_t *host = json_object_get(view->now, "host");
 	const json_t *supervisor = json_object_get(view->now, "supervisor");
 	char *state = text_of(host, "state");
@@ -251,53 +190,48 @@ static void print_host(const struct view *view)
 	free(state);
 	if (number(host, "pid") > 0)
 		fprintf(view->out, " for %s, pid %" PRId64,
-			duration_text((double)number(host, "running_ms")).text, number(host, "pid"));
+			top_text_duration((double)number(host, "running_ms")).text, number(host, "pid"));
 	fprintf(view->out, ", number %" PRId64 ", memory %s (supervisor %s)", number(host, "number"),
-		bytes_text(number(host, "rss_bytes")).text, bytes_text(number(supervisor, "rss_bytes")).text);
-	print_ends(view, host, json_object_get(view->before, "host"));
-	fputc('\n', view->out);
+		top_text_bytes(number(host, "rss_bytes")).text,
+		top_text_bytes(number(supervisor, "rss_bytes")).text);
+	print_counters(
+		view, host, json_object_get(view->before, "host"), ends, sizeof(ends) / sizeof(ends[0]));
 }
 
 static void print_commands(const struct view *view)
 {
-	static const struct {
-		const char *key, *mark;
-	} ends[] = {{"rejected", TOP_YELLOW}, {"parked", TOP_YELLOW}, {"dead", TOP_RED}};
+	static const struct counter ends[] = {{"done", "done", "", true},
+		{"rejected", "rejected", TOP_YELLOW, true}, {"parked", "parked", TOP_YELLOW, true},
+		{"dead", "dead", TOP_RED, true}, {"suspects", "suspects", TOP_RED, false},
+		{"joined", "joined", "", false}, {"left", "left", "", false},
+		{"qos0_dropped", "QoS 0 dropped", TOP_RED, false}};
+	enum { ACKNOWLEDGED = 4 };
 	const json_t *now = json_object_get(view->now, "commands");
 	const json_t *before = json_object_get(view->before, "commands");
-	int64_t ended = more(now, before, "done");
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		ended += more(now, before, ends[i].key);
+	int64_t acknowledged = 0;
+	for (size_t i = 0; i < ACKNOWLEDGED; i++)
+		acknowledged += more(now, before, ends[i].key);
 	label(view, "commands");
-	fprintf(view->out, "%s/s acknowledged, in flight %s, with workers %s; done %s",
-		rate_text(view, ended).text, count_text(number(now, "in_flight")).text,
-		count_text(number(now, "with_workers")).text, count_text(number(now, "done")).text);
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		const bool rose = view->before != NULL && more(now, before, ends[i].key) > 0;
-		fprintf(view->out, ", %s%s %s%s", count_mark(rose, ends[i].mark), ends[i].key,
-			count_text(number(now, ends[i].key)).text, TOP_PLAIN);
-	}
-	fprintf(view->out, ", joined %s, left %s%s", count_text(number(now, "joined")).text,
-		count_text(number(now, "left")).text,
-		number(now, "suspects") > 0 ? ", " TOP_RED "suspects " : "");
-	if (number(now, "suspects") > 0)
-		fprintf(view->out, "%s" TOP_PLAIN, count_text(number(now, "suspects")).text);
-	fputc('\n', view->out);
+	fprintf(view->out, "%s/s acked, in flight %s (workers %s)",
+		top_text_rate(acknowledged, view->seconds).text,
+		top_text_count(number(now, "in_flight")).text,
+		top_text_count(number(now, "with_workers")).text);
+	print_counters(view, now, before, ends, sizeof(ends) / sizeof(ends[0]));
 }
 
 static void print_store(const struct view *view)
 {
 	const json_t *now = json_object_get(view->now, "store");
 	const json_t *before = json_object_get(view->before, "store");
-	struct text latency[2];
+	struct top_text latency[2];
 	quantiles(view, json_object_get(now, "latency"), json_object_get(before, "latency"), latency);
 	label(view, "store");
 	fprintf(view->out, "%s" TOP_PLAIN ", p50 %s, p99 %s, failed %s; log lines dropped %s\n",
 		!is(now, "up")	       ? TOP_RED "away"
 		: !is(now, "writable") ? TOP_RED "not writable"
 				       : TOP_GREEN "up",
-		latency[0].text, latency[1].text, count_text(number(now, "failed")).text,
-		count_text(number(view->now, "log_dropped")).text);
+		latency[0].text, latency[1].text, top_text_count(number(now, "failed")).text,
+		top_text_count(number(view->now, "log_dropped")).text);
 }
 
 /* State, and for how long it is up. */
@@ -310,25 +244,25 @@ static void connection_text(const json_t *connection, FILE *out)
 	else
 		fprintf(out, "%s%s" TOP_PLAIN, up ? TOP_GREEN : TOP_RED, state != NULL ? state : "?");
 	if (up)
-		fprintf(out, " %s", duration_text((double)number(connection, "up_ms")).text);
+		fprintf(out, " %s", top_text_duration((double)number(connection, "up_ms")).text);
 	free(state);
 }
 
 static void print_egress(const struct view *view)
 {
+	static const struct counter ends[] = {{"published", "sent", "", true},
+		{"refused", "refused", TOP_RED, false}, {"repeated", "repeated", TOP_YELLOW, false}};
 	const json_t *now = json_object_get(view->now, "egress");
 	const json_t *before = json_object_get(view->before, "egress");
-	const bool refused = view->before != NULL && more(now, before, "refused") > 0;
+	const json_t *connection = json_object_get(now, "connection");
 	label(view, "events");
-	connection_text(json_object_get(now, "connection"), view->out);
-	fprintf(view->out,
-		", %s/s, to send %s, without PUBACK %s; sent %s, %srefused %s" TOP_PLAIN
-		", repeated %s, connection lost %s\n",
-		rate_text(view, more(now, before, "published")).text, count_text(number(now, "unsent")).text,
-		count_text(number(now, "awaiting")).text, count_text(number(now, "published")).text,
-		count_mark(refused, TOP_RED), count_text(number(now, "refused")).text,
-		count_text(number(now, "repeated")).text,
-		count_text(number(json_object_get(now, "connection"), "lost")).text);
+	connection_text(connection, view->out);
+	if (number(connection, "lost") > 0)
+		fprintf(view->out, ", lost %s times", top_text_count(number(connection, "lost")).text);
+	fprintf(view->out, ", %s/s, to send %s, without PUBACK %s",
+		top_text_rate(more(now, before, "published"), view->seconds).text,
+		top_text_count(number(now, "unsent")).text, top_text_count(number(now, "awaiting")).text);
+	print_counters(view, now, before, ends, sizeof(ends) / sizeof(ends[0]));
 }
 
 /* ---- The tables -----------------------------------------------------------------------------------------
@@ -343,7 +277,7 @@ static void add_name(struct top_table *table, const json_t *object, const char *
 
 static void add_age(struct top_table *table, int64_t ms)
 {
-	top_table_add(table, "%s", ms > 0 ? duration_text((double)ms).text : "-");
+	top_table_add(table, "%s", ms > 0 ? top_text_duration((double)ms).text : "-");
 }
 
 static void fill_lanes(const struct view *view, struct top_table *table)
@@ -353,7 +287,7 @@ static void fill_lanes(const struct view *view, struct top_table *table)
 	json_array_foreach(json_object_get(view->now, "lanes"), i, lane)
 	{
 		const json_t *before = counterpart(view, "lanes", lane);
-		struct text held[2];
+		struct top_text held[2];
 		char *state = NULL, *phase = text_of(lane, "phase");
 		size_t size;
 		FILE *out = open_memstream(&state, &size);
@@ -368,10 +302,11 @@ static void fill_lanes(const struct view *view, struct top_table *table)
 			count_mark(number(lane, "granted") < number(lane, "filters"), TOP_RED),
 			number(lane, "granted"), number(lane, "filters"));
 		top_table_add(table, "%s", phase != NULL ? phase : "?");
-		top_table_add(table, "%s", count_text(number(lane, "group")).text);
-		top_table_add(table, "%s", count_text(number(lane, "unsettled")).text);
+		top_table_add(table, "%s", top_text_count(number(lane, "group")).text);
+		top_table_add(table, "%s", top_text_count(number(lane, "unsettled")).text);
 		add_age(table, number(lane, "oldest_ms"));
-		top_table_add(table, "%s", rate_text(view, more(lane, before, "acknowledged")).text);
+		top_table_add(
+			table, "%s", top_text_rate(more(lane, before, "acknowledged"), view->seconds).text);
 		add_age(table, number(lane, "held_ms"));
 		top_table_add(table, "%s", held[0].text);
 		top_table_add(table, "%s", held[1].text);
@@ -396,15 +331,15 @@ static int compare_handlers(const void *a, const void *b)
 static void add_handler(const struct view *view, const json_t *handler, struct top_table *table)
 {
 	const json_t *before = counterpart(view, "handlers", handler);
-	struct text durations[2];
+	struct top_text durations[2];
 	quantiles(
 		view, json_object_get(handler, "durations"), json_object_get(before, "durations"), durations);
 	add_name(table, handler, "name");
-	top_table_add(table, "%s", rate_text(view, more(handler, before, "runs")).text);
+	top_table_add(table, "%s", top_text_rate(more(handler, before, "runs"), view->seconds).text);
 	top_table_add(table, "%s", durations[0].text);
 	top_table_add(table, "%s", durations[1].text);
-	top_table_add(table, "%s", count_text(number(handler, "running")).text);
-	top_table_add(table, "%s", count_text(number(handler, "done")).text);
+	top_table_add(table, "%s", top_text_count(number(handler, "running")).text);
+	top_table_add(table, "%s", top_text_count(number(handler, "done")).text);
 	add_bad(table, view, handler, before, "rejected", TOP_YELLOW);
 	add_bad(table, view, handler, before, "retried", TOP_YELLOW);
 	add_bad(table, view, handler, before, "failed", TOP_RED);
@@ -437,8 +372,8 @@ static void fill_running(const struct view *view, struct top_table *table)
 		const int64_t ms = number(run, "running_ms"), deadline = number(run, "deadline_ms");
 		const char *mark = is(run, "overdue") ? TOP_RED : (2 * ms > deadline ? TOP_YELLOW : "");
 		char *topic = text_of(run, "topic");
-		top_table_add(table, "%s%s" TOP_PLAIN, mark, duration_text((double)ms).text);
-		top_table_add(table, "%s", duration_text((double)deadline).text);
+		top_table_add(table, "%s%s" TOP_PLAIN, mark, top_text_duration((double)ms).text);
+		top_table_add(table, "%s", top_text_duration((double)deadline).text);
 		top_table_add(table, "%" PRId64, number(run, "attempt"));
 		add_name(table, run, "handler");
 		top_table_add(table, "%s", topic != NULL ? topic : "?");
@@ -554,15 +489,15 @@ int top_view(const json_t *now, const json_t *before, const struct top_view_opti
 
 int top_view_away(const struct top_away *away, const struct top_view_options *options, char **ret)
 {
-	char *reason = text_line(away->reason), *text = NULL, clock[CLOCK_SIZE];
-	clock_text(away->since_ms, clock);
+	char *reason = text_line(away->reason), *text = NULL;
 	if (reason == NULL ||
 		asprintf(&text,
 			TOP_RED "No answer from cashewd at %s" TOP_PLAIN "\n"
 				"since %s, for %s: %s\n\n"
 				"The address is from %s. It is asked again every %s; q leaves.\n",
-			options->address, clock, duration_text((double)(away->now_ms - away->since_ms)).text,
-			reason, away->source, duration_text(away->interval_ms).text) < 0)
+			options->address, top_text_clock(away->since_ms).text,
+			top_text_duration((double)(away->now_ms - away->since_ms)).text, reason, away->source,
+			top_text_duration(away->interval_ms).text) < 0)
 		text = NULL;
 	free(reason);
 	const int rc = text != NULL ? finish(text, options, ret) : -ENOMEM;

@@ -36,8 +36,4 @@ struct top_away {
 __attribute__((warn_unused_result)) int top_view_away(
 	const struct top_away *away, const struct top_view_options *options, char **ret);
 
-/* So long, for people: "0.42ms", "13ms", "7.5s", "2m05s", "3h12m", "4d06h". Negative is 0. */
-enum { TOP_DURATION_SIZE = 24 };
-void top_view_duration(double ms, char ret[static TOP_DURATION_SIZE]);
-
 #endif
