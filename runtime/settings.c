@@ -337,6 +337,12 @@ static void read_own(struct reader *r, const struct settings *settings)
 	}
 }
 
+/* As settings are called, and not like a piece of base64. */
+static bool is_written_as_name(const char *text)
+{
+	return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
+}
+
 /* Tells names in the file that nothing reads, and those that are set again. */
 static int check_names(struct reader *r)
 {
@@ -360,6 +366,14 @@ static int check_names(struct reader *r)
 		}
 		const char *nearest = settings_nearest(entry->name, names);
 		r->base.count++;
+		if (nearest == NULL && !is_written_as_name(entry->name)) {
+			fprintf(r->base.problems,
+				"%s:%u: what stands before the = is no setting, and not shown, as it may be "
+				"the "
+				"second line of a secret (--help lists the settings)\n",
+				r->path, entry->line);
+			continue;
+		}
 		fprintf(r->base.problems, "%s:%u: %.*s: there is no setting of that name", r->path,
 			entry->line, NAME_MAX_BYTES, entry->name);
 		if (nearest != NULL)

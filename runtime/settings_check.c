@@ -128,6 +128,16 @@ static void check_file(struct settings_reader *reader, const char *name, const c
 		close(fd);
 }
 
+/* The token itself, put there by mistake, is not to be told. */
+static void check_token_file(struct settings_reader *reader, const char *path)
+{
+	if (strncmp(path, "eyJ", 3) == 0 && strchr(path, '.') != NULL && access(path, F_OK) != 0)
+		problem(reader, "HANDLER_TOKEN_FILE: it is a token (not shown): expected the name of a file "
+				"that holds it");
+	else
+		check_file(reader, "HANDLER_TOKEN_FILE", path);
+}
+
 static void check_broker(struct settings_reader *reader, const struct settings *settings)
 {
 	const char *host = settings->broker_host;
@@ -145,7 +155,7 @@ static void check_broker(struct settings_reader *reader, const struct settings *
 	check_file(reader, "BROKER_CA_FILE", settings->broker_ca_file);
 	check_file(reader, "BROKER_CERT_FILE", settings->broker_cert_file);
 	check_file(reader, "BROKER_KEY_FILE", settings->broker_key_file);
-	check_file(reader, "HANDLER_TOKEN_FILE", settings->handler_token_file);
+	check_token_file(reader, settings->handler_token_file);
 	const bool has_files = settings->broker_ca_file[0] != '\0' || settings->broker_cert_file[0] != '\0' ||
 			       settings->broker_key_file[0] != '\0';
 	if (!settings->broker_tls && has_files)

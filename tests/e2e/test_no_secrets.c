@@ -279,9 +279,12 @@ static void settings_are_bad(struct harness *h, struct host *host, struct databa
 		/* Misspelt, so nothing says that it is a secret. */
 		{"JWT_SECERT", BAD},
 		{"LOGLY_TOKEN", BAD},
+		/* The token in place of its file's name. */
+		{"HANDLER_TOKEN_FILE", "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30." BAD},
 	};
 	static const char *const files[] = {
 		"JWT_SECRET\n" BAD "\n",
+		"JWT_SECRET=" BAD "\n" BAD "==\n",
 		"JWT_SECRET='" BAD "\n",
 		"JWT_SECRET=\"" BAD "\n",
 		BAD "\n",

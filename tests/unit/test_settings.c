@@ -27,6 +27,11 @@ static struct bad_case bad_cases[] = {
 		".env:4: broker_port: there is no setting of that name; did you mean BROKER_PORT?\n"},
 	{"unknown key like nothing", ENOUGH "\n\nPATH=/bin\n",
 		".env:6: PATH: there is no setting of that name (--help lists them)\n"},
+	{"second line of a secret", ENOUGH "Zm9vYmFy==\n",
+		".env:4: what stands before the = is no setting, and not shown, as it may be the second line "
+		"of a secret (--help lists the settings)\n"},
+	{"token in place of its file", ENOUGH "HANDLER_TOKEN_FILE=eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl\n",
+		"HANDLER_TOKEN_FILE: it is a token (not shown): expected the name of a file that holds it\n"},
 	{"line that is none", ENOUGH "BROKER_PORT 1883\n",
 		".env:4: this line is neither NAME=value nor a comment\n"},
 	{"number that is none", ENOUGH "KEEPALIVE=60s\n",
