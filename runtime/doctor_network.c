@@ -1,7 +1,7 @@
 /*
  * doctor_network.c - the way to the broker: its name and its addresses.
  *
- * The name is looked up by a thread of the C library's, so that a name server that does not answer costs the
+ * The name is looked up by a thread of its own, so that a name server that does not answer costs the
  * time-out and no more. Each address is connected to and let go again.
  */
 #include "doctor.h"
@@ -14,39 +14,99 @@
 #include <inttypes.h>
 #include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SLOW_MS = 1000 };
 
 /* ---- The name ---- */
 
+/* Belongs to whoever is last of the two that use it. */
+struct lookup {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool done, abandoned; /* under the lock, as the next two */
+	int error;	      /* of getaddrinfo() */
+	struct addrinfo *found;
+	char host[256], port[16];
+};
+
+static void lookup_free(struct lookup *lookup)
+{
+	if (lookup->found != NULL)
+		freeaddrinfo(lookup->found);
+	pthread_cond_destroy(&lookup->changed);
+	pthread_mutex_destroy(&lookup->lock);
+	free(lookup);
+}
+
+static void *look_up_there(void *context)
+{
+	static const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	struct lookup *lookup = context;
+	struct addrinfo *found = NULL;
+	const int error = getaddrinfo(lookup->host, lookup->port, &hints, &found);
+	pthread_mutex_lock(&lookup->lock);
+	lookup->error = error;
+	lookup->found = error == 0 ? found : NULL;
+	lookup->done = true;
+	const bool abandoned = lookup->abandoned;
+	pthread_cond_signal(&lookup->changed);
+	pthread_mutex_unlock(&lookup->lock);
+	if (abandoned)
+		lookup_free(lookup);
+	return NULL;
+}
+
+static struct lookup *lookup_start(const struct settings *settings)
+{
+	struct lookup *lookup = calloc(1, sizeof(*lookup));
+	pthread_attr_t detached;
+	pthread_t thread;
+	if (lookup == NULL)
+		return NULL;
+	snprintf(lookup->port, sizeof(lookup->port), "%u", settings->broker_port);
+	snprintf(lookup->host, sizeof(lookup->host), "%s", settings->broker_host);
+	pthread_mutex_init(&lookup->lock, NULL);
+	pthread_cond_init(&lookup->changed, NULL);
+	pthread_attr_init(&detached);
+	pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+	const int r = pthread_create(&thread, &detached, look_up_there, lookup);
+	pthread_attr_destroy(&detached);
+	if (r == 0)
+		return lookup;
+	lookup_free(lookup);
+	return NULL;
+}
+
+/* 0 and addresses, or an error of getaddrinfo(); EAI_INPROGRESS: it takes too long. */
 static int look_up(struct doctor *doctor, struct addrinfo **ret)
 {
-	const struct settings *settings = &doctor->configuration->settings;
-	static const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-	/* Not on the stack: where it does not come back in time, the library still has it. */
-	static struct gaicb request;
-	static char port[16], host[256];
-	struct gaicb *list[] = {&request};
-	const struct gaicb *const waited[] = {&request};
-	const struct timespec timeout = {
-		.tv_sec = doctor->timeout_ms / 1000, .tv_nsec = (long)(doctor->timeout_ms % 1000) * 1000000};
-	snprintf(port, sizeof(port), "%u", settings->broker_port);
-	snprintf(host, sizeof(host), "%s", settings->broker_host);
-	request = (struct gaicb){.ar_name = host, .ar_service = port, .ar_request = &hints};
-	int r = getaddrinfo_a(GAI_NOWAIT, list, 1, NULL);
-	if (r != 0)
-		return r;
-	const int64_t until = doctor_now_ms() + doctor->timeout_ms;
-	do
-		r = gai_suspend(waited, 1, &timeout);
-	while (r == EAI_INTR && doctor_now_ms() < until);
-	r = gai_error(&request);
+	struct lookup *lookup = lookup_start(&doctor->configuration->settings);
+	struct timespec until;
+	int r = 0;
+	if (lookup == NULL)
+		return EAI_MEMORY;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += doctor->timeout_ms / 1000;
+	pthread_mutex_lock(&lookup->lock);
+	while (!lookup->done && r == 0)
+		r = pthread_cond_clockwait(&lookup->changed, &lookup->lock, CLOCK_MONOTONIC, &until);
+	const bool done = lookup->done;
+	lookup->abandoned = !done;
+	pthread_mutex_unlock(&lookup->lock);
+	if (!done)
+		return EAI_INPROGRESS;
+	r = lookup->error;
 	if (r == 0)
-		*ret = request.ar_result;
+		*ret = lookup->found;
+	lookup->found = NULL;
+	lookup_free(lookup);
 	return r;
 }
 
