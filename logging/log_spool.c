@@ -344,6 +344,11 @@ bool log_spool_is_empty(const struct log_spool *spool)
 	return spool->waiting.count == 0;
 }
 
+uint64_t log_spool_bytes(const struct log_spool *spool)
+{
+	return spool->waiting.size + spool->aside.size;
+}
+
 struct log_account *log_spool_account(struct log_spool *spool)
 {
 	return spool->account;

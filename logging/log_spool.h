@@ -60,6 +60,9 @@ struct log_account *log_spool_account(struct log_spool *spool);
 /* Whether it holds events to ship. */
 bool log_spool_is_empty(const struct log_spool *spool);
 
+/* The bytes of all its files, those that are aside too. */
+uint64_t log_spool_bytes(const struct log_spool *spool);
+
 /* Adds lines, each ended by \n, not larger than a segment together. 0, or a negative errno: nothing was
  * added. May drop the oldest. */
 __attribute__((warn_unused_result)) int log_spool_append(

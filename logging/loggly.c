@@ -94,6 +94,7 @@ void loggly_read(struct loggly *l, struct loggly_figures *ret)
 {
 	pthread_mutex_lock(&l->lock);
 	read_account(l->account, ret);
+	ret->spool_bytes = l->spool_bytes;
 	pthread_mutex_unlock(&l->lock);
 }
 

@@ -42,6 +42,7 @@ struct loggly_figures {
 	uint64_t in_memory; /* now, those under way too */
 	uint64_t spooled, aside;
 	uint64_t lost_memory, lost_spool, lost_disk, lost_killed;
+	uint64_t spool_bytes; /* no events: what the spool takes on disk */
 };
 
 /* 0 or a negative errno. Main thread, once at a time: starts a thread. */

@@ -34,6 +34,7 @@ struct loggly {
 	struct lines incoming; /* its block has options.memory / 2 bytes */
 	size_t wake_at;	       /* of incoming.size: loggly_put() wakes the thread then; 0: it is awake */
 	struct log_account *account; /* own_account, or the spool's */
+	uint64_t spool_bytes;	     /* what the thread has found last */
 	bool closing;
 	int64_t deadline_ms; /* of closing */
 

@@ -346,7 +346,9 @@ static void rest(struct loggly *l, int64_t now, bool more)
 	int64_t until = more ? now : sleep_until(l, now, &wake_at);
 	if (more)
 		wake_at = SIZE_MAX;
+	const uint64_t spool_bytes = l->spool != NULL ? log_spool_bytes(l->spool) : 0;
 	pthread_mutex_lock(&l->lock);
+	l->spool_bytes = spool_bytes;
 	if (l->closing)
 		until = sooner(until, l->deadline_ms);
 	if (l->incoming.size >= wake_at)

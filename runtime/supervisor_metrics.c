@@ -411,6 +411,8 @@ static void write_log(FILE *out, struct supervisor_view *view)
 		loggly.in_memory);
 	one(out, "cashewd_loggly_events_spooled", "gauge", "Events in LOG_SPOOL_DIR that wait to be sent.",
 		loggly.spooled);
+	one(out, "cashewd_loggly_spool_bytes", "gauge", "What LOG_SPOOL_DIR takes on disk.",
+		loggly.spool_bytes);
 	one(out, "cashewd_loggly_events_aside", "gauge",
 		"Events in LOG_SPOOL_DIR that Loggly has refused as bad.", loggly.aside);
 }

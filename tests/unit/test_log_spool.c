@@ -130,12 +130,16 @@ static void test_in_and_out(void **state)
 	size_t size;
 	assert_true(log_spool_is_empty(spool));
 	assert_int_equal(log_spool_load(spool, &lines, &size), LOG_SPOOL_E_EMPTY);
+	assert_int_equal(log_spool_bytes(spool), 0);
 	put_numbers(spool, 0, COUNT / 2);
+	const uint64_t bytes = log_spool_bytes(spool);
+	assert_true(bytes > COUNT / 2 * strlen("{\"number\":0}\n"));
 	/* Over a restart, and over one that changes nothing. */
 	log_spool_close(spool);
 	log_spool_close(open_spool());
 	spool = open_spool();
 	assert_false(log_spool_is_empty(spool));
+	assert_int_equal(log_spool_bytes(spool), bytes);
 	assert_int_equal(log_spool_account(spool)->spooled, COUNT / 2);
 	put_numbers(spool, COUNT / 2, COUNT / 2);
 	assert_adds_up(spool);
@@ -148,6 +152,7 @@ static void test_in_and_out(void **state)
 	for (unsigned i = 0; i < COUNT; i++)
 		assert_int_equal(numbers[i], i);
 	assert_true(log_spool_is_empty(spool));
+	assert_int_equal(log_spool_bytes(spool), 0);
 	assert_int_equal(log_spool_account(spool)->shipped, COUNT);
 	assert_adds_up(spool);
 	char path[400];

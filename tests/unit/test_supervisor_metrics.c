@@ -174,7 +174,8 @@ static void test_account_and_log(void **state)
 	board_count(&board->account.joined, 3);
 	FIGURES_SET(board->figures.log_dropped, 17);
 	view.shipping = true;
-	view.loggly = (struct loggly_figures){.emitted = 9, .shipped = 4, .spooled = 2, .lost_disk = 3};
+	view.loggly = (struct loggly_figures){
+		.emitted = 9, .shipped = 4, .spooled = 2, .lost_disk = 3, .spool_bytes = 4097};
 	scrape();
 	expect("cashewd_commands_total{end=\"done\"}", "1000000000001");
 	expect("cashewd_commands_joined_total", "3");
@@ -182,6 +183,7 @@ static void test_account_and_log(void **state)
 	expect("cashewd_loggly_on", "1");
 	expect("cashewd_loggly_events_emitted_total", "9");
 	expect("cashewd_loggly_events_spooled", "2");
+	expect("cashewd_loggly_spool_bytes", "4097");
 	expect("cashewd_loggly_events_lost_total{where=\"disk\"}", "3");
 	assert_non_null(strstr(text, "\ncashewd_build_info{version=\""));
 }
