@@ -74,9 +74,9 @@ struct figures_lane {
 	_Atomic uint32_t phase;		   /* of its group, enum group_phase; 0: there is none */
 	_Atomic uint64_t group, unsettled; /* commands in the group, and those of them without an end */
 	_Atomic int64_t group_since_ms;	   /* since when acknowledgements are held; 0: none are */
-	_Atomic int64_t oldest_ms; /* since when the oldest command without an end is there, at the most; 0:
-				      all have one */
-	_Atomic uint64_t dropped;  /* connections given up with what they held */
+	_Atomic int64_t
+		oldest_ms;	  /* since when the oldest command without an end is there; 0: all have one */
+	_Atomic uint64_t dropped; /* connections given up with what they held */
 	struct figures_histogram held;	       /* how long a group's acknowledgements were */
 	_Atomic uint64_t groups, acknowledged; /* groups flushed, and the commands in them */
 };

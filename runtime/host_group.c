@@ -67,6 +67,7 @@ static void reset(struct group *group)
 {
 	group->first = NULL;
 	group->end = &group->first;
+	group->oldest = NULL;
 	group->count = 0;
 	group->unsettled = 0;
 	group->bytes = 0;
@@ -157,6 +158,9 @@ static void attach(struct group *group, struct held *held)
 	}
 	held->attached = true;
 	held->round = group->round;
+	held->arrived_ms = (uint32_t)group->host->now_ms;
+	if (group->oldest == NULL)
+		group->oldest = held;
 	held->group_next = NULL;
 	*group->end = held;
 	group->end = &held->group_next;
@@ -257,6 +261,14 @@ void group_release(struct group *group, void (*leaves)(void *context, const stru
 		held->attached = false;
 		group_unlist(group, held);
 	}
+}
+
+int64_t group_oldest_ms(struct group *group)
+{
+	while (group->oldest != NULL && group->oldest->command == NULL)
+		group->oldest = group->oldest->group_next;
+	const int64_t now_ms = group->host->now_ms;
+	return group->oldest != NULL ? now_ms - (uint32_t)((uint32_t)now_ms - group->oldest->arrived_ms) : 0;
 }
 
 void group_flushed(struct group *group, bool all)

@@ -57,13 +57,15 @@ struct held {
 	uint8_t end;		 /* settled: enum command_end */
 	bool attached;		 /* in the group */
 	bool listed;		 /* in the in-flight table */
+	uint32_t arrived_ms;	 /* in the group, by the host's clock, of which it has the low bits */
 };
 
 struct group {
 	const struct host *host;
 	enum group_phase phase;
 	struct held *first, **end;
-	size_t count; /* PUBACKs held */
+	struct held *oldest; /* all before it have settled */
+	size_t count;	     /* PUBACKs held */
 	size_t unsettled;
 	size_t bytes;	   /* of the unsettled ones' payloads */
 	unsigned halvings; /* of GROUP_MAX and WINDOW, after groups that grew too old */
@@ -140,6 +142,9 @@ void group_shrink(struct group *group);
 
 /* When it has something to do next. reads_on: as above. INT64_MAX: it waits for nothing. */
 int64_t group_due_ms(const struct group *group, bool reads_on);
+
+/* Since when the oldest command that has not settled is in the group; 0: all have. */
+int64_t group_oldest_ms(struct group *group);
 
 /* Whether it waits for the end of its commands. */
 bool group_waits(const struct group *group);

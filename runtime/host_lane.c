@@ -530,17 +530,17 @@ void lane_give_up(struct lane *lane, const char *reason)
 		lane->give_up_reason = reason;
 }
 
-void lane_tell(const struct lane *lane)
+void lane_tell(struct lane *lane)
 {
 	struct figures_lane *figures = lane->figures;
-	const struct group *group = &lane->group;
+	struct group *group = &lane->group;
 	FIGURES_SET(figures->connection.state, (uint32_t)connection_state(lane->connection));
 	FIGURES_SET(figures->granted, (uint32_t)subscriptions_granted_count(lane->subscriptions));
 	FIGURES_SET(figures->phase, (uint32_t)group->phase);
 	FIGURES_SET(figures->group, group->count);
 	FIGURES_SET(figures->unsettled, group->unsettled);
 	FIGURES_SET(figures->group_since_ms, group->count > 0 ? group->started_ms : 0);
-	FIGURES_SET(figures->oldest_ms, group->unsettled > 0 ? group->started_ms : 0);
+	FIGURES_SET(figures->oldest_ms, group_oldest_ms(group));
 }
 
 bool lane_ready(const struct lane *lane)

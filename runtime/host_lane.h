@@ -56,7 +56,7 @@ bool lane_ready(const struct lane *lane);
 int64_t lane_alive_since_ms(const struct lane *lane);
 
 /* Writes into the board how things stand. Once per turn of the loop. */
-void lane_tell(const struct lane *lane);
+void lane_tell(struct lane *lane);
 
 /* Stops reading; the group drains, is flushed, and the session is left by DISCONNECT. */
 void lane_stop(struct lane *lane);

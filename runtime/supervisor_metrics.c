@@ -239,7 +239,7 @@ static const struct {
 	{"cashewd_group_held_seconds", "Since when the group's acknowledgements are held; 0: none are.",
 		lane_held_s},
 	{"cashewd_oldest_unsettled_seconds",
-		"How old the oldest command of the group without an end is, at the most; 0: there is none.",
+		"How old the oldest command of the group without an end is; 0: there is none.",
 		lane_oldest_s},
 	{"cashewd_subscriptions", "Filters that the lane subscribes to.", lane_filters},
 	{"cashewd_subscriptions_granted", "Filters that the broker has granted at QoS 1.", lane_granted},

@@ -567,6 +567,54 @@ static void test_company(void **state)
 }
 
 /* The socket is full: no reading, or the acknowledgement of what is read would leave with the rest. */
+/* What the board says of a group: what is held, since when, and how old what it waits for is. */
+static void test_figures(void **state)
+{
+	(void)state;
+	const struct figures_lane *figures = &parts_board.figures.lanes[0];
+	struct figures_times held;
+	const int64_t begun_ms = parts.host.now_ms;
+	parts_sent(1, "1/one", "{}");
+	parts_turn(0);
+	parts_sent(2, "2/one", "{}");
+	parts_turn(100);
+	parts_sent(3, "3/one", "{}");
+	parts_turn(100);
+	static const int since_ms[] = {0, 100, 200};
+	for (unsigned i = 0; i < 3; i++) {
+		lane_tell(parts.lane);
+		assert_int_equal(figures->connection.state, FIGURES_CONNECTION_UP);
+		assert_int_equal(figures->granted, figures->filters);
+		assert_int_equal(figures->group, 3);
+		assert_int_equal(figures->unsettled, 3 - i);
+		assert_int_equal(figures->group_since_ms, begun_ms);
+		assert_int_equal(figures->oldest_ms, begun_ms + since_ms[i]);
+		parts_work();
+	}
+	lane_tell(parts.lane);
+	assert_int_equal(figures->group, 3);
+	assert_int_equal(figures->oldest_ms, 0);
+	parts_turn(50);
+	lane_tell(parts.lane);
+	assert_int_equal(figures->group, 0);
+	assert_int_equal(figures->group_since_ms, 0);
+	assert_int_equal(figures->acknowledged, 3);
+	figures_read_times(&figures->held, &held);
+	assert_int_equal(held.count, 1);
+	assert_int_equal(held.sum_us, 250000);
+	/* The next group begins anew. */
+	parts_sent(4, "1/one", "{}");
+	parts_turn(10);
+	lane_tell(parts.lane);
+	assert_int_equal(figures->oldest_ms, parts.host.now_ms);
+	parts_work();
+	parts_turn(10);
+	parts_lose(false);
+	lane_tell(parts.lane);
+	assert_int_equal(figures->connection.lost, 1);
+	assert_int_equal(figures->acknowledged, 4);
+}
+
 static void test_flushing(void **state)
 {
 	(void)state;
@@ -1161,6 +1209,7 @@ int main(void)
 		IN_A_LANE(test_nothing_leaves_early),
 		IN_A_LANE(test_keepalive),
 		IN_A_LANE(test_company),
+		IN_A_LANE(test_figures),
 		IN_A_LANE(test_flushing),
 		IN_A_LANE(test_broken_link),
 		IN_A_LANE(test_results_of_a_new_session),
