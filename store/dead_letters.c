@@ -152,23 +152,11 @@ int dead_letter_list(struct store_client *client, const struct dead_letter_query
 int dead_letter_count(struct store_client *client, const struct dead_letter_query *query, uint64_t *ret_count)
 {
 	bson_t filter = BSON_INITIALIZER;
-	bson_error_t error;
-	int64_t count;
 
-	if (!client->mongo)
-		return STORE_E_AWAY;
 	append_query(&filter, query);
-	count = mongoc_collection_count_documents(
-		store_client_collection(client, collection), &filter, NULL, NULL, NULL, &error);
+	const int r = store_count(client, collection, &filter, ret_count);
 	bson_destroy(&filter);
-	if (count < 0) {
-		const int r = store_classify(&error);
-
-		return store_failed(
-			client, collection, "count", error.message, r == 0 ? STORE_E_PERMANENT : r);
-	}
-	*ret_count = (uint64_t)count;
-	return 0;
+	return r;
 }
 
 /* A letter together with the document that its pointers point into. */

@@ -280,23 +280,11 @@ int parked_command_due(struct store_client *client, const char *const *lanes, si
 int parked_command_count(struct store_client *client, uint64_t *ret_count)
 {
 	bson_t filter = BSON_INITIALIZER;
-	bson_error_t error;
-	int64_t count;
 
-	if (!client->mongo)
-		return STORE_E_AWAY;
 	BSON_APPEND_NULL(&filter, "done");
-	count = mongoc_collection_count_documents(
-		store_client_collection(client, collection), &filter, NULL, NULL, NULL, &error);
+	const int r = store_count(client, collection, &filter, ret_count);
 	bson_destroy(&filter);
-	if (count < 0) {
-		const int r = store_classify(&error);
-
-		return store_failed(
-			client, collection, "count", error.message, r == 0 ? STORE_E_PERMANENT : r);
-	}
-	*ret_count = (uint64_t)count;
-	return 0;
+	return r;
 }
 
 /* ---- the first of a user ---- */

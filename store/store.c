@@ -9,6 +9,7 @@
  */
 #include "log.h"
 #include "store_client.h"
+#include "store_error.h"
 #include "store_url.h"
 #include <errno.h>
 #include <pthread.h>
@@ -381,6 +382,25 @@ int store_find(struct store_client *client, enum store_collection collection, co
 		return store_failed(
 			client, collection, "find", "the server's answer has no batch", STORE_E_PERMANENT);
 	}
+	return 0;
+}
+
+int store_count(struct store_client *client, enum store_collection collection, const bson_t *filter,
+	uint64_t *ret_count)
+{
+	bson_error_t error;
+
+	if (!client->mongo)
+		return STORE_E_AWAY;
+	const int64_t count = mongoc_collection_count_documents(
+		store_client_collection(client, collection), filter, NULL, NULL, NULL, &error);
+	if (count < 0) {
+		const int r = store_classify(&error);
+
+		return store_failed(
+			client, collection, "count", error.message, r == 0 ? STORE_E_PERMANENT : r);
+	}
+	*ret_count = (uint64_t)count;
 	return 0;
 }
 

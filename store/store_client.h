@@ -58,6 +58,10 @@ mongoc_collection_t *store_client_collection(struct store_client *client, enum s
 STORE_USE_RESULT int store_find(struct store_client *client, enum store_collection collection,
 	const bson_t *command, bson_t *ret_reply, bson_iter_t *ret_documents);
 
+/* How many documents match the filter. */
+STORE_USE_RESULT int store_count(struct store_client *client, enum store_collection collection,
+	const bson_t *filter, uint64_t *ret_count);
+
 /* A bulk write: unordered, so that one statement's duplicate key does not keep the others from running, and
  * a single command on the wire as long as its statements are of one kind. NULL when the client has no
  * connection. */
