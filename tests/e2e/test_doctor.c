@@ -41,7 +41,7 @@ static const char *output(struct harness *h, const struct host *host)
 /* A doctor with the settings that a host would have. */
 static struct host *doctor_new(struct harness *h)
 {
-	static const char *const arguments[] = {"doctor", "--json", NULL};
+	static const char *const arguments[] = {"doctor", "--json", "--timeout", "30", NULL};
 	struct host *host = host_new(h, HOST_PRODUCT);
 	host_set_arguments(host, arguments);
 	return host;
@@ -156,7 +156,7 @@ HARNESS_CASE(broker_is_away)
 
 HARNESS_CASE(broker_is_silent)
 {
-	static const char *const arguments[] = {"doctor", "--json", "--timeout", "1", NULL};
+	static const char *const arguments[] = {"doctor", "--json", "--timeout", "3", NULL};
 	struct host *doctor = doctor_new(h);
 	host_set_arguments(doctor, arguments);
 	broker_pause(harness_broker(h));
@@ -280,7 +280,7 @@ HARNESS_CASE(running_host_is_asked_whether_it_is_ready)
 
 HARNESS_CASE(session_without_a_host)
 {
-	static const char *const arguments[] = {"doctor", "--json", "--timeout", "2", NULL};
+	static const char *const arguments[] = {"doctor", "--json", "--timeout", "10", NULL};
 	struct host *doctor = doctor_new(h);
 	struct visit visit = examine(h, doctor);
 	expect_line(&visit, "session", "warn", "no session");
@@ -548,7 +548,7 @@ static int start_loggly(struct harness *h, struct harness_process **ret_process)
 static struct visit examine_loggly(
 	struct harness *h, const char *url, const char *ca_file, const char *option)
 {
-	const char *const arguments[] = {"doctor", "--json", "--timeout", "20", option, NULL};
+	const char *const arguments[] = {"doctor", "--json", "--timeout", "30", option, NULL};
 	struct host *doctor = doctor_new(h);
 	host_set_arguments(doctor, arguments);
 	host_set(doctor, "LOGGLY_TOKEN", LOGGLY_TOKEN);
