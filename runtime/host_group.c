@@ -14,6 +14,7 @@ enum {
 	LINGER_DOUBLINGS_MAX = 6,
 	BYTES_MAX = 8 * 1024 * 1024, /* of payloads; the group grows to twice that at most, beside what one
 					read brings */
+	UNSETTLED_MAX = 1000,	     /* while it fills: what drains soon, and a megabyte of commands */
 	BLOCK_COUNT = 63,
 };
 
@@ -333,8 +334,8 @@ bool group_reads(struct group *group)
 	if (group->phase == GROUP_LINGERING &&
 		(group->count >= window(group) || group->bytes >= 2 * (size_t)BYTES_MAX))
 		group->phase = GROUP_FULL;
-	return group->phase == GROUP_EMPTY || group->phase == GROUP_FILLING ||
-	       group->phase == GROUP_LINGERING;
+	return group->phase == GROUP_EMPTY || group->phase == GROUP_LINGERING ||
+	       (group->phase == GROUP_FILLING && group->unsettled < UNSETTLED_MAX);
 }
 
 bool group_drained(const struct group *group, bool reads_on)

@@ -5,8 +5,10 @@
  * The commands read since the last flush are the lane's group. While one of them is unsettled nothing is
  * written to the connection, so no PUBACK leaves; when the last one settles, all leave at once and in order:
  * a group commit. To let a group come to an end under a steady stream, the lane stops reading at GROUP_MAX
- * commands or GROUP_MS after the first. A group that has not drained LINGER_MS later (one slow command) is
- * joined by more, up to the window, and at its age limit the lane drops the connection without acknowledging.
+ * commands or GROUP_MS after the first; until then it pauses while a thousand are unsettled, so that a large
+ * GROUP_MAX, which spares most of the pauses in which a group drains, lets none drain for longer. A group
+ * that has not drained LINGER_MS later (one slow command) is joined by more, up to the window, and at its age
+ * limit the lane drops the connection without acknowledging.
  *
  *   EMPTY --first command--> FILLING --GROUP_MAX, GROUP_MS--> DRAINING --LINGER_MS--> LINGERING --window-->
  * FULL ^                         |                                |                       | |

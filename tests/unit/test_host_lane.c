@@ -213,6 +213,46 @@ static void test_group_bytes(void **state)
 	free(payload);
 }
 
+/* A large group fills while most of it is settled: what is unsettled is bounded by itself. */
+static void test_group_unsettled(void **state)
+{
+	(void)state;
+	enum { UNSETTLED = 1000, SENT = 1100 };
+	static char topics[SENT + 1][16];
+	parts.settings.group_max = 2000;
+	parts.settings.window = 4000;
+	for (uint16_t mid = 1; mid <= SENT; mid++) {
+		snprintf(topics[mid], sizeof(topics[mid]), "%d/one", mid);
+		parts_sent(mid, topics[mid], "payload");
+	}
+	for (unsigned turn = 0; turn < SENT / 20; turn++)
+		parts_turn(0);
+	assert_int_equal(unread(), SENT - UNSETTLED);
+	assert_false(reads(0));
+	/* It reads one for each that settles, and is one group all the time. */
+	for (uint16_t mid = 1; mid <= 10; mid++)
+		finish(mid);
+	assert_true(reads(0));
+	parts_turn(0);
+	assert_int_equal(unread(), SENT - UNSETTLED - 10);
+	assert_int_equal(parts.connection->left_count, 0);
+	/* Its time is over: it drains. */
+	assert_false(reads(250));
+	finish(11);
+	assert_false(reads(0));
+	assert_true(lane_waits(parts.lane));
+	while (parts.submitted_count > 0)
+		parts_work();
+	parts_turn(0);
+	assert_int_equal(parts.connection->left_count, UNSETTLED + 10);
+	for (unsigned turn = 0; turn < 10; turn++)
+		parts_turn(0);
+	while (parts.submitted_count > 0)
+		parts_work();
+	parts_turn(GROUP_COMPANY_MS);
+	assert_int_equal(parts.connection->left_count, SENT);
+}
+
 /* A burst does not keep the loop: it goes on in the next turn. */
 static void test_reads_per_turn(void **state)
 {
@@ -1196,6 +1236,7 @@ int main(void)
 		IN_A_LANE(test_group_max),
 		IN_A_LANE(test_group_ms),
 		IN_A_LANE(test_group_bytes),
+		IN_A_LANE(test_group_unsettled),
 		IN_A_LANE(test_reads_per_turn),
 		IN_A_LANE(test_pending),
 		IN_A_LANE(test_linger),
