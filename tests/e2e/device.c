@@ -221,7 +221,8 @@ static bool device_open(struct device *device)
 			mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 3600),
 			"session");
 	device->connack = -1;
-	const int result = mosquitto_connect_bind_v5(device->mosquitto, "localhost",
+	const int result = mosquitto_connect_bind_v5(device->mosquitto,
+		device->plain_host != NULL ? device->plain_host : "localhost",
 		(int)(device->plain_port ? device->plain_port : broker_port(device->broker)),
 		device->keepalive_s, NULL, properties);
 	mosquitto_property_free_all(&properties);

@@ -36,7 +36,8 @@ struct device {
 	const char *client_id; /* "{user}:{number}" */
 	const char *token;     /* a user token of one hour; NULL: connects without user name and password */
 	const struct broker *broker; /* the case's default broker */
-	unsigned plain_port;	     /* connect there instead, without TLS: a scripted broker */
+	const char *plain_host;	     /* connect there instead, without TLS: a scripted broker */
+	unsigned plain_port;
 	bool mqtt311;
 	bool keep_session; /* clean start off, a session of one hour */
 	bool quiet;	   /* subscribes to nothing by itself */

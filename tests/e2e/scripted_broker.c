@@ -19,6 +19,7 @@ struct scripted_broker {
 	struct harness_part part;
 	int port, listener; /* listener -1: refuses connections */
 	struct in_addr address;
+	char host[INET_ADDRSTRLEN];
 	struct scripted_link *links; /* newest first */
 };
 
@@ -181,6 +182,8 @@ struct scripted_broker *scripted_new(struct harness *h)
 	 * spoken to this one: 127.x.y.z, which is the loopback interface as well. */
 	broker->address.s_addr =
 		htonl(0x7f000000U | (uint32_t)(1 + getpid() % 250) << 16 | (uint32_t)broker->port);
+	if (inet_ntop(AF_INET, &broker->address, broker->host, sizeof(broker->host)) == NULL)
+		harness_fail("the scripted broker's address: %s", strerror(errno));
 	broker->part = (struct harness_part){
 		.self = broker, .prepare = broker_prepare, .serve = broker_serve, .free = broker_free};
 	harness_add(h, &broker->part);
@@ -219,6 +222,11 @@ void scripted_close_port(struct scripted_broker *broker)
 	broker->listener = -1;
 }
 
+const char *scripted_host(const struct scripted_broker *broker)
+{
+	return broker->host;
+}
+
 unsigned scripted_port(const struct scripted_broker *broker)
 {
 	return (unsigned)broker->port;
@@ -226,8 +234,7 @@ unsigned scripted_port(const struct scripted_broker *broker)
 
 void scripted_use(struct host *host, const struct scripted_broker *broker)
 {
-	char address[INET_ADDRSTRLEN];
-	host_set(host, "BROKER_HOST", inet_ntop(AF_INET, &broker->address, address, sizeof(address)));
+	host_set(host, "BROKER_HOST", broker->host);
 	host_set(host, "BROKER_PORT", harness_format(broker->harness, "%d", broker->port));
 	host_set(host, "BROKER_TLS", "off");
 	host_set(host, "BROKER_CA_FILE", NULL);

@@ -47,6 +47,7 @@ struct scripted_link {
 
 struct scripted_broker;
 struct scripted_broker *scripted_new(struct harness *h);
+const char *scripted_host(const struct scripted_broker *broker); /* as text */
 unsigned scripted_port(const struct scripted_broker *broker);
 
 /* The host's settings: this broker, without TLS. */

@@ -94,6 +94,7 @@ HARNESS_CASE(scripted_broker_says_what_it_is_told)
 {
 	struct scripted_broker *broker = scripted_new(h);
 	struct device *phone = device_new(h, "68946");
+	phone->plain_host = scripted_host(broker);
 	phone->plain_port = scripted_port(broker);
 	phone->keep_session = true;
 	device_begin_connect(phone);
