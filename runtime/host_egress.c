@@ -29,6 +29,9 @@ enum {
 				  take longer to notice */
 	IN_FLIGHT_MAX = 32768, /* packet identifiers are 16 bits, and libmosquitto does not look whether one
 				  is taken */
+	BYTES_IN_FLIGHT = 256 * 1024, /* libmosquitto has two copies of each payload: one to send, and one
+					 until the PUBACK */
+	FULL_BYTES = 1024 * 1024,
 	PACKET_OVERHEAD = 144, /* of a PUBLISH: 10 bytes of headers and the longest "{user}/{event}"; not what
 				  a command brings, its Response Topic and Correlation Data */
 };
@@ -41,7 +44,10 @@ struct egress {
 	bool mqtt5;
 	unsigned window;
 	unsigned in_flight;
-	size_t count;	       /* of events in the list */
+	size_t bytes_in_flight; /* of their payloads */
+	size_t count;		/* of events in the list */
+	size_t bytes;		/* of their payloads */
+	bool full;
 	unsigned queued;       /* sent to libmosquitto since the last flush */
 	int64_t read_at_ms;    /* when PUBACKs are waited for, at the latest */
 	bool read_now;	       /* they are waited for in this turn */
@@ -67,6 +73,7 @@ static void append(struct egress *egress, struct call_event *event)
 		egress->first = event;
 	egress->last = event;
 	egress->count++;
+	egress->bytes += event->payload_size;
 	if (egress->next == NULL)
 		egress->next = event;
 }
@@ -85,6 +92,7 @@ static void unlink_event(struct egress *egress, struct call_event *event)
 		egress->last = event->previous;
 	event->next = event->previous = NULL;
 	egress->count--;
+	egress->bytes -= event->payload_size;
 }
 
 static struct call_event *take_by_mid(struct egress *egress, int mid)
@@ -128,9 +136,10 @@ static int send_event(
 	return rc;
 }
 
-static unsigned window(const struct egress *egress)
+static bool has_room(const struct egress *egress)
 {
-	return egress->losses >= SUSPECT_LOSSES ? 1 : egress->window;
+	const unsigned window = egress->losses >= SUSPECT_LOSSES ? 1 : egress->window;
+	return egress->in_flight < window && egress->bytes_in_flight < BYTES_IN_FLIGHT;
 }
 
 /* Hands events to libmosquitto while the window has room. */
@@ -139,7 +148,7 @@ static void pump(struct egress *egress)
 	struct mosquitto *mosquitto = connection_mosquitto(egress->connection);
 	if (mosquitto == NULL)
 		return;
-	while (egress->next != NULL && egress->in_flight < window(egress)) {
+	while (egress->next != NULL && has_room(egress)) {
 		struct call_event *event = egress->next;
 		int mid = 0;
 		failpoint("before_event");
@@ -166,6 +175,7 @@ static void pump(struct egress *egress)
 			egress->progress_ms = egress->host->now_ms;
 			egress->read_at_ms = egress->host->now_ms + EGRESS_READ_MS;
 		}
+		egress->bytes_in_flight += event->payload_size;
 		egress->queued++;
 	}
 }
@@ -222,6 +232,7 @@ static void egress_on_down(void *owner, bool was_up, bool taken_over)
 	for (size_t i = 0; i < MID_BUCKETS; i++)
 		egress->by_mid[i] = NULL;
 	egress->in_flight = 0;
+	egress->bytes_in_flight = 0;
 	egress->queued = 0;
 	egress->next = egress->first;
 }
@@ -241,6 +252,7 @@ static void egress_on_published(void *owner, int mid, int reason_code)
 		return;
 	failpoint("event_acknowledged");
 	egress->in_flight--;
+	egress->bytes_in_flight -= event->payload_size;
 	if (egress->losses > 0) {
 		/* It takes events: the one that it does not take is found out sooner. */
 		connection_served(egress->connection);
@@ -369,6 +381,12 @@ void egress_flush(struct egress *egress)
 	const bool many = egress->queued > 1;
 	egress->queued = 0;
 	connection_flush(egress->connection, many);
+}
+
+bool egress_full(struct egress *egress)
+{
+	egress->full = egress->bytes >= (egress->full ? FULL_BYTES / 2 : FULL_BYTES);
+	return egress->full;
 }
 
 bool egress_idle(const struct egress *egress)

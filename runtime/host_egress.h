@@ -50,6 +50,10 @@ void egress_serve(struct egress *egress, short revents);
 /* Sends what egress_publish() has collected. */
 void egress_flush(struct egress *egress);
 
+/* Whether so many bytes of events wait that handlers had better not make more; it stays so until half of them
+ * are gone. */
+bool egress_full(struct egress *egress);
+
 /* Whether no event waits for its PUBACK. */
 bool egress_idle(const struct egress *egress);
 bool egress_up(const struct egress *egress);

@@ -168,6 +168,7 @@ static void serve(struct host *host, const struct pollfd *polls)
 		lane_want(host->lanes[i], host->store_up);
 		lane_flush(host->lanes[i]);
 	}
+	worker_pool_hold(host->pool, egress_full(host->egress));
 	worker_pool_kick(host->pool);
 	watch_readiness(host);
 	tell(host);

@@ -36,8 +36,9 @@ struct worker {
 
 struct worker_pool {
 	pthread_mutex_t out_mutex;
-	struct queue out; /* under out_mutex, as the next two: what no worker was free for */
+	struct queue out; /* under out_mutex, as the next three: what no worker was free for */
 	struct worker *idle;
+	bool held; /* written by the I/O thread alone */
 	bool stopping;
 
 	pthread_mutex_t back_mutex;
@@ -104,7 +105,7 @@ static struct command *next_job(struct worker *worker)
 {
 	struct worker_pool *pool = worker->pool;
 	pthread_mutex_lock(&pool->out_mutex);
-	struct command *command = queue_take(&pool->out);
+	struct command *command = pool->held ? NULL : queue_take(&pool->out);
 	if (command != NULL || pool->stopping) {
 		pthread_mutex_unlock(&pool->out_mutex);
 		return command;
@@ -224,23 +225,23 @@ void worker_pool_submit(struct worker_pool *pool, struct command *command)
 	queue_append(&pool->submitted, command);
 }
 
-void worker_pool_kick(struct worker_pool *pool)
+/* Moves what was submitted into the queue, and gives the first ones to idle workers. */
+static void hand_out(struct worker_pool *pool, bool held)
 {
-	if (pool->submitted.first == NULL)
-		return;
 	struct worker *woken = NULL;
 	pthread_mutex_lock(&pool->out_mutex);
-	while (pool->idle != NULL && pool->submitted.first != NULL) {
-		struct worker *worker = pool->idle;
-		pool->idle = worker->idle_next;
-		worker->job = queue_take(&pool->submitted);
-		worker->idle_next = woken;
-		woken = worker;
-	}
+	pool->held = held;
 	if (pool->submitted.first != NULL) {
 		*pool->out.end = pool->submitted.first;
 		pool->out.end = pool->submitted.end;
 		queue_init(&pool->submitted);
+	}
+	while (!held && pool->idle != NULL && pool->out.first != NULL) {
+		struct worker *worker = pool->idle;
+		pool->idle = worker->idle_next;
+		worker->job = queue_take(&pool->out);
+		worker->idle_next = woken;
+		woken = worker;
 	}
 	pthread_mutex_unlock(&pool->out_mutex);
 	while (woken != NULL) {
@@ -249,6 +250,18 @@ void worker_pool_kick(struct worker_pool *pool)
 		woken = worker->idle_next;
 		sem_post(&worker->wake);
 	}
+}
+
+void worker_pool_kick(struct worker_pool *pool)
+{
+	if (pool->submitted.first != NULL)
+		hand_out(pool, pool->held);
+}
+
+void worker_pool_hold(struct worker_pool *pool, bool hold)
+{
+	if (pool->held != hold)
+		hand_out(pool, hold);
 }
 
 struct command *worker_pool_collect(struct worker_pool *pool)

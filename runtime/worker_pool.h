@@ -33,6 +33,9 @@ void worker_pool_submit(struct worker_pool *pool, struct command *command);
 /* Lets the workers see what was submitted, and wakes as many as are needed. */
 void worker_pool_kick(struct worker_pool *pool);
 
+/* While it holds, no worker begins another command; those that have begun go on. */
+void worker_pool_hold(struct worker_pool *pool, bool hold);
+
 /* Takes what is finished: a list linked by job_next, in the order in which it finished; NULL if nothing is.
  */
 struct command *worker_pool_collect(struct worker_pool *pool);

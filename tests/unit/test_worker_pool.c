@@ -188,6 +188,54 @@ static void test_order(void **state)
 	free_jobs(jobs, COUNT);
 }
 
+/* While it holds nothing is begun, and what was submitted meanwhile goes to all workers afterwards, in order.
+ */
+static void test_hold(void **state)
+{
+	(void)state;
+	enum { WORKERS = 4, COUNT = 100 };
+	struct worker_pool *pool = new_pool(WORKERS);
+	struct job *jobs = new_jobs(WORKERS + COUNT);
+	/* One runs when the hold begins, and comes back. */
+	jobs[0].gated = true;
+	worker_pool_submit(pool, &jobs[0].command);
+	worker_pool_kick(pool);
+	sem_wait(&begun);
+	worker_pool_hold(pool, true);
+	for (size_t i = 1; i < WORKERS + COUNT; i++) {
+		jobs[i].gated = i <= WORKERS;
+		worker_pool_submit(pool, &jobs[i].command);
+		worker_pool_kick(pool);
+	}
+	sem_post(&gate);
+	assert_ptr_equal(collect(pool, 1), &jobs[0].command);
+	for (size_t i = 1; i < WORKERS + COUNT; i++)
+		assert_int_equal(jobs[i].runs, 0);
+	worker_pool_hold(pool, true);
+	worker_pool_hold(pool, false);
+	for (size_t i = 0; i < WORKERS; i++)
+		sem_wait(&begun);
+	for (size_t i = 1; i <= WORKERS; i++)
+		assert_int_equal(jobs[i].runs, 1);
+	for (size_t i = 0; i < WORKERS; i++)
+		sem_post(&gate);
+	assert_int_equal(length(collect(pool, WORKERS + COUNT - 1)), WORKERS + COUNT - 1);
+	for (size_t i = 1; i < WORKERS + COUNT; i++)
+		assert_int_equal(jobs[i].runs, 1);
+	worker_pool_free(pool);
+	free_jobs(jobs, WORKERS + COUNT);
+}
+
+/* It may stop while it holds. */
+static void test_stop_while_held(void **state)
+{
+	(void)state;
+	struct worker_pool *pool = new_pool(2);
+	worker_pool_hold(pool, true);
+	worker_pool_free(pool);
+	assert_int_equal(finis, 2);
+}
+
 /* Nothing is begun before it is kicked, and one kick is enough for all workers. */
 static void test_kick(void **state)
 {
@@ -445,6 +493,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(test_order),
+		WITH_STORE(test_hold),
+		WITH_STORE(test_stop_while_held),
 		WITH_STORE(test_kick),
 		WITH_STORE(test_stress),
 		WITH_STORE(test_wake),
