@@ -144,7 +144,7 @@ static void break_things(struct round *round, const struct fault *first, const s
 {
 	struct promise *promise = &round->promise;
 	struct fault_run outer = {.fault = first}, inner = {.fault = second};
-	const bool inside = second != NULL && !first->outer;
+	const bool inside = second != NULL && !first->outer && !(first->stills && second->awaits);
 	promise_run_on(promise, 200, 1000);
 	begin(round, &outer);
 	promise_run_on(promise, 50, 800);
