@@ -459,11 +459,7 @@ const struct fault faults[] = {
 		.begin = lost_replies_begin,
 		.end = relay_pass_again},
 	{.name = "overload", ON_DATABASE, .outer = true, .begin = overload_begin, .end = relay_pass_again},
-	{.name = "failing-handlers",
-		.target = FAULT_HANDLERS,
-
-		.begin = failing_begin,
-		.end = failing_end},
+	{.name = "failing-handlers", .target = FAULT_HANDLERS, .begin = failing_begin, .end = failing_end},
 	DIE("die-in-handler", "inside_handler"),
 	{.name = "stop-host",
 		.slow = true,
