@@ -98,6 +98,10 @@ static const struct {
 	{450, STORE_E_TRANSIENT},   /* PooledConnectionAcquisitionRejected */
 	{462, STORE_E_TRANSIENT},   /* IngressRequestRateLimitExceeded */
 	{14031, STORE_E_TRANSIENT}, /* OutOfDiskSpace */
+	/* The server itself failed, in its storage engine for one: a write to a full disk can say so. If it
+	   is the command that does it, its attempts come to an end. */
+	{1, STORE_E_TRANSIENT}, /* InternalError */
+	{8, STORE_E_TRANSIENT}, /* UnknownError */
 };
 
 int store_classify_code(int code)

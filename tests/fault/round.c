@@ -76,6 +76,23 @@ static struct plan make_plan(struct dice *dice)
 	return plan;
 }
 
+/* A server that stands in for mongod makes files at a collection's first document; one that meets a full disk
+ * then cannot be used afterwards, and nothing that is not acknowledged could ever be. */
+static void make_collections(struct promise *promise)
+{
+	static const char *const names[] = {"apples", "contacts", "contact_requests", "dead_letters", "hosts",
+		"parked_commands", "space"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		database_command(promise->harness, promise->database,
+			harness_format(promise->harness,
+				"{\"insert\":\"%s\",\"documents\":[{\"_id\":\"first\"}]}", names[i]));
+		database_command(promise->harness, promise->database,
+			harness_format(promise->harness,
+				"{\"delete\":\"%s\",\"deletes\":[{\"q\":{\"_id\":\"first\"},\"limit\":1}]}",
+				names[i]));
+	}
+}
+
 static void set_up(struct round *round, unsigned needs)
 {
 	static const struct broker_options options = {.extra = "log_type debug\n"};
@@ -89,6 +106,8 @@ static void set_up(struct round *round, unsigned needs)
 			harness_fail("no small disk at %s: %s", round->disk, strerror(-error));
 	}
 	database_start(promise->database);
+	if (round->disk != NULL)
+		make_collections(promise);
 	promise->broker = harness_broker_with(h, &options);
 	if (!broker_log_open(&round->broker_log, broker_log(promise->broker), "cashewd"))
 		harness_fail("the broker's log cannot be read");

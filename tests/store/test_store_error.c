@@ -40,6 +40,8 @@ static void test_classify(void **state)
 		{"maxTimeMS", MONGOC_ERROR_SERVER, 50, STORE_E_TRANSIENT},
 		{"stale config of a shard", MONGOC_ERROR_SERVER, 13388, STORE_E_TRANSIENT},
 		{"disk full", MONGOC_ERROR_SERVER, 14031, STORE_E_TRANSIENT},
+		{"internal error", MONGOC_ERROR_SERVER, 1, STORE_E_TRANSIENT},
+		{"storage engine's error", MONGOC_ERROR_SERVER, 8, STORE_E_TRANSIENT},
 		{"write concern timed out", MONGOC_ERROR_WRITE_CONCERN, 64, STORE_E_TRANSIENT},
 		{"write concern impossible", MONGOC_ERROR_WRITE_CONCERN, 100, STORE_E_TRANSIENT},
 		{"not allowed", MONGOC_ERROR_SERVER, 13, STORE_E_PERMANENT},
