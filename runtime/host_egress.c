@@ -32,6 +32,9 @@ enum {
 	BYTES_IN_FLIGHT = 256 * 1024, /* libmosquitto has two copies of each payload: one to send, and one
 					 until the PUBACK */
 	FULL_BYTES = 1024 * 1024,
+	NEAR_WINDOW = 128, /* of a broker that is near: at each PUBACK libmosquitto looks at all messages in
+			      flight, and more of them bring no more */
+	FAR_MS = 10,	   /* from an event to its PUBACK: the broker is not near, or busy */
 	PACKET_OVERHEAD = 144, /* of a PUBLISH: 10 bytes of headers and the longest "{user}/{event}"; not what
 				  a command brings, its Response Topic and Correlation Data */
 };
@@ -44,9 +47,12 @@ struct egress {
 	bool mqtt5;
 	unsigned window;
 	unsigned in_flight;
-	size_t bytes_in_flight; /* of their payloads */
-	size_t count;		/* of events in the list */
-	size_t bytes;		/* of their payloads */
+	size_t bytes_in_flight;	  /* of their payloads */
+	bool far;		  /* PUBACKs take FAR_MS or more */
+	struct call_event *timed; /* in flight, or NULL: how long its PUBACK takes is measured */
+	int64_t timed_ms;	  /* when it was sent */
+	size_t count;		  /* of events in the list */
+	size_t bytes;		  /* of their payloads */
 	bool full;
 	unsigned queued;       /* sent to libmosquitto since the last flush */
 	int64_t read_at_ms;    /* when PUBACKs are waited for, at the latest */
@@ -139,7 +145,8 @@ static int send_event(
 static bool has_room(const struct egress *egress)
 {
 	const unsigned window = egress->losses >= SUSPECT_LOSSES ? 1 : egress->window;
-	return egress->in_flight < window && egress->bytes_in_flight < BYTES_IN_FLIGHT;
+	return egress->in_flight < (egress->far || window < NEAR_WINDOW ? window : NEAR_WINDOW) &&
+	       egress->bytes_in_flight < BYTES_IN_FLIGHT;
 }
 
 /* Hands events to libmosquitto while the window has room. */
@@ -167,6 +174,10 @@ static void pump(struct egress *egress)
 		}
 		if (event == egress->first)
 			egress->first_sent_ms = egress->host->now_ms;
+		if (egress->timed == NULL) {
+			egress->timed = event;
+			egress->timed_ms = egress->host->now_ms;
+		}
 		event->mid = (uint16_t)mid;
 		event->mid_next = egress->by_mid[mid % MID_BUCKETS];
 		egress->by_mid[mid % MID_BUCKETS] = event;
@@ -233,6 +244,7 @@ static void egress_on_down(void *owner, bool was_up, bool taken_over)
 		egress->by_mid[i] = NULL;
 	egress->in_flight = 0;
 	egress->bytes_in_flight = 0;
+	egress->timed = NULL;
 	egress->queued = 0;
 	egress->next = egress->first;
 }
@@ -259,6 +271,10 @@ static void egress_on_published(void *owner, int mid, int reason_code)
 		egress->losses = 0;
 	}
 	egress->progress_ms = egress->host->now_ms;
+	if (event == egress->timed) {
+		egress->far = egress->host->now_ms - egress->timed_ms >= FAR_MS;
+		egress->timed = NULL;
+	}
 	const bool refused = reason_code >= 0x80;
 	finish(egress, event, refused ? mosquitto_reason_string(reason_code) : NULL,
 		refused && permanent_refusal(reason_code));

@@ -15,6 +15,7 @@ enum {
 	BYTES_MAX = 8 * 1024 * 1024, /* of payloads; the group grows to twice that at most, beside what one
 					read brings */
 	UNSETTLED_MAX = 1000,	     /* while it fills: what drains soon, and a megabyte of commands */
+	PAUSE_COUNT = 64,
 	BLOCK_COUNT = 63,
 };
 
@@ -74,6 +75,7 @@ static void reset(struct group *group)
 	group->bytes = 0;
 	group->round = 0;
 	group->round_unsettled = 0;
+	group->reads_at_ms = 0;
 	group->phase = GROUP_EMPTY;
 }
 
@@ -320,6 +322,21 @@ static void end_draining(struct group *group)
 	}
 }
 
+/* Whether a filling group has as many as it may have, or enough to do until reads_at_ms: two for each worker,
+ * and those whose events wait for a PUBACK. */
+static bool pauses(const struct group *group)
+{
+	const size_t enough = PAUSE_COUNT + 2 * (size_t)group->host->settings->workers;
+	return group->phase == GROUP_FILLING &&
+	       (group->unsettled >= UNSETTLED_MAX ||
+		       (group->unsettled >= enough && group->host->now_ms < group->reads_at_ms));
+}
+
+void group_caught_up(struct group *group)
+{
+	group->reads_at_ms = group->host->now_ms + GROUP_PAUSE_MS;
+}
+
 bool group_reads(struct group *group)
 {
 	const int64_t now_ms = group->host->now_ms;
@@ -335,7 +352,7 @@ bool group_reads(struct group *group)
 		(group->count >= window(group) || group->bytes >= 2 * (size_t)BYTES_MAX))
 		group->phase = GROUP_FULL;
 	return group->phase == GROUP_EMPTY || group->phase == GROUP_LINGERING ||
-	       (group->phase == GROUP_FILLING && group->unsettled < UNSETTLED_MAX);
+	       (group->phase == GROUP_FILLING && !pauses(group));
 }
 
 bool group_drained(const struct group *group, bool reads_on)
@@ -358,6 +375,8 @@ int64_t group_due_ms(const struct group *group, bool reads_on)
 	if (group->phase == GROUP_FILLING && group->unsettled == 0 &&
 		group->started_ms + GROUP_COMPANY_MS < due_ms)
 		due_ms = group->started_ms + GROUP_COMPANY_MS;
+	if (pauses(group) && group->unsettled < UNSETTLED_MAX && reads_on && group->reads_at_ms < due_ms)
+		due_ms = group->reads_at_ms;
 	if (group->phase == GROUP_DRAINING && reads_on && linger_at_ms(group) < due_ms)
 		due_ms = linger_at_ms(group);
 	return due_ms;
@@ -365,5 +384,5 @@ int64_t group_due_ms(const struct group *group, bool reads_on)
 
 bool group_waits(const struct group *group)
 {
-	return group->phase == GROUP_DRAINING || group->phase == GROUP_FULL;
+	return group->phase == GROUP_DRAINING || group->phase == GROUP_FULL || pauses(group);
 }

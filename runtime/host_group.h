@@ -5,10 +5,11 @@
  * The commands read since the last flush are the lane's group. While one of them is unsettled nothing is
  * written to the connection, so no PUBACK leaves; when the last one settles, all leave at once and in order:
  * a group commit. To let a group come to an end under a steady stream, the lane stops reading at GROUP_MAX
- * commands or GROUP_MS after the first; until then it pauses while a thousand are unsettled, so that a large
- * GROUP_MAX, which spares most of the pauses in which a group drains, lets none drain for longer. A group
- * that has not drained LINGER_MS later (one slow command) is joined by more, up to the window, and at its age
- * limit the lane drops the connection without acknowledging.
+ * commands or GROUP_MS after the first. Until then it pauses while a thousand are unsettled, so that a large
+ * GROUP_MAX, which spares most of the pauses in which a group drains, lets none drain for longer; and, for
+ * some milliseconds, while there is enough to do, so that it reads in bursts. A group that has not drained
+ * LINGER_MS later (one slow command) is joined by more, up to the window, and at its age limit the lane drops
+ * the connection without acknowledging.
  *
  *   EMPTY --first command--> FILLING --GROUP_MAX, GROUP_MS--> DRAINING --LINGER_MS--> LINGERING --window-->
  * FULL ^                         |                                |                       | |
@@ -40,6 +41,7 @@ enum {
 	GROUP_COMPANY_MS = 5, /* a group that has drained waits until it is that old, for company: a PUBACK by
 				 itself costs a segment */
 	GROUP_COMPANY_COUNT = 16, /* unless it has that many */
+	GROUP_PAUSE_MS = 5,	  /* for which a group that has enough to do is not read on at most */
 	GROUP_BUCKETS = 4096,
 };
 
@@ -73,6 +75,7 @@ struct group {
 	unsigned halvings; /* of GROUP_MAX and WINDOW, after groups that grew too old */
 	int64_t started_ms;
 	int64_t drain_started_ms;
+	int64_t reads_at_ms;	/* while it has enough to do, not before */
 	unsigned limit_ms;	/* age at which the connection is dropped */
 	unsigned round;		/* how often this group has lingered */
 	size_t round_unsettled; /* unsettled commands that were there when the last lingering began */
@@ -130,6 +133,10 @@ void group_flushed(struct group *group, bool all);
 
 /* Whether more is to be read now. Moves on what time moves. */
 bool group_reads(struct group *group);
+
+/* What had come has been read. While a filling group has enough to do, it is read on when that is nearly
+ * done: many at once cost much less than the same number one by one. */
+void group_caught_up(struct group *group);
 
 /* Whether its PUBACKs may leave, as far as its commands are concerned. While the lane reads on anyway, a
  * small group that has drained is given a few milliseconds to grow. */

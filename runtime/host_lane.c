@@ -471,8 +471,11 @@ int64_t lane_due_ms(struct lane *lane)
 static void read_commands(struct lane *lane)
 {
 	for (unsigned i = 0; i < READS_PER_TURN && may_read(lane); i++)
-		if (!connection_read(lane->connection) || connection_state(lane->connection) != CONNECTION_UP)
+		if (!connection_read(lane->connection) ||
+			connection_state(lane->connection) != CONNECTION_UP) {
+			group_caught_up(&lane->group);
 			return;
+		}
 }
 
 void lane_serve(struct lane *lane, short revents)

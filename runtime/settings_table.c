@@ -262,7 +262,7 @@ const struct setting settings_table[] = {
 
 	{.name = "GROUP_MAX",
 		.type = SETTING_INTEGER,
-		.default_value = "1000",
+		.default_value = "4000",
 		.min = 1,
 		.max = 10000,
 		.group = ACKNOWLEDGING,

@@ -361,6 +361,29 @@ HARNESS_CASE(events_keep_to_the_brokers_receive_maximum)
 	scripted_wait_count(links.ingress, MQTT_PUBACK, COMMANDS);
 }
 
+HARNESS_CASE(a_far_broker_gets_as_many_events_as_its_window_takes)
+{
+	enum { NEAR = 128, WINDOW = 300, COMMANDS = 400 };
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *host = new_host(h, broker);
+	host_start(host);
+	const struct scripted_pair links =
+		scripted_welcome(broker, &(struct scripted_welcome){.receive_maximum = WINDOW});
+	host_wait_ready(host);
+	for (uint16_t mid = 1; mid <= COMMANDS; mid++)
+		send_command(links.ingress, mid, "1/ping", "1");
+	scripted_wait_count(links.egress, MQTT_PUBLISH, NEAR);
+	harness_watch(h, QUIET_MS);
+	assert_int_equal(scripted_count(links.egress, MQTT_PUBLISH), NEAR);
+	/* Its first PUBACK took long: the others are not waited for. */
+	puback_events(links, 1);
+	scripted_wait_count(links.egress, MQTT_PUBLISH, WINDOW + 1);
+	harness_watch(h, QUIET_MS);
+	assert_int_equal(scripted_count(links.egress, MQTT_PUBLISH), WINDOW + 1);
+	puback_events(links, COMMANDS - 1);
+	scripted_wait_count(links.ingress, MQTT_PUBACK, COMMANDS);
+}
+
 /* As many PUBACKs at once as the small buffers cannot take while the broker does not read. */
 enum { STUCK = 20000 };
 
@@ -515,6 +538,7 @@ HARNESS_MAIN(HARNESS_TEST(puback_follows_that_of_the_event),
 	HARNESS_TEST(pubacks_flow_under_a_steady_stream),
 	HARNESS_TEST(window_bounds_what_is_read_behind_a_slow_command),
 	HARNESS_TEST(events_keep_to_the_brokers_receive_maximum),
+	HARNESS_TEST(a_far_broker_gets_as_many_events_as_its_window_takes),
 	HARNESS_TEST(nothing_is_read_while_acknowledgements_wait_to_be_written),
 	HARNESS_TEST(acknowledgements_stuck_in_a_lost_connection_do_not_cross),
 	HARNESS_TEST(retained_commands_are_ignored), HARNESS_TEST(commands_of_qos_0_run_and_are_counted),

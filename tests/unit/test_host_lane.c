@@ -253,6 +253,61 @@ static void test_group_unsettled(void **state)
 	assert_int_equal(parts.connection->left_count, SENT);
 }
 
+/* Whether the lane is due within that time. */
+static bool due_within(unsigned ms)
+{
+	return lane_due_ms(parts.lane) <= parts.host.now_ms + (int64_t)ms;
+}
+
+/* It reads in bursts: while there is enough to do it leaves what comes for later. */
+static void test_group_pause(void **state)
+{
+	(void)state;
+	enum { ENOUGH = 64 + 2 * 4 };
+	parts.settings.group_max = 2000;
+	parts.settings.window = 4000;
+	send(1, ENOUGH - 1);
+	for (unsigned turn = 0; turn < 10; turn++)
+		parts_turn(0);
+	assert_int_equal(unread(), 0);
+	assert_true(reads(0));
+	assert_false(lane_waits(parts.lane));
+	send(ENOUGH, ENOUGH);
+	parts_turn(0);
+	/* Enough, and the socket is empty. */
+	assert_false(reads(0));
+	assert_true(lane_waits(parts.lane));
+	send(ENOUGH + 1, ENOUGH + 1);
+	lane_serve(parts.lane, POLLIN);
+	assert_int_equal(unread(), 1);
+	/* For some milliseconds, whatever becomes of them. */
+	assert_false(reads(GROUP_PAUSE_MS - 1));
+	assert_true(due_within(1));
+	assert_true(reads(1));
+	assert_false(lane_waits(parts.lane));
+	parts_turn(0);
+	assert_int_equal(unread(), 0);
+	assert_false(reads(0));
+	/* Or until fewer are left. */
+	finish(1);
+	assert_false(reads(0));
+	finish(2);
+	assert_true(reads(0));
+	assert_false(lane_waits(parts.lane));
+	send(ENOUGH + 2, ENOUGH + 2);
+	parts_turn(0);
+	assert_int_equal(unread(), 0);
+	assert_int_equal(parts.connection->left_count, 0);
+	/* A lane that stops reads no more, and is not due for it. */
+	assert_false(reads(0));
+	lane_stop(parts.lane);
+	assert_false(due_within(GROUP_PAUSE_MS));
+	while (parts.submitted_count > 0)
+		parts_work();
+	parts_turn(0);
+	assert_int_equal(parts.connection->left_count, ENOUGH + 2);
+}
+
 /* A burst does not keep the loop: it goes on in the next turn. */
 static void test_reads_per_turn(void **state)
 {
@@ -1237,6 +1292,7 @@ int main(void)
 		IN_A_LANE(test_group_ms),
 		IN_A_LANE(test_group_bytes),
 		IN_A_LANE(test_group_unsettled),
+		IN_A_LANE(test_group_pause),
 		IN_A_LANE(test_reads_per_turn),
 		IN_A_LANE(test_pending),
 		IN_A_LANE(test_linger),

@@ -176,9 +176,9 @@ static void test_defaults(void **state)
 	assert_int_equal(s->workers, 8);
 	assert_int_equal(s->handler_timeout_s, 10);
 	assert_int_equal(s->stop_timeout_s, 12);
-	assert_int_equal(s->group_max, 1000);
+	assert_int_equal(s->group_max, 4000);
 	assert_int_equal(s->group_ms, 250);
-	assert_int_equal(s->window, 2000);
+	assert_int_equal(s->window, 8000);
 	assert_int_equal(s->user_window, 500);
 	assert_int_equal(s->payload_max, 131072);
 	assert_int_equal(s->event_max, 131072);

@@ -29,8 +29,8 @@ static void test_print(void **state)
 		"MONGO_DB_URL=mongodb://u:********@h/"
 		"\nMONGO_DB_NAME=cashew\nDEAD_LETTER_DAYS=90\nHANDLERS=\nWORKERS=8\nHANDLER_TIMEOUT=10\n"
 		"STOP_TIMEOUT=12\nMAX_ATTEMPTS=10\nCRASH_LIMIT=3\nHOST_RSS_MAX=134217728\nGROUP_MAX="
-		"1000\nGROUP_MS="
-		"250\nWINDOW=2000\nUSER_WINDOW=500\nPAYLOAD_MAX="
+		"4000\nGROUP_MS="
+		"250\nWINDOW=8000\nUSER_WINDOW=500\nPAYLOAD_MAX="
 		"131072\n"
 		"EVENT_MAX=131072\nLOG_LEVEL=info\nLOG_FORMAT=auto\nLOG_PAYLOADS=off\nLOGGLY_TOKEN=********\n"
 		"LOGGLY_SUBDOMAIN=\nLOGGLY_TAGS=cashewd\nLOGGLY_URL=https://"
@@ -47,7 +47,7 @@ static void test_write(void **state)
 	(void)state;
 	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(SECRET BROKER
 		"MONGO_DB_URL=mongodb://u:hunter2@h/\nAPPLES_KEY='hunter 3'\nWORKERS=3\nPAYLOAD_MAX=1M\n"
-		"BROKER_TLS=off\nLOG_LEVEL=debug\nWINDOW=3000\n",
+		"BROKER_TLS=off\nLOG_LEVEL=debug\nWINDOW=9000\n",
 		no_environment, own_handlers);
 	assert_string_equal(got.problems, "");
 	char *text = NULL, *variables[100] = {NULL};
