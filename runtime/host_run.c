@@ -96,6 +96,13 @@ static int timeout_ms(const struct host *host, int64_t stop_at_ms)
 	return wait_ms < 0 ? 0 : wait_ms > 60000 ? 60000 : (int)wait_ms;
 }
 
+static void nothing_happened(struct host *host, struct pollfd *polls)
+{
+	host->now_ms = host_clock_ms();
+	for (size_t i = 0; i < POLL_LANES + host->lane_count; i++)
+		polls[i].revents = 0;
+}
+
 static void wait_for_something(struct host *host, struct pollfd *polls, int64_t stop_at_ms)
 {
 	bool urgent = host->stopping;
@@ -106,8 +113,7 @@ static void wait_for_something(struct host *host, struct pollfd *polls, int64_t 
 	egress_poll(host->egress, urgent, &polls[POLL_EGRESS]);
 	const int timeout = worker_pool_sleep(host->pool) ? timeout_ms(host, stop_at_ms) : 0;
 	if (poll(polls, POLL_LANES + host->lane_count, timeout) < 0)
-		for (size_t i = 0; i < POLL_LANES + host->lane_count; i++)
-			polls[i].revents = 0;
+		nothing_happened(host, polls);
 	worker_pool_awake(host->pool, (polls[POLL_WORKERS].revents & POLLIN) != 0);
 	host->now_ms = host_clock_ms();
 }
@@ -214,8 +220,14 @@ static int64_t read_signal(struct host *host, int fd, int64_t stop_at_ms)
 static void loop(struct host *host, struct pollfd *polls)
 {
 	int64_t stop_at_ms = INT64_MAX;
+	bool polled = false;
 	while (!host->stopping || (!all_stopped(host) && host->now_ms < stop_at_ms)) {
-		wait_for_something(host, polls, stop_at_ms);
+		/* Not twice in a row: what comes in is not to wait for what goes on in here. */
+		polled = !polled || !worker_pool_let_run(host->pool);
+		if (polled)
+			wait_for_something(host, polls, stop_at_ms);
+		else
+			nothing_happened(host, polls);
 		/* The next supervisor's host may be at work already. */
 		if ((polls[POLL_SUPERVISOR].revents & (POLLHUP | POLLERR)) != 0)
 			_exit(HOST_EXIT_SOFTWARE);

@@ -12,6 +12,7 @@
 #include "log.h"
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -45,6 +46,7 @@ struct worker_pool {
 	struct queue back; /* under back_mutex */
 
 	struct queue submitted; /* the I/O thread's own, until it kicks */
+	bool woke_one;		/* a worker; the I/O thread's own, since the last worker_pool_let_run() */
 	_Atomic bool sleeping;	/* the I/O thread is in poll(), or about to be */
 	_Atomic bool woken;	/* by worker_pool_wake(), since the last worker_pool_sleep() */
 	int fd;
@@ -249,7 +251,25 @@ static void hand_out(struct worker_pool *pool, bool held)
 		struct worker *worker = woken;
 		woken = worker->idle_next;
 		sem_post(&worker->wake);
+		pool->woke_one = true;
 	}
+}
+
+static bool nothing_back(struct worker_pool *pool)
+{
+	pthread_mutex_lock(&pool->back_mutex);
+	const bool nothing = pool->back.first == NULL;
+	pthread_mutex_unlock(&pool->back_mutex);
+	return nothing;
+}
+
+bool worker_pool_let_run(struct worker_pool *pool)
+{
+	if (!pool->woke_one)
+		return false;
+	pool->woke_one = false;
+	sched_yield();
+	return !nothing_back(pool);
 }
 
 void worker_pool_kick(struct worker_pool *pool)
@@ -297,10 +317,8 @@ struct command *worker_pool_take_back(struct worker_pool *pool, const struct lan
 bool worker_pool_sleep(struct worker_pool *pool)
 {
 	atomic_store(&pool->sleeping, true);
-	pthread_mutex_lock(&pool->back_mutex);
-	const bool empty = pool->back.first == NULL;
-	pthread_mutex_unlock(&pool->back_mutex);
-	return !atomic_exchange(&pool->woken, false) && empty;
+	const bool nothing = nothing_back(pool);
+	return !atomic_exchange(&pool->woken, false) && nothing;
 }
 
 void worker_pool_awake(struct worker_pool *pool, bool readable)

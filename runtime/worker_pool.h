@@ -5,8 +5,8 @@
  * Happy path: worker_pool_submit() some commands, worker_pool_kick(); a worker runs each;
  * worker_pool_collect() returns them. A worker takes one command at a time, so a slow handler delays no other
  * command while a worker is free. The I/O thread is woken through a descriptor, and only when it sleeps: it
- * brackets its poll() by worker_pool_sleep() and worker_pool_awake(). All functions but worker_pool_wake():
- * the I/O thread.
+ * brackets its poll() by worker_pool_sleep() and worker_pool_awake(), after worker_pool_let_run(). All
+ * functions but worker_pool_wake(): the I/O thread.
  */
 #ifndef WORKER_POOL_H
 #define WORKER_POOL_H
@@ -32,6 +32,11 @@ void worker_pool_submit(struct worker_pool *pool, struct command *command);
 
 /* Lets the workers see what was submitted, and wakes as many as are needed. */
 void worker_pool_kick(struct worker_pool *pool);
+
+/* Before the I/O thread sleeps: a worker that was woken since the last time, and waits for this processor,
+ * gets it now. A short handler is through then, and the two need not wake each other. Returns whether
+ * something is finished, so that there is no need to sleep. */
+bool worker_pool_let_run(struct worker_pool *pool);
 
 /* While it holds, no worker begins another command; those that have begun go on. */
 void worker_pool_hold(struct worker_pool *pool, bool hold);

@@ -277,7 +277,7 @@ static void stress(unsigned workers, size_t count, size_t window)
 				worker_pool_submit(pool, &jobs[submitted++].command);
 		worker_pool_kick(pool);
 		/* With nothing under way there is nobody to wake it. */
-		if (submitted > returned)
+		if (submitted > returned && !worker_pool_let_run(pool))
 			sleep_until_woken(pool);
 		struct command *command = worker_pool_collect(pool);
 		returned += length(command);
@@ -379,6 +379,35 @@ static void test_not_woken(void **state)
 	assert_ptr_equal(collect(pool, 1), &jobs[1].command);
 	worker_pool_free(pool);
 	free_jobs(jobs, 2);
+}
+
+/* It says whether there is something to collect; what is not finished in time is waited for. */
+static void test_let_run(void **state)
+{
+	(void)state;
+	enum { JOBS = 1000 };
+	struct worker_pool *pool = new_pool(1);
+	struct job *jobs = new_jobs(JOBS + 1);
+	assert_false(worker_pool_let_run(pool));
+	for (size_t i = 0; i < JOBS; i++) {
+		worker_pool_submit(pool, &jobs[i].command);
+		worker_pool_kick(pool);
+		if (worker_pool_let_run(pool)) {
+			assert_ptr_equal(worker_pool_collect(pool), &jobs[i].command);
+			/* Nobody was woken since. */
+			assert_false(worker_pool_let_run(pool));
+		} else {
+			assert_ptr_equal(collect(pool, 1), &jobs[i].command);
+		}
+	}
+	jobs[JOBS].gated = true;
+	worker_pool_submit(pool, &jobs[JOBS].command);
+	worker_pool_kick(pool);
+	assert_false(worker_pool_let_run(pool));
+	sem_post(&gate);
+	assert_ptr_equal(collect(pool, 1), &jobs[JOBS].command);
+	worker_pool_free(pool);
+	free_jobs(jobs, JOBS + 1);
 }
 
 /* ---- What has not begun comes back --------------------------------------------------------------------- */
@@ -499,6 +528,7 @@ int main(void)
 		WITH_STORE(test_stress),
 		WITH_STORE(test_wake),
 		WITH_STORE(test_not_woken),
+		WITH_STORE(test_let_run),
 		WITH_STORE(test_take_back),
 		WITH_STORE(test_stop),
 		WITH_STORE(test_init_refuses),
