@@ -32,8 +32,9 @@ enum {
 	BYTES_IN_FLIGHT = 256 * 1024, /* libmosquitto has two copies of each payload: one to send, and one
 					 until the PUBACK */
 	FULL_BYTES = 1024 * 1024,
-	NEAR_WINDOW = 128, /* of a broker that is near: at each PUBACK libmosquitto looks at all messages in
-			      flight, and more of them bring no more */
+	NEAR_WINDOW = 256, /* of a broker that is near: at each PUBACK libmosquitto looks at all messages in
+			      flight, and more of them bring no more. When most are through the next ones go,
+			      in full segments */
 	FAR_MS = 10,	   /* from an event to its PUBACK: the broker is not near, or busy */
 	PACKET_OVERHEAD = 144, /* of a PUBLISH: 10 bytes of headers and the longest "{user}/{event}"; not what
 				  a command brings, its Response Topic and Correlation Data */
@@ -48,6 +49,7 @@ struct egress {
 	unsigned window;
 	unsigned in_flight;
 	size_t bytes_in_flight;	  /* of their payloads */
+	bool many;		  /* NEAR_WINDOW are in flight, or were, and a quarter still is */
 	bool far;		  /* PUBACKs take FAR_MS or more */
 	struct call_event *timed; /* in flight, or NULL: how long its PUBACK takes is measured */
 	int64_t timed_ms;	  /* when it was sent */
@@ -142,10 +144,11 @@ static int send_event(
 	return rc;
 }
 
-static bool has_room(const struct egress *egress)
+static bool has_room(struct egress *egress)
 {
 	const unsigned window = egress->losses >= SUSPECT_LOSSES ? 1 : egress->window;
-	return egress->in_flight < (egress->far || window < NEAR_WINDOW ? window : NEAR_WINDOW) &&
+	egress->many = egress->in_flight >= (egress->many ? NEAR_WINDOW / 4 : NEAR_WINDOW);
+	return egress->in_flight < window && (egress->far || !egress->many) &&
 	       egress->bytes_in_flight < BYTES_IN_FLIGHT;
 }
 
