@@ -32,8 +32,8 @@ enum {
 	BYTES_IN_FLIGHT = 256 * 1024, /* libmosquitto has two copies of each payload: one to send, and one
 					 until the PUBACK */
 	FULL_BYTES = 1024 * 1024,
-	NEAR_WINDOW = 256, /* of a broker that is near: at each PUBACK libmosquitto looks at all messages in
-			      flight, and more of them bring no more. When most are through the next ones go,
+	NEAR_WINDOW = 384, /* of a broker that is near: at each PUBACK libmosquitto looks at all messages in
+			      flight, and more of them bring no more. When half are through the next ones go,
 			      in full segments */
 	FAR_MS = 10,	   /* from an event to its PUBACK: the broker is not near, or busy */
 	PACKET_OVERHEAD = 144, /* of a PUBLISH: 10 bytes of headers and the longest "{user}/{event}"; not what
@@ -49,7 +49,7 @@ struct egress {
 	unsigned window;
 	unsigned in_flight;
 	size_t bytes_in_flight;	  /* of their payloads */
-	bool many;		  /* NEAR_WINDOW are in flight, or were, and a quarter still is */
+	bool many;		  /* NEAR_WINDOW are in flight, or were, and half still is */
 	bool far;		  /* PUBACKs take FAR_MS or more */
 	struct call_event *timed; /* in flight, or NULL: how long its PUBACK takes is measured */
 	int64_t timed_ms;	  /* when it was sent */
@@ -147,7 +147,7 @@ static int send_event(
 static bool has_room(struct egress *egress)
 {
 	const unsigned window = egress->losses >= SUSPECT_LOSSES ? 1 : egress->window;
-	egress->many = egress->in_flight >= (egress->many ? NEAR_WINDOW / 4 : NEAR_WINDOW);
+	egress->many = egress->in_flight >= (egress->many ? NEAR_WINDOW / 2 : NEAR_WINDOW);
 	return egress->in_flight < window && (egress->far || !egress->many) &&
 	       egress->bytes_in_flight < BYTES_IN_FLIGHT;
 }

@@ -363,7 +363,7 @@ HARNESS_CASE(events_keep_to_the_brokers_receive_maximum)
 
 HARNESS_CASE(a_far_broker_gets_as_many_events_as_its_window_takes)
 {
-	enum { NEAR = 256, WINDOW = 400, COMMANDS = 500 };
+	enum { NEAR = 384, WINDOW = 450, COMMANDS = 500 };
 	struct scripted_broker *broker = scripted_new(h);
 	struct host *host = new_host(h, broker);
 	host_start(host);
