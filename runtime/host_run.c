@@ -96,9 +96,8 @@ static int timeout_ms(const struct host *host, int64_t stop_at_ms)
 	return wait_ms < 0 ? 0 : wait_ms > 60000 ? 60000 : (int)wait_ms;
 }
 
-static void nothing_happened(struct host *host, struct pollfd *polls)
+static void nothing_happened(const struct host *host, struct pollfd *polls)
 {
-	host->now_ms = host_clock_ms();
 	for (size_t i = 0; i < POLL_LANES + host->lane_count; i++)
 		polls[i].revents = 0;
 }
@@ -115,7 +114,6 @@ static void wait_for_something(struct host *host, struct pollfd *polls, int64_t 
 	if (poll(polls, POLL_LANES + host->lane_count, timeout) < 0)
 		nothing_happened(host, polls);
 	worker_pool_awake(host->pool, (polls[POLL_WORKERS].revents & POLLIN) != 0);
-	host->now_ms = host_clock_ms();
 }
 
 /* Tells the lanes and the line of what is due. Returns whether the store answers. */
@@ -228,6 +226,7 @@ static void loop(struct host *host, struct pollfd *polls)
 			wait_for_something(host, polls, stop_at_ms);
 		else
 			nothing_happened(host, polls);
+		host->now_ms = host_clock_ms();
 		/* The next supervisor's host may be at work already. */
 		if ((polls[POLL_SUPERVISOR].revents & (POLLHUP | POLLERR)) != 0)
 			_exit(HOST_EXIT_SOFTWARE);

@@ -22,6 +22,10 @@
 
 enum { WORKER_STACK_SIZE = 1024 * 1024 };
 
+/* Giving way to a worker pays where handlers are short. It costs a change of threads, so where it was in vain
+ * so many times in a row, only every so many-th chance is taken, until one pays again. */
+enum { LET_RUN_IN_VAIN = 4, LET_RUN_EVERY = 64 };
+
 struct queue {
 	struct command *first, **end;
 };
@@ -47,6 +51,7 @@ struct worker_pool {
 
 	struct queue submitted; /* the I/O thread's own, until it kicks */
 	bool woke_one;		/* a worker; the I/O thread's own, since the last worker_pool_let_run() */
+	unsigned in_vain;	/* the I/O thread's own: calls of worker_pool_let_run() since one has paid */
 	_Atomic bool sleeping;	/* the I/O thread is in poll(), or about to be */
 	_Atomic bool woken;	/* by worker_pool_wake(), since the last worker_pool_sleep() */
 	int fd;
@@ -268,8 +273,13 @@ bool worker_pool_let_run(struct worker_pool *pool)
 	if (!pool->woke_one)
 		return false;
 	pool->woke_one = false;
+	if (pool->in_vain++ >= LET_RUN_IN_VAIN && pool->in_vain % LET_RUN_EVERY != 0)
+		return false;
 	sched_yield();
-	return !nothing_back(pool);
+	if (nothing_back(pool))
+		return false;
+	pool->in_vain = 0;
+	return true;
 }
 
 void worker_pool_kick(struct worker_pool *pool)

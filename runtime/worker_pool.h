@@ -34,8 +34,9 @@ void worker_pool_submit(struct worker_pool *pool, struct command *command);
 void worker_pool_kick(struct worker_pool *pool);
 
 /* Before the I/O thread sleeps: a worker that was woken since the last time, and waits for this processor,
- * gets it now. A short handler is through then, and the two need not wake each other. Returns whether
- * something is finished, so that there is no need to sleep. */
+ * gets it now. A short handler is through then, and the two need not wake each other; where handlers turn out
+ * not to be short, this is only tried now and then. Returns whether something is finished, so that there is
+ * no need to sleep. */
 bool worker_pool_let_run(struct worker_pool *pool);
 
 /* While it holds, no worker begins another command; those that have begun go on. */
