@@ -38,9 +38,9 @@ def free_port():
 class Program:
     """A child process whose output goes to a file."""
 
-    def __init__(self, name, arguments, folder, environment=None):
+    def __init__(self, name, number, arguments, folder, environment=None):
         self.name = name
-        self.path = os.path.join(folder, name + ".log")
+        self.path = os.path.join(folder, f"{name}-{number}.log")
         with open(self.path, "wb") as output:
             self.began = time.monotonic()
             self.process = subprocess.Popen(
@@ -118,7 +118,7 @@ class Programs:
     def __init__(self, project, build, folder):
         self.project, self.build, self.folder = project, build, folder
         self.running = []
-        self.runs = 0
+        self.started = self.runs = 0
         self.database = None
         self.database_url = self.database_kind = None
         self.database_pid = 0
@@ -133,7 +133,8 @@ class Programs:
             program.end()
 
     def start(self, name, arguments, environment=None):
-        program = Program(name, arguments, self.folder, environment)
+        self.started += 1
+        program = Program(name, self.started, arguments, self.folder, environment)
         self.running.append(program)
         return program
 

@@ -48,23 +48,55 @@ def table(row, results):
     return "\n".join(lines)
 
 
-def judge(target, row, results):
+def ratios_of(target, results):
     pairs = zip(figures(results, target.case, target.phase, target.figure),
                 figures(results, target.reference, target.phase, target.figure))
-    ratios = [ours / theirs for ours, theirs in pairs if ours and theirs]
+    return [ours / theirs for ours, theirs in pairs if ours and theirs]
+
+
+def target_text(target, row):
     at_most = target.figure == "cpu"
     what = "CPU" if at_most else "commands/s"
     where = "saturated" if target.phase == "saturated" else f"at {row.rate:,.0f}/s"
-    text = f"{what} of {target.case} by {target.reference}, {where}: {'<=' if at_most else '>='} {target.limit:.2f}"
+    return f"{what} of {target.case} by {target.reference}, {where}: {'<=' if at_most else '>='} {target.limit:.2f}"
+
+
+def is_reached(target, ratio):
+    return ratio <= target.limit if target.figure == "cpu" else ratio >= target.limit
+
+
+def judge(target, row, results):
+    ratios, text = ratios_of(target, results), target_text(target, row)
     if not ratios:
         return Verdict(text, None)
     middle = statistics.median(ratios)
-    reached = middle <= target.limit if at_most else middle >= target.limit
-    note = ""
+    reached, note = is_reached(target, middle), ""
     # 0.90 counts where the repetitions differ by more than what is missing.
-    if not at_most and not reached and middle >= 0.90 and max(ratios) - min(ratios) > target.limit - middle:
+    if target.figure == "per_second" and not reached and middle >= 0.90 and max(ratios) - min(ratios) > target.limit - middle:
         reached, note = True, ", within the spread"
     return Verdict(f"{text}: {spread(ratios, 3)}{note}", reached, ratios)
+
+
+INTERVAL_MIN = 6  # values, below which not even their extremes enclose the median in 95 of 100 cases
+
+
+def median_interval(values):
+    """Where the median of all such values lies, in 95 of 100 cases: between two of those at hand, whose ranks the binomial distribution
+    gives (its normal approximation)."""
+    ordered = sorted(values)
+    below = max(0, int((len(ordered) - 1.96 * len(ordered) ** 0.5) / 2))
+    return ordered[below], ordered[len(ordered) - 1 - below]
+
+
+def judge_change(target, row, results):
+    ratios, text = ratios_of(target, results), target_text(target, row)
+    if not ratios:
+        return Verdict(text, None)
+    middle = statistics.median(ratios)
+    if len(ratios) < INTERVAL_MIN:
+        return Verdict(f"{text}: {spread(ratios, 3)}", is_reached(target, middle), ratios)
+    low, high = median_interval(ratios)
+    return Verdict(f"{text}: {middle:.3f} (95 %: {low:.3f} to {high:.3f}; {len(ratios)} turns)", is_reached(target, middle), ratios)
 
 
 def verdict_line(verdict):
