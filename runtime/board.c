@@ -87,11 +87,8 @@ void board_unmap(struct board *board)
 
 void board_clear_host(struct board *board)
 {
-	/* Only what was used: the rest need not become real memory. */
-	for (unsigned i = 0; i < BOARD_SLOTS; i++) {
-		if (atomic_load_explicit(&board->slots[i].state, memory_order_relaxed) != 0)
-			atomic_store(&board->slots[i].state, 0);
-	}
+	for (unsigned i = 0; i < board_slots_used(board); i++)
+		atomic_store(&board->slots[i].state, 0);
 	if (board->crash.claimed != 0)
 		memset(board->backtrace, 0, sizeof(board->backtrace));
 	board->crash.slot = -1;
@@ -199,7 +196,7 @@ void board_slot_leave(struct board_slot *slot)
 
 void board_not_alone(struct board *board)
 {
-	for (unsigned i = 0; i < BOARD_SLOTS; i++)
+	for (unsigned i = 0; i < board_slots_used(board); i++)
 		if (board_slot_state(&board->slots[i]) != BOARD_SLOT_IDLE)
 			__atomic_store_n(&board->slots[i].run.alone, false, __ATOMIC_RELAXED);
 }

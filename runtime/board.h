@@ -164,6 +164,14 @@ static inline enum board_slot_state board_slot_state(const struct board_slot *sl
 	return (enum board_slot_state)(atomic_load_explicit(&slot->state, memory_order_acquire) & 3);
 }
 
+/* How many slots hosts have used so far, from the first on; never more than there are. The others are not to
+ * be looked at: that would make them real memory, and be slow. */
+static inline unsigned board_slots_used(const struct board *board)
+{
+	const unsigned rows = FIGURES_GET(board->figures.rows);
+	return rows < BOARD_SLOTS ? rows : BOARD_SLOTS;
+}
+
 /* What a slot runs now: false where it runs nothing, or something else than a moment ago. The supervisor. */
 __attribute__((warn_unused_result)) bool board_slot_read(
 	const struct board_slot *slot, struct board_run *ret);

@@ -21,6 +21,7 @@ enum {
 	TRY_MS = 10000,
 	TRY_AGAIN_MS = 2000,
 	SLOW_MS = 500,
+	OVERDUE_MS = 10000, /* between looks for what other hosts have left */
 	DUE_MAX = 1000
 };
 
@@ -43,7 +44,8 @@ struct store_watch {
 	bool told_away;
 	bool unanswered; /* the last question */
 	bool told_refused;
-	int64_t try_at_ms; /* the next trial write */
+	int64_t try_at_ms;     /* the next trial write */
+	int64_t overdue_at_ms; /* the next look for what is long overdue */
 };
 
 /* For the deadlines of handlers: time in which the store does not answer is not theirs. */
@@ -87,18 +89,23 @@ static int ask(struct store_watch *watch, struct store_client *client)
 	return rc;
 }
 
-/* The users of this host's lanes, or, where it has none, those of whatever lane that are long overdue. */
-static int ask_due(const struct store_watch *watch, struct store_client *client, struct parked_user **ret_due,
+/* The users of this host's lanes. Where it has none, those of whatever lane that are long overdue: seldom,
+ * but for as long as there are any. */
+static int ask_due(struct store_watch *watch, struct store_client *client, struct parked_user **ret_due,
 	size_t *ret_count)
 {
-	const int64_t now_ms = host_unix_ms();
-	const int rc = parked_command_due(
-		client, watch->options.lanes, watch->options.lane_count, now_ms, DUE_MAX, ret_due, ret_count);
-	if (rc != 0 || *ret_count > 0)
+	const int64_t now_ms = host_unix_ms(), clock_ms = board_clock_ms();
+	const struct store_watch_options *options = &watch->options;
+	int rc = parked_command_due(
+		client, options->lanes, options->lane_count, now_ms, DUE_MAX, ret_due, ret_count);
+	if (rc != 0 || *ret_count > 0 || clock_ms < watch->overdue_at_ms)
 		return rc;
 	parked_users_free(*ret_due, *ret_count);
 	*ret_due = NULL;
-	return parked_command_due(client, NULL, 0, now_ms - PARKING_OVERDUE_MS, DUE_MAX, ret_due, ret_count);
+	rc = parked_command_due(client, NULL, 0, now_ms - PARKING_OVERDUE_MS, DUE_MAX, ret_due, ret_count);
+	if (rc == 0 && *ret_count == 0)
+		watch->overdue_at_ms = clock_ms + OVERDUE_MS;
+	return rc;
 }
 
 /* Tells a change once, not at every question. */

@@ -3,8 +3,9 @@
  * for.
  *
  * It prepares the database at the start, and then asks it every second whether it still answers, and which
- * users have parked commands that are due: on this host's lanes, and, a minute late, on any lane, as a host
- * that died leaves them. A lane that is about to connect is told at once what it has parked.
+ * users have parked commands that are due: on this host's lanes, and, every ten seconds, on any lane those
+ * that are a minute late, as a host that died leaves them. A lane that is about to connect is told at once
+ * what it has parked.
  *
  * Every ten seconds it makes a trial write, and notes on the board whether that was taken: a full disk, or
  * rights that are missing, show in no answer to a question. Nothing but /readyz and the log follows from it:

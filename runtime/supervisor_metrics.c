@@ -154,9 +154,8 @@ static uint64_t write_running(FILE *out, const struct board *board, unsigned cou
 {
 	const struct figures *figures = &board->figures;
 	uint64_t running[FIGURES_HANDLERS] = {0}, all = 0;
-	const unsigned rows = FIGURES_GET(figures->rows);
 	char labels[LABELS_SIZE];
-	for (unsigned i = 0; i < rows && i < BOARD_SLOTS; i++) {
+	for (unsigned i = 0; i < board_slots_used(board); i++) {
 		struct board_run run;
 		if (!board_slot_read(&board->slots[i], &run))
 			continue;

@@ -167,18 +167,13 @@ static int compare_runs(const void *a, const void *b)
 	       (one->what.started_ms < other->what.started_ms);
 }
 
-/* Those of a host that lives. Looks only at slots that were ever used: the others are not to become real
- * memory. */
+/* Those of a host that lives. */
 static int find_runs(const struct board *board, struct runs *ret)
 {
 	struct runs runs = {.items = calloc(BOARD_SLOTS, sizeof(struct run))};
-	unsigned slots = FIGURES_GET(board->figures.rows);
+	const unsigned slots = FIGURES_GET(board->figures.hosts.pid) != 0 ? board_slots_used(board) : 0;
 	if (runs.items == NULL)
 		return -1;
-	if (slots > BOARD_SLOTS)
-		slots = BOARD_SLOTS;
-	if (FIGURES_GET(board->figures.hosts.pid) == 0)
-		slots = 0;
 	for (unsigned i = 0; i < slots; i++) {
 		const struct board_slot *slot = &board->slots[i];
 		struct run *run = &runs.items[runs.count];

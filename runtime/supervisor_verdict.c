@@ -136,7 +136,7 @@ static void blame_marked(struct board *board, const struct trace *trace, struct 
 {
 	char what[BOARD_WHAT_SIZE];
 	name_crash(&board->crash, what);
-	for (int i = 0; i < BOARD_SLOTS; i++) {
+	for (int i = 0; i < (int)board_slots_used(board); i++) {
 		const struct board_slot *slot = &board->slots[i];
 		const bool marked = board->crash.kind != BOARD_CRASH_NONE && board->crash.slot == i;
 		const bool hung = board_slot_state(slot) == BOARD_SLOT_OVERDUE;
@@ -149,7 +149,7 @@ static void suspect_all(struct board *board, struct verdict *verdict)
 {
 	char what[BOARD_WHAT_SIZE];
 	name_death(verdict, what);
-	for (int i = 0; i < BOARD_SLOTS; i++) {
+	for (unsigned i = 0; i < board_slots_used(board); i++) {
 		const struct board_slot *slot = &board->slots[i];
 		if (board_slot_state(slot) == BOARD_SLOT_IDLE)
 			continue;

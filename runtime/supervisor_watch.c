@@ -55,7 +55,7 @@ void watch_deadlines(struct watch *watch, struct board *board, pid_t pid, bool e
 	if (back_ms > watch->since_ms)
 		watch->since_ms = back_ms;
 	watch->looked_ms = now_ms;
-	for (unsigned i = 0; i < BOARD_SLOTS && enforce; i++) {
+	for (unsigned i = 0; i < board_slots_used(board) && enforce; i++) {
 		bool first;
 		if (board_slot_expire(&board->slots[i], seen_ms, watch->since_ms, &first) && first)
 			end_thread(watch, pid, &board->slots[i], now_ms);

@@ -60,6 +60,7 @@ static void test_other_side_sees_it(void **state)
 		if (board_map(fixture.fd, &same) != 0 || strcmp(same->owner, board->owner) != 0 ||
 			same->supervisor != getppid())
 			_exit(1);
+		figures_use_rows(&same->figures, 4);
 		enter(&same->slots[3], "get_apples", 7, 1000);
 		board_count(&same->account.done, 5);
 		raise(SIGKILL);

@@ -99,6 +99,7 @@ static void test_slow_suspect(void **state)
 	assert_true(parts.submitted[0]->alone);
 	suspect = parts_submitted_take(0);
 	/* Alone for that time only. */
+	figures_use_rows(&parts_board.figures, 2);
 	parts_board.slots[1].run.alone = true;
 	parts_board.slots[1].state = BOARD_SLOT_RUNNING;
 	parts_turn(SUSPECTS_QUIET_MS);

@@ -32,6 +32,7 @@ struct slots {
 
 static void set(const struct slots *slots)
 {
+	figures_use_rows(&board.figures, 3);
 	for (unsigned i = 0; i < 3; i++) {
 		if (slots->marks[i] == IDLE)
 			continue;

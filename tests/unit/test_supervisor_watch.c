@@ -54,6 +54,7 @@ static void test_deadlines(void **state)
 		struct board *board;
 		int fd, status;
 		assert_int_equal(board_new(&board, &fd), 0);
+		figures_use_rows(&board->figures, 2);
 		const pid_t child = fork();
 		if (child == 0)
 			for (;;)
