@@ -374,8 +374,10 @@ void egress_serve(struct egress *egress, short revents)
 	if ((revents & POLLIN) != 0 || (egress->in_flight > 0 && !egress->read_now) ||
 		connection_pending(connection)) {
 		egress->read_at_ms = egress->host->now_ms + EGRESS_READ_MS;
+		/* When the last PUBACK is there, nothing is to come: no need to find the socket empty. */
 		for (int i = 0; i < READS_PER_TURN && connection_read(connection); i++)
-			continue;
+			if (egress->in_flight == 0)
+				break;
 	}
 	if (connection_state(connection) == CONNECTION_UP && (revents & POLLOUT) != 0)
 		connection_flush(connection, true);
