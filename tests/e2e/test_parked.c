@@ -356,6 +356,7 @@ HARNESS_CASE(a_dead_host_is_survived_by_others)
 	for (size_t i = 0; i < 2; i++) {
 		others[i] = host_with(h, i == 0 ? "one" : "two", "test_flaky");
 		host_set(others[i], "FLAKY_FOLDER", host_folder(owner));
+		host_set(others[i], "HANDLER_TIMEOUT", "18");
 		start_ready(others[i]);
 	}
 	const size_t runs = gate_runs(h, owner, "a");
@@ -371,8 +372,8 @@ HARNESS_CASE(a_dead_host_is_survived_by_others)
 		"\"2020-01-01T00:00:00Z\"}}}, "
 		"\"multi\": true}]}");
 	gate_wait_runs(h, owner, "held", 1);
-	/* All of them ask for what is due meanwhile. */
-	harness_watch(h, 2500);
+	/* All of them ask for what is overdue meanwhile: every ten seconds. */
+	harness_watch(h, 11000);
 	assert_int_equal(gate_runs(h, owner, "held"), 1);
 	assert_int_equal(gate_runs(h, owner, "b"), 0);
 	gate_open(h, owner, "held");
