@@ -324,8 +324,7 @@ void log_close(unsigned timeout_ms)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000;
 	}
-	/* One that hangs in a write is left behind: it holds nothing that the end of the process waits for.
-	 */
+	/* One that hangs in a write is left behind: it holds nothing that the end of the process waits for. */
 	if (pthread_timedjoin_np(state.thread, NULL, &until) != 0)
 		pthread_detach(state.thread);
 }

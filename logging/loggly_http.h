@@ -52,8 +52,7 @@ void loggly_http_close(struct loggly_http *http);
 __attribute__((warn_unused_result)) int loggly_http_start(
 	struct loggly_http *http, const char *lines, size_t size);
 
-/* Serves the request under way, if there is one, and waits for the network, loggly_http_wake() or timeout_ms.
- */
+/* Serves the request under way, if there is one, and waits for the network, loggly_http_wake() or timeout_ms. */
 void loggly_http_wait(struct loggly_http *http, unsigned timeout_ms);
 
 /* Whether the request has ended. */

@@ -14,8 +14,7 @@
 
 enum { WAIT_MS = 1000 };
 
-/* The event in *ret, to be freed; its size, or 0 when out of memory. The message can stand in JSON as it is.
- */
+/* The event in *ret, to be freed; its size, or 0 when out of memory. The message can stand in JSON as it is. */
 static size_t make_event(const char *message, char **ret)
 {
 	struct loggly_source source;

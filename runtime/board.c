@@ -22,8 +22,7 @@ _Static_assert(offsetof(struct board, backtrace) + BOARD_BACKTRACE_SIZE == sizeo
 		       sizeof(struct board) - offsetof(struct board, backtrace) - BOARD_BACKTRACE_SIZE < 64,
 	"the backtrace is the board's end");
 
-/* ---- Life ------------------------------------------------------------------------------------------------
- */
+/* ---- Life ---- */
 
 static int map(int fd, struct board **ret)
 {
@@ -102,8 +101,7 @@ void board_clear_host(struct board *board)
 	figures_clear_host(&board->figures);
 }
 
-/* ---- Keys ------------------------------------------------------------------------------------------------
- */
+/* ---- Keys ---- */
 
 /* Multiplies into 128 bits and folds: the halves of the product depend on every bit of both. */
 static uint64_t mix(uint64_t a, uint64_t b)
@@ -144,8 +142,7 @@ uint64_t board_key(const char *topic, const void *payload, size_t payload_size, 
 	return hash != 0 ? hash : 1;
 }
 
-/* ---- Slots -----------------------------------------------------------------------------------------------
- */
+/* ---- Slots ---- */
 
 int64_t board_clock_ms(void)
 {
@@ -236,8 +233,7 @@ bool board_slot_expire(struct board_slot *slot, int64_t now_ms, int64_t since_ms
 	return *ret_first;
 }
 
-/* ---- Suspects --------------------------------------------------------------------------------------------
- */
+/* ---- Suspects ---- */
 
 static struct board_suspect *find(const struct board *board, uint64_t key)
 {

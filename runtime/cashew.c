@@ -24,7 +24,7 @@
 
 enum { REASON_MAX = 500, LOG_MESSAGE_SIZE = 1024 };
 
-/* ---- The command --------------------------------------------------------------------------------- */
+/* ---- The command ---- */
 
 const char *cashew_user(const cashew_command *cmd)
 {
@@ -52,7 +52,7 @@ const json_t *cashew_json(const cashew_command *cmd)
 	return cmd->json;
 }
 
-/* ---- Ends ---------------------------------------------------------------------------------------- */
+/* ---- Ends ---- */
 
 static bool out_of_memory_already(const cashew_command *cmd)
 {
@@ -65,8 +65,7 @@ static cashew_result out_of_memory(cashew_command *cmd)
 	return CASHEW_RETRY;
 }
 
-/* How many of the bytes stay when a UTF-8 text is cut there: the start of a character that was cut goes too.
- */
+/* How many of the bytes stay when a UTF-8 text is cut there: the start of a character that was cut goes too. */
 static size_t whole_characters(const char *text, size_t size)
 {
 	size_t lead = size;
@@ -123,7 +122,7 @@ cashew_result cashew_fail(cashew_command *cmd, const char *format, ...)
 	return result;
 }
 
-/* ---- Fields of the payload ----------------------------------------------------------------------- */
+/* ---- Fields of the payload ---- */
 
 /* CASHEW_DONE and the value, which is NULL only where an optional field is missing or null. */
 static cashew_result field_find(
@@ -258,7 +257,7 @@ cashew_result cashew_user_id_optional(cashew_command *cmd, const char *field, co
 	return user_id_read(cmd, field, true, ret_user);
 }
 
-/* ---- Events -------------------------------------------------------------------------------------- */
+/* ---- Events ---- */
 
 /* "{user}/{event}" in the arena; NULL when out of memory. */
 static const char *event_topic(cashew_command *cmd, const char *user, const char *event)
@@ -373,7 +372,7 @@ size_t cashew_event_max(const cashew_command *cmd)
 	return cmd->event_max;
 }
 
-/* ---- The store ----------------------------------------------------------------------------------- */
+/* ---- The store ---- */
 
 /* A mistake in the handler's source that its first run shows, in a test or in the host: there is nothing to
  * answer it with. */
@@ -438,7 +437,7 @@ cashew_result cashew_mongo(cashew_command *cmd, bool succeeded, const struct _bs
 			 : store_result(cmd, store_classify(error), error->message);
 }
 
-/* ---- Memory, log, settings, state ---------------------------------------------------------------- */
+/* ---- Memory, log, settings, state ---- */
 
 /* Out of memory in one place is out of memory in all. */
 static struct arena *scratch(cashew_command *cmd)

@@ -173,8 +173,7 @@ static void forget(const char *name)
 	(void)unsetenv(name);
 }
 
-/* Removes secrets from the environment, where libraries, handlers and /proc/PID/environ would still see them.
- */
+/* Removes secrets from the environment, where libraries, handlers and /proc/PID/environ would still see them. */
 static void forget_secrets(void)
 {
 	for (size_t i = 0; i < settings_count; i++) {

@@ -91,8 +91,7 @@ static const char *letters(uint64_t count)
 	return count == 1 ? "dead letter" : "dead letters";
 }
 
-/* ---- List and show --------------------------------------------------------------------------------------
- */
+/* ---- List and show ---- */
 
 struct listing {
 	struct dead_letter_table table;
@@ -185,8 +184,7 @@ static int show(struct work *work)
 	return 0;
 }
 
-/* ---- Each letter ----------------------------------------------------------------------------------------
- */
+/* ---- Each letter ---- */
 
 struct ids {
 	unsigned char (*items)[12];
@@ -232,8 +230,7 @@ static int each(struct work *work, int (*one)(struct work *work, const unsigned 
 	return code;
 }
 
-/* ---- Replay ---------------------------------------------------------------------------------------------
- */
+/* ---- Replay ---- */
 
 static bool lane_has(
 	const struct route_lane *lane, const struct routes *routes, const char *topic, const char *handler)
@@ -365,8 +362,7 @@ static int replay(struct work *work)
 	return code;
 }
 
-/* ---- Drop -----------------------------------------------------------------------------------------------
- */
+/* ---- Drop ---- */
 
 static int drop_one(struct work *work, const unsigned char id[static 12])
 {
@@ -409,8 +405,7 @@ static int drop(struct work *work)
 	return code;
 }
 
-/* ---- The program ----------------------------------------------------------------------------------------
- */
+/* ---- The program ---- */
 
 /* Reads what is needed of the settings; tells every problem. 0 or an exit code. */
 static int configure(struct work *work, const struct cashew_handler *const *handlers)

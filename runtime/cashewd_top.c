@@ -66,8 +66,7 @@ static void top_free(struct top *top)
 	json_decref(top->before);
 }
 
-/* ---- The address ----------------------------------------------------------------------------------------
- */
+/* ---- The address ---- */
 
 static int address_of_settings(struct top *top)
 {
@@ -104,8 +103,7 @@ static int find_address(struct top *top)
 	return 0;
 }
 
-/* ---- Once -----------------------------------------------------------------------------------------------
- */
+/* ---- Once ---- */
 
 static int print_view(const struct top *top, const json_t *document)
 {
@@ -145,8 +143,7 @@ static int once(struct top *top)
 	return code;
 }
 
-/* ---- The live view --------------------------------------------------------------------------------------
- */
+/* ---- The live view ---- */
 
 static void draw(const struct top *top)
 {
@@ -242,8 +239,7 @@ static int live(struct top *top)
 	return 0;
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------
- */
+/* ---- The whole ---- */
 
 int cashewd_top(int count, char **values, void (*forget_secrets)(void))
 {

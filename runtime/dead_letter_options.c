@@ -47,8 +47,7 @@ void dead_letter_help(FILE *out)
 		out);
 }
 
-/* ---- Times ----------------------------------------------------------------------------------------------
- */
+/* ---- Times ---- */
 
 static bool parse_age(const char *text, int64_t *ret_ms)
 {
@@ -114,8 +113,7 @@ bool dead_letter_since(const char *text, int64_t now_ms, int64_t *ret_ms)
 	return true;
 }
 
-/* ---- Options --------------------------------------------------------------------------------------------
- */
+/* ---- Options ---- */
 
 enum {
 	OPTION_HANDLER = 256,

@@ -37,8 +37,7 @@ static void time_text(int64_t ms, char ret_text[static DEAD_LETTER_TIME_SIZE])
 		snprintf(ret_text, DEAD_LETTER_TIME_SIZE, "%.19s.%03dZ", date, (int)rest);
 }
 
-/* ---- Texts ----------------------------------------------------------------------------------------------
- */
+/* ---- Texts ---- */
 
 bool dead_letter_is_text(const void *bytes, size_t size)
 {
@@ -52,8 +51,7 @@ bool dead_letter_is_text(const void *bytes, size_t size)
 	return true;
 }
 
-/* ---- A list ---------------------------------------------------------------------------------------------
- */
+/* ---- A list ---- */
 
 enum { COLUMN_ID, COLUMN_WHEN, COLUMN_TOPIC, COLUMN_HANDLER, COLUMN_ATTEMPTS, COLUMN_REASON, COLUMNS };
 
@@ -154,8 +152,7 @@ void dead_letter_table_print(const struct dead_letter_table *table, unsigned wid
 		print_row((const char *const *)table->rows[i].cells, widths, reason_width, out);
 }
 
-/* ---- One letter -----------------------------------------------------------------------------------------
- */
+/* ---- One letter ---- */
 
 static void show_text(const char *name, const char *text, FILE *out)
 {
@@ -223,8 +220,7 @@ void dead_letter_show(const struct dead_letter *letter, FILE *out)
 	show_bytes("payload", letter->payload, letter->payload_size, out);
 }
 
-/* ---- JSON -----------------------------------------------------------------------------------------------
- */
+/* ---- JSON ---- */
 
 /* NULL when out of memory, which the caller notices once at the end. */
 static json_t *json_line(const char *text)

@@ -39,8 +39,7 @@ void doctor_random_name(char ret[static DOCTOR_USER_SIZE], const char *text, uns
 	ret[size + digits] = '\0';
 }
 
-/* What a broker, a database or a device says may hold anything: a line stays one, and leaves terminals alone.
- */
+/* What a broker, a database or a device says may hold anything: a line stays one, and leaves terminals alone. */
 static void tame(char text[static DOCTOR_TEXT_SIZE])
 {
 	char *line = text_line(text);

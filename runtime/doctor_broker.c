@@ -221,8 +221,7 @@ void doctor_check_subscriptions(struct doctor *doctor)
 			doctor->handler->message = listen_for_retained;
 			if (subscribe(doctor, lane->name, filter))
 				granted++;
-			/* Retained ones come right behind SUBACK, and before what is published from now on.
-			 */
+			/* Retained ones come right behind SUBACK, and before what is published from now on. */
 			if (doctor_broker_unwanted(doctor) &&
 				doctor_link_subscribe(doctor->handler, end.topic, 1, 0) == 1) {
 				end.heard = false;

@@ -68,8 +68,7 @@ static struct host *host_of(const struct command *command)
 	return lane_host(command->lane);
 }
 
-/* ---- The end --------------------------------------------------------------------------------------------
- */
+/* ---- The end ---- */
 
 void command_destroy(struct command *command)
 {
@@ -176,8 +175,7 @@ static void bury(struct command *command)
 	command_submit(command);
 }
 
-/* ---- Turns and retries ----------------------------------------------------------------------------------
- */
+/* ---- Turns and retries ---- */
 
 void command_start(struct command *command)
 {
@@ -294,8 +292,7 @@ void command_leave(struct command *command, const char *reason)
 	command_forget(command);
 }
 
-/* ---- Events ---------------------------------------------------------------------------------------------
- */
+/* ---- Events ---- */
 
 static void publish(struct command *command, struct call_event *events)
 {
@@ -365,8 +362,7 @@ void command_event_ended(
 		advance(command);
 }
 
-/* ---- Runs -----------------------------------------------------------------------------------------------
- */
+/* ---- Runs ---- */
 
 static void after_run(struct command *command)
 {
@@ -433,8 +429,7 @@ void command_retry(struct command *command)
 	command_start(command);
 }
 
-/* ---- Ends without a run ------------------------------------------------------------------------------
- */
+/* ---- Ends without a run ---- */
 
 static void settle_all(struct command *command, enum command_end end, const char *reason)
 {

@@ -142,8 +142,7 @@ void command_leave(struct command *command, const char *reason);
 /* Counts an end in the account: when it is acknowledged, or has come from the store and ended there. */
 void command_count(struct host *host, enum command_end end);
 
-/* ---- For host_parking.c ----------------------------------------------------------------------------------
- */
+/* ---- For host_parking.c ---- */
 
 /* Moves it to that state, which must be one that may follow. */
 void command_move(struct command *command, enum command_state next);

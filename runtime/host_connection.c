@@ -35,8 +35,7 @@ static const char *const state_names[] = {
 	[CONNECTION_CLOSING] = "closing",
 };
 
-/* ---- libmosquitto's callbacks ---------------------------------------------------------------------------
- */
+/* ---- libmosquitto's callbacks ---- */
 
 static void read_terms(const mosquitto_property *properties, struct connection_terms *terms)
 {
@@ -177,8 +176,7 @@ void connection_listen(struct connection *connection)
 		mosquitto, callbacks->unsubscribed != NULL ? on_unsubscribe : NULL);
 }
 
-/* ---- Public ---------------------------------------------------------------------------------------------
- */
+/* ---- Public ---- */
 
 int connection_new(const struct connection_options *options, struct connection **ret)
 {

@@ -35,8 +35,7 @@ struct connection {
 	char reason[REASON_SIZE]; /* why it ended, as far as a callback knows */
 };
 
-/* ---- host_connection.c -----------------------------------------------------------------------------------
- */
+/* ---- host_connection.c ---- */
 
 /* Has libmosquitto call the owner's callbacks, by way of the connection's. */
 void connection_listen(struct connection *connection);
@@ -44,8 +43,7 @@ void connection_listen(struct connection *connection);
 /* Writes what is queued, as far as the socket takes it. False if that was the end of the link. */
 __attribute__((warn_unused_result)) bool connection_write(struct connection *connection);
 
-/* ---- host_opening.c --------------------------------------------------------------------------------------
- */
+/* ---- host_opening.c ---- */
 
 /* WAITING becomes OPENING, or the link ends at once. */
 void opening_start(struct connection *connection);
@@ -59,8 +57,7 @@ bool opening_try_ipv4(struct connection *connection);
 /* The link ends before its CONNACK: the next one may have to speak the other version of MQTT. */
 void opening_choose_version(struct connection *connection);
 
-/* ---- host_closing.c --------------------------------------------------------------------------------------
- */
+/* ---- host_closing.c ---- */
 
 /* The link is over: tells log and owner, and is WAITING for the next one if that is wanted, else IDLE. */
 void closing_end(struct connection *connection, const char *reason);

@@ -68,8 +68,7 @@ struct egress {
 	struct call_event *by_mid[MID_BUCKETS]; /* linked by mid_next */
 };
 
-/* ---- The list -------------------------------------------------------------------------------------------
- */
+/* ---- The list ---- */
 
 static void append(struct egress *egress, struct call_event *event)
 {
@@ -114,8 +113,7 @@ static struct call_event *take_by_mid(struct egress *egress, int mid)
 	return event;
 }
 
-/* ---- Sending --------------------------------------------------------------------------------------------
- */
+/* ---- Sending ---- */
 
 static void finish(struct egress *egress, struct call_event *event, const char *reason, bool permanent)
 {
@@ -194,8 +192,7 @@ static void pump(struct egress *egress)
 	}
 }
 
-/* ---- The connection's callbacks -------------------------------------------------------------------------
- */
+/* ---- The connection's callbacks ---- */
 
 /* Whether a lane's connection, which was there when the first event was sent, has outlived that of the
  * egress. Asked on the next connection: where the broker is gone, the lanes notice it at the same time. */
@@ -289,8 +286,7 @@ static const struct connection_owner callbacks = {
 	.published = egress_on_published,
 };
 
-/* ---- Public ---------------------------------------------------------------------------------------------
- */
+/* ---- Public ---- */
 
 int egress_new(struct host *host, struct egress **ret)
 {
@@ -299,8 +295,7 @@ int egress_new(struct host *host, struct egress **ret)
 		return -ENOMEM;
 	egress->host = host;
 	egress->figures = &host->board->figures.egress;
-	/* It keeps no session, so its client id may differ from run to run: a standby must not take it over.
-	 */
+	/* It keeps no session, so its client id may differ from run to run: a standby must not take it over. */
 	uint32_t random = 0;
 	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
 		free(egress);

@@ -26,8 +26,7 @@ struct held_block {
 	struct held held[BLOCK_COUNT];
 };
 
-/* ---- Memory ---------------------------------------------------------------------------------------------
- */
+/* ---- Memory ---- */
 
 static bool grow(struct group *group)
 {
@@ -98,8 +97,7 @@ void group_free(struct group *group)
 	group->unused = NULL;
 }
 
-/* ---- The in-flight table --------------------------------------------------------------------------------
- */
+/* ---- The in-flight table ---- */
 
 uint64_t group_user_key(const char *user)
 {
@@ -150,8 +148,7 @@ void group_unlist_detached(struct group *group, bool running)
 	}
 }
 
-/* ---- The group ------------------------------------------------------------------------------------------
- */
+/* ---- The group ---- */
 
 static void attach(struct group *group, struct held *held)
 {
@@ -290,8 +287,7 @@ void group_shrink(struct group *group)
 		group->halvings++;
 }
 
-/* ---- Time -----------------------------------------------------------------------------------------------
- */
+/* ---- Time ---- */
 
 /* Draining lasts longer each time it did not help, so that a stream of slowish commands comes to an end as
  * well. */

@@ -55,8 +55,7 @@ struct lane {
 	int64_t unheld_position;       /* what is parked up to there waits for no acknowledgement any more */
 };
 
-/* ---- What is parked -------------------------------------------------------------------------------------
- */
+/* ---- What is parked ---- */
 
 static void forget_parked(struct lane *lane)
 {
@@ -113,8 +112,7 @@ static void unhold(struct lane *lane, int64_t position)
 	}
 }
 
-/* No copy comes any more: what was parked before the lane connected has been acknowledged, by whichever host.
- */
+/* No copy comes any more: what was parked before the lane connected has been acknowledged, by whichever host. */
 static void end_redelivery(struct lane *lane)
 {
 	if (lane->parked != NULL)
@@ -154,8 +152,7 @@ int64_t lane_next_position(struct lane *lane)
 	return lane->last_position;
 }
 
-/* ---- The group ------------------------------------------------------------------------------------------
- */
+/* ---- The group ---- */
 
 int lane_attach(struct lane *lane, struct command *command)
 {
@@ -278,8 +275,7 @@ void lane_flush(struct lane *lane)
 	}
 }
 
-/* ---- The connection's callbacks -------------------------------------------------------------------------
- */
+/* ---- The connection's callbacks ---- */
 
 static void lane_on_up(void *owner, const struct connection_terms *terms)
 {
@@ -394,8 +390,7 @@ static const struct connection_owner callbacks = {
 	.unsubscribed = lane_on_unsubscribed,
 };
 
-/* ---- Public ---------------------------------------------------------------------------------------------
- */
+/* ---- Public ---- */
 
 /* A constant client id: the session is found again by it. Lanes other than main have ids of their own. */
 int lane_new(struct host *host, const struct route_lane *routes, struct lane **ret)

@@ -75,8 +75,7 @@ const char *lane_client_id(const struct lane *lane);
  * may connect. Takes the marks over. */
 void lane_loaded(struct lane *lane, struct parked_marks *marks);
 
-/* ---- For host_command.c ----------------------------------------------------------------------------------
- */
+/* ---- For host_command.c ---- */
 
 /* Puts a new command into the group and the in-flight table. -ENOMEM. */
 __attribute__((warn_unused_result)) int lane_attach(struct lane *lane, struct command *command);

@@ -120,8 +120,7 @@ void parked_unhold(struct parked *parked)
 	}
 }
 
-/* ---- Marks ----------------------------------------------------------------------------------------------
- */
+/* ---- Marks ---- */
 
 struct parked_marks *parked_marks_new(const char *lane_id)
 {

@@ -29,8 +29,7 @@ static struct host *host_of(const struct command *command)
 	return lane_host(command->lane);
 }
 
-/* ---- Into the store -------------------------------------------------------------------------------------
- */
+/* ---- Into the store ---- */
 
 bool parking_wanted(const struct command *command)
 {
@@ -271,8 +270,7 @@ void parking_stored(struct command *command)
 	command_settle(command);
 }
 
-/* ---- Out of the store -----------------------------------------------------------------------------------
- */
+/* ---- Out of the store ---- */
 
 static struct lane *lane_of(const struct host *host, const char *lane_id)
 {

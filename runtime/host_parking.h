@@ -58,8 +58,7 @@ void parking_stored(struct command *command);
 /* The store says that they have something due. */
 void parking_due(struct host *host, const struct parked_user *users, size_t count);
 
-/* Claims for those in line while there is room, and starts a suspect when it is quiet. Each turn of the loop.
- */
+/* Claims for those in line while there is room, and starts a suspect when it is quiet. Each turn of the loop. */
 void parking_serve(struct host *host);
 int64_t parking_due_ms(const struct host *host);
 

@@ -39,8 +39,7 @@ void host_store_away(struct host *host)
 	store_watch_suspect(host->store_watch);
 }
 
-/* ---- One turn of the loop -------------------------------------------------------------------------------
- */
+/* ---- One turn of the loop ---- */
 
 static void collect_finished(struct host *host)
 {
@@ -178,8 +177,7 @@ static void serve(struct host *host, const struct pollfd *polls)
 	tell(host);
 }
 
-/* ---- Stopping -------------------------------------------------------------------------------------------
- */
+/* ---- Stopping ---- */
 
 static bool all_stopped(const struct host *host)
 {
@@ -239,8 +237,7 @@ static void loop(struct host *host, struct pollfd *polls)
 	egress_stop(host->egress);
 }
 
-/* ---- Setting up -----------------------------------------------------------------------------------------
- */
+/* ---- Setting up ---- */
 
 static int open_store(struct host *host, struct store **ret_store)
 {

@@ -29,8 +29,7 @@ struct suspects {
 	int64_t rest_until_ms;	/* before the next one is tried: as long as it was quiet for the last one */
 };
 
-/* Marks a command that may have killed a host. True: it has done so CRASH_LIMIT times, and is being buried.
- */
+/* Marks a command that may have killed a host. True: it has done so CRASH_LIMIT times, and is being buried. */
 bool suspects_judge(struct command *command);
 
 /* To be tried, in state WAITING. */

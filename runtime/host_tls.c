@@ -18,8 +18,7 @@ enum { WRITE_BUFFER_SIZE = 16384 };
 
 struct host_tls {
 	SSL_CTX *context;
-	int verify_error; /* of the handshake that failed last; X509_V_OK: its certificate was not the reason
-			   */
+	int verify_error; /* of the handshake that failed last; X509_V_OK: its certificate was not the reason */
 };
 
 static const char *openssl_reason(void)

@@ -52,8 +52,7 @@ static int64_t age(int64_t since_ms, int64_t now_ms)
 	return since_ms > 0 && now_ms > since_ms ? now_ms - since_ms : 0;
 }
 
-/* ---- Histograms -----------------------------------------------------------------------------------------
- */
+/* ---- Histograms ---- */
 
 static json_t *times_json(const struct figures_times *times)
 {
@@ -81,8 +80,7 @@ static json_t *bounds_json(void)
 	return done(bounds, r);
 }
 
-/* ---- Lanes, egress, store -------------------------------------------------------------------------------
- */
+/* ---- Lanes, egress, store ---- */
 
 static json_t *connection_json(const struct figures_connection *connection, int64_t now_ms)
 {
@@ -146,8 +144,7 @@ static json_t *store_json(const struct figures *figures)
 	return done(json, r);
 }
 
-/* ---- What runs now --------------------------------------------------------------------------------------
- */
+/* ---- What runs now ---- */
 
 struct run {
 	struct board_run what;
@@ -212,8 +209,7 @@ static json_t *runs_json(const struct runs *runs, int64_t now_ms)
 	return done(json, r);
 }
 
-/* ---- Handlers -------------------------------------------------------------------------------------------
- */
+/* ---- Handlers ---- */
 
 static json_t *handler_json(const struct figures *figures, unsigned place, unsigned running)
 {
@@ -247,8 +243,7 @@ static json_t *handlers_json(const struct figures *figures, const struct runs *r
 	return done(handlers, r);
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------
- */
+/* ---- The whole ---- */
 
 static json_t *supervisor_json(const struct board *board, const struct status_facts *facts)
 {
@@ -332,8 +327,7 @@ json_t *supervisor_status(const struct board *board, const struct status_facts *
 	return done(json, r);
 }
 
-/* ---- The page -------------------------------------------------------------------------------------------
- */
+/* ---- The page ---- */
 
 static int64_t unix_ms(void)
 {

@@ -151,8 +151,7 @@ static const char *sequence(char mark)
 	}
 }
 
-/* Of the line that begins there, without what stands at its end for nothing; returns where the next begins.
- */
+/* Of the line that begins there, without what stands at its end for nothing; returns where the next begins. */
 static const char *cut_line(const char *line, unsigned width, bool colours, FILE *out)
 {
 	unsigned used = 0;

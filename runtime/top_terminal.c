@@ -58,8 +58,7 @@ static void put(const char *text, size_t size, bool until_signal)
 	}
 }
 
-/* ---- Taking and giving back ------------------------------------------------------------------------------
- */
+/* ---- Taking and giving back ---- */
 
 static bool in_foreground(void)
 {
@@ -151,8 +150,7 @@ void terminal_suspend(void)
 	sigprocmask(SIG_BLOCK, &stop, NULL);
 }
 
-/* ---- Events ---------------------------------------------------------------------------------------------
- */
+/* ---- Events ---- */
 
 static enum terminal_event event_of(int number)
 {

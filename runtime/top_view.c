@@ -25,8 +25,7 @@ struct view {
 	FILE *out;
 };
 
-/* ---- Numbers --------------------------------------------------------------------------------------------
- */
+/* ---- Numbers ---- */
 
 static int64_t number(const json_t *object, const char *key)
 {
@@ -64,8 +63,7 @@ static const json_t *counterpart(const struct view *view, const char *key, const
 	return named(json_object_get(view->before, key), json_object_get(element, "name"));
 }
 
-/* ---- Histograms -----------------------------------------------------------------------------------------
- */
+/* ---- Histograms ---- */
 
 static struct figures_times times_between(const json_t *now, const json_t *before)
 {
@@ -109,8 +107,7 @@ static bool bounds_known(const json_t *now)
 	return known;
 }
 
-/* ---- Texts ----------------------------------------------------------------------------------------------
- */
+/* ---- Texts ---- */
 
 /* A text of the document; to be freed, NULL when out of memory. */
 static char *text_of(const json_t *object, const char *key)
@@ -133,8 +130,7 @@ static void add_bad(struct top_table *table, const struct view *view, const json
 		table, "%s%s%s", count_mark(rose, mark), top_text_count(number(now, key)).text, TOP_PLAIN);
 }
 
-/* ---- The head -------------------------------------------------------------------------------------------
- */
+/* ---- The head ---- */
 
 static void label(const struct view *view, const char *text)
 {
@@ -265,8 +261,7 @@ static void print_egress(const struct view *view)
 	print_counters(view, now, before, ends, sizeof(ends) / sizeof(ends[0]));
 }
 
-/* ---- The tables -----------------------------------------------------------------------------------------
- */
+/* ---- The tables ---- */
 
 static void add_name(struct top_table *table, const json_t *object, const char *key)
 {
@@ -426,8 +421,7 @@ static int print_tables(const struct view *view)
 	return rc;
 }
 
-/* ---- The whole ------------------------------------------------------------------------------------------
- */
+/* ---- The whole ---- */
 
 /* The text with its marks, as it goes to the terminal. */
 static int finish(const char *text, const struct top_view_options *options, char **ret)

@@ -26,8 +26,7 @@ __attribute__((warn_unused_result)) int worker_pool_new(
 /* Stops after the calls that run now, and joins the threads. The queue is empty. */
 void worker_pool_free(struct worker_pool *pool);
 
-/* Queues a command for what its state says (see worker_do()); it belongs to the pool until it is collected.
- */
+/* Queues a command for what its state says (see worker_do()); it belongs to the pool until it is collected. */
 void worker_pool_submit(struct worker_pool *pool, struct command *command);
 
 /* Lets the workers see what was submitted, and wakes as many as are needed. */
@@ -42,8 +41,7 @@ bool worker_pool_let_run(struct worker_pool *pool);
 /* While it holds, no worker begins another command; those that have begun go on. */
 void worker_pool_hold(struct worker_pool *pool, bool hold);
 
-/* Takes what is finished: a list linked by job_next, in the order in which it finished; NULL if nothing is.
- */
+/* Takes what is finished: a list linked by job_next, in the order in which it finished; NULL if nothing is. */
 struct command *worker_pool_collect(struct worker_pool *pool);
 
 /* Takes back the lane's commands that no worker has begun to run, but for those from the store: a list linked
@@ -59,8 +57,7 @@ void worker_pool_awake(struct worker_pool *pool, bool readable);
 /* The descriptor that becomes readable when the I/O thread must wake up. */
 int worker_pool_fd(const struct worker_pool *pool);
 
-/* Wakes the I/O thread, or keeps it from falling asleep once more: it looks at everything again. Any thread.
- */
+/* Wakes the I/O thread, or keeps it from falling asleep once more: it looks at everything again. Any thread. */
 void worker_pool_wake(struct worker_pool *pool);
 
 #endif

@@ -58,8 +58,7 @@ STORE_USE_RESULT int store_trial_write(struct store_client *client, const char *
 struct store_client *store_acquire(struct store *store);
 void store_release(struct store_client *client);
 
-/* The driver's database object of this client, for operations of a handler's own; NULL in the stand-in store.
- */
+/* The driver's database object of this client, for operations of a handler's own; NULL in the stand-in store. */
 struct _mongoc_database_t *store_database(struct store_client *client);
 
 /* What the driver's error means: one of the store's errors, 0 for "duplicate key" of an insert by a derived

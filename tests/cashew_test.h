@@ -39,7 +39,7 @@ struct cashew_test *cashew_test_new(void);
 struct cashew_test *cashew_test_new_on(struct store *store);
 void cashew_test_free(struct cashew_test *t);
 
-/* ---- What the next deliveries are like ------------------------------------------------------------- */
+/* ---- What the next deliveries are like ---- */
 
 /* The value of one of the handler's own settings; without it the default of its descriptor. */
 void cashew_test_set(struct cashew_test *t, const char *name, const char *value);
@@ -53,7 +53,7 @@ void cashew_test_set_response_topic(struct cashew_test *t, const char *response_
 /* What cashew_attempt() says: 1 at the start. */
 void cashew_test_set_attempt(struct cashew_test *t, unsigned attempt);
 
-/* ---- Deliveries ------------------------------------------------------------------------------------ */
+/* ---- Deliveries ---- */
 
 /* Runs the handler on a command and says how it ended. What the last delivery left (events, reason) is gone;
  * what it stored stays. init and fini of the handler's descriptor run around the deliveries. */
@@ -64,13 +64,12 @@ enum call_end cashew_test_deliver(
 enum call_end cashew_test_deliver_bytes(struct cashew_test *t, const struct cashew_handler *handler,
 	const char *topic, const void *payload, size_t size);
 
-/* The same in two steps, for a test that does something in between: with failing_malloc.h, let malloc fail.
- */
+/* The same in two steps, for a test that does something in between: with failing_malloc.h, let malloc fail. */
 void cashew_test_prepare(struct cashew_test *t, const struct cashew_handler *handler, const char *topic,
 	const void *payload, size_t size);
 enum call_end cashew_test_run(struct cashew_test *t);
 
-/* ---- What the last delivery left ------------------------------------------------------------------- */
+/* ---- What the last delivery left ---- */
 
 /* The events that would be published, in their order. */
 size_t cashew_test_event_count(const struct cashew_test *t);
@@ -86,7 +85,7 @@ const char *cashew_test_reason(const struct cashew_test *t);
 /* Whether the handler found the store away. */
 bool cashew_test_store_away(const struct cashew_test *t);
 
-/* ---- The store ------------------------------------------------------------------------------------- */
+/* ---- The store ---- */
 
 /* A client of the stand-in store, for the functions of cashew_store.h: to store what the handler should find,
  * and to look what it left. Lives as long as t. */

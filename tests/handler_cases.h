@@ -54,8 +54,7 @@ static inline void handler_repeats(const struct handler_case *c)
 	cashew_test_free(t);
 }
 
-/* Each operation on the store fails in each way, or is done without an answer; then the command comes again.
- */
+/* Each operation on the store fails in each way, or is done without an answer; then the command comes again. */
 static inline void handler_survives_store_failures(const struct handler_case *c)
 {
 	static const struct {

@@ -21,8 +21,7 @@
 
 struct device;
 
-/* Called for each event that comes: {user}/{event}. The payload is borrowed, and NULL where it is not JSON.
- */
+/* Called for each event that comes: {user}/{event}. The payload is borrowed, and NULL where it is not JSON. */
 typedef void device_event_fn(void *context, struct device *device, const char *event, json_t *payload);
 
 struct device_options {

@@ -30,9 +30,8 @@ enum bulk_manner {
 	BULK_ANSWERS,
 	BULK_SILENT,	   /* reads the request and never answers */
 	BULK_CUTS_REQUEST, /* closes when it has read the headers */
-	BULK_CUTS_STATUS,  /* closes in the middle of the answer's first line, after take() where it is a 200
-			    */
-	BULK_CUTS_ANSWER,  /* the same, in the middle of what follows the headers */
+	BULK_CUTS_STATUS, /* closes in the middle of the answer's first line, after take() where it is a 200 */
+	BULK_CUTS_ANSWER, /* the same, in the middle of what follows the headers */
 };
 
 struct bulk_answer {

@@ -56,7 +56,7 @@ typedef enum cashew_result {
 			return cashew_try_result;                     \
 	} while (0)
 
-/* ---- The command --------------------------------------------------------------------------------- */
+/* ---- The command ---- */
 
 /* The sender's user id: the first level of the topic, which the broker has verified. Never NULL. */
 const char *cashew_user(const cashew_command *cmd);
@@ -97,7 +97,7 @@ CASHEW_USE_RESULT cashew_result cashew_user_id(cashew_command *cmd, const char *
 CASHEW_USE_RESULT cashew_result cashew_user_id_optional(
 	cashew_command *cmd, const char *field, const char **ret_user);
 
-/* ---- Events -------------------------------------------------------------------------------------- */
+/* ---- Events ---- */
 
 /*
  * An event to the sender: "{sender}/{event}", or to the command's MQTT 5 Response Topic. An event's name is a
@@ -124,7 +124,7 @@ CASHEW_USE_RESULT cashew_result cashew_send_bytes(
  * most. */
 size_t cashew_event_max(const cashew_command *cmd);
 
-/* ---- Ends ---------------------------------------------------------------------------------------- */
+/* ---- Ends ---- */
 
 /* "return cashew_reject(cmd, ...)": the sender gets command_rejected {command, reason}. printf style; the
  * reason is for the sender's eyes and is cut at 500 bytes. */
@@ -136,7 +136,7 @@ CASHEW_USE_RESULT cashew_result cashew_reject(cashew_command *cmd, const char *r
 CASHEW_USE_RESULT cashew_result cashew_fail(cashew_command *cmd, const char *reason, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* ---- The store ----------------------------------------------------------------------------------- */
+/* ---- The store ---- */
 
 /*
  * The store for the typed functions of cashew_store.h, and the whole database for those who know MongoDB (not
@@ -160,7 +160,7 @@ CASHEW_USE_RESULT cashew_result cashew_stored(cashew_command *cmd, int store_err
 CASHEW_USE_RESULT cashew_result cashew_mongo(
 	cashew_command *cmd, bool succeeded, const struct _bson_error_t *error);
 
-/* ---- Memory, log, settings, state ---------------------------------------------------------------- */
+/* ---- Memory, log, settings, state ---- */
 
 /* size bytes, zeroed, aligned for any type, that live until the handler returns. NULL when out of memory. */
 void *cashew_alloc(cashew_command *cmd, size_t size) __attribute__((alloc_size(2)));
@@ -179,7 +179,7 @@ const char *cashew_setting(const cashew_command *cmd, const char *name);
 /* The state that .init made for this worker thread; NULL without .init. */
 void *cashew_state(const cashew_command *cmd);
 
-/* ---- The descriptor ------------------------------------------------------------------------------ */
+/* ---- The descriptor ---- */
 
 /* What the payload must be for the handler to be called; other payloads are rejected before. */
 enum cashew_payload {

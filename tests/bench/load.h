@@ -14,8 +14,7 @@
 /* How the event that answers a command is found among the commands in flight of its device. */
 enum load_match {
 	LOAD_MATCH_ORDER, /* the event comes on the sender's topic: it answers the device's oldest command */
-	LOAD_MATCH_CONTACT, /* the event comes on the contact's topic and names the sender: the pair is unique
-			     */
+	LOAD_MATCH_CONTACT, /* the event comes on the contact's topic and names the sender: the pair is unique */
 };
 
 struct load_mode {

@@ -15,8 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- CPU time of others ----------------------------------------------------------------------------------
- */
+/* ---- CPU time of others ---- */
 
 /* User and system time of all threads, also those that have ended, to the nanosecond. */
 static double cpu_seconds(const struct load_watch *watch)
@@ -56,8 +55,7 @@ static void end_measuring(struct load *load)
 	load->result->load_cpu_s += (double)nanoseconds(CLOCK_PROCESS_CPUTIME_ID) / 1e9;
 }
 
-/* ---- Commands out -----------------------------------------------------------------------------------------
- */
+/* ---- Commands out ---- */
 
 static uint16_t next_id(struct connection *connection)
 {
@@ -135,8 +133,7 @@ static int send_due(struct load *load, uint64_t *ret_next)
 	}
 }
 
-/* ---- Events in --------------------------------------------------------------------------------------------
- */
+/* ---- Events in ---- */
 
 /* The number that follows `prefix` in the text: the index of a device or a contact. */
 static bool number_after(const char *text, size_t size, const char *prefix, uint32_t *ret_number)
@@ -165,8 +162,7 @@ static void answered(struct load *load, const struct flight *flight)
 	histogram_add(&load->result->latency, load->now - flight->since);
 }
 
-/* Finds the command that the event answers; *ret_device is whose it was. False for one that nobody waits for.
- */
+/* Finds the command that the event answers; *ret_device is whose it was. False for one that nobody waits for. */
 static bool match_event(struct load *load, const struct packet *event, uint32_t *ret_device)
 {
 	const bool by_contact = load->options->mode->match == LOAD_MATCH_CONTACT;
@@ -278,8 +274,7 @@ static int take_input(struct load *load, struct connection *connection)
 	return 0;
 }
 
-/* ---- The loop ---------------------------------------------------------------------------------------------
- */
+/* ---- The loop ---- */
 
 static int flush_all(struct load *load)
 {

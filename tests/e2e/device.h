@@ -65,8 +65,7 @@ struct device *device_new(struct harness *h, const char *user);
  * subscribes to nothing. */
 struct device *device_new_handler(struct harness *h, const char *name);
 
-/* Connects, subscribes, and waits for both. Again after device_drop() or a lost connection: the same session.
- */
+/* Connects, subscribes, and waits for both. Again after device_drop() or a lost connection: the same session. */
 #define device_connect(device) device_connect_at(__FILE__, __LINE__, device)
 void device_connect_at(const char *file, int line, struct device *device);
 

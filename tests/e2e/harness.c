@@ -150,8 +150,7 @@ int harness_teardown(void **state)
 {
 	struct harness *h = *state;
 	const bool body_passed = h->passed;
-	/* Hosts go first, while what they talk to is there. One that does not stop in peace clears h->passed.
-	 */
+	/* Hosts go first, while what they talk to is there. One that does not stop in peace clears h->passed. */
 	host_end_all(h);
 	while (h->parts != NULL) {
 		struct harness_part *part = h->parts;

@@ -165,8 +165,7 @@ const char *database_folder(const struct database *database);
 /* The case's database name. */
 const char *harness_database_name(struct harness *h);
 
-/* Documents of a collection that match a filter in MongoDB's Extended JSON, from a client of the test's own.
- */
+/* Documents of a collection that match a filter in MongoDB's Extended JSON, from a client of the test's own. */
 size_t database_count(
 	struct harness *h, struct database *database, const char *collection, const char *filter);
 

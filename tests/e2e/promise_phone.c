@@ -47,8 +47,7 @@ static void on_connect(
 	(void)p;
 	phone->granted = 0;
 	if (reason != 0)
-		return; /* the timer of the connection tries again, and the test's wait tells who is missing
-			 */
+		return; /* the timer of the connection tries again, and the test's wait tells who is missing */
 	for (size_t i = 0; i < phone->filter_count; i++)
 		(void)mosquitto_subscribe_v5(
 			mosquitto, NULL, phone->options.filters[i], 1, MQTT_SUB_OPT_NO_LOCAL, NULL);

@@ -57,8 +57,7 @@ void scripted_use(struct host *host, const struct scripted_broker *broker);
 #define scripted_accept(broker) scripted_accept_at(__FILE__, __LINE__, broker)
 struct scripted_link *scripted_accept_at(const char *file, int line, struct scripted_broker *broker);
 
-/* Connections from now on have buffers so small that what the host writes soon gets stuck while nobody reads.
- */
+/* Connections from now on have buffers so small that what the host writes soon gets stuck while nobody reads. */
 void scripted_small_buffers(struct scripted_broker *broker);
 
 /* No longer takes connections: they are refused. Takes them again. */
@@ -124,8 +123,7 @@ struct scripted_welcome {
 	uint32_t maximum_packet_size;
 };
 
-/* Accepts both, whichever comes first, and answers CONNECT, then SUBSCRIBE as it comes. welcome may be NULL.
- */
+/* Accepts both, whichever comes first, and answers CONNECT, then SUBSCRIBE as it comes. welcome may be NULL. */
 #define scripted_welcome(broker, welcome) scripted_welcome_at(__FILE__, __LINE__, broker, welcome)
 struct scripted_pair scripted_welcome_at(
 	const char *file, int line, struct scripted_broker *broker, const struct scripted_welcome *welcome);

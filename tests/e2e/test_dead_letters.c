@@ -24,8 +24,7 @@ enum { WRONG = 64, DATA = 65, NO_INPUT = 66, UNAVAILABLE = 69, CONFIG = 78 };
 #define ID_5 "650000000000000000000005"
 #define ID_0 "650000000000000000000000" /* of none */
 
-/* ---- Running the program --------------------------------------------------------------------------------
- */
+/* ---- Running the program ---- */
 
 struct answer {
 	int code;
@@ -139,8 +138,7 @@ static struct answer run_on_terminal(
 		.error = harness_format(h, "%s", "")};
 }
 
-/* ---- Letters --------------------------------------------------------------------------------------------
- */
+/* ---- Letters ---- */
 
 static void write_env(struct harness *h, const char *url)
 {
@@ -184,8 +182,7 @@ static size_t count(struct harness *h, const char *collection)
 	return database_count(h, harness_database(h), collection, "{}");
 }
 
-/* ---- List, show -----------------------------------------------------------------------------------------
- */
+/* ---- List, show ---- */
 
 HARNESS_CASE(list)
 {
@@ -280,8 +277,7 @@ HARNESS_CASE(show)
 	expect(run(h, "show", ID_0), NO_INPUT, "", ID_0 ": there is none");
 }
 
-/* ---- Drop -----------------------------------------------------------------------------------------------
- */
+/* ---- Drop ---- */
 
 HARNESS_CASE(drop)
 {
@@ -321,8 +317,7 @@ HARNESS_CASE(on_a_terminal)
 	assert_null(strstr(unasked.out, "for good?"));
 }
 
-/* ---- Replay ---------------------------------------------------------------------------------------------
- */
+/* ---- Replay ---- */
 
 static json_t *parked(struct harness *h, const char *topic)
 {
@@ -379,8 +374,7 @@ HARNESS_CASE(replay_with_another_payload)
 	json_decref(found);
 }
 
-/* ---- Wrong words ----------------------------------------------------------------------------------------
- */
+/* ---- Wrong words ---- */
 
 HARNESS_CASE(wrong_words)
 {
@@ -420,8 +414,7 @@ HARNESS_CASE(wrong_words)
 	expect(run(h, "list", "--help"), 0, "Usage: cashewd dead-letters", "");
 }
 
-/* ---- Settings -------------------------------------------------------------------------------------------
- */
+/* ---- Settings ---- */
 
 HARNESS_CASE(settings)
 {
@@ -445,8 +438,7 @@ HARNESS_CASE(settings)
 	expect(run(h, "list", "--env-file", "other"), 0, ID_1, "");
 }
 
-/* ---- The whole way --------------------------------------------------------------------------------------
- */
+/* ---- The whole way ---- */
 
 /* A handler gives a command up; replayed as it was it dies again; with what it should have said, and where no
  * broker is, it is run. */

@@ -63,8 +63,7 @@ static struct visit examine(struct harness *h, struct host *doctor)
 	return visit;
 }
 
-/* The first line of that check with that outcome, which has the text in what was seen; NULL: there is none.
- */
+/* The first line of that check with that outcome, which has the text in what was seen; NULL: there is none. */
 static const json_t *line_of(
 	const struct visit *visit, const char *check, const char *outcome, const char *text)
 {

@@ -90,8 +90,7 @@ HARNESS_CASE(host_program_in_libexec_is_found)
 	host_stop(host);
 }
 
-/* What replaces the files of a cashewd that runs is not started by it: neither after a crash nor by SIGHUP.
- */
+/* What replaces the files of a cashewd that runs is not started by it: neither after a crash nor by SIGHUP. */
 HARNESS_CASE(upgrade_does_not_reach_what_runs)
 {
 	const char *program = install_supervisor(h), *beside = harness_path(h, "bin/cashewd-host");

@@ -52,8 +52,7 @@ static const struct secret {
 };
 enum { SECRETS = sizeof(secrets) / sizeof(secrets[0]) };
 
-/* ---- Searching -------------------------------------------------------------------------------------------
- */
+/* ---- Searching ---- */
 
 static size_t files_searched;
 
@@ -143,8 +142,7 @@ static void search_processes(struct harness *h, struct host *host)
 	search_process(h, host_child_pid(host));
 }
 
-/* ---- Loggly ----------------------------------------------------------------------------------------------
- */
+/* ---- Loggly ---- */
 
 struct loggly {
 	struct bulk_server *server;
@@ -196,8 +194,7 @@ static struct loggly *loggly_start(struct harness *h)
 	return loggly;
 }
 
-/* ---- The host --------------------------------------------------------------------------------------------
- */
+/* ---- The host ---- */
 
 /* With that password; %2D is what the driver makes a - of. */
 static const char *url_with(struct harness *h, struct database *database, const char *password)
@@ -238,8 +235,7 @@ static struct database *start_database(struct harness *h)
 	return database;
 }
 
-/* ---- Faults ----------------------------------------------------------------------------------------------
- */
+/* ---- Faults ---- */
 
 static void handlers_fail(struct harness *h, struct host *host)
 {
@@ -349,8 +345,7 @@ static void fetch_pages(struct harness *h, unsigned port)
 	}
 }
 
-/* ---- Commands --------------------------------------------------------------------------------------------
- */
+/* ---- Commands ---- */
 
 static int run_command(struct harness *h, struct host *host, const char *output, const char *const *arguments)
 {
@@ -412,8 +407,7 @@ static void run_commands(struct harness *h, struct host *host, const char *when,
 	}
 }
 
-/* ---- Cases -----------------------------------------------------------------------------------------------
- */
+/* ---- Cases ---- */
 
 /* All that the hosts and the commands have left. */
 static void search_all(struct harness *h, struct host *const *hosts, size_t count)
@@ -486,8 +480,7 @@ HARNESS_CASE(refused_secrets_are_not_told)
 	search_all(h, hosts, 3);
 }
 
-/* ---- Other processes of the same user --------------------------------------------------------------------
- */
+/* ---- Other processes of the same user ---- */
 
 /* Whoever has this capability may look into every process, so nobody here has it from now on, nor gets it by
  * starting a program. */

@@ -190,8 +190,7 @@ HARNESS_CASE(stop_before_the_broker_was_there)
 HARNESS_CASE(stops_under_load_lose_nothing_and_do_nothing_twice)
 {
 	enum { COMMANDS = 3000, STOPS = 3, USERS = 10 };
-	/* One that keeps nothing on disk reads the last acknowledgements in time, however long its queue is.
-	 */
+	/* One that keeps nothing on disk reads the last acknowledgements in time, however long its queue is. */
 	struct broker *broker = broker_new(h, &(struct broker_options){.no_persistence = true});
 	broker_start(broker);
 	struct host *host = host_new(h, HOST_PRODUCT);

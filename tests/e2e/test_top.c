@@ -23,8 +23,7 @@ enum { USAGE = 64, UNAVAILABLE = 69, CONFIG = 78, ENVIRONMENT_MAX = 16, SCREEN_S
 #define ENTER "\033[?1049h"
 #define LEAVE "\033[0m\033[?7h\033[?25h\033[?1049l"
 
-/* ---- Once -----------------------------------------------------------------------------------------------
- */
+/* ---- Once ---- */
 
 static const char *free_address(struct harness *h)
 {
@@ -252,8 +251,7 @@ HARNESS_CASE(foreign_names_are_refused)
 	}
 }
 
-/* ---- On a terminal --------------------------------------------------------------------------------------
- */
+/* ---- On a terminal ---- */
 
 struct screen {
 	int fd;

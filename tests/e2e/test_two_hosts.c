@@ -178,8 +178,7 @@ HARNESS_CASE(standby_takes_over_when_the_active_one_is_killed)
 	struct device *phone = connect_device(h, "68946");
 	start_ready(second);
 	host_expect_log(first, "standby");
-	/* It takes the session back after STANDBY_RETRY, alive or not: what was not acknowledged comes to it.
-	 */
+	/* It takes the session back after STANDBY_RETRY, alive or not: what was not acknowledged comes to it. */
 	for (int i = 0; i < 200; i++)
 		device_publish(phone, "ping", harness_format(h, "%d", i));
 	device_wait_count(phone, "pong", 1);

@@ -39,8 +39,7 @@ void pairs_add(struct pairs *pairs, const char *owner, const char *other);
 
 void pairs_remove(struct pairs *pairs, const char *owner, const char *other);
 
-/* A copy of an owner's pairs after the other user `after` (NULL: from the start), at most limit, to be freed.
- */
+/* A copy of an owner's pairs after the other user `after` (NULL: from the start), at most limit, to be freed. */
 struct pair *pairs_page(
 	const struct pairs *pairs, const char *owner, const char *after, unsigned limit, size_t *ret_count);
 

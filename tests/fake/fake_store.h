@@ -46,8 +46,7 @@ size_t fake_store_contacts(struct store *store); /* documents: two for a pair of
 size_t fake_store_requests(struct store *store);
 size_t fake_store_dead_letters(struct store *store);
 
-/* Dead letter number i, from 0, in the order they came; NULL where there is none. Lives until it is dropped.
- */
+/* Dead letter number i, from 0, in the order they came; NULL where there is none. Lives until it is dropped. */
 const struct dead_letter *fake_store_dead_letter(struct store *store, size_t i);
 
 size_t fake_store_parked(struct store *store);	   /* parked commands that are not done */

@@ -46,8 +46,7 @@ struct fault {
 	const char *name;
 	enum fault_target target;
 	unsigned needs;
-	bool outer;   /* needs commands to come to its end, or time for itself: nothing else is broken by then
-		       */
+	bool outer; /* needs commands to come to its end, or time for itself: nothing else is broken by then */
 	bool crashes; /* the host may die of it, and not by the fault's own hand */
 	bool forgets; /* the broker may forget what was done and is not acknowledged yet: it never will be */
 	bool slow;    /* never a round's second fault */

@@ -29,8 +29,7 @@ static inline bool gate_is_open(const char *folder, const char *gate)
 	return access(path, F_OK) == 0;
 }
 
-/* Notes the run, and returns true once the gate is open; false if the folder cannot be written to any more.
- */
+/* Notes the run, and returns true once the gate is open; false if the folder cannot be written to any more. */
 static inline bool gate_enter(const char *folder, const char *gate)
 {
 	if (!gate_note(folder, gate))

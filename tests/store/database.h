@@ -19,8 +19,7 @@ struct database {
 	unsigned names;
 };
 
-/* With MONGO_DB_URL set, and `own` false, that server is used: so the suite can be run against any MongoDB.
- */
+/* With MONGO_DB_URL set, and `own` false, that server is used: so the suite can be run against any MongoDB. */
 void database_start(struct database *database, bool own);
 
 /* Starts the server again on its data and port, after its end; returns once it answers. */

@@ -676,8 +676,7 @@ static void explain_filter(const bson_t *command, const bson_iter_t *filter)
 	bson_destroy(&find);
 }
 
-/* Whether the server explains writes at all: SecantusDB up to 0.7 answers with the plan of an empty filter.
- */
+/* Whether the server explains writes at all: SecantusDB up to 0.7 answers with the plan of an empty filter. */
 static bool writes_are_explained(const bson_t *command)
 {
 	bson_t question = BSON_INITIALIZER, reply;

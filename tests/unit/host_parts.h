@@ -94,7 +94,7 @@ static struct {
 static struct board parts_board;
 static unsigned parts_places[8];
 
-/* ---- The handlers -------------------------------------------------------------------------------------- */
+/* ---- The handlers ---- */
 
 static inline cashew_result parts_run(cashew_command *cmd, struct parts_plan *plan)
 {
@@ -152,7 +152,7 @@ static const struct cashew_handler parts_handler_light = {
 static const struct cashew_handler *const parts_handlers[] = {
 	&parts_handler_one, &parts_handler_two_a, &parts_handler_two_b, &parts_handler_light, NULL};
 
-/* ---- The connection ------------------------------------------------------------------------------------ */
+/* ---- The connection ---- */
 
 int connection_new(const struct connection_options *options, struct connection **ret)
 {
@@ -336,7 +336,7 @@ int mosquitto_unsubscribe_v5(
 	return MOSQ_ERR_SUCCESS;
 }
 
-/* ---- Workers, egress, store watch ---------------------------------------------------------------------- */
+/* ---- Workers, egress, store watch ---- */
 
 void worker_pool_submit(struct worker_pool *pool, struct command *command)
 {
@@ -429,7 +429,7 @@ void host_store_away(struct host *host)
 	parts.store_away++;
 }
 
-/* ---- What a test does ---------------------------------------------------------------------------------- */
+/* ---- What a test does ---- */
 
 /* The lane, connected, its filters granted; every handler is done without an event. */
 static inline int parts_begin(void **state)

@@ -20,7 +20,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* ---- Ends ------------------------------------------------------------------------------------------ */
+/* ---- Ends ---- */
 
 /* What the handlers below return. */
 static int next_result;
@@ -108,7 +108,7 @@ static void ends(void **state)
 	cashew_test_free(t);
 }
 
-/* ---- Payloads -------------------------------------------------------------------------------------- */
+/* ---- Payloads ---- */
 
 static const struct cashew_handler
 	of_object = {.name = "of_object", .topic = "+/#", .handle = bare_result},
@@ -189,7 +189,7 @@ static void payloads_too_large(void **state)
 	free(large);
 }
 
-/* ---- Rejections ------------------------------------------------------------------------------------ */
+/* ---- Rejections ---- */
 
 static const char *next_reason;
 
@@ -255,7 +255,7 @@ static void reject_without_a_handler(void **state)
 	arena_free(&arena);
 }
 
-/* ---- Response Topics ------------------------------------------------------------------------------- */
+/* ---- Response Topics ---- */
 
 static cashew_result replies_and_sends(cashew_command *cmd)
 {
@@ -316,7 +316,7 @@ static void response_topics(void **state)
 	cashew_test_free(t);
 }
 
-/* ---- Memory and time ------------------------------------------------------------------------------- */
+/* ---- Memory and time ---- */
 
 static cashew_result runs_out_and_says(cashew_command *cmd)
 {

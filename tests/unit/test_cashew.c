@@ -37,7 +37,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* ---- The command ----------------------------------------------------------------------------------- */
+/* ---- The command ---- */
 
 static cashew_result looks_at_the_command(cashew_command *cmd)
 {
@@ -79,7 +79,7 @@ static void the_command(void **state)
 	assert_int_equal(cashew_test_deliver(t, &looking, "68946/act/now", "{\"a\":1}"), CALL_DONE);
 }
 
-/* ---- Fields ---------------------------------------------------------------------------------------- */
+/* ---- Fields ---- */
 
 static enum accessor {
 	TEXT,
@@ -202,7 +202,7 @@ static void fields(void **state)
 		cashew_test_reason(t), "handler of_bytes looks for f in a payload that it takes as bytes");
 }
 
-/* ---- Events ---------------------------------------------------------------------------------------- */
+/* ---- Events ---- */
 
 static cashew_result sends_all_kinds(cashew_command *cmd)
 {
@@ -310,7 +310,7 @@ static void events_refused(void **state)
 	}
 }
 
-/* ---- Reasons --------------------------------------------------------------------------------------- */
+/* ---- Reasons ---- */
 
 static const char *long_reason;
 static bool as_failure;
@@ -366,7 +366,7 @@ static void reasons_are_cut(void **state)
 	}
 }
 
-/* ---- The store ------------------------------------------------------------------------------------- */
+/* ---- The store ---- */
 
 static int store_answer;
 
@@ -447,7 +447,7 @@ static void mongo_answers(void **state)
 	}
 }
 
-/* ---- Memory, settings, state ----------------------------------------------------------------------- */
+/* ---- Memory, settings, state ---- */
 
 static cashew_result takes_memory(cashew_command *cmd)
 {
@@ -547,7 +547,7 @@ static void state_of_a_thread(void **state)
 	assert_int_equal(states_alive, 0);
 }
 
-/* ---- Log ------------------------------------------------------------------------------------------- */
+/* ---- Log ---- */
 
 static cashew_result logs(cashew_command *cmd)
 {
@@ -592,7 +592,7 @@ static void log_lines(void **state)
 	fclose(lines);
 }
 
-/* ---- What a handler must not do -------------------------------------------------------------------- */
+/* ---- What a handler must not do ---- */
 
 static cashew_result wants_the_store(cashew_command *cmd)
 {

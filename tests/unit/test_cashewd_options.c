@@ -1,5 +1,4 @@
-/* Tests of cashewd.c: the program's options, what it prints, its exit codes, and what it does with secrets.
- */
+/* Tests of cashewd.c: the program's options, what it prints, its exit codes, and what it does with secrets. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>

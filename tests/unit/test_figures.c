@@ -1,5 +1,4 @@
-/* test_figures.c - figures.c: counters by threads of their own, places by name, what stays when a host dies.
- */
+/* test_figures.c - figures.c: counters by threads of their own, places by name, what stays when a host dies. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -28,7 +28,7 @@ extern const struct cashew_handler cashew_handler_request_contact, cashew_handle
 
 enum { CHOICES_MAX = 64, NOBODY = -1 };
 
-/* ---- One order ------------------------------------------------------------------------------------- */
+/* ---- One order ---- */
 
 struct race;
 
@@ -107,7 +107,7 @@ static void schedule(struct race *race, size_t forced)
 	pthread_mutex_unlock(&race->lock);
 }
 
-/* ---- All orders ------------------------------------------------------------------------------------ */
+/* ---- All orders ---- */
 
 struct race_case {
 	const char *name;
@@ -170,7 +170,7 @@ static void run_all_orders(const struct race_case *c)
 	assert_true(orders > 2);
 }
 
-/* ---- The cases ------------------------------------------------------------------------------------- */
+/* ---- The cases ---- */
 
 static bool sent(const struct race *race, const char *topic)
 {

@@ -11,8 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* What is awaited of the lane is told by a turn of the loop; a small group is not kept waiting for company.
- */
+/* What is awaited of the lane is told by a turn of the loop; a small group is not kept waiting for company. */
 static void turn(void)
 {
 	parts_turn(GROUP_COMPANY_MS);
@@ -48,7 +47,7 @@ static int begin(void **state)
 	return 0;
 }
 
-/* ---- Done ---------------------------------------------------------------------------------------------- */
+/* ---- Done ---- */
 
 static void test_done_without_events(void **state)
 {
@@ -93,7 +92,7 @@ static void test_done_with_events(void **state)
 	ended(1, 0, 0);
 }
 
-/* ---- Retries ------------------------------------------------------------------------------------------- */
+/* ---- Retries ---- */
 
 static void test_retry_then_done(void **state)
 {
@@ -232,7 +231,7 @@ static void test_store_away(void **state)
 	assert_int_equal(parts.store_away, 1);
 }
 
-/* ---- Refused events ------------------------------------------------------------------------------------ */
+/* ---- Refused events ---- */
 
 static void test_event_refused_for_good(void **state)
 {
@@ -370,7 +369,7 @@ static void test_event_refused_and_overtaken(void **state)
 	assert_int_equal(fake_store_parked(parts.host.light.store), 0);
 }
 
-/* ---- Ends other than done ------------------------------------------------------------------------------ */
+/* ---- Ends other than done ---- */
 
 static void test_rejected_by_handler(void **state)
 {
@@ -418,8 +417,7 @@ static void test_failed(void **state)
 	ended(0, 0, 3);
 }
 
-/* A dead letter that cannot be written is the store's failure: nothing is acknowledged, and it comes again.
- */
+/* A dead letter that cannot be written is the store's failure: nothing is acknowledged, and it comes again. */
 static void test_dead_letter_fails(void **state)
 {
 	(void)state;
@@ -561,7 +559,7 @@ static void test_retained(void **state)
 	ended(0, 0, 0);
 }
 
-/* ---- Several handlers ---------------------------------------------------------------------------------- */
+/* ---- Several handlers ---- */
 
 static void test_two_handlers(void **state)
 {
@@ -641,7 +639,7 @@ static void test_two_handlers_lost(void **state)
 	parts_left("8");
 }
 
-/* ---- The order within a user --------------------------------------------------------------------------- */
+/* ---- The order within a user ---- */
 
 static void test_order(void **state)
 {
@@ -699,7 +697,7 @@ static void test_user_window(void **state)
 	assert_int_equal(parts.one.runs, 4);
 }
 
-/* ---- Light handlers ------------------------------------------------------------------------------------ */
+/* ---- Light handlers ---- */
 
 static void test_light(void **state)
 {
@@ -775,7 +773,7 @@ static void test_light_retry(void **state)
 	ended(3, 0, 0);
 }
 
-/* ---- Copies -------------------------------------------------------------------------------------------- */
+/* ---- Copies ---- */
 
 static void test_copy_on_the_same_connection(void **state)
 {
@@ -948,7 +946,7 @@ static void test_lost_command_dies(void **state)
 	ended(0, 0, 1);
 }
 
-/* ---- QoS 0 --------------------------------------------------------------------------------------------- */
+/* ---- QoS 0 ---- */
 
 static void test_qos0(void **state)
 {
@@ -1066,7 +1064,7 @@ static void test_qos0_dropped_log(void **state)
 	parts.settings.window = 8;
 }
 
-/* ---- Properties of MQTT 5 ------------------------------------------------------------------------------ */
+/* ---- Properties of MQTT 5 ---- */
 
 static void read_with(uint16_t mid, const char *topic, const char *response_topic, const char *correlation)
 {
@@ -1137,7 +1135,7 @@ static void test_copy_with_properties(void **state)
 	}
 }
 
-/* ---- Memory -------------------------------------------------------------------------------------------- */
+/* ---- Memory ---- */
 
 /* What stands in one block does not get into each other's way, and the block is as large as they are
  * together: a sanitizer sees the arena's last byte. */
@@ -1161,7 +1159,7 @@ static void test_one_block(void **state)
 		}
 }
 
-/* ---- Out of memory ------------------------------------------------------------------------------------- */
+/* ---- Out of memory ---- */
 
 /* Whatever fails, nothing is acknowledged that has not come to its end, and all of it comes again. */
 static void test_out_of_memory(void **state)
@@ -1238,7 +1236,7 @@ static void test_reason_out_of_memory(void **state)
 	parts_left("7");
 }
 
-/* ---- What must never happen ---------------------------------------------------------------------------- */
+/* ---- What must never happen ---- */
 
 static void forget_running(void)
 {

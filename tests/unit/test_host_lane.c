@@ -50,7 +50,7 @@ static size_t unread(void)
 	return parts.connection->incoming_end - parts.connection->incoming_first;
 }
 
-/* ---- The session --------------------------------------------------------------------------------------- */
+/* ---- The session ---- */
 
 static void test_options(void **state)
 {
@@ -105,7 +105,7 @@ static void test_want(void **state)
 	assert_int_equal(parts.connection->drops, 0);
 }
 
-/* ---- The group ----------------------------------------------------------------------------------------- */
+/* ---- The group ---- */
 
 static void test_group_max(void **state)
 {
@@ -350,7 +350,7 @@ static void test_pending(void **state)
 	assert_int_equal(lane_due_ms(parts.lane), INT64_MAX);
 }
 
-/* ---- Lingering ----------------------------------------------------------------------------------------- */
+/* ---- Lingering ---- */
 
 static void test_linger(void **state)
 {
@@ -483,7 +483,7 @@ static void test_no_late_linger(void **state)
 	parts_lose(false);
 }
 
-/* ---- The age limit ------------------------------------------------------------------------------------- */
+/* ---- The age limit ---- */
 
 static void test_age_limit(void **state)
 {
@@ -565,7 +565,7 @@ static void test_age_limit_of_the_broker(void **state)
 	}
 }
 
-/* ---- Flushing ------------------------------------------------------------------------------------------ */
+/* ---- Flushing ---- */
 
 /* A write takes everything along, so other packets wait for the group as well. */
 static void test_nothing_leaves_early(void **state)
@@ -791,7 +791,7 @@ static void test_broken_link(void **state)
 	assert_true(reads(0));
 }
 
-/* ---- What is kept of a connection that is gone --------------------------------------------------------- */
+/* ---- What is kept of a connection that is gone ---- */
 
 /* Commands 1: settled, 2: running, 3: not begun; then their connection is gone. Returns the running one. */
 static struct command *lose_three(bool taken_over)
@@ -928,7 +928,7 @@ static void test_results_in_the_group(void **state)
 	assert_int_equal(parts.one.runs, 3);
 }
 
-/* ---- Stopping ------------------------------------------------------------------------------------------ */
+/* ---- Stopping ---- */
 
 static void test_stop(void **state)
 {
@@ -1055,7 +1055,7 @@ static void test_give_up(void **state)
 	assert_int_equal(parts.connection->drops, 1);
 }
 
-/* ---- A filter that is not granted ---------------------------------------------------------------------- */
+/* ---- A filter that is not granted ---- */
 
 static void test_refused_filter(void **state)
 {
@@ -1090,7 +1090,7 @@ static void test_refused_filter(void **state)
 	parts_connect(true);
 }
 
-/* ---- Chance -------------------------------------------------------------------------------------------- */
+/* ---- Chance ---- */
 
 enum { USERS = 5, COMMANDS = 400, SEEDS = 60, BROKER_WINDOW = 8 };
 

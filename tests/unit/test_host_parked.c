@@ -110,7 +110,7 @@ static void test_line(void **state)
 	assert_null(parked_next(&parked));
 }
 
-/* ---- Marks --------------------------------------------------------------------------------------------- */
+/* ---- Marks ---- */
 
 static void in_store(const char *lane_id, const char *user, int64_t position, uint16_t mid, uint64_t key)
 {

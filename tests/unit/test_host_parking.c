@@ -10,7 +10,7 @@ static bool backlog_of(const char *user)
 	return parked_find(&parts.host.parked, "cashewd", user) != NULL;
 }
 
-/* ---- One command --------------------------------------------------------------------------------------- */
+/* ---- One command ---- */
 
 static void test_parked_and_done(void **state)
 {
@@ -207,7 +207,7 @@ static void test_properties(void **state)
 	in_store(0, 1);
 }
 
-/* ---- Several handlers ---------------------------------------------------------------------------------- */
+/* ---- Several handlers ---- */
 
 /* Those that are through are not run again, and the worst end is kept. */
 static void test_two_handlers(void **state)
@@ -244,7 +244,7 @@ static void test_two_handlers(void **state)
 	}
 }
 
-/* ---- The order within a user --------------------------------------------------------------------------- */
+/* ---- The order within a user ---- */
 
 static void test_followers(void **state)
 {
@@ -416,7 +416,7 @@ static void test_fairness(void **state)
 	in_store(0, 6);
 }
 
-/* ---- Marks --------------------------------------------------------------------------------------------- */
+/* ---- Marks ---- */
 
 /* What another host, or an earlier one, has parked stands before what comes. */
 static void test_loaded_before_connecting(void **state)
@@ -555,8 +555,7 @@ static void test_copies_of_what_is_done(void **state)
 	(void)state;
 	park(7, "u/one", "payload");
 	lose_unknown(7);
-	/* Nothing is claimed while the lane does not know what it has parked; another host may have run it.
-	 */
+	/* Nothing is claimed while the lane does not know what it has parked; another host may have run it. */
 	after(PARKING_DELAY_MS);
 	in_store(1, 0);
 	finish_elsewhere("u");
@@ -580,7 +579,7 @@ static void test_copies_of_what_is_done(void **state)
 	turn();
 }
 
-/* ---- The store fails ----------------------------------------------------------------------------------- */
+/* ---- The store fails ---- */
 
 static void test_not_parked(void **state)
 {
@@ -778,7 +777,7 @@ static void test_store_away_in_a_run(void **state)
 	ended(1, 0, 0, 1);
 }
 
-/* ---- The broker is lost -------------------------------------------------------------------------------- */
+/* ---- The broker is lost ---- */
 
 static void test_lane_lost(void **state)
 {
@@ -837,7 +836,7 @@ static void test_stopping(void **state)
 	in_store(0, 3);
 }
 
-/* ---- No handler here ----------------------------------------------------------------------------------- */
+/* ---- No handler here ---- */
 
 static void store_has(const char *lane, const char *topic, const char *user)
 {
@@ -909,7 +908,7 @@ static void test_lanes_of_other_hosts(void **state)
 	in_store(1, 1);
 }
 
-/* ---- Out of memory ------------------------------------------------------------------------------------- */
+/* ---- Out of memory ---- */
 
 static void test_out_of_memory(void **state)
 {

@@ -15,7 +15,7 @@
 
 #include "host_subscriptions.h"
 
-/* ---- libmosquitto -------------------------------------------------------------------------------------- */
+/* ---- libmosquitto ---- */
 
 static char instance[1];
 
@@ -59,7 +59,7 @@ static void sent(const char *subscribed, const char *unsubscribed)
 	broker.subscribed[0] = broker.unsubscribed[0] = '\0';
 }
 
-/* ---- The lane's filters: identifiers 1, 2, 3 ----------------------------------------------------------- */
+/* ---- The lane's filters: identifiers 1, 2, 3 ---- */
 
 static struct route three[] = {{.filter = "+/a"}, {.filter = "+/b"}, {.filter = "+/c/#"}};
 static const struct route_lane routes = {.name = "main", .routes = three, .route_count = 3};

@@ -159,8 +159,7 @@ static void test_nonblocking_output(void **state)
 	run_threads(O_NONBLOCK, 4096);
 }
 
-/* Nobody reads: calls go on, the ring fills, lines are counted as dropped; once somebody reads, that is told.
- */
+/* Nobody reads: calls go on, the ring fills, lines are counted as dropped; once somebody reads, that is told. */
 static void test_stuck_output(void **state)
 {
 	(void)state;
@@ -210,8 +209,7 @@ static void take_tapped(void *context, const char *lines, size_t size)
 	strncat(tapped, lines, size);
 }
 
-/* Who else listens gets JSON, whatever the log itself is written as, and other processes' lines as they are.
- */
+/* Who else listens gets JSON, whatever the log itself is written as, and other processes' lines as they are. */
 static void test_tap(void **state)
 {
 	(void)state;

@@ -159,8 +159,7 @@ static void sizes(void **state)
 static void out_of_memory(void **state)
 {
 	(void)state;
-	/* texts whose lengths put each of their bytes, the closing quote too, where the lexer's buffer grows
-	 */
+	/* texts whose lengths put each of their bytes, the closing quote too, where the lexer's buffer grows */
 	static const char *const texts[] = {
 		"{\"contact_id\": \"23412 and a longer text than that\", \"list\": [1, 2.5, true, {}]}",
 		"[\"12345678901234\"]",

@@ -1,5 +1,4 @@
-/* Tests of settings.c and settings_check.c: which values are taken from where, and what is wrong with others.
- */
+/* Tests of settings.c and settings_check.c: which values are taken from where, and what is wrong with others. */
 #include "failing_malloc.h"
 #include "settings_outcome.h"
 

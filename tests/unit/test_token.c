@@ -1,5 +1,4 @@
-/* test_token.c - token.c: what the gate lets through to libjwt, what libjwt verifies, and what a token says.
- */
+/* test_token.c - token.c: what the gate lets through to libjwt, what libjwt verifies, and what a token says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

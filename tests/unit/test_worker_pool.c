@@ -23,7 +23,7 @@
 
 enum { HANG_MS = 60000 }; /* nothing here takes that long unless it was forgotten */
 
-/* ---- The handlers: what a command does stands in its payload ------------------------------------------- */
+/* ---- The handlers: what a command does stands in its payload ---- */
 
 struct job {
 	struct command command;
@@ -188,8 +188,7 @@ static void test_order(void **state)
 	free_jobs(jobs, COUNT);
 }
 
-/* While it holds nothing is begun, and what was submitted meanwhile goes to all workers afterwards, in order.
- */
+/* While it holds nothing is begun, and what was submitted meanwhile goes to all workers afterwards, in order. */
 static void test_hold(void **state)
 {
 	(void)state;
@@ -305,7 +304,7 @@ static void test_stress(void **state)
 		stress(cases[i].workers, cases[i].count, cases[i].window);
 }
 
-/* ---- Other threads wake the I/O thread ----------------------------------------------------------------- */
+/* ---- Other threads wake the I/O thread ---- */
 
 enum { WAKES = 20000 };
 
@@ -410,7 +409,7 @@ static void test_let_run(void **state)
 	free_jobs(jobs, JOBS + 1);
 }
 
-/* ---- What has not begun comes back --------------------------------------------------------------------- */
+/* ---- What has not begun comes back ---- */
 
 static void test_take_back(void **state)
 {
@@ -469,7 +468,7 @@ static void test_take_back(void **state)
 	free_jobs(jobs, COUNT);
 }
 
-/* ---- Beginning and end --------------------------------------------------------------------------------- */
+/* ---- Beginning and end ---- */
 
 static void test_stop(void **state)
 {

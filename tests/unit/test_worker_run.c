@@ -20,7 +20,7 @@
 #include "settings.h"
 #include "worker_run.h"
 
-/* ---- The handlers: three on one topic ------------------------------------------------------------------ */
+/* ---- The handlers: three on one topic ---- */
 
 /* How each ends, a letter for each run; what it saw at the last one. */
 static struct plan {
@@ -365,7 +365,7 @@ static void test_bury_refused(void **state)
 	}
 }
 
-/* ---- A missed deadline --------------------------------------------------------------------------------- */
+/* ---- A missed deadline ---- */
 
 static cashew_result last_3_ms(cashew_command *cmd)
 {
