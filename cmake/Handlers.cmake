@@ -23,8 +23,8 @@ const struct cashew_handler *const handler_table[] = {
 @entries@\tNULL,
 };
 " @ONLY)
-	set_source_files_properties(${table} PROPERTIES INCLUDE_DIRECTORIES ${PROJECT_SOURCE_DIR}/runtime)
+	set_source_files_properties(${table} PROPERTIES INCLUDE_DIRECTORIES ${PROJECT_SOURCE_DIR}/runtime/handler)
 	add_library(${target} STATIC ${ARGN} ${table})
-	target_include_directories(${target} INTERFACE ${PROJECT_SOURCE_DIR}/runtime)
+	target_include_directories(${target} INTERFACE ${PROJECT_SOURCE_DIR}/runtime/handler)
 	target_link_libraries(${target} PUBLIC cashew_api cashew_store_api PRIVATE cashew_flags PkgConfig::MONGOC)
 endfunction()

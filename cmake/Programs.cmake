@@ -1,17 +1,15 @@
 # cashew_add_programs(NAME HANDLERS): cashewd and cashewd-host with that library of handlers, called NAME and NAME-host. To build NAME builds
 # both.
 function(cashew_add_programs name handlers)
-	set(runtime ${PROJECT_SOURCE_DIR}/runtime)
-	file(GLOB commands CONFIGURE_DEPENDS ${runtime}/cashewd_*.c)
-	list(REMOVE_ITEM commands ${runtime}/cashewd_host.c)
-	add_executable(${name} ${runtime}/cashewd.c ${commands} ${runtime}/configuration.c)
-	target_link_libraries(${name} PRIVATE cashew_flags ${handlers} cashew_supervisor cashew_doctor cashew_top cashew_host
-		PkgConfig::MOSQUITTO PkgConfig::MONGOC)
+	set(programs ${PROJECT_SOURCE_DIR}/runtime/programs)
+	add_executable(${name} ${programs}/cashewd.c)
+	target_link_libraries(${name} PRIVATE cashew_flags supervisor supervisor_children supervisor_pages doctor top dead_letters host board handler settings base cashew_api
+		${handlers} cashew_loggly cashew_logging cashew_store PkgConfig::MOSQUITTO PkgConfig::MONGOC)
 	target_compile_definitions(${name} PRIVATE CASHEW_VERSION="${PROJECT_VERSION}")
 	add_dependencies(${name} ${name}-host)
 
-	add_executable(${name}-host ${runtime}/cashewd_host.c ${runtime}/configuration.c)
-	target_link_libraries(${name}-host PRIVATE cashew_flags ${handlers} cashew_host)
+	add_executable(${name}-host ${programs}/cashewd_host.c)
+	target_link_libraries(${name}-host PRIVATE cashew_flags host handler base ${handlers} cashew_store cashew_logging)
 
 	set_target_properties(${name} ${name}-host PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
 endfunction()

@@ -4,8 +4,8 @@
 #include "host_group.h"
 
 #include "board.h"
-#include "host_command.h"
-#include "host_context.h"
+#include "command.h"
+#include "context.h"
 #include "settings.h"
 #include <errno.h>
 #include <stdlib.h>

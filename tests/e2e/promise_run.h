@@ -27,7 +27,7 @@ struct promise {
 	long log_end; /* what promise_check_log() has read */
 };
 
-/* A place of runtime/failpoint.h, and which time it is passed to die at, at a few hundred commands a second:
+/* A place of runtime/base/failpoint.h, and which time it is passed to die at, at a few hundred commands a second:
  * commands pass some hundred times in that time, groups a few times. */
 struct promise_place {
 	const char *name;
@@ -64,7 +64,7 @@ void promise_run_on(struct promise *promise, unsigned least_ms, unsigned most_ms
  * front of a ping that is then sent, so the host has read it as well. `after` is for messages. */
 void promise_settle(struct promise *promise, const char *after);
 
-/* failpoint: NULL, or "name:N" (runtime/failpoint.h). */
+/* failpoint: NULL, or "name:N" (runtime/base/failpoint.h). */
 void promise_start_host(struct promise *promise, const char *failpoint);
 void promise_kill_host(struct promise *promise); /* the supervisor, and with it the process it has started */
 

@@ -1,0 +1,144 @@
+/*
+ * begin.c - the host process, from its start by the supervisor to its exit.
+ *
+ * Happy path: the descriptors are there, the supervisor lives, the settings are read from memory by the same
+ * table as .env, the log goes to the supervisor, host_run(). Failure: started by hand it says so and exits
+ * with 64; settings that cannot be used any more (a file is gone) are logged and exit with 78. The host never
+ * outlives its supervisor: the kernel kills it, and should that be too early to be asked for, it ends here.
+ */
+#include "host.h"
+
+#include "board.h"
+#include "configuration.h"
+#include "crash.h"
+#include "failpoint.h"
+#include "log.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LOG_CLOSE_MS = 2000, SETTINGS_MAX = 256 };
+
+/* What the supervisor has written: texts one behind the other. */
+struct passed {
+	char *text;
+	size_t size;
+	char *variables[SETTINGS_MAX + 1];
+};
+
+static void passed_free(struct passed *passed)
+{
+	if (passed->text != NULL)
+		explicit_bzero(passed->text, passed->size);
+	free(passed->text);
+}
+
+static int read_passed(int fd, struct passed *ret)
+{
+	struct stat status;
+	if (fstat(fd, &status) != 0)
+		return -errno;
+	ret->size = (size_t)status.st_size + 1;
+	ret->text = calloc(1, ret->size);
+	if (ret->text == NULL)
+		return -ENOMEM;
+	if (pread(fd, ret->text, ret->size - 1, 0) != (ssize_t)ret->size - 1)
+		return -EIO;
+	size_t count = 0;
+	for (char *at = ret->text; at < ret->text + ret->size - 1; at += strlen(at) + 1) {
+		if (count == SETTINGS_MAX)
+			return -E2BIG;
+		ret->variables[count++] = at;
+	}
+	return 0;
+}
+
+/* Problems that were none when the supervisor read the same: told one by one. */
+static int read_configuration(struct configuration *ret)
+{
+	__attribute__((cleanup(passed_free))) struct passed passed = {.text = NULL};
+	char *problems = NULL;
+	size_t size;
+	int rc = read_passed(HOST_FD_SETTINGS, &passed);
+	close(HOST_FD_SETTINGS);
+	FILE *stream = rc == 0 ? open_memstream(&problems, &size) : NULL;
+	if (stream == NULL) {
+		log_error("start_failed", "the settings cannot be read from the supervisor",
+			LOG_TEXT("reason", strerror(rc != 0 ? -rc : errno)));
+		return HOST_EXIT_SOFTWARE;
+	}
+	rc = configuration_read(NULL, false, passed.variables, stream, ret);
+	fclose(stream);
+	char *rest = problems;
+	for (char *line; rc != 0 && (line = strsep(&rest, "\n")) != NULL;) {
+		if (line[0] != '\0')
+			log_error("bad_setting", line);
+	}
+	free(problems);
+	return rc;
+}
+
+/* 0, or an exit code. */
+static int take_over(struct board **ret_board)
+{
+	struct board *board;
+	if (board_map(HOST_FD_BOARD, &board) != 0) {
+		fputs("cashewd-host: only cashewd can start this program; see cashewd --help\n", stderr);
+		return HOST_EXIT_USAGE;
+	}
+	/* Killed, not drained: another supervisor may start at once, and its host must not find this one at
+	 * work beside it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != board->supervisor)
+		_exit(HOST_EXIT_SOFTWARE);
+	for (int fd = HOST_FD_SETTINGS; fd <= HOST_FD_LOG; fd++)
+		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	close(HOST_FD_PROGRAM);
+	/* It would be called by the number of its program's descriptor. */
+	(void)prctl(PR_SET_NAME, "cashewd-host");
+	*ret_board = board;
+	return 0;
+}
+
+static int run(const struct configuration *configuration, struct board *board)
+{
+	const int rc = crash_watch(board, HOST_FD_BOARD);
+	if (rc != 0) {
+		log_error("start_failed", "the host cannot start", LOG_TEXT("reason", strerror(-rc)));
+		return HOST_EXIT_SOFTWARE;
+	}
+	if (board->hosts > 1)
+		failpoint_disarm();
+	return host_run(&(const struct host_options){.settings = &configuration->settings,
+		.handlers = configuration->handlers,
+		.board = board,
+		.supervisor_fd = HOST_FD_LOG});
+}
+
+int host_begin(bool trial)
+{
+	struct configuration configuration = {.handlers = NULL};
+	struct board *board;
+	int code = take_over(&board);
+	if (code != 0)
+		return code;
+	/* Always JSON: the supervisor renders it where it writes text. */
+	if (log_open(&(struct log_options){
+		    .fd = HOST_FD_LOG, .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_ERROR}) != 0)
+		return HOST_EXIT_SOFTWARE;
+	code = read_configuration(&configuration);
+	if (code == 0 && trial) {
+		code = host_try(&configuration.settings);
+	} else if (code == 0) {
+		log_set(LOG_FORMAT_JSON, (enum log_level)configuration.settings.log_level);
+		code = run(&configuration, board);
+	}
+	configuration_free(&configuration);
+	log_close(LOG_CLOSE_MS);
+	return code;
+}

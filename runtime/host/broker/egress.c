@@ -1,0 +1,434 @@
+/*
+ * egress.c - see host_egress.h.
+ *
+ *   first ... sent, waiting for PUBACK ... | next ... not yet sent ... last
+ */
+#include "egress.h"
+
+#include "call.h"
+#include "command.h"
+#include "connection.h"
+#include "context.h"
+#include "failpoint.h"
+#include "lane.h"
+#include "log.h"
+#include "settings.h"
+#include <errno.h>
+#include <mqtt_protocol.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+enum {
+	MID_BUCKETS = 1024,
+	CLIENT_ID_SIZE = 96,
+	SUSPECT_LOSSES = 2,
+	CONDEMN_LOSSES = 5,
+	READS_PER_TURN = 64,
+	SILENCE_MS = 10000,    /* a broker that PUBACKs nothing for that long is given up: the keepalive would
+				  take longer to notice */
+	IN_FLIGHT_MAX = 32768, /* packet identifiers are 16 bits, and libmosquitto does not look whether one
+				  is taken */
+	BYTES_IN_FLIGHT = 256 * 1024, /* libmosquitto has two copies of each payload: one to send, and one
+					 until the PUBACK */
+	FULL_BYTES = 1024 * 1024,
+	NEAR_WINDOW = 384, /* of a broker that is near: at each PUBACK libmosquitto looks at all messages in
+			      flight, and more of them bring no more. When half are through the next ones go,
+			      in full segments */
+	FAR_MS = 10,	   /* from an event to its PUBACK: the broker is not near, or busy */
+	PACKET_OVERHEAD = 144, /* of a PUBLISH: 10 bytes of headers and the longest "{user}/{event}"; not what
+				  a command brings, its Response Topic and Correlation Data */
+};
+
+struct egress {
+	struct host *host;
+	struct figures_egress *figures; /* on the board */
+	struct connection *connection;
+	char client_id[CLIENT_ID_SIZE];
+	bool mqtt5;
+	unsigned window;
+	unsigned in_flight;
+	size_t bytes_in_flight;	  /* of their payloads */
+	bool many;		  /* NEAR_WINDOW are in flight, or were, and half still is */
+	bool far;		  /* PUBACKs take FAR_MS or more */
+	struct call_event *timed; /* in flight, or NULL: how long its PUBACK takes is measured */
+	int64_t timed_ms;	  /* when it was sent */
+	size_t count;		  /* of events in the list */
+	size_t bytes;		  /* of their payloads */
+	bool full;
+	unsigned queued;       /* sent to libmosquitto since the last flush */
+	int64_t read_at_ms;    /* when PUBACKs are waited for, at the latest */
+	bool read_now;	       /* they are waited for in this turn */
+	int64_t progress_ms;   /* the last PUBACK, or when the first event went out */
+	unsigned losses;       /* that count against the first event, in a row */
+	int64_t first_sent_ms; /* the first event, on this connection or the last one */
+	bool dropped;	       /* by ourselves */
+	bool accused;	       /* the last connection was lost with the first event in flight */
+	struct call_event *first, *last, *next;
+	struct call_event *by_mid[MID_BUCKETS]; /* linked by mid_next */
+};
+
+/* ---- The list ---- */
+
+static void append(struct egress *egress, struct call_event *event)
+{
+	event->next = NULL;
+	event->previous = egress->last;
+	if (egress->last != NULL)
+		egress->last->next = event;
+	else
+		egress->first = event;
+	egress->last = event;
+	egress->count++;
+	egress->bytes += event->payload_size;
+	if (egress->next == NULL)
+		egress->next = event;
+}
+
+static void unlink_event(struct egress *egress, struct call_event *event)
+{
+	if (egress->next == event)
+		egress->next = event->next;
+	if (event->previous != NULL)
+		event->previous->next = event->next;
+	else
+		egress->first = event->next;
+	if (event->next != NULL)
+		event->next->previous = event->previous;
+	else
+		egress->last = event->previous;
+	event->next = event->previous = NULL;
+	egress->count--;
+	egress->bytes -= event->payload_size;
+}
+
+static struct call_event *take_by_mid(struct egress *egress, int mid)
+{
+	struct call_event **at = &egress->by_mid[mid % MID_BUCKETS];
+	while (*at != NULL && (*at)->mid != mid)
+		at = &(*at)->mid_next;
+	struct call_event *event = *at;
+	if (event != NULL)
+		*at = event->mid_next;
+	return event;
+}
+
+/* ---- Sending ---- */
+
+static void finish(struct egress *egress, struct call_event *event, const char *reason, bool permanent)
+{
+	struct command *command = event->owner;
+	unlink_event(egress, event);
+	figures_add(reason == NULL ? &egress->figures->published : &egress->figures->refused, 1);
+	if (reason != NULL)
+		log_warn("event_refused", "an event was refused", LOG_TEXT("event_topic", event->topic),
+			LOG_INT("bytes", event->payload_size), LOG_TEXT("topic", command->input.topic),
+			LOG_TEXT("reason", reason));
+	command_event_ended(command, event, reason, permanent);
+}
+
+static int send_event(
+	struct egress *egress, struct mosquitto *mosquitto, struct call_event *event, int *ret_mid)
+{
+	const struct command *command = event->owner;
+	mosquitto_property *properties = NULL;
+	if (egress->mqtt5 && command->correlation != NULL &&
+		mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, command->correlation,
+			command->correlation_size) != MOSQ_ERR_SUCCESS)
+		return MOSQ_ERR_NOMEM;
+	const int rc = mosquitto_publish_v5(mosquitto, ret_mid, event->topic, (int)event->payload_size,
+		event->payload, 1, false, properties);
+	mosquitto_property_free_all(&properties);
+	return rc;
+}
+
+static bool has_room(struct egress *egress)
+{
+	const unsigned window = egress->losses >= SUSPECT_LOSSES ? 1 : egress->window;
+	egress->many = egress->in_flight >= (egress->many ? NEAR_WINDOW / 2 : NEAR_WINDOW);
+	return egress->in_flight < window && (egress->far || !egress->many) &&
+	       egress->bytes_in_flight < BYTES_IN_FLIGHT;
+}
+
+/* Hands events to libmosquitto while the window has room. */
+static void pump(struct egress *egress)
+{
+	struct mosquitto *mosquitto = connection_mosquitto(egress->connection);
+	if (mosquitto == NULL)
+		return;
+	while (egress->next != NULL && has_room(egress)) {
+		struct call_event *event = egress->next;
+		int mid = 0;
+		failpoint("before_event");
+		const int rc = send_event(egress, mosquitto, event, &mid);
+		if (rc == MOSQ_ERR_NOMEM || rc == MOSQ_ERR_NO_CONN)
+			return;
+		if (rc != MOSQ_ERR_SUCCESS) {
+			if (event == egress->first)
+				egress->losses = 0;
+			finish(egress, event,
+				rc == MOSQ_ERR_OVERSIZE_PACKET
+					? "larger than the broker's Maximum Packet Size"
+					: mosquitto_strerror(rc),
+				true);
+			continue;
+		}
+		if (event == egress->first)
+			egress->first_sent_ms = egress->host->now_ms;
+		if (egress->timed == NULL) {
+			egress->timed = event;
+			egress->timed_ms = egress->host->now_ms;
+		}
+		event->mid = (uint16_t)mid;
+		event->mid_next = egress->by_mid[mid % MID_BUCKETS];
+		egress->by_mid[mid % MID_BUCKETS] = event;
+		egress->next = event->next;
+		if (egress->in_flight++ == 0) {
+			egress->progress_ms = egress->host->now_ms;
+			egress->read_at_ms = egress->host->now_ms + EGRESS_READ_MS;
+		}
+		egress->bytes_in_flight += event->payload_size;
+		egress->queued++;
+	}
+}
+
+/* ---- The connection's callbacks ---- */
+
+/* Whether a lane's connection, which was there when the first event was sent, has outlived that of the
+ * egress. Asked on the next connection: where the broker is gone, the lanes notice it at the same time. */
+static bool broker_stayed(const struct egress *egress)
+{
+	const struct host *host = egress->host;
+	for (size_t i = 0; i < host->lane_count; i++)
+		if (lane_alive_since_ms(host->lanes[i]) <= egress->first_sent_ms)
+			return true;
+	return false;
+}
+
+/* The connection is up again, after one that was lost with events in flight. */
+static void judge_first(struct egress *egress)
+{
+	if (!egress->accused)
+		return;
+	egress->accused = false;
+	if (!broker_stayed(egress) || ++egress->losses < CONDEMN_LOSSES)
+		return;
+	/* The next one is not sent in company either. */
+	egress->losses = SUSPECT_LOSSES;
+	finish(egress, egress->first, "the broker closes the connection whenever it is sent", true);
+}
+
+static void egress_on_up(void *owner, const struct connection_terms *terms)
+{
+	struct egress *egress = owner;
+	figures_up(&egress->figures->connection, egress->host->now_ms);
+	egress->mqtt5 = terms->mqtt5;
+	egress->window = terms->receive_maximum < IN_FLIGHT_MAX ? terms->receive_maximum : IN_FLIGHT_MAX;
+	size_t event_max = egress->host->settings->event_max;
+	if (terms->packet_max < event_max + PACKET_OVERHEAD)
+		event_max = terms->packet_max > PACKET_OVERHEAD ? terms->packet_max - PACKET_OVERHEAD : 0;
+	atomic_store_explicit(&egress->host->event_max, event_max, memory_order_relaxed);
+	judge_first(egress);
+}
+
+/* What was in flight is sent again from the first on. */
+static void egress_on_down(void *owner, bool was_up, bool taken_over)
+{
+	struct egress *egress = owner;
+	figures_down(&egress->figures->connection, was_up, taken_over);
+	figures_add(&egress->figures->repeated, egress->in_flight);
+	if (was_up)
+		egress->accused = egress->in_flight > 0 && !egress->dropped;
+	egress->dropped = false;
+	for (size_t i = 0; i < MID_BUCKETS; i++)
+		egress->by_mid[i] = NULL;
+	egress->in_flight = 0;
+	egress->bytes_in_flight = 0;
+	egress->timed = NULL;
+	egress->queued = 0;
+	egress->next = egress->first;
+}
+
+/* Refusals that will be the same next time (MQTT 5.0 section 3.4.2.1); the others may pass. */
+static bool permanent_refusal(int reason_code)
+{
+	return reason_code == MQTT_RC_NOT_AUTHORIZED || reason_code == MQTT_RC_TOPIC_NAME_INVALID ||
+	       reason_code == MQTT_RC_PACKET_TOO_LARGE || reason_code == MQTT_RC_PAYLOAD_FORMAT_INVALID;
+}
+
+static void egress_on_published(void *owner, int mid, int reason_code)
+{
+	struct egress *egress = owner;
+	struct call_event *event = take_by_mid(egress, mid);
+	if (event == NULL)
+		return;
+	failpoint("event_acknowledged");
+	egress->in_flight--;
+	egress->bytes_in_flight -= event->payload_size;
+	if (egress->losses > 0) {
+		/* It takes events: the one that it does not take is found out sooner. */
+		connection_served(egress->connection);
+		egress->losses = 0;
+	}
+	egress->progress_ms = egress->host->now_ms;
+	if (event == egress->timed) {
+		egress->far = egress->host->now_ms - egress->timed_ms >= FAR_MS;
+		egress->timed = NULL;
+	}
+	const bool refused = reason_code >= 0x80;
+	finish(egress, event, refused ? mosquitto_reason_string(reason_code) : NULL,
+		refused && permanent_refusal(reason_code));
+}
+
+static const struct connection_owner callbacks = {
+	.up = egress_on_up,
+	.down = egress_on_down,
+	.published = egress_on_published,
+};
+
+/* ---- Public ---- */
+
+int egress_new(struct host *host, struct egress **ret)
+{
+	struct egress *egress = calloc(1, sizeof(*egress));
+	if (egress == NULL)
+		return -ENOMEM;
+	egress->host = host;
+	egress->figures = &host->board->figures.egress;
+	/* It keeps no session, so its client id may differ from run to run: a standby must not take it over. */
+	uint32_t random = 0;
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
+		free(egress);
+		return -errno;
+	}
+	snprintf(egress->client_id, sizeof(egress->client_id), "%s-egress-%08x", host->settings->client_id,
+		random);
+	const struct connection_options options = {
+		.label = "egress",
+		.client_id = egress->client_id,
+		.settings = host->settings,
+		.tls = host->tls,
+		.callbacks = &callbacks,
+		.owner = egress,
+	};
+	const int rc = connection_new(&options, &egress->connection);
+	if (rc != 0) {
+		free(egress);
+		return rc;
+	}
+	*ret = egress;
+	return 0;
+}
+
+void egress_free(struct egress *egress)
+{
+	if (egress == NULL)
+		return;
+	connection_free(egress->connection);
+	free(egress);
+}
+
+void egress_start(struct egress *egress)
+{
+	connection_want(egress->connection, true, egress->host->now_ms);
+}
+
+void egress_publish(struct egress *egress, struct command *command, struct call_event *event)
+{
+	event->owner = command;
+	event->mid = 0;
+	append(egress, event);
+}
+
+void egress_poll(struct egress *egress, bool urgent, struct pollfd *ret_poll)
+{
+	egress->read_now = urgent || egress->in_flight == 0 || egress->next != NULL ||
+			   egress->host->now_ms >= egress->read_at_ms;
+	connection_poll(
+		egress->connection, egress->read_now, connection_want_write(egress->connection), ret_poll);
+}
+
+int64_t egress_due_ms(const struct egress *egress)
+{
+	const int64_t due_ms = connection_due_ms(egress->connection);
+	if (connection_pending(egress->connection))
+		return 0;
+	if (egress->in_flight == 0)
+		return due_ms;
+	const int64_t events_ms = egress->read_now ? egress->progress_ms + SILENCE_MS : egress->read_at_ms;
+	return events_ms < due_ms ? events_ms : due_ms;
+}
+
+void egress_serve(struct egress *egress, short revents)
+{
+	struct connection *connection = egress->connection;
+	const bool was_up = connection_state(connection) == CONNECTION_UP;
+	connection_serve(connection, revents, egress->host->now_ms);
+	if (!was_up || connection_state(connection) != CONNECTION_UP)
+		return;
+	if ((revents & POLLIN) != 0 || (egress->in_flight > 0 && !egress->read_now) ||
+		connection_pending(connection)) {
+		egress->read_at_ms = egress->host->now_ms + EGRESS_READ_MS;
+		/* When the last PUBACK is there, nothing is to come: no need to find the socket empty. */
+		for (int i = 0; i < READS_PER_TURN && connection_read(connection); i++)
+			if (egress->in_flight == 0)
+				break;
+	}
+	if (connection_state(connection) == CONNECTION_UP && (revents & POLLOUT) != 0)
+		connection_flush(connection, true);
+	if (connection_state(connection) != CONNECTION_UP)
+		return;
+	if (egress->in_flight > 0 && egress->host->now_ms - egress->progress_ms >= SILENCE_MS) {
+		log_warn("egress_silent", "the broker acknowledges no event: connecting anew",
+			LOG_INT("in_flight", egress->in_flight), LOG_INT("silence_ms", SILENCE_MS));
+		egress->dropped = true;
+		connection_drop(connection, egress->host->now_ms);
+		return;
+	}
+	if (egress->host->now_ms >= connection_due_ms(connection))
+		connection_keepalive(connection);
+}
+
+void egress_flush(struct egress *egress)
+{
+	pump(egress);
+	if (egress->queued == 0 || connection_state(egress->connection) != CONNECTION_UP)
+		return;
+	const bool many = egress->queued > 1;
+	egress->queued = 0;
+	connection_flush(egress->connection, many);
+}
+
+bool egress_full(struct egress *egress)
+{
+	egress->full = egress->bytes >= (egress->full ? FULL_BYTES / 2 : FULL_BYTES);
+	return egress->full;
+}
+
+bool egress_idle(const struct egress *egress)
+{
+	return egress->first == NULL;
+}
+
+bool egress_up(const struct egress *egress)
+{
+	return connection_state(egress->connection) == CONNECTION_UP;
+}
+
+void egress_tell(const struct egress *egress)
+{
+	struct figures_egress *figures = egress->figures;
+	FIGURES_SET(figures->connection.state, (uint32_t)connection_state(egress->connection));
+	FIGURES_SET(figures->unsent, egress->count - egress->in_flight);
+	FIGURES_SET(figures->awaiting, egress->in_flight);
+}
+
+int64_t egress_up_since_ms(const struct egress *egress)
+{
+	return connection_up_since_ms(egress->connection);
+}
+
+void egress_stop(struct egress *egress)
+{
+	connection_disconnect(egress->connection);
+}

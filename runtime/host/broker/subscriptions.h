@@ -1,0 +1,50 @@
+/*
+ * subscriptions.h - the filters of a lane at the broker: subscribed at QoS 1, checked, and stale ones
+ * unsubscribed.
+ *
+ * A filter that is refused, granted at QoS 0, or cannot be asked for is told and tried again every
+ * SUBSCRIPTIONS_RETRY_MS; the others work on. I/O thread only.
+ */
+#ifndef SUBSCRIPTIONS_H
+#define SUBSCRIPTIONS_H
+
+#include "routes.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mosquitto;
+struct subscriptions;
+
+enum { SUBSCRIPTIONS_RETRY_MS = 30000 };
+
+/* NULL when out of memory. */
+struct subscriptions *subscriptions_new(const struct route_lane *routes);
+void subscriptions_free(struct subscriptions *subscriptions);
+
+/* Queues a SUBSCRIBE for each filter; under MQTT 5 without retained messages. */
+void subscriptions_start(
+	struct subscriptions *subscriptions, struct mosquitto *mosquitto, bool mqtt5, int64_t now_ms);
+
+/* The connection is gone. */
+void subscriptions_reset(struct subscriptions *subscriptions);
+
+/* A SUBACK came. */
+void subscriptions_granted(
+	struct subscriptions *subscriptions, int mid, int count, const int *granted, int64_t now_ms);
+
+/* Tries refused filters again when it is time; when that is. */
+void subscriptions_retry(struct subscriptions *subscriptions, struct mosquitto *mosquitto, int64_t now_ms);
+int64_t subscriptions_due_ms(const struct subscriptions *subscriptions);
+
+/* Whether every filter is granted at QoS 1. */
+bool subscriptions_ready(const struct subscriptions *subscriptions);
+
+/* How many are. */
+size_t subscriptions_granted_count(const struct subscriptions *subscriptions);
+
+/* A command came that no handler wants: unsubscribes the filter "+/{command}" that an earlier run may have
+ * left in the session. */
+void subscriptions_drop_stale(
+	struct subscriptions *subscriptions, struct mosquitto *mosquitto, const char *topic);
+
+#endif

@@ -1,0 +1,324 @@
+/*
+ * cashewd.c - the program: options, settings, the log, then the supervisor until it is told to stop. The
+ * supervisor starts a second program, cashewd-host (cashewd_host.c).
+ *
+ * Happy path: close the process's doors (no core dumps, private files), read and check the settings, pick the
+ * handlers, open the log, supervisor_run(). Failure: a wrong option exits with 64, settings or handlers that
+ * cannot be used with 78 after every problem was told on standard error, memory that runs out at start with
+ * 70.
+ */
+#include "cashewd_dead_letters.h"
+#include "cashewd_doctor.h"
+#include "cashewd_top.h"
+#include "configuration.h"
+#include "handler_table.h"
+#include "hardening.h"
+#include "host.h"
+#include "log.h"
+#include "settings.h"
+#include "store.h"
+#include "supervisor.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <mongoc/mongoc.h>
+#include <mosquitto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_IO = 74 /* EX_IOERR of sysexits.h */, LOG_CLOSE_MS = 2000 };
+
+/* What the program is asked to do. */
+enum task {
+	TASK_RUN,
+	TASK_CHECK,
+	TASK_LIST,
+	TASK_HELP,
+	TASK_VERSION,
+	TASK_MARKDOWN,
+	TASK_EXAMPLE,
+};
+
+struct arguments {
+	enum task task;
+	const char *env_file;
+	bool env_file_given;
+};
+
+static void print_help(void)
+{
+	puts("cashewd - a handler runtime host for MQTT with MongoDB persistence.\n"
+	     "\n"
+	     "Runs a handler for each command that arrives at the broker, lets it read and write MongoDB,\n"
+	     "sends the events that it causes, and acknowledges the command only when all of that is "
+	     "durably\n"
+	     "done.\n"
+	     "\n"
+	     "Usage: cashewd [OPTION]...\n"
+	     "       cashewd dead-letters list|show|replay|drop ...  (see cashewd dead-letters --help)\n"
+	     "       cashewd doctor [OPTION]...  (checks what the host stands on; see cashewd doctor "
+	     "--help)\n"
+	     "       cashewd top [OPTION]...  (shows what the running cashewd does; see cashewd top --help)\n"
+	     "\n"
+	     "  --check               check the settings, show them with secrets masked and the handlers; "
+	     "exit\n"
+	     "  --list-handlers       show the handlers that are built in; needs no settings\n"
+	     "  --env-file FILE       read settings from FILE, which must exist, instead of .env\n"
+	     "  --settings-env        write a commented .env to start from\n"
+	     "  --settings-markdown   write the settings as a Markdown table\n"
+	     "  --help, --version\n"
+	     "\n"
+	     "Settings are read from .env in the working directory; the environment wins over it.\n");
+	settings_help(stdout);
+	puts("\n"
+	     "Signals: SIGTERM or SIGINT finishes what runs, acknowledges it and exits; a second one leaves "
+	     "it\n"
+	     "to the broker. SIGHUP reads .env again and goes on with a fresh host, or with the old one "
+	     "where "
+	     "the\n"
+	     "settings cannot be used.\n"
+	     "\n"
+	     "Exit codes: 0 stopped as told, 64 wrong option, 70 internal failure, 74 output failed, 78 "
+	     "wrong\n"
+	     "settings or handlers.");
+}
+
+static void print_version(void)
+{
+	int major, minor, revision;
+	mosquitto_lib_version(&major, &minor, &revision);
+	printf("cashewd %s\nlibmosquitto %d.%d.%d, libmongoc %s, jansson %s\n", CASHEW_VERSION, major, minor,
+		revision, mongoc_get_version(), jansson_version_str());
+}
+
+static const char *payload_name(enum cashew_payload payload)
+{
+	switch (payload) {
+	case CASHEW_OBJECT: return "object";
+	case CASHEW_ANY_JSON: return "any JSON";
+	case CASHEW_BYTES: return "bytes";
+	}
+	return "?";
+}
+
+/* settings: NULL where they are not known. */
+static void print_handlers(const struct cashew_handler *const *handlers, const struct settings *settings)
+{
+	int name_width = (int)strlen("handler"), topic_width = (int)strlen("topic"),
+	    lane_width = (int)strlen("lane");
+	for (size_t i = 0; handlers[i] != NULL; i++) {
+		const int name = (int)strlen(handlers[i]->name), topic = (int)strlen(handlers[i]->topic);
+		const int lane = handlers[i]->lane != NULL ? (int)strlen(handlers[i]->lane) : 0;
+		name_width = name > name_width ? name : name_width;
+		topic_width = topic > topic_width ? topic : topic_width;
+		lane_width = lane > lane_width ? lane : lane_width;
+	}
+	printf("%-*s  %-*s  %-*s  light  %-15s  payload\n", name_width, "handler", topic_width, "topic",
+		lane_width, "lane", "deadline");
+	for (size_t i = 0; handlers[i] != NULL; i++) {
+		char deadline[32] = "HANDLER_TIMEOUT";
+		if (handlers[i]->deadline_ms != 0)
+			snprintf(deadline, sizeof(deadline), "%u ms", handlers[i]->deadline_ms);
+		else if (settings != NULL)
+			snprintf(deadline, sizeof(deadline), "%u ms", settings->handler_timeout_s * 1000);
+		printf("%-*s  %-*s  %-*s  %-5s  %-15s  %s\n", name_width, handlers[i]->name, topic_width,
+			handlers[i]->topic, lane_width,
+			handlers[i]->lane != NULL ? handlers[i]->lane : "main",
+			handlers[i]->light ? "yes" : "no", deadline, payload_name(handlers[i]->payload));
+	}
+}
+
+static int parse_arguments(int count, char **values, struct arguments *ret)
+{
+	enum { ENV_FILE = 256, TASKS };
+	static const struct option options[] = {
+		{"env-file", required_argument, NULL, ENV_FILE},
+		{"check", no_argument, NULL, TASKS + TASK_CHECK},
+		{"list-handlers", no_argument, NULL, TASKS + TASK_LIST},
+		{"help", no_argument, NULL, TASKS + TASK_HELP},
+		{"version", no_argument, NULL, TASKS + TASK_VERSION},
+		{"settings-markdown", no_argument, NULL, TASKS + TASK_MARKDOWN},
+		{"settings-env", no_argument, NULL, TASKS + TASK_EXAMPLE},
+		{NULL},
+	};
+	struct arguments found = {.task = TASK_RUN, .env_file = ".env"};
+	for (int option; (option = getopt_long(count, values, "h", options, NULL)) != -1;) {
+		if (option == '?') {
+			fputs("cashewd: see cashewd --help\n", stderr);
+			return HOST_EXIT_USAGE;
+		}
+		if (option == ENV_FILE) {
+			found.env_file = optarg;
+			found.env_file_given = true;
+		} else {
+			found.task = option == 'h' ? TASK_HELP : (enum task)(option - TASKS);
+		}
+	}
+	if (optind < count) {
+		fprintf(stderr, "cashewd: unexpected argument '%s'; see cashewd --help\n", values[optind]);
+		return HOST_EXIT_USAGE;
+	}
+	*ret = found;
+	return 0;
+}
+
+static void forget(const char *name)
+{
+	char *value = getenv(name);
+	if (value != NULL)
+		explicit_bzero(value, strlen(value));
+	(void)unsetenv(name);
+}
+
+/* Removes secrets from the environment, where libraries, handlers and /proc/PID/environ would still see them. */
+static void forget_secrets(void)
+{
+	for (size_t i = 0; i < settings_count; i++) {
+		if (settings_table[i].secret || strcmp(settings_table[i].name, "MONGO_DB_URL") == 0)
+			forget(settings_table[i].name);
+	}
+	for (size_t i = 0; handler_table[i] != NULL; i++) {
+		const struct cashew_setting *setting = handler_table[i]->settings;
+		for (; setting != NULL && setting->name != NULL; setting++) {
+			if (setting->secret)
+				forget(setting->name);
+		}
+	}
+}
+
+/* What the driver says to the connection string, without connecting. */
+static int check_store(const struct settings *settings)
+{
+	char message[STORE_MESSAGE_SIZE];
+	struct store *store;
+	const int error = store_open(&(struct store_options){.url = settings->mongo_db_url,
+					     .database = settings->mongo_db_name,
+					     .app_name = settings->client_id,
+					     .pool_size = settings->workers},
+		&store, message);
+	if (error != 0) {
+		fprintf(stderr, "MONGO_DB_URL: %s\n", message);
+		return HOST_EXIT_CONFIG;
+	}
+	store_close(store);
+	return 0;
+}
+
+static int check(const struct configuration *configuration)
+{
+	fputs(configuration->warnings, stderr);
+	settings_print(&configuration->settings, stdout);
+	putchar('\n');
+	print_handlers(configuration->handlers, &configuration->settings);
+	const int error = check_store(&configuration->settings);
+	if (error == 0)
+		puts("\nok");
+	return error;
+}
+
+/* A copy of the environment before the secrets are removed from it: SIGHUP lays it on top of .env again. NULL
+ * when out of memory. */
+static char **copy_environment(void)
+{
+	size_t count = 0;
+	while (environ[count] != NULL)
+		count++;
+	char **copy = calloc(count + 1, sizeof(*copy));
+	for (size_t i = 0; copy != NULL && i < count; i++) {
+		copy[i] = strdup(environ[i]);
+		if (copy[i] == NULL)
+			return NULL;
+	}
+	return copy;
+}
+
+static void free_environment(char **copy)
+{
+	for (char **at = copy; *at != NULL; at++) {
+		explicit_bzero(*at, strlen(*at));
+		free(*at);
+	}
+	free(copy);
+}
+
+static int run(const struct arguments *arguments, char **environment, struct configuration *configuration)
+{
+	const struct settings *settings = &configuration->settings;
+	const int error = log_open(&(struct log_options){.fd = STDERR_FILENO,
+		.format = (enum log_format)settings->log_format,
+		.level = (enum log_level)settings->log_level});
+	if (error != 0) {
+		fprintf(stderr, "cashewd: the log's thread cannot be started: %s\n", strerror(-error));
+		return HOST_EXIT_SOFTWARE;
+	}
+	const int code = supervisor_run(&(const struct supervisor_options){.env_file = arguments->env_file,
+						.env_file_must_exist = arguments->env_file_given,
+						.environment = environment},
+		configuration);
+	log_close(LOG_CLOSE_MS);
+	return code;
+}
+
+static int configure_and(const struct arguments *arguments)
+{
+	__attribute__((cleanup(configuration_free))) struct configuration configuration = {.handlers = NULL};
+	char **environment = copy_environment();
+	if (environment == NULL) {
+		fputs("cashewd: out of memory\n", stderr);
+		return HOST_EXIT_SOFTWARE;
+	}
+	int code = configuration_read(
+		arguments->env_file, arguments->env_file_given, environ, stderr, &configuration);
+	forget_secrets();
+	if (code == HOST_EXIT_CONFIG)
+		fputs("cashewd: not started: the settings cannot be used\n", stderr);
+	else if (code == 0 && arguments->task == TASK_CHECK)
+		code = check(&configuration);
+	else if (code == 0)
+		code = run(arguments, environment, &configuration);
+	free_environment(environment);
+	return code;
+}
+
+int main(int count, char **values)
+{
+	struct arguments arguments;
+	if (count > 1 && strcmp(values[1], "dead-letters") == 0) {
+		hardening_apply();
+		return cashewd_dead_letters(count - 1, values + 1, handler_table, forget_secrets);
+	}
+	if (count > 1 && strcmp(values[1], "doctor") == 0) {
+		hardening_apply();
+		return cashewd_doctor(count - 1, values + 1, forget_secrets);
+	}
+	if (count > 1 && strcmp(values[1], "top") == 0) {
+		hardening_apply();
+		return cashewd_top(count - 1, values + 1, forget_secrets);
+	}
+	int code = parse_arguments(count, values, &arguments);
+	if (code != 0)
+		return code;
+	/* Before anything else, so that one that comes early is an orderly end as well. */
+	if (arguments.task == TASK_RUN)
+		supervisor_block_signals();
+	switch (arguments.task) {
+	case TASK_RUN:
+	case TASK_CHECK:
+		hardening_apply();
+		code = configure_and(&arguments);
+		break;
+	case TASK_LIST: print_handlers(handler_table, NULL); break;
+	case TASK_HELP: print_help(); break;
+	case TASK_VERSION: print_version(); break;
+	case TASK_MARKDOWN: settings_markdown(stdout); break;
+	case TASK_EXAMPLE: settings_example(stdout); break;
+	}
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "cashewd: standard output cannot be written: %s\n", strerror(errno));
+		return code != 0 ? code : EXIT_IO;
+	}
+	return code;
+}

@@ -1,0 +1,499 @@
+/*
+ * settings.c - reads the settings: .env, the environment on top, every value checked.
+ *
+ * Happy path: the names in the file are known, each setting of the table and of the handlers is found
+ * (environment, file, default) and stored, settings_check.c looks at what spans settings, and the texts are
+ * copied into one block of our own. Failure: each problem is told and the reading goes on; out of memory
+ * leaves nothing behind.
+ */
+#include "settings.h"
+
+#include "cashew.h"
+#include "settings_file.h"
+#include "settings_private.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+enum { SHOWN_BYTES = 60, NAME_MAX_BYTES = 64 };
+
+/* Where a value was found. */
+struct found {
+	const char *value; /* NULL: nowhere */
+	const char *where; /* the file; NULL: the environment, or the default */
+	unsigned line;
+	bool is_default;
+};
+
+struct reader {
+	struct settings_reader base;
+	const char *path;
+	char *const *environment;
+	const struct cashew_handler *const *handlers;
+	const char *const *wanted; /* names, ended by NULL; NULL: all */
+	struct settings_file file;
+	struct own_value *own; /* own_count of them */
+	size_t own_count;
+};
+
+static void reader_free(struct reader *r)
+{
+	settings_file_free(&r->file);
+	free(r->own);
+}
+
+static struct found find_value(const struct reader *r, const char *name, const char *default_value)
+{
+	const size_t size = strlen(name);
+	for (char *const *at = r->environment; at != NULL && *at != NULL; at++) {
+		if (strncmp(*at, name, size) == 0 && (*at)[size] == '=')
+			return (struct found){.value = *at + size + 1};
+	}
+	const struct settings_entry *entry = settings_file_find(&r->file, name);
+	if (entry != NULL)
+		return (struct found){.value = entry->value, .where = r->path, .line = entry->line};
+	return (struct found){.value = default_value, .is_default = true};
+}
+
+/* Begins a problem's line: where, name and, unless it is secret, what was found. */
+static void begin_problem(struct reader *r, const struct found *found, const char *name, bool show)
+{
+	FILE *out = r->base.problems;
+	r->base.count++;
+	if (found->where != NULL)
+		fprintf(out, "%s:%u: ", found->where, found->line);
+	else if (!found->is_default)
+		fputs("environment: ", out);
+	fputs(name, out);
+	if (show) {
+		fputc('=', out);
+		size_t shown = 0;
+		for (const char *at = found->value; *at != '\0' && shown < SHOWN_BYTES; at++, shown++) {
+			if ((unsigned char)*at < ' ' || *at == 0x7f)
+				fprintf(out, "\\x%02x", (unsigned)(unsigned char)*at);
+			else
+				fputc(*at, out);
+		}
+		if (found->value[shown] != '\0')
+			fputs("...", out);
+	}
+	fputs(": ", out);
+}
+
+/* Digits alone; a suffix K or M where has_suffix. False: not a number. One that is too large is INT64_MAX. */
+static bool parse_number(const char *text, bool has_suffix, int64_t *ret)
+{
+	const size_t digits = strspn(text, "0123456789");
+	const char *suffix = text + digits;
+	int64_t factor = 1;
+	if (digits == 0)
+		return false;
+	if (has_suffix && suffix[0] != '\0' && suffix[1] == '\0' && strchr("kKmM", suffix[0]) != NULL)
+		factor = suffix[0] == 'k' || suffix[0] == 'K' ? 1024 : 1024 * 1024;
+	else if (suffix[0] != '\0')
+		return false;
+	errno = 0;
+	const long long number = strtoll(text, NULL, 10);
+	int64_t scaled;
+	*ret = errno != 0 || __builtin_mul_overflow((int64_t)number, factor, &scaled) ? INT64_MAX : scaled;
+	return true;
+}
+
+static bool parse_switch(const char *text, bool *ret)
+{
+	static const char *const words[] = {"off", "on", "false", "true", "no", "yes", "0", "1"};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcasecmp(text, words[i]) == 0) {
+			*ret = i % 2 == 1;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void number_problem(struct reader *r, const struct setting *setting, const struct found *found)
+{
+	begin_problem(r, found, setting->name, true);
+	fprintf(r->base.problems, "expected %s from %" PRId64 " to %" PRId64 "%s%s\n",
+		setting->type == SETTING_SIZE ? "a number, or one with K or M behind it," : "a number",
+		setting->min, setting->max, setting->unit != NULL ? " " : "",
+		setting->unit != NULL ? setting->unit : "");
+}
+
+static void store_number(
+	struct reader *r, const struct setting *setting, const struct found *found, struct settings *settings)
+{
+	int64_t number;
+	if (!parse_number(found->value, setting->type == SETTING_SIZE, &number) || number < setting->min ||
+		number > setting->max) {
+		number_problem(r, setting, found);
+		return;
+	}
+	void *field = (char *)settings + setting->offset;
+	if (setting->type == SETTING_SIZE)
+		*(size_t *)field = (size_t)number;
+	else
+		*(unsigned *)field = (unsigned)number;
+}
+
+static void store_text(
+	struct reader *r, const struct setting *setting, const struct found *found, struct settings *settings)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._|-";
+	const char *value = found->value;
+	const int64_t size = (int64_t)strlen(value);
+	bool control = false;
+	for (const char *at = value; *at != '\0'; at++)
+		control |= (unsigned char)*at < ' ' || *at == 0x7f;
+	/* A connection string may hold a password, so it is not shown even where it is wrong. */
+	const bool show = !setting->secret && setting->offset != offsetof(struct settings, mongo_db_url);
+
+	if (size < setting->min || size > setting->max) {
+		begin_problem(r, found, setting->name, show);
+		if (size == 0)
+			fputs("it is empty: ", r->base.problems);
+		fprintf(r->base.problems, "expected %" PRId64 " to %" PRId64 " bytes%s\n", setting->min,
+			setting->max, setting->plain ? " of A-Z a-z 0-9 . _ | -" : "");
+	} else if (setting->plain && value[strspn(value, plain)] != '\0') {
+		begin_problem(r, found, setting->name, show);
+		fputs("expected only A-Z a-z 0-9 . _ | -\n", r->base.problems);
+	} else if (!setting->secret && control) {
+		begin_problem(r, found, setting->name, show);
+		fputs("expected one line without control characters\n", r->base.problems);
+	} else {
+		*(const char **)((char *)settings + setting->offset) = value;
+	}
+}
+
+static void store_switch(
+	struct reader *r, const struct setting *setting, const struct found *found, struct settings *settings)
+{
+	if (!parse_switch(found->value, (bool *)((char *)settings + setting->offset))) {
+		begin_problem(r, found, setting->name, true);
+		fputs("expected on or off\n", r->base.problems);
+	}
+}
+
+static void store_choice(
+	struct reader *r, const struct setting *setting, const struct found *found, struct settings *settings)
+{
+	for (unsigned i = 0; setting->choices[i] != NULL; i++) {
+		if (strcasecmp(found->value, setting->choices[i]) == 0) {
+			*(unsigned *)((char *)settings + setting->offset) = i;
+			return;
+		}
+	}
+	begin_problem(r, found, setting->name, true);
+	fputs("expected one of", r->base.problems);
+	for (unsigned i = 0; setting->choices[i] != NULL; i++)
+		fprintf(r->base.problems, "%s %s", i > 0 ? "," : "", setting->choices[i]);
+	fputc('\n', r->base.problems);
+}
+
+static void store_value(
+	struct reader *r, const struct setting *setting, const struct found *found, struct settings *settings)
+{
+	switch (setting->type) {
+	case SETTING_TEXT: store_text(r, setting, found, settings); break;
+	case SETTING_INTEGER:
+	case SETTING_SIZE: store_number(r, setting, found, settings); break;
+	case SETTING_SWITCH: store_switch(r, setting, found, settings); break;
+	case SETTING_CHOICE: store_choice(r, setting, found, settings); break;
+	}
+}
+
+static bool is_wanted(const struct reader *r, const char *name)
+{
+	if (r->wanted == NULL)
+		return true;
+	for (size_t i = 0; r->wanted[i] != NULL; i++)
+		if (strcmp(r->wanted[i], name) == 0)
+			return true;
+	return false;
+}
+
+/* Every setting first gets its default, so that the checks that span settings see something sound after a
+ * problem. */
+static void read_table(struct reader *r, struct settings *settings)
+{
+	for (size_t i = 0; i < settings_count; i++) {
+		const struct setting *setting = &settings_table[i];
+		const char *preset = setting->default_value;
+		if (preset == NULL && setting->type == SETTING_TEXT)
+			*(const char **)((char *)settings + setting->offset) = "";
+		if (preset != NULL)
+			store_value(
+				r, setting, &(struct found){.value = preset, .is_default = true}, settings);
+		if (!is_wanted(r, setting->name))
+			continue;
+		const struct found found = find_value(r, setting->name, NULL);
+		if (found.value != NULL)
+			store_value(r, setting, &found, settings);
+		else if (preset == NULL) {
+			begin_problem(r, &found, setting->name, false);
+			fprintf(r->base.problems, "it is not set. %s\n", setting->help);
+		}
+	}
+}
+
+/* Whether HANDLERS lets that handler run. */
+static bool is_selected(const struct settings *settings, const struct cashew_handler *handler)
+{
+	const char *list = settings->handlers;
+	return list[0] == '\0' || settings_list_holds(list, handler->name);
+}
+
+static bool own_name_valid(const char *name)
+{
+	return name[0] >= 'A' && name[0] <= 'Z' && strlen(name) <= NAME_MAX_BYTES &&
+	       name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
+}
+
+static const struct setting *find_setting(const char *name)
+{
+	for (size_t i = 0; i < settings_count; i++) {
+		if (strcmp(settings_table[i].name, name) == 0)
+			return &settings_table[i];
+	}
+	return NULL;
+}
+
+static struct own_value *find_own(const struct reader *r, const char *name)
+{
+	for (size_t i = 0; i < r->own_count; i++) {
+		if (strcmp(r->own[i].setting->name, name) == 0)
+			return &r->own[i];
+	}
+	return NULL;
+}
+
+/* Takes in one declaration of a handler. Two handlers may share a setting that both declare alike. */
+static void declare_own(
+	struct reader *r, const struct cashew_handler *handler, const struct cashew_setting *setting)
+{
+	const struct own_value *other = find_own(r, setting->name);
+	if (!own_name_valid(setting->name) || find_setting(setting->name) != NULL) {
+		r->base.count++;
+		fprintf(r->base.problems, "handler %s declares a setting %s: %s\n", handler->name,
+			setting->name,
+			own_name_valid(setting->name)
+				? "that is a setting of cashewd's own"
+				: "expected a name of A-Z 0-9 _ that begins with a letter");
+	} else if (other == NULL) {
+		r->own[r->own_count++] = (struct own_value){.setting = setting, .value = ""};
+	} else if (other->setting->secret != setting->secret ||
+		   (other->setting->default_value == NULL) != (setting->default_value == NULL) ||
+		   (setting->default_value != NULL &&
+			   strcmp(other->setting->default_value, setting->default_value) != 0)) {
+		r->base.count++;
+		fprintf(r->base.problems,
+			"handler %s declares the setting %s otherwise than another handler does\n",
+			handler->name, setting->name);
+	}
+}
+
+static int declare_all(struct reader *r)
+{
+	size_t count = 0;
+	for (size_t i = 0; r->handlers[i] != NULL; i++) {
+		const struct cashew_setting *at = r->handlers[i]->settings;
+		for (; at != NULL && at->name != NULL; at++)
+			count++;
+	}
+	r->own = calloc(count + 1, sizeof(*r->own));
+	if (r->own == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; r->handlers[i] != NULL; i++) {
+		const struct cashew_setting *at = r->handlers[i]->settings;
+		for (; at != NULL && at->name != NULL; at++)
+			declare_own(r, r->handlers[i], at);
+	}
+	return 0;
+}
+
+/* Finds the values of the handlers' settings. One that must be set must only be so for handlers that run. */
+static void read_own(struct reader *r, const struct settings *settings)
+{
+	for (size_t i = 0; i < r->own_count; i++) {
+		const struct cashew_setting *setting = r->own[i].setting;
+		const struct found found = find_value(r, setting->name, setting->default_value);
+		if (found.value != NULL)
+			r->own[i].value = found.value;
+	}
+	for (size_t i = 0; r->handlers[i] != NULL; i++) {
+		const struct cashew_setting *at = r->handlers[i]->settings;
+		for (; is_selected(settings, r->handlers[i]) && at != NULL && at->name != NULL; at++) {
+			const struct found found = find_value(r, at->name, at->default_value);
+			if (found.value != NULL)
+				continue;
+			begin_problem(r, &found, at->name, false);
+			fprintf(r->base.problems, "it is not set, and handler %s needs it. %s\n",
+				r->handlers[i]->name, at->help != NULL ? at->help : "");
+		}
+	}
+}
+
+/* As settings are called, and not like a piece of base64. */
+static bool is_written_as_name(const char *text)
+{
+	return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
+}
+
+/* Tells names in the file that nothing reads, and those that are set again. */
+static int check_names(struct reader *r)
+{
+	const char **names = calloc(settings_count + r->own_count + 1, sizeof(*names));
+	if (names == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < settings_count; i++)
+		names[i] = settings_table[i].name;
+	for (size_t i = 0; i < r->own_count; i++)
+		names[settings_count + i] = r->own[i].setting->name;
+
+	for (size_t i = 0; i < r->file.count; i++) {
+		const struct settings_entry *entry = &r->file.entries[i];
+		if (find_setting(entry->name) != NULL || find_own(r, entry->name) != NULL) {
+			const struct settings_entry *last = settings_file_find(&r->file, entry->name);
+			if (last != entry)
+				fprintf(r->base.warnings,
+					"%s:%u: %s is set again in line %u: the last one counts\n", r->path,
+					entry->line, entry->name, last->line);
+			continue;
+		}
+		const char *nearest = settings_nearest(entry->name, names);
+		r->base.count++;
+		if (nearest == NULL && !is_written_as_name(entry->name)) {
+			fprintf(r->base.problems,
+				"%s:%u: what stands before the = is no setting, and not shown, as it may be "
+				"the "
+				"second line of a secret (--help lists the settings)\n",
+				r->path, entry->line);
+			continue;
+		}
+		fprintf(r->base.problems, "%s:%u: %.*s: there is no setting of that name", r->path,
+			entry->line, NAME_MAX_BYTES, entry->name);
+		if (nearest != NULL)
+			fprintf(r->base.problems, "; did you mean %s?\n", nearest);
+		else
+			fputs(" (--help lists them)\n", r->base.problems);
+	}
+	free(names);
+	return 0;
+}
+
+/* Copies every text into one block, which settings->own then is. */
+static int keep_texts(const struct reader *r, struct settings *settings)
+{
+	size_t size = sizeof(struct settings_own) + r->own_count * sizeof(struct own_value);
+	for (size_t i = 0; i < settings_count; i++) {
+		if (settings_table[i].type == SETTING_TEXT)
+			size += strlen(*(const char **)((char *)settings + settings_table[i].offset)) + 1;
+	}
+	for (size_t i = 0; i < r->own_count; i++)
+		size += strlen(r->own[i].value) + 1;
+	struct settings_own *own = malloc(size);
+	if (own == NULL)
+		return -ENOMEM;
+	own->size = size;
+	own->count = r->own_count;
+	char *to = (char *)&own->values[own->count];
+	for (size_t i = 0; i < settings_count; i++) {
+		if (settings_table[i].type != SETTING_TEXT)
+			continue;
+		const char **field = (const char **)((char *)settings + settings_table[i].offset);
+		const char *from = *field;
+		*field = to;
+		to = stpcpy(to, from) + 1;
+	}
+	for (size_t i = 0; i < own->count; i++) {
+		own->values[i] = (struct own_value){.setting = r->own[i].setting, .value = to};
+		to = stpcpy(to, r->own[i].value) + 1;
+	}
+	settings->own = own;
+	return 0;
+}
+
+/* What spans settings is only checked where all are read. */
+static int read_all(struct reader *r, struct settings *settings)
+{
+	int error = declare_all(r);
+	if (error == 0)
+		error = check_names(r);
+	if (error != 0)
+		return error;
+	read_table(r, settings);
+	read_own(r, settings);
+	settings_check(&r->base, settings);
+	return 0;
+}
+
+static int read_with(struct reader *r, struct settings *ret)
+{
+	struct settings settings = {.own = NULL};
+	int error = r->path != NULL
+			    ? settings_file_read(r->path, r->base.problems, r->base.warnings, &r->file)
+			    : 0;
+	if (error < 0)
+		return error;
+	if (error != 0)
+		r->base.count++;
+	error = 0;
+	if (r->wanted == NULL)
+		error = read_all(r, &settings);
+	else
+		read_table(r, &settings);
+	if (error != 0)
+		return error;
+	if (r->base.count > 0)
+		return SETTINGS_E_INVALID;
+	error = keep_texts(r, &settings);
+	if (error != 0)
+		return error;
+	*ret = settings;
+	return 0;
+}
+
+int settings_read(const char *env_file, char *const *environment,
+	const struct cashew_handler *const *handlers, FILE *problems, FILE *warnings, struct settings *ret)
+{
+	__attribute__((cleanup(reader_free))) struct reader reader = {
+		.base = {.problems = problems, .warnings = warnings, .handlers = handlers},
+		.path = env_file,
+		.environment = environment,
+		.handlers = handlers,
+	};
+	return read_with(&reader, ret);
+}
+
+int settings_read_some(const char *env_file, char *const *environment, const char *const *names,
+	FILE *problems, FILE *warnings, struct settings *ret)
+{
+	__attribute__((cleanup(reader_free))) struct reader reader = {
+		.base = {.problems = problems, .warnings = warnings},
+		.path = env_file,
+		.environment = environment,
+		.wanted = names,
+	};
+	return read_with(&reader, ret);
+}
+
+void settings_free(struct settings *settings)
+{
+	if (settings->own != NULL)
+		explicit_bzero(settings->own, settings->own->size);
+	free(settings->own);
+	*settings = (struct settings){.own = NULL};
+}
+
+const char *settings_own_value(const struct settings *settings, const char *name)
+{
+	for (size_t i = 0; settings->own != NULL && i < settings->own->count; i++) {
+		if (strcmp(settings->own->values[i].setting->name, name) == 0)
+			return settings->own->values[i].value;
+	}
+	return NULL;
+}

@@ -1,0 +1,276 @@
+/*
+ * settings_check.c - what must be true between settings, and about the files, hosts and handlers that they
+ * name.
+ *
+ * Each check tells at most one problem, with what would be right. None shows a secret. Nothing is connected
+ * to.
+ */
+#include "settings.h"
+
+#include "cashew.h"
+#include "http_address.h"
+#include "settings_private.h"
+#include "token.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { GROUP_LIMIT_MAX_S = 20, NAMES_MAX = 256 };
+
+__attribute__((format(printf, 2, 3))) static void problem(
+	struct settings_reader *reader, const char *format, ...)
+{
+	va_list arguments;
+	va_start(arguments, format);
+	vfprintf(reader->problems, format, arguments);
+	va_end(arguments);
+	fputc('\n', reader->problems);
+	reader->count++;
+}
+
+unsigned settings_group_limit_s(unsigned keepalive_s)
+{
+	const unsigned half = keepalive_s / 2;
+	if (keepalive_s == 0 || half > GROUP_LIMIT_MAX_S + 2)
+		return GROUP_LIMIT_MAX_S;
+	return half > 2 ? half - 2 : 0;
+}
+
+bool settings_list_holds(const char *list, const char *name)
+{
+	const size_t size = strlen(name);
+	for (const char *at = list; *at != '\0';) {
+		at += strspn(at, ", \t");
+		const size_t item = strcspn(at, ", \t");
+		if (item == size && memcmp(at, name, size) == 0)
+			return true;
+		at += item;
+	}
+	return false;
+}
+
+/* The number of single-character changes from a to b, upper and lower case alike. */
+static unsigned distance(const char *a, const char *b)
+{
+	enum { SIZE = 64 };
+	unsigned row[SIZE + 1];
+	const size_t size = strlen(b);
+	if (size > SIZE || strlen(a) > SIZE)
+		return SIZE;
+	for (unsigned j = 0; j <= size; j++)
+		row[j] = j;
+	for (unsigned i = 1; a[i - 1] != '\0'; i++) {
+		unsigned diagonal = row[0];
+		row[0] = i;
+		for (unsigned j = 1; j <= size; j++) {
+			const unsigned above = row[j];
+			const unsigned change = diagonal + (strncasecmp(&a[i - 1], &b[j - 1], 1) != 0);
+			const unsigned drop = (above < row[j - 1] ? above : row[j - 1]) + 1;
+			row[j] = change < drop ? change : drop;
+			diagonal = above;
+		}
+	}
+	return row[size];
+}
+
+const char *settings_nearest(const char *mistyped, const char *const *names)
+{
+	const char *nearest = NULL;
+	unsigned least = (unsigned)strnlen(mistyped, 64) / 3;
+	least = (least < 2 ? 2 : least) + 1;
+	for (size_t i = 0; names[i] != NULL; i++) {
+		const unsigned steps = distance(mistyped, names[i]);
+		/* A name of which nothing is left is not near. */
+		if (steps < least && steps < strlen(names[i])) {
+			least = steps;
+			nearest = names[i];
+		}
+	}
+	return nearest;
+}
+
+static void check_secret(struct settings_reader *reader, const struct settings *settings)
+{
+	const size_t size = strlen(settings->jwt_secret);
+	if (settings->handler_token_file[0] != '\0')
+		return;
+	if (size == 0)
+		problem(reader, "JWT_SECRET: it is empty: expected the secret that the broker verifies "
+				"tokens with, or a "
+				"HANDLER_TOKEN_FILE");
+	else if (size < TOKEN_SECRET_MIN && !settings->allow_short_secret)
+		problem(reader,
+			"JWT_SECRET: it has %zu bytes: expected %d or more (openssl rand -base64 48 makes "
+			"one); for trials "
+			"ALLOW_SHORT_SECRET=on accepts it",
+			size, (int)TOKEN_SECRET_MIN);
+}
+
+/* A file that is named must be there now, not only at the first connect. */
+static void check_file(struct settings_reader *reader, const char *name, const char *path)
+{
+	if (path[0] == '\0')
+		return;
+	/* Not blocking: it may be a FIFO. */
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat status;
+	if (fd < 0)
+		problem(reader, "%s=%s: cannot be opened: %s", name, path, strerror(errno));
+	else if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
+		problem(reader, "%s=%s: it is a directory: expected a file", name, path);
+	if (fd >= 0)
+		close(fd);
+}
+
+/* The token itself, put there by mistake, is not to be told. */
+static void check_token_file(struct settings_reader *reader, const char *path)
+{
+	if (strncmp(path, "eyJ", 3) == 0 && strchr(path, '.') != NULL && access(path, F_OK) != 0)
+		problem(reader, "HANDLER_TOKEN_FILE: it is a token (not shown): expected the name of a file "
+				"that holds it");
+	else
+		check_file(reader, "HANDLER_TOKEN_FILE", path);
+}
+
+static void check_broker(struct settings_reader *reader, const struct settings *settings)
+{
+	const char *host = settings->broker_host;
+	const char *colon = strchr(host, ':');
+	if (strstr(host, "://") != NULL || host[strcspn(host, " /@[]")] != '\0' ||
+		(colon != NULL && strchr(colon + 1, ':') == NULL))
+		problem(reader,
+			"BROKER_HOST=%s: expected a host name or an address alone; the port goes into "
+			"BROKER_PORT",
+			host);
+	if ((settings->broker_cert_file[0] != '\0') != (settings->broker_key_file[0] != '\0'))
+		problem(reader, "%s is set without %s: a client certificate needs both",
+			settings->broker_cert_file[0] != '\0' ? "BROKER_CERT_FILE" : "BROKER_KEY_FILE",
+			settings->broker_cert_file[0] != '\0' ? "BROKER_KEY_FILE" : "BROKER_CERT_FILE");
+	check_file(reader, "BROKER_CA_FILE", settings->broker_ca_file);
+	check_file(reader, "BROKER_CERT_FILE", settings->broker_cert_file);
+	check_file(reader, "BROKER_KEY_FILE", settings->broker_key_file);
+	check_token_file(reader, settings->handler_token_file);
+	const bool has_files = settings->broker_ca_file[0] != '\0' || settings->broker_cert_file[0] != '\0' ||
+			       settings->broker_key_file[0] != '\0';
+	if (!settings->broker_tls && has_files)
+		fputs("BROKER_TLS=off: BROKER_CA_FILE, BROKER_CERT_FILE and BROKER_KEY_FILE are not used\n",
+			reader->warnings);
+}
+
+static void check_database(struct settings_reader *reader, const struct settings *settings)
+{
+	const char *url = settings->mongo_db_url;
+	if (url[0] != '\0' && strncmp(url, "mongodb://", 10) != 0 && strncmp(url, "mongodb+srv://", 14) != 0)
+		problem(reader, "MONGO_DB_URL: expected it to begin with mongodb:// or mongodb+srv://");
+	const char *name = settings->mongo_db_name;
+	if (name[strcspn(name, "/\\. \"$*<>:|?")] != '\0')
+		problem(reader,
+			"MONGO_DB_NAME=%s: expected a name without / \\ . \" $ * < > : | ? and blanks", name);
+	else if (strcmp(name, "admin") == 0 || strcmp(name, "local") == 0 || strcmp(name, "config") == 0)
+		problem(reader, "MONGO_DB_NAME=%s: that is one of MongoDB's own: expected another name",
+			name);
+}
+
+static void check_timeout(struct settings_reader *reader, const struct settings *settings)
+{
+	const unsigned limit = settings_group_limit_s(settings->keepalive_s);
+	const unsigned timeout = settings->handler_timeout_s;
+	if (timeout < limit)
+		return;
+	if (timeout < GROUP_LIMIT_MAX_S)
+		problem(reader,
+			"HANDLER_TIMEOUT=%u: expected less than the %u s for which KEEPALIVE=%u lets "
+			"acknowledgements be held: "
+			"set KEEPALIVE to %u or more, or HANDLER_TIMEOUT to %u or less",
+			timeout, limit, settings->keepalive_s, 2 * (timeout + 3), limit - 1);
+	else
+		problem(reader,
+			"HANDLER_TIMEOUT=%u: expected less than the %u s for which acknowledgements may be "
+			"held: no KEEPALIVE "
+			"makes that more than %d",
+			timeout, limit, GROUP_LIMIT_MAX_S);
+}
+
+static void check_window(struct settings_reader *reader, struct settings *settings)
+{
+	if (settings->window == 0)
+		settings->window = 2 * settings->group_max;
+	else if (settings->window < 2 * settings->group_max)
+		problem(reader, "WINDOW=%u: expected twice GROUP_MAX, %u, or more; or 0, which means that",
+			settings->window, 2 * settings->group_max);
+}
+
+static void check_loggly(struct settings_reader *reader, const struct settings *settings)
+{
+	static const char tag_characters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-,";
+	const char *url = settings->loggly_url, *tags = settings->loggly_tags;
+	if (strncmp(url, "https://", 8) != 0 || url[8] == '\0' ||
+		url[8 + strcspn(url + 8, " @?#\"\\")] != '\0')
+		problem(reader, "LOGGLY_URL: expected https://, a host, and at most a port and a path");
+	if (strspn(tags, tag_characters) != strlen(tags) || tags[strspn(tags, ",")] == '\0')
+		problem(reader, "LOGGLY_TAGS=%s: expected names of A-Z a-z 0-9 . _ - separated by commas",
+			tags);
+	check_file(reader, "LOGGLY_CA_FILE", settings->loggly_ca_file);
+}
+
+static void check_metrics(struct settings_reader *reader, const struct settings *settings)
+{
+	struct http_address address;
+	if (http_address_read(settings->metrics_addr, &address) != 0)
+		problem(reader,
+			"METRICS_ADDR=%s: expected an address of this machine and a port, like "
+			"127.0.0.1:9883 or "
+			"[::1]:9883, or off",
+			settings->metrics_addr);
+}
+
+static void check_handlers(struct settings_reader *reader, const struct settings *settings)
+{
+	const char *names[NAMES_MAX + 1] = {NULL};
+	size_t count = 0;
+	for (; reader->handlers[count] != NULL && count < NAMES_MAX; count++)
+		names[count] = reader->handlers[count]->name;
+	bool any = false;
+	for (const char *at = settings->handlers; *at != '\0';) {
+		at += strspn(at, ", \t");
+		const size_t size = strcspn(at, ", \t");
+		char name[65];
+		snprintf(
+			name, sizeof(name), "%.*s", (int)(size < sizeof(name) ? size : sizeof(name) - 1), at);
+		at += size;
+		if (size == 0)
+			continue;
+		any = true;
+		bool known = false;
+		for (size_t i = 0; reader->handlers[i] != NULL; i++)
+			known |= strlen(reader->handlers[i]->name) == size &&
+				 strcmp(reader->handlers[i]->name, name) == 0;
+		const char *nearest = known ? NULL : settings_nearest(name, names);
+		if (!known)
+			problem(reader, "HANDLERS: there is no handler %s%s%s%s", name,
+				nearest != NULL ? "; did you mean " : " (--list-handlers shows them)",
+				nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
+	}
+	if (!any && settings->handlers[0] != '\0')
+		problem(reader, "HANDLERS=%s: expected names separated by commas, or nothing for all",
+			settings->handlers);
+}
+
+void settings_check(struct settings_reader *reader, struct settings *settings)
+{
+	check_secret(reader, settings);
+	check_broker(reader, settings);
+	check_database(reader, settings);
+	check_timeout(reader, settings);
+	check_window(reader, settings);
+	check_loggly(reader, settings);
+	check_metrics(reader, settings);
+	check_handlers(reader, settings);
+}

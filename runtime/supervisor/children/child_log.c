@@ -1,0 +1,190 @@
+/*
+ * child_log.c - see supervisor_logs.h.
+ */
+#include "child_log.h"
+
+#include "log.h"
+#include "log_line.h"
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { BUFFER_SIZE = 64 * 1024, ROUNDS = 16, FIELDS_MAX = 64 };
+
+int supervisor_logs_open(struct supervisor_logs *logs, int *ret_end)
+{
+	int ends[2];
+	char *buffer = malloc(BUFFER_SIZE);
+	if (buffer == NULL)
+		return -ENOMEM;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+		free(buffer);
+		return -errno;
+	}
+	*logs = (struct supervisor_logs){.fd = ends[0], .buffer = buffer};
+	*ret_end = ends[1];
+	return 0;
+}
+
+/* ---- Lines as text ---- */
+
+/* "2026-11-23T07:04:06.123Z" */
+static struct timespec read_time(const char *text)
+{
+	struct tm tm = {0};
+	struct timespec time = {0};
+	const char *rest = text != NULL ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+	if (rest == NULL) {
+		clock_gettime(CLOCK_REALTIME, &time);
+		return time;
+	}
+	time.tv_sec = timegm(&tm);
+	if (rest[0] == '.')
+		time.tv_nsec = strtol(rest + 1, NULL, 10) * 1000000;
+	return time;
+}
+
+static enum log_level read_level(const char *text)
+{
+	static const char *const names[] = {"error", "warn", "info", "debug"};
+	for (size_t i = 0; text != NULL && i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]) == 0)
+			return (enum log_level)i;
+	}
+	return LOG_LEVEL_INFO;
+}
+
+static bool is_head(const char *name)
+{
+	static const char *const names[] = {"timestamp", "level", "event", "message"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+static size_t read_fields(json_t *json, struct log_field fields[static FIELDS_MAX])
+{
+	size_t count = 0;
+	const char *name;
+	json_t *value;
+	json_object_foreach(json, name, value)
+	{
+		if (count == FIELDS_MAX || is_head(name))
+			continue;
+		if (json_is_string(value))
+			fields[count++] = LOG_TEXT(name, json_string_value(value));
+		else if (json_is_integer(value))
+			fields[count++] = LOG_INT(name, json_integer_value(value));
+		else if (json_is_real(value))
+			fields[count++] = LOG_REAL(name, json_real_value(value));
+		else if (json_is_boolean(value))
+			fields[count++] = LOG_TEXT(name, json_is_true(value) ? "true" : "false");
+	}
+	return count;
+}
+
+static void render(const char *line, size_t size)
+{
+	struct log_field fields[FIELDS_MAX];
+	json_t *json = json_loadb(line, size, 0, NULL);
+	const char *message = json_string_value(json_object_get(json, "message"));
+	if (message == NULL) {
+		log_put_lines(line, size);
+		json_decref(json);
+		return;
+	}
+	const struct log_line record = {
+		.time = read_time(json_string_value(json_object_get(json, "timestamp"))),
+		.level = read_level(json_string_value(json_object_get(json, "level"))),
+		.event = json_string_value(json_object_get(json, "event")),
+		.message = message,
+		.fields = fields,
+		.count = read_fields(json, fields),
+	};
+	log_record(&record);
+	json_decref(json);
+}
+
+/* ---- The stream ---- */
+
+/* Whole lines. */
+static void pass(const char *lines, size_t size)
+{
+	log_tap_lines(lines, size);
+	if (log_is_json()) {
+		log_put_lines(lines, size);
+		return;
+	}
+	while (size > 0) {
+		const char *end = memchr(lines, '\n', size);
+		const size_t line = end != NULL ? (size_t)(end - lines) + 1 : size;
+		render(lines, line);
+		lines += line;
+		size -= line;
+	}
+}
+
+/* Ends what has no end yet. */
+static void pass_rest(struct supervisor_logs *logs)
+{
+	if (logs->used == 0)
+		return;
+	logs->buffer[logs->used] = '\n';
+	pass(logs->buffer, logs->used + 1);
+	logs->used = 0;
+}
+
+/* Whether there may be more. */
+static bool read_once(struct supervisor_logs *logs)
+{
+	/* One byte is left for the end of a line that never came. */
+	const size_t room = BUFFER_SIZE - 1 - logs->used;
+	ssize_t got;
+	do
+		got = recv(logs->fd, logs->buffer + logs->used, room, MSG_DONTWAIT);
+	while (got < 0 && errno == EINTR);
+	logs->over = logs->over || got == 0;
+	if (got <= 0)
+		return false;
+	logs->used += (size_t)got;
+	const char *last = memrchr(logs->buffer, '\n', logs->used);
+	if (last != NULL) {
+		const size_t whole = (size_t)(last - logs->buffer) + 1;
+		pass(logs->buffer, whole);
+		logs->used -= whole;
+		memmove(logs->buffer, logs->buffer + whole, logs->used);
+	} else if (logs->used == BUFFER_SIZE - 1) {
+		pass_rest(logs);
+	}
+	return true;
+}
+
+struct pollfd supervisor_logs_poll(const struct supervisor_logs *logs)
+{
+	return (struct pollfd){.fd = logs->over ? -1 : logs->fd, .events = POLLIN};
+}
+
+void supervisor_logs_serve(struct supervisor_logs *logs, short revents)
+{
+	if ((revents & (POLLIN | POLLHUP | POLLERR)) == 0)
+		return;
+	for (unsigned round = 0; round < ROUNDS && read_once(logs); round++)
+		continue;
+}
+
+void supervisor_logs_close(struct supervisor_logs *logs)
+{
+	if (logs->fd < 0)
+		return;
+	while (read_once(logs))
+		continue;
+	pass_rest(logs);
+	close(logs->fd);
+	free(logs->buffer);
+	*logs = (struct supervisor_logs){.fd = -1};
+}

@@ -1,0 +1,329 @@
+/*
+ * http_server.c - see supervisor_http.h.
+ */
+#include "http_server.h"
+
+#include "log.h"
+#include <errno.h>
+#include <microhttpd.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { IDLE_S = 5, MEMORY = 8 * 1024, STACK_SIZE = 256 * 1024, BACKLOG = 16 };
+
+#define TEXT "text/plain; charset=utf-8"
+
+/* A client's connection, for as long as it is open. */
+struct guest {
+	int fd; /* -1: none */
+	int64_t since_ms;
+};
+
+struct supervisor_http {
+	struct http_options options;
+	struct http_address address;
+	struct MHD_Daemon *daemon; /* NULL: the address could not be had */
+	unsigned port;
+	bool told; /* that it could not */
+	int64_t again_ms;
+	pthread_mutex_t mutex;
+	struct guest guests[HTTP_CONNECTIONS]; /* under the mutex */
+};
+
+static int64_t clock_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- Answers ---- */
+
+/* text: taken over, and freed. */
+static enum MHD_Result answer(
+	struct MHD_Connection *connection, unsigned status, const char *content_type, char *text, size_t size)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE);
+	if (response == NULL) {
+		free(text);
+		return MHD_NO;
+	}
+	enum MHD_Result rc = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+	if (rc == MHD_YES)
+		rc = MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (rc == MHD_YES)
+		rc = MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	/* One request each: a client that comes every 15 seconds gains nothing by keeping it. */
+	if (rc == MHD_YES)
+		rc = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+	if (rc == MHD_YES && status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		rc = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	if (rc == MHD_YES)
+		rc = MHD_queue_response(connection, status, response);
+	MHD_destroy_response(response);
+	return rc;
+}
+
+static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned status, const char *text)
+{
+	char *copy = strdup(text);
+	return copy != NULL ? answer(connection, status, TEXT, copy, strlen(copy)) : MHD_NO;
+}
+
+static enum MHD_Result answer_unknown(const struct supervisor_http *http, struct MHD_Connection *connection)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	if (out == NULL)
+		return MHD_NO;
+	fputs("there is no such page; there are:\n", out);
+	for (const struct http_page *page = http->options.pages; page->path != NULL; page++)
+		fprintf(out, "%s\n", page->path);
+	if (fclose(out) != 0) {
+		free(text);
+		return MHD_NO;
+	}
+	return answer(connection, MHD_HTTP_NOT_FOUND, TEXT, text, size);
+}
+
+static enum MHD_Result answer_page(
+	const struct supervisor_http *http, const struct http_page *page, struct MHD_Connection *connection)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+	if (out == NULL)
+		return MHD_NO;
+	const unsigned status = page->write(http->options.view, out);
+	if (fclose(out) != 0) {
+		free(text);
+		return MHD_NO;
+	}
+	return answer(connection, status, page->content_type, text, size);
+}
+
+/* By where the client is, and by the name it was led here by: see http_address_host_is_local(). */
+static bool is_local(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+	return info != NULL && info->client_addr != NULL && http_address_is_loopback(info->client_addr) &&
+	       (host == NULL || http_address_host_is_local(host));
+}
+
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
+	const char *method, const char *version, const char *upload, size_t *upload_size, void **request)
+{
+	const struct supervisor_http *http = context;
+	(void)version;
+	(void)upload;
+	(void)upload_size;
+	(void)request;
+	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+		return answer_text(
+			connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are served here\n");
+	const struct http_page *page = http->options.pages;
+	while (page->path != NULL && strcmp(page->path, url) != 0)
+		page++;
+	if (page->path == NULL)
+		return answer_unknown(http, connection);
+	if (page->local_only && !is_local(connection))
+		return answer_text(connection, MHD_HTTP_FORBIDDEN,
+			"this page is for clients on the same machine, asking for an address or localhost\n");
+	return answer_page(http, page, connection);
+}
+
+/* ---- Connections ---- */
+
+static void guest_add(struct supervisor_http *http, int fd)
+{
+	for (size_t i = 0; i < HTTP_CONNECTIONS; i++) {
+		if (http->guests[i].fd >= 0)
+			continue;
+		http->guests[i] = (struct guest){.fd = fd, .since_ms = clock_ms()};
+		return;
+	}
+}
+
+static void guest_remove(struct supervisor_http *http, int fd)
+{
+	for (size_t i = 0; i < HTTP_CONNECTIONS; i++)
+		if (http->guests[i].fd == fd)
+			http->guests[i].fd = -1;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+	enum MHD_ConnectionNotificationCode code)
+{
+	struct supervisor_http *http = context;
+	(void)socket_context;
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	if (info == NULL)
+		return;
+	pthread_mutex_lock(&http->mutex);
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		guest_add(http, info->connect_fd);
+	else
+		guest_remove(http, info->connect_fd);
+	pthread_mutex_unlock(&http->mutex);
+}
+
+/* The library's own time-out is for silence only. It notices that the socket is shut, and closes it. */
+static void cut_off(struct supervisor_http *http, int64_t now_ms)
+{
+	pthread_mutex_lock(&http->mutex);
+	for (size_t i = 0; i < HTTP_CONNECTIONS; i++) {
+		const struct guest *guest = &http->guests[i];
+		if (guest->fd >= 0 && now_ms - guest->since_ms >= HTTP_AGE_MS)
+			(void)shutdown(guest->fd, SHUT_RDWR);
+	}
+	pthread_mutex_unlock(&http->mutex);
+}
+
+/* What clients do wrong is theirs, and nothing for our log. */
+__attribute__((format(printf, 2, 0))) static void on_log(void *context, const char *format, va_list arguments)
+{
+	(void)context;
+	(void)format;
+	(void)arguments;
+}
+
+/* ---- Listening ---- */
+
+/* A socket of our own, so that what is wrong has a name. */
+static int listen_at(const struct http_address *address, int *ret_fd)
+{
+	const int on = 1;
+	const int fd = socket(address->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+		bind(fd, (const struct sockaddr *)&address->socket, address->size) != 0 ||
+		listen(fd, BACKLOG) != 0) {
+		const int rc = -errno;
+		close(fd);
+		return rc;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static struct MHD_Daemon *start_daemon(struct supervisor_http *http, int fd)
+{
+	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
+		http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
+		MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_SIZE, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+		http, MHD_OPTION_END);
+}
+
+static int start(struct supervisor_http *http, struct sockaddr_storage *ret_own)
+{
+	int fd = -1;
+	const int rc = listen_at(&http->address, &fd);
+	if (rc != 0)
+		return rc;
+	struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
+	socklen_t size = sizeof(own);
+	if (getsockname(fd, (struct sockaddr *)&own, &size) != 0) {
+		const int error = -errno;
+		close(fd);
+		return error;
+	}
+	/* It closes the socket, but not where it could not begin. */
+	http->daemon = start_daemon(http, fd);
+	if (http->daemon == NULL) {
+		close(fd);
+		return -ENOMEM;
+	}
+	*ret_own = own;
+	return 0;
+}
+
+static void say_on(struct supervisor_http *http, const struct sockaddr *own)
+{
+	char where[HTTP_ADDRESS_TEXT_SIZE], paths[256] = "";
+	http_address_write(own, where);
+	http->port = (unsigned)strtoul(strrchr(where, ':') + 1, NULL, 10);
+	for (const struct http_page *page = http->options.pages; page->path != NULL; page++) {
+		const size_t used = strlen(paths);
+		snprintf(paths + used, sizeof(paths) - used, "%s%s", used > 0 ? " " : "", page->path);
+	}
+	log_info("metrics_on", "metrics and health are served over HTTP", LOG_TEXT("address", where),
+		LOG_INT("port", http->port), LOG_TEXT("paths", paths));
+	if (!http_address_is_loopback(own))
+		log_warn("metrics_open",
+			"METRICS_ADDR is not an address of this machine alone: whoever reaches it can read "
+			"the metrics",
+			LOG_TEXT("address", where));
+}
+
+static void try(struct supervisor_http *http, int64_t now_ms)
+{
+	struct sockaddr_storage own;
+	const int rc = start(http, &own);
+	http->again_ms = now_ms + HTTP_AGAIN_MS;
+	if (rc == 0)
+		say_on(http, (const struct sockaddr *)&own);
+	else if (!http->told)
+		log_warn("metrics_failed",
+			"METRICS_ADDR cannot be listened on: everything else goes on, and it is tried again; "
+			"another "
+			"cashewd may have it: give each an address of its own, or off",
+			LOG_TEXT("setting", "METRICS_ADDR"), LOG_TEXT("address", http->options.address),
+			LOG_TEXT("reason", strerror(-rc)));
+	http->told = rc != 0;
+}
+
+/* ---- Public ---- */
+
+int supervisor_http_open(const struct http_options *options, struct supervisor_http **ret)
+{
+	struct supervisor_http *http = calloc(1, sizeof(*http));
+	if (http == NULL)
+		return -ENOMEM;
+	http->options = *options;
+	http->options.address = strdup(options->address);
+	if (http->options.address == NULL || http_address_read(options->address, &http->address) != 0)
+		http->address.off = true;
+	for (size_t i = 0; i < HTTP_CONNECTIONS; i++)
+		http->guests[i].fd = -1;
+	pthread_mutex_init(&http->mutex, NULL);
+	*ret = http;
+	if (http->address.off)
+		log_info("metrics_off", "METRICS_ADDR is off: no metrics are served");
+	else
+		try(http, clock_ms());
+	return 0;
+}
+
+void supervisor_http_look(struct supervisor_http *http, int64_t now_ms)
+{
+	if (http->daemon != NULL)
+		cut_off(http, now_ms);
+	else if (!http->address.off && now_ms >= http->again_ms)
+		try(http, now_ms);
+}
+
+void supervisor_http_close(struct supervisor_http *http)
+{
+	if (http == NULL)
+		return;
+	if (http->daemon != NULL)
+		MHD_stop_daemon(http->daemon);
+	pthread_mutex_destroy(&http->mutex);
+	free((char *)(uintptr_t)http->options.address);
+	free(http);
+}
+
+unsigned supervisor_http_port(const struct supervisor_http *http)
+{
+	return http->daemon != NULL ? http->port : 0;
+}

@@ -1,0 +1,363 @@
+/*
+ * status.c - see supervisor_status.h. What cannot be allocated is noticed by each function that
+ * puts something together, and ends in NULL for all of it.
+ */
+#include "status.h"
+
+#include "board.h"
+#include "child.h"
+#include "http_server.h"
+#include "process.h"
+#include "text_line.h"
+#include "view.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static json_t *done(json_t *json, int r)
+{
+	if (json != NULL && r == 0)
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
+static int set_number(json_t *json, const char *key, int64_t value)
+{
+	return json_object_set_new(json, key, json_integer(value));
+}
+
+static int set_flag(json_t *json, const char *key, bool value)
+{
+	return json_object_set_new(json, key, json_boolean(value));
+}
+
+/* The text of a topic may have been cut within a character. */
+static int set_text(json_t *json, const char *key, const char *text)
+{
+	size_t size = strlen(text);
+	for (int i = 0; i < 4 && size > 0 && !text_is_utf8(text, size); i++)
+		size--;
+	if (text_is_utf8(text, size))
+		return json_object_set_new(json, key, json_stringn(text, size));
+	char *line = text_line(text);
+	const int r = line != NULL ? json_object_set_new(json, key, json_string(line)) : -1;
+	free(line);
+	return r;
+}
+
+static int64_t age(int64_t since_ms, int64_t now_ms)
+{
+	return since_ms > 0 && now_ms > since_ms ? now_ms - since_ms : 0;
+}
+
+/* ---- Histograms ---- */
+
+static json_t *times_json(const struct figures_times *times)
+{
+	json_t *json = json_object(), *counts = json_array();
+	int r = set_number(json, "sum_us", (int64_t)times->sum_us);
+	for (size_t i = 0; i <= FIGURES_BOUNDS; i++)
+		r |= json_array_append_new(counts, json_integer((json_int_t)times->counts[i]));
+	r |= json_object_set_new(json, "counts", counts);
+	return done(json, r);
+}
+
+static int set_times(json_t *json, const char *key, const struct figures_histogram *histogram)
+{
+	struct figures_times times;
+	figures_read_times(histogram, &times);
+	return json_object_set_new(json, key, times_json(&times));
+}
+
+static json_t *bounds_json(void)
+{
+	json_t *bounds = json_array();
+	int r = 0;
+	for (size_t i = 0; i < FIGURES_BOUNDS; i++)
+		r |= json_array_append_new(bounds, json_integer(figures_bounds_us[i]));
+	return done(bounds, r);
+}
+
+/* ---- Lanes, egress, store ---- */
+
+static json_t *connection_json(const struct figures_connection *connection, int64_t now_ms)
+{
+	json_t *json = json_object();
+	int r = set_text(json, "state", figures_connection_state_name(FIGURES_GET(connection->state)));
+	r |= set_flag(json, "standby", FIGURES_GET(connection->standby));
+	r |= set_number(json, "up_ms", age(FIGURES_GET(connection->since_ms), now_ms));
+	r |= set_number(json, "opened", (int64_t)FIGURES_GET(connection->opened));
+	r |= set_number(json, "lost", (int64_t)FIGURES_GET(connection->lost));
+	return done(json, r);
+}
+
+static json_t *lane_json(const struct figures_lane *lane, int64_t now_ms)
+{
+	json_t *json = json_object();
+	int r = set_text(json, "name", lane->name);
+	r |= json_object_set_new(json, "connection", connection_json(&lane->connection, now_ms));
+	r |= set_number(json, "filters", FIGURES_GET(lane->filters));
+	r |= set_number(json, "granted", FIGURES_GET(lane->granted));
+	r |= set_text(json, "phase", figures_phase_name(FIGURES_GET(lane->phase)));
+	r |= set_number(json, "group", (int64_t)FIGURES_GET(lane->group));
+	r |= set_number(json, "unsettled", (int64_t)FIGURES_GET(lane->unsettled));
+	r |= set_number(json, "held_ms", age(FIGURES_GET(lane->group_since_ms), now_ms));
+	r |= set_number(json, "oldest_ms", age(FIGURES_GET(lane->oldest_ms), now_ms));
+	r |= set_number(json, "dropped", (int64_t)FIGURES_GET(lane->dropped));
+	r |= set_number(json, "groups", (int64_t)FIGURES_GET(lane->groups));
+	r |= set_number(json, "acknowledged", (int64_t)FIGURES_GET(lane->acknowledged));
+	r |= set_times(json, "held", &lane->held);
+	return done(json, r);
+}
+
+static json_t *lanes_json(const struct figures *figures, int64_t now_ms)
+{
+	json_t *lanes = json_array();
+	int r = 0;
+	for (unsigned i = 0; i < figures_lane_count(figures); i++)
+		if (FIGURES_GET(figures->lanes[i].here))
+			r |= json_array_append_new(lanes, lane_json(&figures->lanes[i], now_ms));
+	return done(lanes, r);
+}
+
+static json_t *egress_json(const struct figures_egress *egress, int64_t now_ms)
+{
+	json_t *json = json_object();
+	int r = json_object_set_new(json, "connection", connection_json(&egress->connection, now_ms));
+	r |= set_number(json, "unsent", (int64_t)FIGURES_GET(egress->unsent));
+	r |= set_number(json, "awaiting", (int64_t)FIGURES_GET(egress->awaiting));
+	r |= set_number(json, "published", (int64_t)FIGURES_GET(egress->published));
+	r |= set_number(json, "refused", (int64_t)FIGURES_GET(egress->refused));
+	r |= set_number(json, "repeated", (int64_t)FIGURES_GET(egress->repeated));
+	return done(json, r);
+}
+
+static json_t *store_json(const struct figures *figures)
+{
+	json_t *json = json_object();
+	int r = set_flag(json, "up", FIGURES_GET(figures->now.store_up));
+	r |= set_flag(json, "writable", FIGURES_GET(figures->store.writable));
+	r |= set_number(json, "failed", (int64_t)FIGURES_GET(figures->store.failed));
+	r |= set_times(json, "latency", &figures->store.latency);
+	return done(json, r);
+}
+
+/* ---- What runs now ---- */
+
+struct run {
+	struct board_run what;
+	bool overdue;
+};
+
+struct runs {
+	struct run *items;
+	size_t count;
+	unsigned of_handler[FIGURES_HANDLERS];
+};
+
+static int compare_runs(const void *a, const void *b)
+{
+	const struct run *one = a, *other = b;
+	return (one->what.started_ms > other->what.started_ms) -
+	       (one->what.started_ms < other->what.started_ms);
+}
+
+/* Those of a host that lives. */
+static int find_runs(const struct board *board, struct runs *ret)
+{
+	struct runs runs = {.items = calloc(BOARD_SLOTS, sizeof(struct run))};
+	const unsigned slots = FIGURES_GET(board->figures.hosts.pid) != 0 ? board_slots_used(board) : 0;
+	if (runs.items == NULL)
+		return -1;
+	for (unsigned i = 0; i < slots; i++) {
+		const struct board_slot *slot = &board->slots[i];
+		struct run *run = &runs.items[runs.count];
+		if (!board_slot_read(slot, &run->what))
+			continue;
+		run->overdue = board_slot_state(slot) == BOARD_SLOT_OVERDUE;
+		runs.count++;
+		const int handler = figures_handler_find(&board->figures, run->what.handler);
+		if (handler >= 0)
+			runs.of_handler[handler]++;
+	}
+	qsort(runs.items, runs.count, sizeof(*runs.items), compare_runs);
+	*ret = runs;
+	return 0;
+}
+
+static json_t *run_json(const struct run *run, int64_t now_ms)
+{
+	json_t *json = json_object();
+	int r = set_text(json, "handler", run->what.handler);
+	r |= set_text(json, "topic", run->what.topic);
+	r |= set_number(json, "attempt", run->what.attempt);
+	r |= set_number(json, "running_ms", age(run->what.started_ms, now_ms));
+	r |= set_number(json, "deadline_ms", run->what.deadline_ms);
+	r |= set_flag(json, "alone", run->what.alone);
+	r |= set_flag(json, "overdue", run->overdue);
+	return done(json, r);
+}
+
+static json_t *runs_json(const struct runs *runs, int64_t now_ms)
+{
+	json_t *json = json_array();
+	int r = 0;
+	for (size_t i = 0; i < runs->count && i < STATUS_RUNNING_MAX; i++)
+		r |= json_array_append_new(json, run_json(&runs->items[i], now_ms));
+	return done(json, r);
+}
+
+/* ---- Handlers ---- */
+
+static json_t *handler_json(const struct figures *figures, unsigned place, unsigned running)
+{
+	/* enum call_end */
+	static const char *const ends[FIGURES_ENDS] = {"done", "rejected", "retried", "failed"};
+	const struct figures_handler *handler = &figures->handlers[place];
+	struct figures_run_sum sum;
+	json_t *json = json_object();
+	uint64_t all = 0;
+	figures_read_runs(figures, place, &sum);
+	int r = set_text(json, "name", handler->name);
+	r |= set_flag(json, "here", FIGURES_GET(handler->here));
+	r |= set_number(json, "running", running);
+	for (size_t i = 0; i < FIGURES_ENDS; i++) {
+		r |= set_number(json, ends[i], (int64_t)sum.ends[i]);
+		all += sum.ends[i];
+	}
+	r |= set_number(json, "runs", (int64_t)all);
+	r |= set_number(json, "crashed", (int64_t)FIGURES_GET(handler->crashed));
+	r |= set_number(json, "hung", (int64_t)FIGURES_GET(handler->hung));
+	r |= json_object_set_new(json, "durations", times_json(&sum.durations));
+	return done(json, r);
+}
+
+static json_t *handlers_json(const struct figures *figures, const struct runs *runs)
+{
+	json_t *handlers = json_array();
+	int r = 0;
+	for (unsigned i = 0; i < figures_handler_count(figures); i++)
+		r |= json_array_append_new(handlers, handler_json(figures, i, runs->of_handler[i]));
+	return done(handlers, r);
+}
+
+/* ---- The whole ---- */
+
+static json_t *supervisor_json(const struct board *board, const struct status_facts *facts)
+{
+	json_t *json = json_object();
+	int r = set_number(json, "pid", board->supervisor);
+	r |= set_number(json, "started_ms", facts->supervisor_started_ms);
+	r |= set_number(json, "rss_bytes", (int64_t)facts->supervisor_rss);
+	return done(json, r);
+}
+
+static bool is_standby(const struct figures *figures)
+{
+	for (unsigned i = 0; i < figures_lane_count(figures); i++)
+		if (FIGURES_GET(figures->lanes[i].connection.standby))
+			return true;
+	return false;
+}
+
+static json_t *host_json(const struct board *board, const struct status_facts *facts)
+{
+	const struct figures *figures = &board->figures;
+	const struct figures_hosts *hosts = &figures->hosts;
+	const int32_t pid = FIGURES_GET(hosts->pid);
+	json_t *json = json_object();
+	int r = set_text(json, "state", facts->host_state);
+	r |= set_flag(json, "ready", FIGURES_GET(figures->now.ready));
+	r |= set_flag(json, "standby", is_standby(figures));
+	r |= set_number(json, "pid", pid);
+	r |= set_number(json, "number", FIGURES_GET(board->hosts));
+	r |= set_number(json, "running_ms", pid != 0 ? age(facts->host_started_ms, facts->now_ms) : 0);
+	r |= set_number(json, "rss_bytes", (int64_t)facts->host_rss);
+	r |= set_number(json, "workers", (int64_t)FIGURES_GET(figures->now.workers));
+	r |= set_number(json, "stopped", (int64_t)FIGURES_GET(hosts->stopped));
+	r |= set_number(json, "crashed", (int64_t)FIGURES_GET(hosts->crashed));
+	r |= set_number(json, "hung", (int64_t)FIGURES_GET(hosts->hung));
+	r |= set_number(json, "killed", (int64_t)FIGURES_GET(hosts->killed));
+	r |= set_number(json, "not_begun", (int64_t)FIGURES_GET(hosts->not_begun));
+	r |= set_number(json, "too_large", (int64_t)FIGURES_GET(hosts->too_large));
+	return done(json, r);
+}
+
+static json_t *commands_json(const struct board *board)
+{
+	const struct board_account *account = &board->account;
+	const struct figures_now *now = &board->figures.now;
+	const struct {
+		const char *key;
+		const _Atomic uint64_t *value;
+	} counters[] = {{"done", &account->done}, {"rejected", &account->rejected}, {"dead", &account->dead},
+		{"parked", &account->parked}, {"joined", &account->joined}, {"ignored", &account->ignored},
+		{"qos0", &account->qos0}, {"qos0_dropped", &account->qos0_dropped}, {"left", &account->left},
+		{"in_flight", &now->commands}, {"with_workers", &now->jobs}, {"from_store", &now->parked}};
+	json_t *json = json_object();
+	int r = set_number(json, "suspects", FIGURES_GET(board->suspect_count));
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
+		r |= set_number(json, counters[i].key, (int64_t)board_read(counters[i].value));
+	return done(json, r);
+}
+
+json_t *supervisor_status(const struct board *board, const struct status_facts *facts)
+{
+	const struct figures *figures = &board->figures;
+	struct runs runs;
+	json_t *json = json_object();
+	if (json == NULL || find_runs(board, &runs) != 0)
+		return done(json, -1);
+	int r = set_text(json, "cashewd", facts->version);
+	r |= set_number(json, "unix_ms", facts->unix_ms);
+	r |= set_number(json, "clock_ms", facts->now_ms);
+	r |= json_object_set_new(json, "bounds_us", bounds_json());
+	r |= json_object_set_new(json, "supervisor", supervisor_json(board, facts));
+	r |= json_object_set_new(json, "host", host_json(board, facts));
+	r |= json_object_set_new(json, "commands", commands_json(board));
+	r |= json_object_set_new(json, "store", store_json(figures));
+	r |= json_object_set_new(json, "egress", egress_json(&figures->egress, facts->now_ms));
+	r |= json_object_set_new(json, "lanes", lanes_json(figures, facts->now_ms));
+	r |= json_object_set_new(json, "handlers", handlers_json(figures, &runs));
+	r |= json_object_set_new(json, "running", runs_json(&runs, facts->now_ms));
+	r |= set_number(json, "log_dropped", (int64_t)FIGURES_GET(figures->log_dropped));
+	free(runs.items);
+	return done(json, r);
+}
+
+/* ---- The page ---- */
+
+static int64_t unix_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+unsigned supervisor_status_write(struct supervisor_view *view, FILE *out)
+{
+	const pid_t pid = FIGURES_GET(view->board->figures.hosts.pid);
+	struct process_figures own, host;
+	enum child_state state = (enum child_state)FIGURES_GET(view->child_state);
+	/* The supervisor looks only now and then. */
+	if (state == CHILD_STARTING && atomic_load(&view->board->host_up) != 0)
+		state = CHILD_RUNNING;
+	struct status_facts facts = {.version = view->version,
+		.host_state = child_state_name(state),
+		.now_ms = board_clock_ms(),
+		.supervisor_started_ms = view->started_ms,
+		.unix_ms = unix_ms()};
+	if (process_read(view->board->supervisor, &own) == 0)
+		facts.supervisor_rss = own.resident_bytes;
+	if (pid != 0 && process_read(pid, &host) == 0) {
+		facts.host_rss = host.resident_bytes;
+		facts.host_started_ms = facts.now_ms - (facts.unix_ms - (int64_t)(host.started_s * 1000));
+	}
+	json_t *json = supervisor_status(view->board, &facts);
+	const bool written =
+		json != NULL && json_dumpf(json, out, JSON_COMPACT) == 0 && fputc('\n', out) != EOF;
+	json_decref(json);
+	return written ? HTTP_OK : HTTP_UNAVAILABLE;
+}

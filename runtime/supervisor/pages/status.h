@@ -1,0 +1,55 @@
+/*
+ * status.h - how things stand with this cashewd, as one JSON document: GET /status, which `cashewd
+ * top` shows. The board and what the supervisor knows of its host are all that is in it.
+ *
+ * Topics are in it, which hold user ids, and never payloads or settings: it is for whoever is on this
+ *machine.
+ *
+ *	{ "cashewd": version, "unix_ms", "clock_ms": by the monotonic clock, "bounds_us": of all histograms,
+ *	  "supervisor": {pid, started_ms: by that clock, rss_bytes},
+ *	  "host": {state, ready, standby, pid, number, running_ms, rss_bytes, workers, stopped, crashed, hung,
+ *	    killed, not_begun, too_large},
+ *	  "commands": {done, rejected, dead, parked, joined, ignored, qos0, qos0_dropped, left, in_flight,
+ *	    with_workers, from_store, suspects},
+ *	  "store": {up, writable, failed, latency}, "egress": {connection, unsent, awaiting, ...},
+ *	  "lanes": [{name, connection: {state, standby, up_ms, opened, lost}, filters, granted, phase, group,
+ *	    unsettled, held_ms, oldest_ms, dropped, groups, acknowledged, held}],
+ *	  "handlers": [{name, here, running, runs, done, rejected, retried, failed, crashed, hung,
+ *durations}], "running": [{handler, topic, attempt, running_ms, deadline_ms, alone, overdue}], the slowest
+ *first, "log_dropped" }
+ *
+ * Of commands, done, rejected, dead and parked count when they are acknowledged, of handlers when they
+ *return. A histogram is {counts: one for each bound and one beyond, sum_us}. Counters are of all hosts since
+ *the supervisor began.
+ */
+#ifndef STATUS_H
+#define STATUS_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct board;
+struct supervisor_view;
+
+#define STATUS_CONTENT_TYPE "application/json"
+
+enum { STATUS_RUNNING_MAX = 100 };
+
+/* What the board does not say. */
+struct status_facts {
+	const char *version;
+	const char *host_state;					/* child_state_name() */
+	int64_t now_ms, supervisor_started_ms, host_started_ms; /* by the monotonic clock */
+	int64_t unix_ms;
+	size_t supervisor_rss, host_rss; /* bytes; 0: not known */
+};
+
+/* A new reference; NULL when out of memory. The supervisor, any thread. */
+json_t *supervisor_status(const struct board *board, const struct status_facts *facts);
+
+/* The page of it, as http_server.h wants it: 200, or 503 without a word when out of memory. */
+unsigned supervisor_status_write(struct supervisor_view *view, FILE *out);
+
+#endif

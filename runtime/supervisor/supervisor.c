@@ -1,0 +1,470 @@
+/*
+ * supervisor.c - the supervisor's loop: one poll() over signals and the logs of what it has started.
+ *
+ * Happy path: a host is spawned and runs; its log passes through; twice a second its deadlines and its memory
+ * are looked at; SIGTERM is passed on, the host finishes, and the account over all hosts is logged. When the
+ * host dies, the board tells why, and the next is started. At SIGHUP the settings are read again, tried out
+ * by a process that opens what only a host opens, and a fresh host follows the old one; settings that cannot
+ * be used leave the old one as it is.
+ */
+#include "supervisor.h"
+
+#include "board.h"
+#include "child.h"
+#include "child_log.h"
+#include "host.h"
+#include "http_server.h"
+#include "launch.h"
+#include "log.h"
+#include "pages.h"
+#include "program.h"
+#include "shipping.h"
+#include "verdict.h"
+#include "view.h"
+#include "watch.h"
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { POLL_SIGNALS, POLL_HOST, POLL_TRIAL, POLLS };
+
+enum {
+	STOP_MARGIN_MS = 10000, /* beyond STOP_TIMEOUT, after which a host leaves by itself */
+	TRIAL_MS = 30000,
+	SUSPECT_MS = 3600 * 1000, /* one that has not come again by then will not */
+};
+
+/* Settings that are being tried out, by a process of their own. */
+struct trial {
+	pid_t pid; /* 0: none */
+	struct supervisor_logs logs;
+	struct configuration configuration;
+	int64_t kill_at_ms;
+	bool again; /* another SIGHUP came meanwhile */
+};
+
+struct supervisor {
+	const struct supervisor_options *options;
+	struct configuration configuration;
+	struct board *board;
+	int board_fd;
+	struct supervisor_program program;
+	int signal_fd;
+	struct child child;
+	struct watch watch;
+	struct supervisor_logs logs; /* of the host */
+	struct trial trial;
+	struct supervisor_loggly loggly;
+	struct supervisor_view view;
+	struct supervisor_http *http;
+	int64_t now_ms;
+};
+
+static int64_t clock_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t unix_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t stop_limit_ms(const struct supervisor *s)
+{
+	return (int64_t)s->configuration.settings.stop_timeout_s * 1000 + STOP_MARGIN_MS;
+}
+
+/* ---- Starting ---- */
+
+static void start_host(struct supervisor *s)
+{
+	pid_t pid;
+	board_clear_host(s->board);
+	board_suspects_expire(s->board, unix_ms() - SUSPECT_MS);
+	s->board->hosts++;
+	const int rc = supervisor_spawn(
+		&s->program, SPAWN_HOST, &s->configuration.settings, s->board_fd, &s->logs, &pid);
+	if (rc != 0) {
+		child_not_spawned(&s->child, s->now_ms);
+		log_error("host_not_started", "the host cannot be started now",
+			LOG_TEXT("reason", strerror(-rc)),
+			LOG_INT("again_ms", s->child.start_at_ms - s->now_ms));
+		return;
+	}
+	child_spawned(&s->child, pid, s->now_ms);
+	FIGURES_SET(s->board->figures.hosts.pid, pid);
+	watch_begin(&s->watch, s->now_ms);
+	log_info("host_started", "the host is started", LOG_INT("pid", pid),
+		LOG_INT("number", s->board->hosts));
+}
+
+static void replace_host(struct supervisor *s)
+{
+	if (child_replace(&s->child, s->now_ms, stop_limit_ms(s)))
+		kill(s->child.pid, SIGTERM);
+}
+
+/* ---- New settings ---- */
+
+static void log_problems(char *lines)
+{
+	char *rest = lines;
+	for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+		if (line[0] != '\0')
+			log_error("bad_setting", line);
+	}
+}
+
+static void log_warnings(char *lines)
+{
+	char *rest = lines;
+	for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+		if (line[0] != '\0')
+			log_warn("settings_warning", line);
+	}
+}
+
+static void reload_failed(void)
+{
+	log_error("reload_failed",
+		"the new settings cannot be used: the host goes on with those it has; correct them and send "
+		"SIGHUP again");
+}
+
+static int read_again(struct supervisor *s, struct configuration *ret)
+{
+	char *problems = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&problems, &size);
+	if (stream == NULL)
+		return HOST_EXIT_SOFTWARE;
+	const int rc = configuration_read(
+		s->options->env_file, s->options->env_file_must_exist, s->options->environment, stream, ret);
+	fclose(stream);
+	if (rc != 0 && problems != NULL)
+		log_problems(problems);
+	free(problems);
+	return rc;
+}
+
+/* What can be checked here is; the rest is for a process that may open what a host opens. */
+static void reload(struct supervisor *s)
+{
+	struct trial *trial = &s->trial;
+	if (s->child.state == CHILD_STOPPING || s->child.state == CHILD_ENDED)
+		return;
+	if (trial->pid != 0) {
+		trial->again = true;
+		return;
+	}
+	trial->again = false;
+	log_info("reloading", "SIGHUP: reading the settings again");
+	if (read_again(s, &trial->configuration) != 0) {
+		reload_failed();
+		return;
+	}
+	const int rc = supervisor_spawn(&s->program, SPAWN_TRIAL, &trial->configuration.settings, s->board_fd,
+		&trial->logs, &trial->pid);
+	if (rc != 0) {
+		log_error("bad_setting", "the settings cannot be tried out now",
+			LOG_TEXT("reason", strerror(-rc)));
+		trial->pid = 0;
+		configuration_free(&trial->configuration);
+		reload_failed();
+		return;
+	}
+	trial->kill_at_ms = s->now_ms + TRIAL_MS;
+}
+
+static void open_http(struct supervisor *s)
+{
+	const struct http_options options = {.address = s->configuration.settings.metrics_addr,
+		.pages = supervisor_pages,
+		.view = &s->view};
+	if (supervisor_http_open(&options, &s->http) != 0) {
+		s->http = NULL;
+		log_error("metrics_failed", "metrics cannot be served: out of memory");
+	}
+}
+
+/* Port 0 is not asked for anew: whoever was told the port goes on with it. */
+static void change_http(struct supervisor *s, const struct settings *before)
+{
+	if (s->http != NULL && strcmp(before->metrics_addr, s->configuration.settings.metrics_addr) == 0)
+		return;
+	supervisor_http_close(s->http);
+	open_http(s);
+}
+
+static void trial_ended(struct supervisor *s, int status)
+{
+	struct trial *trial = &s->trial;
+	trial->pid = 0;
+	supervisor_logs_close(&trial->logs);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == HOST_EXIT_OK) {
+		struct configuration old = s->configuration;
+		s->configuration = trial->configuration;
+		trial->configuration = (struct configuration){.handlers = NULL};
+		const struct settings *settings = &s->configuration.settings;
+		supervisor_loggly_change(&s->loggly, &old.settings, settings);
+		change_http(s, &old.settings);
+		configuration_free(&old);
+		log_set((enum log_format)settings->log_format, (enum log_level)settings->log_level);
+		log_warnings(s->configuration.warnings);
+		log_info("reloaded", "the new settings can be used: a fresh host follows");
+		replace_host(s);
+	} else {
+		configuration_free(&trial->configuration);
+		if (s->child.state != CHILD_STOPPING && s->child.state != CHILD_ENDED)
+			reload_failed();
+	}
+	if (trial->again)
+		reload(s);
+}
+
+/* ---- Ends ---- */
+
+static void host_ended(struct supervisor *s, int status)
+{
+	struct child *child = &s->child;
+	struct child_death death = {.exited = WIFEXITED(status),
+		.code = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status)};
+	const pid_t pid = child->pid;
+	supervisor_logs_close(&s->logs);
+	FIGURES_SET(s->board->figures.hosts.pid, 0);
+	figures_clear_host(&s->board->figures);
+	if (s->board->host_up != 0)
+		child_up(child);
+	if (death.exited && death.code == HOST_EXIT_OK) {
+		log_info("host_stopped", "the host has stopped", LOG_INT("pid", pid));
+		figures_add(&s->board->figures.hosts.stopped, 1);
+	} else if (s->board->host_up == 0 && death.exited && s->board->crash.kind == BOARD_CRASH_NONE) {
+		log_error("host_not_started", "the host could not begin", LOG_INT("pid", pid),
+			LOG_INT("code", death.code));
+		figures_add(&s->board->figures.hosts.not_begun, 1);
+	} else {
+		const struct verdict verdict = verdict_reach(s->board, pid, status);
+		death.blamed = verdict.blamed > 0 && verdict.crashes <= s->configuration.settings.crash_limit;
+	}
+	child_died(child, &death, s->now_ms);
+	if (child->state == CHILD_WAITING && child->start_at_ms > s->now_ms)
+		log_warn("host_delayed", "the next host is started after a while",
+			LOG_INT("ms", child->start_at_ms - s->now_ms));
+}
+
+static void reap(struct supervisor *s)
+{
+	int status;
+	if (s->trial.pid != 0 && waitpid(s->trial.pid, &status, WNOHANG) == s->trial.pid)
+		trial_ended(s, status);
+	while (s->child.pid != 0 &&
+		waitpid(s->child.pid, &status, WNOHANG | WUNTRACED | WCONTINUED) == s->child.pid) {
+		if (WIFSTOPPED(status))
+			watch_freeze(&s->watch, true, s->now_ms);
+		else if (WIFCONTINUED(status))
+			watch_freeze(&s->watch, false, s->now_ms);
+		else
+			host_ended(s, status);
+	}
+}
+
+static void stop(struct supervisor *s, int number)
+{
+	const bool again = s->child.state == CHILD_STOPPING;
+	if (s->trial.pid != 0)
+		kill(s->trial.pid, SIGKILL);
+	if (child_stop(&s->child, s->now_ms, again ? STOP_MARGIN_MS : stop_limit_ms(s)))
+		kill(s->child.pid, number);
+}
+
+static void read_signals(struct supervisor *s)
+{
+	struct signalfd_siginfo info;
+	while (s->child.state != CHILD_ENDED &&
+		read(s->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
+			stop(s, (int)info.ssi_signo);
+		else if (info.ssi_signo == SIGHUP)
+			reload(s);
+		else
+			reap(s);
+	}
+}
+
+/* ---- Looking ---- */
+
+static void look(struct supervisor *s)
+{
+	struct child *child = &s->child;
+	size_t bytes;
+	supervisor_view_tell_loggly(&s->view, s->loggly.loggly);
+	if (s->http != NULL)
+		supervisor_http_look(s->http, s->now_ms);
+	if (s->trial.pid != 0 && s->now_ms >= s->trial.kill_at_ms)
+		kill(s->trial.pid, SIGKILL);
+	if (child->pid == 0)
+		return;
+	if (s->board->host_up != 0)
+		child_up(child);
+	watch_deadlines(&s->watch, s->board, child->pid, child->state == CHILD_RUNNING, s->now_ms);
+	if (child->state == CHILD_RUNNING &&
+		watch_memory(
+			&s->watch, child->pid, s->configuration.settings.host_rss_max, s->now_ms, &bytes)) {
+		log_warn("host_replaced",
+			"the host takes more memory than it should: it is drained, and a fresh one follows",
+			LOG_INT("rss", bytes), LOG_INT("limit", s->configuration.settings.host_rss_max));
+		figures_add(&s->board->figures.hosts.too_large, 1);
+		replace_host(s);
+	}
+	if (s->now_ms >= child->kill_at_ms) {
+		log_warn("host_killed", "the host did not stop in time", LOG_INT("pid", child->pid));
+		child->kill_at_ms = INT64_MAX;
+		kill(child->pid, SIGKILL);
+	}
+}
+
+static int timeout_ms(const struct supervisor *s, int64_t look_at_ms)
+{
+	int64_t due_ms = look_at_ms;
+	if (s->child.state == CHILD_WAITING && s->child.start_at_ms < due_ms)
+		due_ms = s->child.start_at_ms;
+	const int64_t wait_ms = due_ms - clock_ms();
+	return wait_ms < 0 ? 0 : (int)wait_ms;
+}
+
+static void loop(struct supervisor *s)
+{
+	int64_t look_at_ms = s->now_ms + WATCH_TICK_MS;
+	while (s->child.state != CHILD_ENDED) {
+		if (s->child.state == CHILD_WAITING && s->now_ms >= s->child.start_at_ms)
+			start_host(s);
+		struct pollfd polls[POLLS] = {
+			[POLL_SIGNALS] = {.fd = s->signal_fd, .events = POLLIN},
+			[POLL_HOST] = supervisor_logs_poll(&s->logs),
+			[POLL_TRIAL] = supervisor_logs_poll(&s->trial.logs),
+		};
+		if (poll(polls, POLLS, timeout_ms(s, look_at_ms)) < 0)
+			continue;
+		s->now_ms = clock_ms();
+		FIGURES_SET(s->view.turned_ms, s->now_ms);
+		FIGURES_SET(s->view.child_state, (int)s->child.state);
+		supervisor_logs_serve(&s->logs, polls[POLL_HOST].revents);
+		supervisor_logs_serve(&s->trial.logs, polls[POLL_TRIAL].revents);
+		if ((polls[POLL_SIGNALS].revents & POLLIN) != 0)
+			read_signals(s);
+		if (s->now_ms >= look_at_ms) {
+			look(s);
+			look_at_ms = s->now_ms + WATCH_TICK_MS;
+		}
+	}
+}
+
+/* ---- The whole ---- */
+
+static sigset_t own_signals(void)
+{
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGCHLD);
+	return signals;
+}
+
+void supervisor_block_signals(void)
+{
+	const sigset_t signals = own_signals();
+	/* Ignored ones, as nohup and some starters leave them, would never be read. */
+	signal(SIGCHLD, SIG_DFL);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+}
+
+static void print_account(const struct supervisor *s)
+{
+	const struct board_account *account = &s->board->account;
+	log_info("stopped", "stopped", LOG_INT("done", board_read(&account->done)),
+		LOG_INT("rejected", board_read(&account->rejected)),
+		LOG_INT("dead", board_read(&account->dead)), LOG_INT("parked", board_read(&account->parked)),
+		LOG_INT("left_to_the_broker", board_read(&account->left)),
+		LOG_INT("joined", board_read(&account->joined)),
+		LOG_INT("retained_ignored", board_read(&account->ignored)),
+		LOG_INT("qos0", board_read(&account->qos0)),
+		LOG_INT("qos0_dropped", board_read(&account->qos0_dropped)),
+		LOG_INT("hosts", s->board->hosts));
+}
+
+static void end_trial(struct supervisor *s)
+{
+	if (s->trial.pid != 0) {
+		kill(s->trial.pid, SIGKILL);
+		(void)waitpid(s->trial.pid, NULL, 0);
+	}
+	supervisor_logs_close(&s->trial.logs);
+	configuration_free(&s->trial.configuration);
+}
+
+/* Says so where it cannot. */
+static bool open_all(struct supervisor *s)
+{
+	char message[SUPERVISOR_PROGRAM_MESSAGE_SIZE];
+	if (supervisor_program_open(&s->program, message) != 0) {
+		log_error("start_failed", message);
+		return false;
+	}
+	const sigset_t signals = own_signals();
+	s->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+	const int rc = s->signal_fd < 0 ? -errno : board_new(&s->board, &s->board_fd);
+	if (rc != 0) {
+		log_error("start_failed", "the supervisor cannot start", LOG_TEXT("reason", strerror(-rc)));
+		supervisor_program_close(&s->program);
+		if (s->signal_fd >= 0)
+			close(s->signal_fd);
+		return false;
+	}
+	return true;
+}
+
+int supervisor_run(const struct supervisor_options *options, struct configuration *first)
+{
+	struct supervisor s = {.options = options,
+		.configuration = *first,
+		.logs = {.fd = -1},
+		.trial = {.logs = {.fd = -1}},
+		.now_ms = clock_ms()};
+	*first = (struct configuration){.handlers = NULL};
+	if (!open_all(&s)) {
+		configuration_free(&s.configuration);
+		return HOST_EXIT_SOFTWARE;
+	}
+	log_warnings(s.configuration.warnings);
+	supervisor_view_init(&s.view, s.board);
+	supervisor_loggly_open(&s.loggly, &s.configuration.settings);
+	open_http(&s);
+	child_init(&s.child, s.now_ms);
+	watch_init(&s.watch);
+	loop(&s);
+	if (s.child.exit_code == HOST_EXIT_OK)
+		print_account(&s);
+	end_trial(&s);
+	supervisor_http_close(s.http);
+	supervisor_view_destroy(&s.view);
+	supervisor_loggly_close(&s.loggly);
+	configuration_free(&s.configuration);
+	board_unmap(s.board);
+	close(s.board_fd);
+	supervisor_program_close(&s.program);
+	close(s.signal_fd);
+	return s.child.exit_code;
+}

@@ -1,0 +1,26 @@
+/*
+ * supervisor.h - the supervisor: starts the host, starts it again, and stops it.
+ */
+#ifndef SUPERVISOR_H
+#define SUPERVISOR_H
+
+#include "configuration.h"
+
+struct supervisor_options {
+	const char *env_file; /* read again at SIGHUP */
+	bool env_file_must_exist;
+	char *const *environment; /* a copy with the secrets, laid on top of the file */
+};
+
+/*
+ * Runs hosts until SIGTERM or SIGINT, or until the first one refuses its settings; returns the exit code. The
+ * log is open. SIGTERM, SIGINT, SIGHUP and SIGCHLD are blocked since the program began. Main thread. Takes
+ * over what *first holds.
+ */
+__attribute__((warn_unused_result)) int supervisor_run(
+	const struct supervisor_options *options, struct configuration *first);
+
+/* Blocks the signals that supervisor_run() reads; as early as can be. */
+void supervisor_block_signals(void);
+
+#endif

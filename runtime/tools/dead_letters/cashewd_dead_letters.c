@@ -1,0 +1,500 @@
+/*
+ * cashewd_dead_letters.c - looks at dead letters, replays and drops them: see dead_letter_help().
+ *
+ * Happy path: read the options, then the few settings that are needed, open the store, do it letter by
+ * letter, say how many. It needs no broker and no running host. Failure: what cannot be done with one letter
+ * is told on standard error, and the next one is tried; a database that fails ends the work. A letter that is
+ * not dropped or replayed is still there.
+ */
+#include "cashewd_dead_letters.h"
+
+#include "board.h"
+#include "dead_letter_options.h"
+#include "dead_letter_print.h"
+#include "host.h"
+#include "routes.h"
+#include "settings.h"
+#include "store.h"
+#include "topic.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+/* sysexits.h */
+enum { EXIT_DATA = 65, EXIT_NO_INPUT = 66, EXIT_UNAVAILABLE = 69, EXIT_IO = 74 };
+
+struct work {
+	const struct dead_letter_options *options;
+	struct settings settings;
+	const struct cashew_handler **handlers; /* for a replay */
+	struct routes routes;
+	struct store *store;
+	struct store_client *client;
+	struct dead_letter_query query;
+	int64_t last_position;
+	uint64_t done;
+	int code; /* of what went wrong last */
+};
+
+static void work_free(struct work *work)
+{
+	if (work->client != NULL)
+		store_release(work->client);
+	store_close(work->store);
+	routes_free(&work->routes);
+	free(work->handlers);
+	settings_free(&work->settings);
+}
+
+static int64_t now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static int out_of_memory(void)
+{
+	fputs("cashewd: out of memory\n", stderr);
+	return HOST_EXIT_SOFTWARE;
+}
+
+static int store_failed(const struct work *work)
+{
+	fprintf(stderr, "cashewd: the database cannot be used: %s\n", store_last_error(work->client));
+	return EXIT_UNAVAILABLE;
+}
+
+/* About one letter; the work goes on. */
+__attribute__((format(printf, 4, 5))) static void complain(
+	struct work *work, const unsigned char id[static 12], int code, const char *format, ...)
+{
+	char text[DEAD_LETTER_ID_SIZE];
+	va_list arguments;
+	dead_letter_id_text(id, text);
+	fprintf(stderr, "cashewd: dead letter %s: ", text);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	work->code = code;
+}
+
+static const char *letters(uint64_t count)
+{
+	return count == 1 ? "dead letter" : "dead letters";
+}
+
+/* ---- List and show ---- */
+
+struct listing {
+	struct dead_letter_table table;
+	uint64_t count;
+	bool json, failed;
+};
+
+static bool list_one(const struct dead_letter *letter, void *context)
+{
+	struct listing *listing = context;
+	if (!listing->json) {
+		listing->failed = dead_letter_table_add(&listing->table, letter) != 0;
+	} else {
+		json_t *json = dead_letter_json(letter);
+		fputs(listing->count > 0 ? ",\n" : "", stdout);
+		listing->failed = json == NULL || json_dumpf(json, stdout, JSON_COMPACT) != 0;
+		json_decref(json);
+	}
+	listing->count++;
+	return !listing->failed && !ferror(stdout);
+}
+
+static unsigned terminal_width(void)
+{
+	struct winsize size;
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
+		return 0;
+	return size.ws_col;
+}
+
+static int print_table(struct work *work, const struct listing *listing)
+{
+	const bool terminal = isatty(STDOUT_FILENO);
+	uint64_t all = listing->count;
+	if (listing->count > 0)
+		dead_letter_table_print(
+			&listing->table, terminal_width(), terminal && getenv("NO_COLOR") == NULL, stdout);
+	if (work->options->limit > 0 && listing->count == work->options->limit &&
+		dead_letter_count(work->client, &work->query, &all) != 0)
+		return store_failed(work);
+	/* For people: a program counts the lines. */
+	if (terminal || listing->count == 0)
+		fprintf(terminal ? stdout : stderr, "%" PRIu64 " %s\n", all, letters(all));
+	if (all > listing->count)
+		fprintf(stderr, "The newest %" PRIu64 " of %" PRIu64 " are shown: --limit 0 shows all.\n",
+			listing->count, all);
+	return 0;
+}
+
+static int list(struct work *work)
+{
+	struct listing listing = {.json = work->options->json};
+	work->query.no_payload = !listing.json;
+	work->query.limit = work->options->limit;
+	if (listing.json)
+		fputs("[", stdout);
+	const int r = dead_letter_list(work->client, &work->query, list_one, &listing);
+	int code = r != 0 ? store_failed(work) : 0;
+	if (code == 0 && listing.failed)
+		code = out_of_memory();
+	if (listing.json)
+		fputs(code == 0 ? "]\n" : "\n", stdout);
+	else if (code == 0)
+		code = print_table(work, &listing);
+	dead_letter_table_free(&listing.table);
+	return code;
+}
+
+static int show(struct work *work)
+{
+	const unsigned char *id = work->options->ids[0];
+	struct dead_letter *letter;
+	const int r = dead_letter_get(work->client, id, &letter);
+	if (r == STORE_E_NOT_FOUND) {
+		complain(work, id, EXIT_NO_INPUT, "there is none");
+		return 0;
+	}
+	if (r != 0)
+		return store_failed(work);
+	if (work->options->json) {
+		json_t *json = dead_letter_json(letter);
+		if (json == NULL || json_dumpf(json, stdout, JSON_INDENT(2)) != 0)
+			work->code = out_of_memory();
+		fputc('\n', stdout);
+		json_decref(json);
+	} else {
+		dead_letter_show(letter, stdout);
+	}
+	dead_letter_free(letter);
+	return 0;
+}
+
+/* ---- Each letter ---- */
+
+struct ids {
+	unsigned char (*items)[12];
+	size_t count, room;
+	bool failed;
+};
+
+static bool note_id(const struct dead_letter *letter, void *context)
+{
+	struct ids *ids = context;
+	if (ids->count == ids->room) {
+		const size_t room = ids->room > 0 ? 2 * ids->room : 64;
+		void *items = realloc(ids->items, room * sizeof(*ids->items));
+		ids->failed = items == NULL;
+		if (ids->failed)
+			return false;
+		ids->items = items;
+		ids->room = room;
+	}
+	memcpy(ids->items[ids->count++], letter->id, sizeof(letter->id));
+	return true;
+}
+
+/* Does it with every letter that was asked for, the oldest first. */
+static int each(struct work *work, int (*one)(struct work *work, const unsigned char id[static 12]))
+{
+	const struct dead_letter_options *options = work->options;
+	struct ids ids = {.items = NULL};
+	int code = 0;
+	if (options->id_count == 0) {
+		work->query.oldest_first = true;
+		work->query.no_payload = true;
+		if (dead_letter_list(work->client, &work->query, note_id, &ids) != 0)
+			code = store_failed(work);
+		else if (ids.failed)
+			code = out_of_memory();
+	}
+	for (size_t i = 0; code == 0 && i < options->id_count; i++)
+		code = one(work, options->ids[i]);
+	for (size_t i = 0; code == 0 && i < ids.count; i++)
+		code = one(work, ids.items[i]);
+	free(ids.items);
+	return code;
+}
+
+/* ---- Replay ---- */
+
+static bool lane_has(
+	const struct route_lane *lane, const struct routes *routes, const char *topic, const char *handler)
+{
+	const struct route *route = routes_find(lane, topic);
+	for (unsigned i = 0; route != NULL && i < route->handler_count; i++)
+		if (strcmp(routes->handlers[route->handlers[i]]->name, handler) == 0)
+			return true;
+	return false;
+}
+
+/* Where the handler that gave it up is, else the first that wants it; NULL where none does. */
+static const struct route_lane *lane_of(const struct routes *routes, const struct dead_letter *letter)
+{
+	for (size_t i = 0; i < routes->lane_count; i++)
+		if (lane_has(&routes->lanes[i], routes, letter->topic, letter->handler))
+			return &routes->lanes[i];
+	for (size_t i = 0; i < routes->lane_count; i++)
+		if (routes_find(&routes->lanes[i], letter->topic) != NULL)
+			return &routes->lanes[i];
+	return NULL;
+}
+
+/* The payload that --payload names. 0 and *ret, to be freed; or an exit code. */
+static int read_payload(const struct work *work, char **ret, size_t *ret_size)
+{
+	const char *name = work->options->payload_file;
+	const size_t max = work->settings.payload_max;
+	FILE *in = strcmp(name, "-") == 0 ? stdin : fopen(name, "rbe");
+	if (in == NULL) {
+		fprintf(stderr, "%s: cannot be opened: %s\n", name, strerror(errno));
+		return EXIT_NO_INPUT;
+	}
+	char *payload = malloc(max + 1);
+	const size_t size = payload != NULL ? fread(payload, 1, max + 1, in) : 0;
+	const bool failed = ferror(in) != 0;
+	const int error = errno;
+	if (in != stdin)
+		fclose(in);
+	if (payload == NULL)
+		return out_of_memory();
+	if (failed || size > max) {
+		free(payload);
+		if (failed)
+			fprintf(stderr, "%s: cannot be read: %s\n", name, strerror(error));
+		else
+			fprintf(stderr, "%s: expected PAYLOAD_MAX=%zu bytes at most\n", name, max);
+		return failed ? EXIT_NO_INPUT : EXIT_DATA;
+	}
+	*ret = payload;
+	*ret_size = size;
+	return 0;
+}
+
+/* Whether it can be; complains where not. */
+static bool replayable(struct work *work, const struct dead_letter *letter, const struct route_lane *lane)
+{
+	const size_t max = work->settings.payload_max;
+	if (topic_user_size(letter->topic) == 0)
+		complain(work, letter->id, EXIT_DATA, "its topic holds no valid user id: it stays");
+	else if (lane == NULL)
+		complain(work, letter->id, EXIT_DATA,
+			"no handler wants its topic (--list-handlers shows what they want): it stays");
+	else if (letter->payload_cut_from > 0)
+		complain(work, letter->id, EXIT_DATA,
+			"its payload of %zu bytes was not kept: it stays; --payload FILE gives it one",
+			letter->payload_cut_from);
+	else if (letter->payload_size > max)
+		complain(work, letter->id, EXIT_DATA,
+			"its payload has %zu bytes, PAYLOAD_MAX=%zu at most: it stays", letter->payload_size,
+			max);
+	else
+		return true;
+	return false;
+}
+
+static int replay_letter(struct work *work, const struct dead_letter *letter)
+{
+	const struct route_lane *lane = lane_of(&work->routes, letter);
+	if (!replayable(work, letter, lane))
+		return 0;
+	char client_id[ROUTE_CLIENT_ID_SIZE];
+	routes_client_id(lane, work->settings.client_id, client_id);
+	const uint64_t key = board_key(letter->topic, letter->payload, letter->payload_size,
+		letter->correlation, letter->correlation_size);
+	const int64_t now = now_us();
+	work->last_position = now > work->last_position ? now : work->last_position + 1;
+	const int r = dead_letter_replay(work->client, letter, client_id, key, work->last_position);
+	if (r == STORE_E_PERMANENT) {
+		complain(work, letter->id, EXIT_DATA, "the database refuses it: %s",
+			store_last_error(work->client));
+		return 0;
+	}
+	if (r != 0)
+		return store_failed(work);
+	work->done++;
+	return 0;
+}
+
+static int replay_one(struct work *work, const unsigned char id[static 12])
+{
+	struct dead_letter *letter;
+	const int r = dead_letter_get(work->client, id, &letter);
+	if (r == STORE_E_NOT_FOUND) {
+		complain(work, id, EXIT_NO_INPUT, "there is none");
+		return 0;
+	}
+	if (r != 0)
+		return store_failed(work);
+	struct dead_letter changed = *letter;
+	char *payload = NULL;
+	int code = 0;
+	if (work->options->payload_file != NULL) {
+		code = read_payload(work, &payload, &changed.payload_size);
+		changed.payload = payload;
+		changed.payload_cut_from = 0;
+	}
+	if (code == 0)
+		code = replay_letter(work, &changed);
+	free(payload);
+	dead_letter_free(letter);
+	return code;
+}
+
+static int replay(struct work *work)
+{
+	const int code = each(work, replay_one);
+	printf("%" PRIu64 " %s replayed\n", work->done, letters(work->done));
+	return code;
+}
+
+/* ---- Drop ---- */
+
+static int drop_one(struct work *work, const unsigned char id[static 12])
+{
+	const int r = dead_letter_drop(work->client, id);
+	if (r == STORE_E_NOT_FOUND) {
+		complain(work, id, EXIT_NO_INPUT, "there is none");
+		return 0;
+	}
+	if (r != 0)
+		return store_failed(work);
+	work->done++;
+	return 0;
+}
+
+static bool confirmed(uint64_t count)
+{
+	char answer[16] = "";
+	fprintf(stderr, "Drop %" PRIu64 " %s for good? [y/N] ", count, letters(count));
+	return fgets(answer, sizeof(answer), stdin) != NULL &&
+	       (strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0);
+}
+
+static int drop(struct work *work)
+{
+	const struct dead_letter_options *options = work->options;
+	const bool terminal = isatty(STDIN_FILENO) != 0;
+	uint64_t count = options->id_count;
+	if (options->id_count == 0 && dead_letter_count(work->client, &work->query, &count) != 0)
+		return store_failed(work);
+	if (terminal && !options->yes && count > 0 && !confirmed(count)) {
+		fputs("Nothing is dropped.\n", stderr);
+		return 0;
+	}
+	int code = 0;
+	if (options->id_count > 0)
+		code = each(work, drop_one);
+	else if (dead_letter_drop_all(work->client, &work->query, &work->done) != 0)
+		code = store_failed(work);
+	printf("%" PRIu64 " %s dropped\n", work->done, letters(work->done));
+	return code;
+}
+
+/* ---- The program ---- */
+
+/* Reads what is needed of the settings; tells every problem. 0 or an exit code. */
+static int configure(struct work *work, const struct cashew_handler *const *handlers)
+{
+	static const char *const names[] = {
+		"MONGO_DB_URL", "MONGO_DB_NAME", "CLIENT_ID", "HANDLERS", "PAYLOAD_MAX", "KEEPALIVE", NULL};
+	const struct dead_letter_options *options = work->options;
+	if (options->env_file_given && access(options->env_file, F_OK) != 0) {
+		fprintf(stderr, "%s: cannot be opened: %s\n", options->env_file, strerror(errno));
+		return HOST_EXIT_CONFIG;
+	}
+	const int r = settings_read_some(options->env_file, environ, names, stderr, stderr, &work->settings);
+	if (r == SETTINGS_E_INVALID)
+		return HOST_EXIT_CONFIG;
+	if (r != 0)
+		return out_of_memory();
+	if (options->action != DEAD_LETTER_REPLAY)
+		return 0;
+	const int code = host_select_handlers(&work->settings, handlers, stderr, &work->handlers);
+	if (code != 0)
+		return code;
+	return routes_new(work->handlers, &work->routes) != 0 ? out_of_memory() : 0;
+}
+
+static int open_store(struct work *work)
+{
+	char message[STORE_MESSAGE_SIZE];
+	const int r = store_open(&(struct store_options){.url = work->settings.mongo_db_url,
+					 .database = work->settings.mongo_db_name,
+					 .app_name = "cashewd dead-letters",
+					 .pool_size = 1},
+		&work->store, message);
+	if (r == 0) {
+		work->client = store_acquire(work->store);
+		return 0;
+	}
+	fprintf(stderr, "cashewd: %s\n", message);
+	return r == STORE_E_AWAY ? EXIT_UNAVAILABLE : HOST_EXIT_CONFIG;
+}
+
+static int act(struct work *work)
+{
+	const struct dead_letter_options *options = work->options;
+	int code = open_store(work);
+	if (code != 0)
+		return code;
+	/* What dies while this runs is for the next time: what is replayed may be among it. */
+	work->query = (struct dead_letter_query){.handler = options->handler,
+		.user = options->user,
+		.since_ms = options->since_ms,
+		.until_ms = now_us() / 1000};
+	switch (options->action) {
+	case DEAD_LETTER_LIST: code = list(work); break;
+	case DEAD_LETTER_SHOW: code = show(work); break;
+	case DEAD_LETTER_REPLAY: code = replay(work); break;
+	case DEAD_LETTER_DROP: code = drop(work); break;
+	case DEAD_LETTER_HELP: abort(); /* was answered before */
+	}
+	return code != 0 ? code : work->code;
+}
+
+static int flushed(int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	fprintf(stderr, "cashewd: standard output cannot be written: %s\n", strerror(errno));
+	return code != 0 ? code : EXIT_IO;
+}
+
+int cashewd_dead_letters(
+	int count, char **values, const struct cashew_handler *const *handlers, void (*forget_secrets)(void))
+{
+	__attribute__((cleanup(dead_letter_options_free))) struct dead_letter_options options = {.ids = NULL};
+	__attribute__((cleanup(work_free))) struct work work = {.options = &options};
+	const int r = dead_letter_options_read(count, values, now_us() / 1000, stderr, &options);
+	if (r != 0)
+		return r == DEAD_LETTER_OPTIONS_E_WRONG ? HOST_EXIT_USAGE : out_of_memory();
+	if (options.action == DEAD_LETTER_HELP) {
+		dead_letter_help(stdout);
+		return flushed(0);
+	}
+	if (options.action == DEAD_LETTER_DROP && options.id_count == 0 && !options.yes &&
+		!isatty(STDIN_FILENO)) {
+		fputs("cashewd dead-letters: drop: there is no terminal to ask on: --yes drops without "
+		      "asking\n",
+			stderr);
+		return HOST_EXIT_USAGE;
+	}
+	const int code = configure(&work, handlers);
+	forget_secrets();
+	return flushed(code != 0 ? code : act(&work));
+}

@@ -1,0 +1,123 @@
+/* doctor.c - see doctor.h: what the checks say, and what they share. */
+#include "doctor.h"
+
+#include "doctor_link.h"
+#include "handler_token.h"
+#include "store.h"
+#include "text_line.h"
+#include "tls.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+int64_t doctor_now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t doctor_now_ms(void)
+{
+	return doctor_now_us() / 1000;
+}
+
+void doctor_random_name(char ret[static DOCTOR_USER_SIZE], const char *text, unsigned digits)
+{
+	unsigned char bytes[DOCTOR_USER_SIZE];
+	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
+		abort();
+	const size_t size = strlen(text);
+	if (size + digits >= DOCTOR_USER_SIZE)
+		abort();
+	memcpy(ret, text, size);
+	for (unsigned i = 0; i < digits; i++)
+		ret[size + i] = "0123456789abcdef"[bytes[i] % 16];
+	ret[size + digits] = '\0';
+}
+
+/* What a broker, a database or a device says may hold anything: a line stays one, and leaves terminals alone. */
+static void tame(char text[static DOCTOR_TEXT_SIZE])
+{
+	char *line = text_line(text);
+	snprintf(text, DOCTOR_TEXT_SIZE, "%s", line != NULL ? line : "out of memory");
+	free(line);
+	/* It may have been cut within a character. */
+	for (size_t size = strlen(text); !text_is_utf8(text, size);)
+		text[--size] = '\0';
+}
+
+/* The last line of all tells that there is no room for more; its check's outcome still counts. */
+__attribute__((format(printf, 3, 0))) static void say(
+	struct doctor *doctor, enum doctor_outcome outcome, const char *format, va_list arguments)
+{
+	struct doctor_line *line = &doctor->lines[doctor->line_count];
+	if (outcome > doctor->outcome)
+		doctor->outcome = outcome;
+	if (doctor->line_count == DOCTOR_LINES_MAX)
+		return;
+	*line = (struct doctor_line){.check = doctor->check, .outcome = outcome};
+	vsnprintf(line->seen, sizeof(line->seen), format, arguments);
+	tame(line->seen);
+	doctor->line_count++;
+}
+
+#define SAY(outcome)                             \
+	va_list arguments;                       \
+	va_start(arguments, format);             \
+	say(doctor, outcome, format, arguments); \
+	va_end(arguments)
+
+void doctor_ok(struct doctor *doctor, const char *format, ...)
+{
+	SAY(DOCTOR_OK);
+}
+
+void doctor_skip(struct doctor *doctor, const char *format, ...)
+{
+	SAY(DOCTOR_SKIP);
+}
+
+void doctor_warn(struct doctor *doctor, const char *format, ...)
+{
+	SAY(DOCTOR_WARN);
+}
+
+void doctor_fail(struct doctor *doctor, const char *format, ...)
+{
+	SAY(DOCTOR_FAIL);
+}
+
+void doctor_advise(struct doctor *doctor, const char *format, ...)
+{
+	if (doctor->line_count == 0)
+		abort();
+	struct doctor_line *line = &doctor->lines[doctor->line_count - 1];
+	va_list arguments;
+	va_start(arguments, format);
+	vsnprintf(line->advice, sizeof(line->advice), format, arguments);
+	va_end(arguments);
+	tame(line->advice);
+}
+
+void doctor_clear(struct doctor *doctor)
+{
+	if (doctor->client != NULL)
+		store_release(doctor->client);
+	store_close(doctor->store);
+	doctor->client = NULL;
+	doctor->store = NULL;
+	doctor_link_close(doctor->handler);
+	doctor_link_close(doctor->user);
+	doctor->handler = doctor->user = NULL;
+	handler_token_free(doctor->user_token);
+	doctor->user_token = NULL;
+	handler_token_free(doctor->handler_token);
+	doctor->handler_token = NULL;
+	tls_free(doctor->tls);
+	doctor->tls = NULL;
+	routes_free(&doctor->routes);
+}

@@ -1,0 +1,315 @@
+/* test_host_routes.c - routes.c: which handlers run, which descriptors are refused, and which route a
+ * topic takes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants those first */
+#include <cmocka.h>
+
+#include "host.h"
+#include "routes.h"
+#include "settings.h"
+
+static cashew_result nothing(cashew_command *cmd)
+{
+	(void)cmd;
+	return CASHEW_DONE;
+}
+
+#define HANDLER(handler, filter, ...)                  \
+	static const struct cashew_handler handler = { \
+		.name = #handler, .topic = filter, .handle = nothing, ##__VA_ARGS__}
+
+HANDLER(ping, "+/ping", .light = true);
+HANDLER(apples, "+/get_apples", .light = true);
+HANDLER(stored, "+/get_apples");
+HANDLER(also_light, "+/ping", .light = true);
+HANDLER(slow, "+/slow", .lane = "slow");
+HANDLER(slow_too, "+/slow_too", .lane = "slow");
+HANDLER(fruit, "+/fruit/+");
+HANDLER(everything, "+/#");
+HANDLER(one_level, "+/+");
+HANDLER(elsewhere, "+/#", .lane = "archive");
+HANDLER(in_main, "+/in_main", .lane = "main");
+HANDLER(of_one, "68946/fruit");
+HANDLER(no_topic, NULL);
+HANDLER(bad_topic, "+/a#");
+HANDLER(shared, "$share/hosts/+/ping");
+HANDLER(bad_lane, "+/lane", .lane = "Slow Lane");
+HANDLER(in_19999_ms, "+/patient", .deadline_ms = 19999);
+HANDLER(in_20000_ms, "+/patient", .deadline_ms = 20000);
+HANDLER(in_8000_ms, "+/patient", .deadline_ms = 8000);
+HANDLER(in_49_days, "+/patient", .deadline_ms = UINT32_MAX);
+static const struct cashew_handler no_function = {.name = "no_function", .topic = "+/nothing"};
+
+#define LIST(...) ((const struct cashew_handler *const[]){__VA_ARGS__, NULL})
+
+/* What host_select_handlers() made of it: the names that it picked, or what it told. */
+struct selection {
+	int code;
+	char names[256];
+	char *problems;
+};
+
+static struct selection select_with(
+	const struct settings *settings, const struct cashew_handler *const *handlers)
+{
+	struct selection selection = {.names = ""};
+	const struct cashew_handler **selected = NULL;
+	size_t size;
+	FILE *problems = open_memstream(&selection.problems, &size);
+	assert_non_null(problems);
+	selection.code = host_select_handlers(settings, handlers, problems, &selected);
+	fclose(problems);
+	if (selection.code != 0) {
+		assert_null(selected);
+		return selection;
+	}
+	for (size_t i = 0; selected[i] != NULL; i++) {
+		const size_t used = strlen(selection.names);
+		snprintf(selection.names + used, sizeof(selection.names) - used, "%s%s", i > 0 ? " " : "",
+			selected[i]->name);
+	}
+	free(selected);
+	return selection;
+}
+
+static const struct cashew_handler *const four[] = {&ping, &apples, &stored, &slow, NULL};
+
+static void test_selection(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *handlers, *names;
+	} cases[] = {
+		{"", "ping apples stored slow"},
+		{"apples", "apples"},
+		{"slow,ping", "ping slow"},
+		{" stored , apples\t", "apples stored"},
+		{"ping,ping", "ping"},
+		{"pin,ping_,stored", "stored"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct settings settings = {.handlers = cases[i].handlers, .keepalive_s = 60};
+		struct selection selection = select_with(&settings, four);
+		assert_int_equal(selection.code, 0);
+		assert_string_equal(selection.names, cases[i].names);
+		assert_string_equal(selection.problems, "");
+		free(selection.problems);
+	}
+}
+
+static void test_refused(void **state)
+{
+	(void)state;
+	const struct {
+		const struct cashew_handler *const *handlers;
+		const char *chosen;
+		unsigned keepalive_s;
+		const char *problems;
+	} cases[] = {
+		{four, "pear", 60, "HANDLERS=pear selects no handler: --list-handlers shows their names\n"},
+		{LIST(&no_function), "", 60, "handler no_function: .handle is missing\n"},
+		{LIST(&no_topic), "", 60,
+			"handler no_topic: .topic = \"\": expected an MQTT topic filter like "
+			"\"+/get_apples\"\n"},
+		{LIST(&ping, &bad_topic, &bad_lane), "", 60,
+			"handler bad_topic: .topic = \"+/a#\": expected an MQTT topic filter like "
+			"\"+/get_apples\"\n"
+			"handler bad_lane: .lane = \"Slow Lane\": expected 1 to 64 of a-z 0-9 _\n"},
+		{LIST(&shared), "", 60,
+			"handler shared: .topic = \"$share/hosts/+/ping\": a shared subscription would break "
+			"up "
+			"the order of a user's commands: expected a topic filter like \"+/get_apples\"\n"},
+		{LIST(&bad_lane), "", 60,
+			"handler bad_lane: .lane = \"Slow Lane\": expected 1 to 64 of a-z 0-9 _\n"},
+		{LIST(&ping, &apples, &everything), "", 60,
+			"handlers ping and everything: their filters \"+/ping\" and \"+/#\" overlap in lane "
+			"main, so a command would arrive twice: use the same filter, or a .lane of its own "
+			"for one of them\n"
+			"handlers apples and everything: their filters \"+/get_apples\" and \"+/#\" overlap "
+			"in lane main, so a command would arrive twice: use the same filter, or a .lane of "
+			"its own for one of them\n"},
+		{LIST(&one_level, &in_main), "", 60,
+			"handlers one_level and in_main: their filters \"+/+\" and \"+/in_main\" overlap in "
+			"lane main, so a command would arrive twice: use the same filter, or a .lane of its "
+			"own for one of them\n"},
+		{LIST(&in_20000_ms), "", 60,
+			"handler in_20000_ms: .deadline_ms = 20000: expected less than the 20 s for which "
+			"acknowledgements may be held: no KEEPALIVE makes that more than 20 s\n"},
+		{LIST(&in_49_days), "", 60,
+			"handler in_49_days: .deadline_ms = 4294967295: expected less than the 20 s for "
+			"which acknowledgements may be held: no KEEPALIVE makes that more than 20 s\n"},
+		{LIST(&in_19999_ms), "", 43,
+			"handler in_19999_ms: .deadline_ms = 19999: expected less than the 19 s for which "
+			"KEEPALIVE=43 lets acknowledgements be held: set KEEPALIVE to 44 or more\n"},
+		{LIST(&in_8000_ms), "", 20,
+			"handler in_8000_ms: .deadline_ms = 8000: expected less than the 8 s for which "
+			"KEEPALIVE=20 lets acknowledgements be held: set KEEPALIVE to 22 or more\n"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct settings settings = {
+			.handlers = cases[i].chosen, .keepalive_s = cases[i].keepalive_s};
+		struct selection selection = select_with(&settings, cases[i].handlers);
+		assert_string_equal(selection.problems, cases[i].problems);
+		assert_int_equal(selection.code, HOST_EXIT_CONFIG);
+		free(selection.problems);
+	}
+}
+
+static void test_not_refused(void **state)
+{
+	(void)state;
+	const struct {
+		const struct cashew_handler *const *handlers;
+		const char *chosen;
+		unsigned keepalive_s;
+		const char *names;
+	} cases[] = {
+		{LIST(&ping, &everything), "ping", 60, "ping"},
+		{LIST(&ping, &bad_topic), "ping", 60, "ping"},
+		{LIST(&ping, &also_light), "", 60, "ping also_light"},
+		{LIST(&ping, &elsewhere, &slow), "", 60, "ping elsewhere slow"},
+		{LIST(&of_one, &fruit), "", 60, "of_one fruit"},
+		{LIST(&in_19999_ms), "", 44, "in_19999_ms"},
+		{LIST(&in_19999_ms), "", 0, "in_19999_ms"},
+		{LIST(&in_8000_ms), "", 22, "in_8000_ms"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct settings settings = {
+			.handlers = cases[i].chosen, .keepalive_s = cases[i].keepalive_s};
+		struct selection selection = select_with(&settings, cases[i].handlers);
+		assert_string_equal(selection.problems, "");
+		assert_int_equal(selection.code, 0);
+		assert_string_equal(selection.names, cases[i].names);
+		free(selection.problems);
+	}
+}
+
+/* A route holds its handlers as bits of 32. */
+static void test_handlers_of_one_topic(void **state)
+{
+	(void)state;
+	static struct cashew_handler many[ROUTE_HANDLERS_MAX + 1];
+	const struct cashew_handler *list[ROUTE_HANDLERS_MAX + 2] = {NULL};
+	const struct settings settings = {.handlers = "", .keepalive_s = 60};
+	for (size_t i = 0; i < ROUTE_HANDLERS_MAX; i++) {
+		many[i] = ping;
+		list[i] = &many[i];
+	}
+	struct selection selection = select_with(&settings, list);
+	assert_int_equal(selection.code, 0);
+	free(selection.problems);
+	struct routes routes;
+	assert_int_equal(routes_new(list, &routes), 0);
+	assert_int_equal(routes.lanes[0].route_count, 1);
+	assert_int_equal(routes.lanes[0].routes[0].handler_count, ROUTE_HANDLERS_MAX);
+	assert_int_equal(routes.lanes[0].routes[0].handlers[31], 31);
+	routes_free(&routes);
+
+	many[ROUTE_HANDLERS_MAX] = ping;
+	list[ROUTE_HANDLERS_MAX] = &many[ROUTE_HANDLERS_MAX];
+	selection = select_with(&settings, list);
+	assert_int_equal(selection.code, HOST_EXIT_CONFIG);
+	static const char line[] = "topic \"+/ping\" has 33 handlers: 32 at most\n";
+	assert_int_equal(strncmp(selection.problems, line, strlen(line)), 0);
+	free(selection.problems);
+}
+
+static void test_lanes(void **state)
+{
+	(void)state;
+	struct routes routes;
+	assert_int_equal(
+		routes_new(LIST(&ping, &slow, &apples, &in_main, &stored, &slow_too, &also_light), &routes),
+		0);
+	assert_int_equal(routes.handler_count, 7);
+	assert_int_equal(routes.lane_count, 2);
+	const struct route_lane *lane = &routes.lanes[0];
+	assert_string_equal(lane->name, "main");
+	assert_int_equal(lane->route_count, 3);
+	assert_string_equal(lane->routes[0].filter, "+/ping");
+	assert_int_equal(lane->routes[0].handler_count, 2);
+	assert_int_equal(lane->routes[0].handlers[0], 0);
+	assert_int_equal(lane->routes[0].handlers[1], 6);
+	assert_true(lane->routes[0].light);
+	/* Light only where all its handlers are. */
+	assert_string_equal(lane->routes[1].filter, "+/get_apples");
+	assert_int_equal(lane->routes[1].handler_count, 2);
+	assert_int_equal(lane->routes[1].handlers[0], 2);
+	assert_int_equal(lane->routes[1].handlers[1], 4);
+	assert_false(lane->routes[1].light);
+	assert_string_equal(lane->routes[2].filter, "+/in_main");
+	lane = &routes.lanes[1];
+	assert_string_equal(lane->name, "slow");
+	assert_int_equal(lane->route_count, 2);
+	assert_int_equal(lane->routes[1].handlers[0], 5);
+	char client_id[ROUTE_CLIENT_ID_SIZE];
+	routes_client_id(&routes.lanes[0], "fruit-shop", client_id);
+	assert_string_equal(client_id, "fruit-shop");
+	routes_client_id(&routes.lanes[1], "fruit-shop", client_id);
+	assert_string_equal(client_id, "fruit-shop-slow");
+	routes_free(&routes);
+	assert_null(routes.lanes);
+}
+
+static void test_find(void **state)
+{
+	(void)state;
+	struct routes literals, wildcards, whole;
+	assert_int_equal(routes_new(LIST(&ping, &apples, &fruit, &of_one), &literals), 0);
+	assert_int_equal(routes_new(LIST(&one_level, &fruit), &wildcards), 0);
+	assert_int_equal(routes_new(LIST(&everything), &whole), 0);
+	const struct {
+		const struct routes *routes;
+		const char *topic, *filter; /* NULL: none */
+	} cases[] = {
+		{&literals, "68946/ping", "+/ping"},
+		{&literals, "68946/get_apples", "+/get_apples"},
+		{&literals, "/ping", "+/ping"},
+		{&literals, "68946/get_apple", NULL},
+		{&literals, "68946/get_apples_", NULL},
+		{&literals, "68946/ping/ping", NULL},
+		{&literals, "68946/", NULL},
+		{&literals, "68946", NULL},
+		{&literals, "ping", NULL},
+		{&literals, "68946/fruit", "68946/fruit"},
+		{&literals, "23412/fruit", NULL},
+		{&literals, "68946/fruit/apple", "+/fruit/+"},
+		{&literals, "68946/fruit/apple/red", NULL},
+		{&literals, "68946/pong", NULL},
+		{&wildcards, "68946/anything", "+/+"},
+		{&wildcards, "68946/fruit/", "+/fruit/+"},
+		{&wildcards, "68946/a/b", NULL},
+		{&whole, "68946/a/b/c", "+/#"},
+		{&whole, "68946", "+/#"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct route *route = routes_find(&cases[i].routes->lanes[0], cases[i].topic);
+		if (route == NULL || cases[i].filter == NULL) {
+			assert_true(route == NULL && cases[i].filter == NULL);
+			continue;
+		}
+		assert_string_equal(route->filter, cases[i].filter);
+	}
+	routes_free(&literals);
+	routes_free(&wildcards);
+	routes_free(&whole);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_selection),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_not_refused),
+		cmocka_unit_test(test_handlers_of_one_topic),
+		cmocka_unit_test(test_lanes),
+		cmocka_unit_test(test_find),
+	};
+	return cmocka_run_group_tests_name("host_routes", tests, NULL, NULL);
+}

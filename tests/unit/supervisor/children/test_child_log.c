@@ -1,0 +1,139 @@
+/* test_supervisor_logs.c - child_log.c: another process's lines in this process's log. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants those first */
+#include <cmocka.h>
+
+#include "child_log.h"
+#include "log.h"
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define RECORD                                                                                        \
+	"{\"timestamp\":\"2026-11-23T07:04:06.123Z\",\"level\":\"warn\",\"event\":\"e\",\"message\":" \
+	"\"apples "                                                                                   \
+	"fell\",\"count\":3,\"tree\":\"old oak\",\"ms\":0.5,\"ripe\":true}\n"
+
+static struct supervisor_logs logs;
+static int other_end, output;
+
+static void open_all(enum log_format format)
+{
+	output = memfd_create("log", MFD_CLOEXEC);
+	setenv("TZ", "UTC", 1);
+	assert_int_equal(
+		log_open(&(struct log_options){.fd = output, .format = format, .level = LOG_LEVEL_INFO}), 0);
+	assert_int_equal(supervisor_logs_open(&logs, &other_end), 0);
+}
+
+static void send_text(const char *text)
+{
+	assert_int_equal(write(other_end, text, strlen(text)), strlen(text));
+	struct pollfd polled = supervisor_logs_poll(&logs);
+	assert_int_equal(poll(&polled, 1, 0), 1);
+	supervisor_logs_serve(&logs, polled.revents);
+}
+
+/* The process is gone: what stands in the log. */
+static const char *close_all(void)
+{
+	static char text[256 * 1024];
+	close(other_end);
+	supervisor_logs_close(&logs);
+	assert_int_equal(logs.fd, -1);
+	log_close(5000);
+	const ssize_t size = pread(output, text, sizeof(text) - 1, 0);
+	assert_in_range(size, 0, sizeof(text) - 1);
+	text[size] = '\0';
+	close(output);
+	return text;
+}
+
+static void test_json_passes(void **state)
+{
+	(void)state;
+	open_all(LOG_FORMAT_JSON);
+	send_text(RECORD RECORD);
+	assert_string_equal(close_all(), RECORD RECORD);
+}
+
+static void test_text_is_rendered(void **state)
+{
+	(void)state;
+	open_all(LOG_FORMAT_TEXT);
+	send_text(RECORD "no JSON\n");
+	assert_string_equal(close_all(),
+		"07:04:06.123 WARN  apples fell  count=3 tree=\"old oak\" ms=0.5 ripe=true\nno JSON\n");
+}
+
+static void test_line_in_pieces(void **state)
+{
+	(void)state;
+	open_all(LOG_FORMAT_JSON);
+	send_text("{\"a\":");
+	send_text("1}\n{\"b\"");
+	send_text(":2}\n");
+	assert_string_equal(close_all(), "{\"a\":1}\n{\"b\":2}\n");
+}
+
+static void test_last_word_is_ended(void **state)
+{
+	(void)state;
+	open_all(LOG_FORMAT_JSON);
+	send_text("{}\n{\"the host d");
+	assert_string_equal(close_all(), "{}\n{\"the host d\n");
+}
+
+static void test_line_without_end_is_cut(void **state)
+{
+	(void)state;
+	char piece[1000];
+	memset(piece, 'x', sizeof(piece));
+	piece[sizeof(piece) - 1] = '\0';
+	open_all(LOG_FORMAT_JSON);
+	for (int i = 0; i < 100; i++)
+		send_text(piece);
+	const char *text = close_all();
+	assert_int_equal(strspn(text, "x"), 64 * 1024 - 1);
+	size_t count = 0;
+	for (const char *at = text; *at != '\0'; at++)
+		count += *at == 'x';
+	assert_int_equal(count, 100 * (sizeof(piece) - 1));
+}
+
+/* Until the death is noticed a closed end is no reason to poll in circles. */
+static void test_closed_end_is_not_polled(void **state)
+{
+	(void)state;
+	open_all(LOG_FORMAT_JSON);
+	close(other_end);
+	struct pollfd polled = supervisor_logs_poll(&logs);
+	assert_int_equal(poll(&polled, 1, 0), 1);
+	for (int i = 0; i < 2 && polled.fd >= 0; i++) {
+		(void)poll(&polled, 1, 0);
+		supervisor_logs_serve(&logs, polled.revents);
+		polled = supervisor_logs_poll(&logs);
+	}
+	assert_int_equal(polled.fd, -1);
+	other_end = dup(output);
+	assert_string_equal(close_all(), "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_json_passes),
+		cmocka_unit_test(test_text_is_rendered),
+		cmocka_unit_test(test_line_in_pieces),
+		cmocka_unit_test(test_last_word_is_ended),
+		cmocka_unit_test(test_line_without_end_is_cut),
+		cmocka_unit_test(test_closed_end_is_not_polled),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
