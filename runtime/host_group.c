@@ -6,6 +6,7 @@
 #include "board.h"
 #include "command.h"
 #include "context.h"
+#include "fingerprint.h"
 #include "settings.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -101,7 +102,7 @@ void group_free(struct group *group)
 
 uint64_t group_user_key(const char *user)
 {
-	return board_key(user, NULL, 0, NULL, 0);
+	return fingerprint(user, NULL, 0, NULL, 0);
 }
 
 struct held *group_in_flight(const struct group *group, uint16_t mid)

@@ -20,7 +20,7 @@
  * finds them by packet identifier, also those of a dropped connection that still run or are done: their
  * copies, which the broker sends again, join the first.
  *
- * A copy is known by packet identifier, user and board_key(). The key has no secret in it, so a device can
+ * A copy is known by packet identifier, user and fingerprint(). The key has no secret in it, so a device can
  * make two payloads of one key; but it would have to be given the identifier of a command that the broker
  * has not been told is done, and what would be taken for a copy then is its own: the user's id is compared by
  * a hash of its own, and is the token's, not the device's. I/O thread only.
@@ -50,7 +50,7 @@ enum group_phase { GROUP_EMPTY, GROUP_FILLING, GROUP_DRAINING, GROUP_LINGERING, 
 /* A PUBACK that is held, or was when its connection went. It lives as long as it is in the group or in the
  * in-flight table. */
 struct held {
-	uint64_t key;		 /* board_key() of the command */
+	uint64_t key;		 /* fingerprint() of the command */
 	uint64_t user;		 /* group_user_key() */
 	struct command *command; /* NULL: it has settled, and is freed */
 	struct held *group_next;

@@ -7,6 +7,7 @@
 #include "command.h"
 #include "context.h"
 #include "failpoint.h"
+#include "fingerprint.h"
 #include "host_group.h"
 #include "lane.h"
 #include "log.h"
@@ -206,8 +207,8 @@ static struct command *take_command(struct lane *lane, const struct mosquitto_me
 	struct properties properties;
 	struct command *command = NULL;
 	if (properties_read(list, &properties)) {
-		const uint64_t key = board_key(message->topic, message->payload, (size_t)message->payloadlen,
-			properties.correlation, properties.correlation_size);
+		const uint64_t key = fingerprint(message->topic, message->payload,
+			(size_t)message->payloadlen, properties.correlation, properties.correlation_size);
 		if (message->qos > 0 && joins(lane, message, user_size, key)) {
 			properties_free(&properties);
 			return NULL;

@@ -5,6 +5,7 @@
 
 #include "arrival.h"
 #include "backlogs.h"
+#include "clock.h"
 #include "command.h"
 #include "connection.h"
 #include "context.h"
@@ -147,7 +148,7 @@ bool lane_overtaken(const struct lane *lane, const struct command *command)
 
 int64_t lane_next_position(struct lane *lane)
 {
-	const int64_t now_us = host_unix_ms() * 1000;
+	const int64_t now_us = clock_unix_ms() * 1000;
 	lane->last_position = now_us > lane->last_position ? now_us : lane->last_position + 1;
 	return lane->last_position;
 }

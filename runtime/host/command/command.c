@@ -4,6 +4,7 @@
 #include "command.h"
 
 #include "arrival.h"
+#include "clock.h"
 #include "context.h"
 #include "egress.h"
 #include "host_group.h"
@@ -269,7 +270,7 @@ static void retry_later(struct command *command)
 		command->failing_since_ms = host->now_ms;
 	const unsigned tries = command->attempts > 0 ? command->attempts - 1 : 0;
 	const unsigned doublings = tries < RETRY_DOUBLINGS_MAX ? tries : RETRY_DOUBLINGS_MAX;
-	command->retry_at_ms = host->now_ms + host_jitter_ms(RETRY_DELAY_MIN_MS << doublings);
+	command->retry_at_ms = host->now_ms + clock_jitter_ms(RETRY_DELAY_MIN_MS << doublings);
 	const bool spent = command->retry_at_ms - command->failing_since_ms > COMMAND_RETRY_MS;
 	if (detached(command) && (spent || command->mid != 0 || command->store_away)) {
 		drop(command);

@@ -88,7 +88,7 @@ struct command {
 	bool suspect;			/* it may have killed a host */
 	bool ahead;			/* it comes again, and came before what its user has parked */
 	unsigned crashes;		/* that it is to blame for */
-	uint64_t key;			/* board_key(): by which it is known when it comes again */
+	uint64_t key;			/* fingerprint(): by which it is known when it comes again */
 	int64_t position;		/* in the store, once it is parked; else 0 */
 	struct parked_backlog *backlog; /* from the store, or PARKING: its user's */
 	struct parked_command *record;	/* of PARKING: what is written; in the arena */

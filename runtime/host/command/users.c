@@ -4,6 +4,7 @@
 #include "users.h"
 
 #include "command.h"
+#include "fingerprint.h"
 #include "topic.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -25,13 +26,9 @@ struct lane_users {
 	struct lane_user *buckets[BUCKETS];
 };
 
-/* FNV-1a, 32 bits. */
 static unsigned bucket_of(const char *user, size_t size)
 {
-	uint32_t hash = 2166136261u;
-	for (size_t i = 0; i < size; i++)
-		hash = (hash ^ (unsigned char)user[i]) * 16777619u;
-	return (hash ^ (hash >> 16)) % BUCKETS;
+	return (unsigned)(fingerprint_text(user, size) % BUCKETS);
 }
 
 static struct lane_user *find(const struct lane_users *users, const char *name, size_t size, unsigned bucket)

@@ -3,6 +3,7 @@
  */
 #include "backlogs.h"
 
+#include "fingerprint.h"
 #include "store.h"
 #include <endian.h>
 #include <errno.h>
@@ -10,15 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* FNV-1a, 32 bits, over both texts. */
 static unsigned bucket_of(const char *lane_id, const char *user)
 {
-	uint32_t hash = 2166136261u;
-	for (const char *text = lane_id; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * 16777619u;
-	for (const char *text = user; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * 16777619u;
-	return (hash ^ (hash >> 16)) % PARKED_BUCKETS;
+	const uint64_t lane = fingerprint_text(lane_id, strlen(lane_id)),
+		       hash = fingerprint_text(user, strlen(user));
+	return (unsigned)((lane * 31 + hash) % PARKED_BUCKETS);
 }
 
 struct parked_backlog *parked_find(const struct parked *parked, const char *lane_id, const char *user)

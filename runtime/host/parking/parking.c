@@ -5,8 +5,10 @@
 
 #include "backlogs.h"
 #include "board.h"
+#include "clock.h"
 #include "command.h"
 #include "context.h"
+#include "fingerprint.h"
 #include "lane.h"
 #include "log.h"
 #include "pool.h"
@@ -41,9 +43,7 @@ bool parking_wanted(const struct command *command)
 
 static int64_t delay_after(unsigned attempts)
 {
-	const unsigned doublings = attempts - 1 < DELAY_DOUBLINGS_MAX ? attempts - 1 : DELAY_DOUBLINGS_MAX;
-	const unsigned delay_ms = PARKING_DELAY_MS << doublings;
-	return host_jitter_ms(delay_ms < PARKING_DELAY_MAX_MS ? delay_ms : PARKING_DELAY_MAX_MS);
+	return clock_jitter_ms(backoff_ms(attempts - 1, PARKING_DELAY_MS, PARKING_DELAY_MAX_MS));
 }
 
 /* The handlers that are through with it. Where events were refused it is not known whose they are, so those
@@ -97,11 +97,8 @@ static struct parked_command *new_record(struct command *command)
 
 static void log_parked(const struct command *command, const struct parked_command *record)
 {
-	const time_t not_before = (time_t)(record->not_before_ms / 1000);
-	char text[32] = "";
-	struct tm parts;
-	if (gmtime_r(&not_before, &parts) != NULL)
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+	char text[CLOCK_ISO_SIZE];
+	clock_iso(record->not_before_ms, text);
 	/* Those behind it are as many as its user sends. */
 	const bool follower = record->attempts == 0;
 	LOG_EVENT(follower ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "command_parked",
@@ -138,7 +135,7 @@ static void put(struct command *command, int64_t delay_ms, unsigned attempts)
 	struct parked_backlog *backlog = record == NULL
 						 ? NULL
 						 : parked_add(&host->parked, lane, lane_client_id(lane),
-							   command->input.user, host_unix_ms() + delay_ms);
+							   command->input.user, clock_unix_ms() + delay_ms);
 	if (backlog == NULL) {
 		command_leave(command, "out of memory");
 		return;
@@ -173,7 +170,7 @@ static void postpone(struct command *command, int64_t delay_ms)
 		return;
 	}
 	record->attempts = command->attempts;
-	record->not_before_ms = host_unix_ms() + delay_ms;
+	record->not_before_ms = clock_unix_ms() + delay_ms;
 	command->record = record;
 	command_move(command, COMMAND_PARKING);
 	command_submit(command);
@@ -209,7 +206,7 @@ void parking_retry(struct command *command)
 /* All its handlers are settled and its end is dead, so the next attempt is the burial alone. */
 void parking_bury_later(struct command *command)
 {
-	const int64_t delay_ms = host_jitter_ms(PARKING_DELAY_MAX_MS);
+	const int64_t delay_ms = clock_jitter_ms(PARKING_DELAY_MAX_MS);
 	if (command->origin == COMMAND_FROM_STORE)
 		postpone(command, delay_ms);
 	else
@@ -263,7 +260,7 @@ void parking_stored(struct command *command)
 	}
 	log_parked(command, command->record);
 	backlog->added = true;
-	if (backlog->not_before_ms <= host_unix_ms())
+	if (backlog->not_before_ms <= clock_unix_ms())
 		parked_line(&host->parked, backlog);
 	command->end = COMMAND_PARKED;
 	command_end_turn(command);
@@ -297,7 +294,7 @@ static void drop_asleep(struct host *host)
 void parking_due(struct host *host, const struct parked_user *users, size_t count)
 {
 	drop_asleep(host);
-	const int64_t now_ms = host_unix_ms();
+	const int64_t now_ms = clock_unix_ms();
 	for (size_t i = 0; i < count; i++) {
 		struct lane *lane = lane_of(host, users[i].lane);
 		struct parked_backlog *backlog =
@@ -429,7 +426,7 @@ static void begin(struct command *command)
 	command->input.attempt = 1;
 	command->correlation = parked->correlation;
 	command->correlation_size = (uint16_t)parked->correlation_size;
-	command->key = board_key(command->input.topic, command->input.payload, command->input.payload_size,
+	command->key = fingerprint(command->input.topic, command->input.payload, command->input.payload_size,
 		command->correlation, command->correlation_size);
 	find_route(command);
 	read_progress(command);
