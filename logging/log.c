@@ -9,6 +9,7 @@
  */
 #include "log.h"
 
+#include "clock.h"
 #include "log_line.h"
 
 #include <errno.h>
@@ -317,14 +318,8 @@ void log_close(unsigned timeout_ms)
 		return;
 	pthread_cond_signal(&state.work);
 	struct timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	clock_timespec_in(timeout_ms, &until);
 	/* One that hangs in a write is left behind: it holds nothing that the end of the process waits for. */
-	if (pthread_timedjoin_np(state.thread, NULL, &until) != 0)
+	if (pthread_clockjoin_np(state.thread, NULL, CLOCK_MONOTONIC, &until) != 0)
 		pthread_detach(state.thread);
 }

@@ -20,8 +20,6 @@ struct buffer {
 	bool full;
 };
 
-static const char *const level_names[] = {"error", "warn", "info", "debug"};
-
 /* What can still be put; the end of a text may already have gone into the reserve. */
 static size_t room(const struct buffer *b)
 {
@@ -290,7 +288,7 @@ size_t log_line_json(const struct log_line *line, char ret[static LOG_LINE_SIZE]
 	put_universal_time(&b, line->time.tv_sec);
 	put_milliseconds(&b, line->time.tv_nsec);
 	put_text(&b, "Z\",\"level\":\"");
-	put_text(&b, level_names[line->level]);
+	put_text(&b, log_level_name(line->level));
 	put_text(&b, "\"");
 	const struct log_field event = LOG_TEXT("event", line->event),
 			       message = LOG_TEXT("message", line->message);

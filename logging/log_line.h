@@ -9,8 +9,9 @@
 #ifndef LOG_LINE_H
 #define LOG_LINE_H
 
-#include "log.h"
+#include "log_field.h"
 
+#include <stddef.h>
 #include <time.h>
 
 enum { LOG_LINE_SIZE = 8192, LOG_LINE_TEXT_MAX = 1024 };

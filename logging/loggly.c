@@ -1,41 +1,30 @@
 /*
  * loggly.c - see loggly.h: lines in, opening and closing; what becomes of the lines is loggly_thread.c's.
  */
+#include "clock.h"
 #include "loggly_own.h"
+#include "random.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { LEAVE_BEHIND_MS = 2000 /* after the time to close is over */ };
 
-int64_t loggly_now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 uint64_t loggly_random(void)
 {
-	uint64_t number = 0;
-	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != sizeof(number))
-		number = (uint64_t)loggly_now_ms() * 0x9e3779b97f4a7c15U ^ (uint64_t)getpid();
+	uint64_t number;
+	random_bytes(&number, sizeof(number));
 	return number;
 }
 
 unsigned loggly_pause_ms(unsigned failures, unsigned first_ms, unsigned max_ms, uint64_t random)
 {
-	uint64_t limit = first_ms;
-	for (unsigned i = 1; i < failures && limit < max_ms; i++)
-		limit *= 2;
-	if (limit > max_ms)
-		limit = max_ms;
+	const uint64_t limit = backoff_ms(failures > 0 ? failures - 1 : 0, first_ms, max_ms);
 	return (unsigned)(random % (limit + 1));
 }
 
@@ -204,13 +193,12 @@ void loggly_close(struct loggly *l, unsigned timeout_ms, struct loggly_figures *
 		return;
 	pthread_mutex_lock(&l->lock);
 	l->closing = true;
-	l->deadline_ms = loggly_now_ms() + timeout_ms;
+	l->deadline_ms = clock_ms() + timeout_ms;
 	pthread_mutex_unlock(&l->lock);
 	loggly_http_wake(l->http);
 	struct timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += (timeout_ms + LEAVE_BEHIND_MS) / 1000 + 1;
-	const bool ended = pthread_timedjoin_np(l->thread, NULL, &until) == 0;
+	clock_timespec_in((int64_t)timeout_ms + LEAVE_BEHIND_MS, &until);
+	const bool ended = pthread_clockjoin_np(l->thread, NULL, CLOCK_MONOTONIC, &until) == 0;
 	if (ret != NULL)
 		loggly_read(l, ret);
 	if (ended)

@@ -58,9 +58,6 @@ struct loggly {
 	bool spool_said; /* that it cannot be used */
 };
 
-/* Monotonic time. */
-int64_t loggly_now_ms(void);
-
 uint64_t loggly_random(void);
 
 /* The thread that ships; its argument is a struct loggly. */

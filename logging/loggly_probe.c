@@ -1,14 +1,15 @@
 /* loggly_probe.c - see loggly_probe.h. */
 #include "loggly_probe.h"
 
+#include "clock.h"
 #include "loggly_event.h"
+#include "random.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,17 +19,14 @@ enum { WAIT_MS = 1000 };
 static size_t make_event(const char *message, char **ret)
 {
 	struct loggly_source source;
-	char host[LOGGLY_HOST_MAX] = "", when[32] = "", line[512];
-	uint64_t run = 0;
-	const time_t now = time(NULL);
-	struct tm tm;
+	char host[LOGGLY_HOST_MAX] = "", when[CLOCK_ISO_SIZE], line[512];
+	uint64_t run;
 	char *event = malloc(LOGGLY_EVENT_MAX);
 	if (event == NULL)
 		return 0;
-	if (gethostname(host, sizeof(host) - 1) != 0 || getrandom(&run, sizeof(run), 0) != sizeof(run))
-		run = (uint64_t)now;
-	if (gmtime_r(&now, &tm) != NULL)
-		(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S.000Z", &tm);
+	(void)gethostname(host, sizeof(host) - 1);
+	random_bytes(&run, sizeof(run));
+	clock_iso_ms(clock_unix_ms(), when);
 	loggly_source_init(&source, run, host);
 	const int size = snprintf(line, sizeof(line),
 		"{\"timestamp\":\"%s\",\"level\":\"info\",\"event\":\"doctor\",\"message\":\"%s\"}", when,

@@ -7,6 +7,7 @@
  * comes from `building`, or it is the oldest segment of the spool, which is removed when all of it was taken.
  * After a failure what is in `sending` goes to the spool, unless it came from there or no disk takes it.
  */
+#include "clock.h"
 #include "loggly_own.h"
 
 #include "log.h"
@@ -386,7 +387,7 @@ static bool may_end(struct loggly *l, int64_t now)
 /* What is left goes to the spool, or is lost. */
 static void put_away(struct loggly *l)
 {
-	const int64_t now = loggly_now_ms();
+	const int64_t now = clock_ms();
 	loggly_http_drop(l->http);
 	l->retry_at_ms = INT64_MAX;
 	l->spool_at_ms = 0;
@@ -417,7 +418,7 @@ static void put_away(struct loggly *l)
 void *loggly_thread(void *argument)
 {
 	struct loggly *l = argument;
-	for (int64_t now = loggly_now_ms(); !may_end(l, now); now = loggly_now_ms()) {
+	for (int64_t now = clock_ms(); !may_end(l, now); now = clock_ms()) {
 		struct loggly_answer answer;
 		open_spool(l, now);
 		put_back(l, now);
@@ -426,7 +427,7 @@ void *loggly_thread(void *argument)
 		tell_lost(l, now);
 		rest(l, now, more);
 		if (l->under_way && loggly_http_answer(l->http, &answer))
-			handle_answer(l, &answer, loggly_now_ms());
+			handle_answer(l, &answer, clock_ms());
 	}
 	put_away(l);
 	return NULL;

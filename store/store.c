@@ -7,6 +7,7 @@
  * for waitQueueTimeoutMS at most; then it is the client `away`, which has no connection and answers
  * STORE_E_AWAY to everything.
  */
+#include "clock.h"
 #include "log.h"
 #include "store_client.h"
 #include "store_error.h"
@@ -219,13 +220,7 @@ static void wait_for_free(struct store *store)
 {
 	struct timespec until;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += store->wait_ms / 1000;
-	until.tv_nsec += (long)(store->wait_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	clock_timespec_in(store->wait_ms, &until);
 	store->waiting++;
 	while (!store->free && pthread_cond_timedwait(&store->released, &store->lock, &until) == 0)
 		;
@@ -295,10 +290,7 @@ const char *store_database_name(const struct store *store)
 
 int64_t store_now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return clock_unix_ms();
 }
 
 struct _mongoc_database_t *store_database(struct store_client *client)

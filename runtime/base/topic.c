@@ -15,6 +15,13 @@ static bool is_user_character(unsigned char c)
 	       c == '_' || c == '|' || c == '-';
 }
 
+bool topic_user_characters(const char *text)
+{
+	while (*text && is_user_character((unsigned char)*text))
+		text++;
+	return !*text;
+}
+
 bool topic_user_valid(const char *user, size_t size)
 {
 	if (size < 1 || size > USER_ID_MAX)

@@ -10,7 +10,10 @@
 
 enum { USER_ID_MAX = 64 };
 
-/* Whether the bytes are a user id: 1 to 64 of A-Z a-z 0-9 . _ | - */
+/* Whether text has only characters that a user id may have: A-Z a-z 0-9 . _ | - */
+bool topic_user_characters(const char *text);
+
+/* Whether the bytes are a user id: 1 to USER_ID_MAX of these characters. */
 bool topic_user_valid(const char *user, size_t size);
 
 /* Whether text is an event's name: 1 to 64 of a-z 0-9 _ */

@@ -3,6 +3,7 @@
  */
 #include "configuration.h"
 
+#include "exit_codes.h"
 #include "handler_table.h"
 #include "host.h"
 #include <errno.h>
@@ -25,7 +26,7 @@ int configuration_read(const char *env_file, bool must_exist, char *const *envir
 	size_t size;
 	FILE *warnings = open_memstream(&found.warnings, &size);
 	if (warnings == NULL)
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	int error = 0;
 	if (must_exist && access(env_file, F_OK) != 0) {
 		fprintf(problems, "%s: cannot be opened: %s\n", env_file, strerror(errno));
@@ -37,11 +38,11 @@ int configuration_read(const char *env_file, bool must_exist, char *const *envir
 	if (fclose(warnings) != 0 || error == -ENOMEM) {
 		fputs("cashewd: out of memory\n", problems);
 		configuration_free(&found);
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
 	if (error != 0) {
 		fputs(found.warnings, problems);
-		error = HOST_EXIT_CONFIG;
+		error = EXIT_CONFIG;
 	} else {
 		error = host_select_handlers(&found.settings, handler_table, problems, &found.handlers);
 	}

@@ -15,7 +15,7 @@ struct configuration {
 /*
  * Reads the settings (env_file as in settings_read(); must_exist: it is a problem where it is missing) and
  * picks the handlers; tells every problem to `problems`, and the warnings too where there are problems. 0 and
- * *ret, to be freed; HOST_EXIT_CONFIG or HOST_EXIT_SOFTWARE.
+ * *ret, to be freed; EXIT_CONFIG or EXIT_SOFTWARE.
  */
 __attribute__((warn_unused_result)) int configuration_read(const char *env_file, bool must_exist,
 	char *const *environment, FILE *problems, struct configuration *ret);

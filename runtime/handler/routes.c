@@ -4,6 +4,7 @@
  */
 #include "routes.h"
 
+#include "exit_codes.h"
 #include "host.h"
 #include "settings.h"
 #include "topic.h"
@@ -107,7 +108,7 @@ int host_select_handlers(const struct settings *settings, const struct cashew_ha
 	const struct cashew_handler **selected = calloc(count + 1, sizeof(*selected));
 	if (selected == NULL) {
 		fputs("out of memory\n", problems);
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
 	for (size_t i = 0; i < count; i++)
 		if (settings->handlers[0] == '\0' ||
@@ -124,7 +125,7 @@ int host_select_handlers(const struct settings *settings, const struct cashew_ha
 		found = check_overlaps(selected, problems);
 	if (found != 0) {
 		free(selected);
-		return HOST_EXIT_CONFIG;
+		return EXIT_CONFIG;
 	}
 	*ret_selected = selected;
 	return 0;

@@ -11,22 +11,16 @@ struct board;
 struct cashew_handler;
 struct settings;
 
-/* Exit codes (sysexits.h where it has one). */
-enum host_exit { HOST_EXIT_OK = 0, HOST_EXIT_USAGE = 64, HOST_EXIT_SOFTWARE = 70, HOST_EXIT_CONFIG = 78 };
-
 /*
  * Picks the handlers that settings->handlers names (all of `handlers`, ended by NULL, where it is empty) and
  * refuses descriptors that cannot be used, overlapping filters within a lane, and a deadline that is not
- * below settings_group_limit_s(). 0 and an array ended by NULL, freed with free(); HOST_EXIT_CONFIG, or
- * HOST_EXIT_SOFTWARE when out of memory, after writing what is wrong to `problems` (a FILE *), one line each.
+ * below settings_group_limit_s(). 0 and an array ended by NULL, freed with free(); EXIT_CONFIG, or
+ * EXIT_SOFTWARE when out of memory, after writing what is wrong to `problems` (a FILE *), one line each.
  */
 struct _IO_FILE;
 __attribute__((warn_unused_result)) int host_select_handlers(const struct settings *settings,
 	const struct cashew_handler *const *handlers, struct _IO_FILE *problems,
 	const struct cashew_handler ***ret_selected);
-
-/* The descriptors that a host is started with; the last one is its program's, and of no use to it. */
-enum { HOST_FD_SETTINGS = 3, HOST_FD_BOARD, HOST_FD_LOG, HOST_FD_PROGRAM };
 
 /*
  * The whole life of a process that the supervisor has started: takes over the descriptors, reads the
@@ -50,7 +44,7 @@ struct host_options {
  */
 __attribute__((warn_unused_result)) int host_run(const struct host_options *options);
 
-/* Opens what settings name, and cannot be checked without: 0 or HOST_EXIT_CONFIG after logging why. */
+/* Opens what settings name, and cannot be checked without: 0 or EXIT_CONFIG after logging why. */
 __attribute__((warn_unused_result)) int host_try(const struct settings *settings);
 
 #endif

@@ -52,19 +52,12 @@ struct store_watch {
 static void note_answer(struct store_watch *watch, int rc, int64_t asked_ms)
 {
 	struct board *board = watch->options.board;
-	const int64_t now_ms = board_clock_ms();
+	const int64_t now_ms = clock_ms();
 	if (rc == 0 && (watch->unanswered || now_ms - asked_ms > SLOW_MS))
 		atomic_store_explicit(&board->store_back_ms, now_ms, memory_order_relaxed);
 	watch->unanswered = rc != 0;
 	if (rc == 0)
 		atomic_store_explicit(&board->store_seen_ms, asked_ms, memory_order_release);
-}
-
-static int64_t clock_us(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
 static int ping(struct store_watch *watch, struct store_client *client)
@@ -79,7 +72,7 @@ static int ping(struct store_watch *watch, struct store_client *client)
 
 static int ask(struct store_watch *watch, struct store_client *client)
 {
-	const int64_t asked_ms = board_clock_ms();
+	const int64_t asked_ms = clock_ms();
 	const int rc = watch->prepared ? ping(watch, client) : store_prepare(client);
 	if (rc == 0)
 		watch->prepared = true;
@@ -94,17 +87,17 @@ static int ask(struct store_watch *watch, struct store_client *client)
 static int ask_due(struct store_watch *watch, struct store_client *client, struct parked_user **ret_due,
 	size_t *ret_count)
 {
-	const int64_t now_ms = host_unix_ms(), clock_ms = board_clock_ms();
+	const int64_t now_ms = clock_unix_ms(), at_ms = clock_ms();
 	const struct store_watch_options *options = &watch->options;
 	int rc = parked_command_due(
 		client, options->lanes, options->lane_count, now_ms, DUE_MAX, ret_due, ret_count);
-	if (rc != 0 || *ret_count > 0 || clock_ms < watch->overdue_at_ms)
+	if (rc != 0 || *ret_count > 0 || at_ms < watch->overdue_at_ms)
 		return rc;
 	parked_users_free(*ret_due, *ret_count);
 	*ret_due = NULL;
 	rc = parked_command_due(client, NULL, 0, now_ms - PARKING_OVERDUE_MS, DUE_MAX, ret_due, ret_count);
 	if (rc == 0 && *ret_count == 0)
-		watch->overdue_at_ms = clock_ms + OVERDUE_MS;
+		watch->overdue_at_ms = at_ms + OVERDUE_MS;
 	return rc;
 }
 
@@ -127,7 +120,7 @@ static void tell(struct store_watch *watch, int rc, const struct store_client *c
 static void try_to_write(struct store_watch *watch, struct store_client *client, bool up)
 {
 	struct figures_store *figures = &watch->options.board->figures.store;
-	const int64_t now_ms = board_clock_ms();
+	const int64_t now_ms = clock_ms();
 	if (!up) {
 		FIGURES_SET(figures->writable, false);
 		watch->try_at_ms = now_ms;
@@ -149,13 +142,7 @@ static void try_to_write(struct store_watch *watch, struct store_client *client,
 static void wait_ms(struct store_watch *watch, long ms, unsigned asked_for)
 {
 	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += ms % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	clock_timespec_in(ms, &until);
 	while (!watch->stopping && watch->suspicion == asked_for && watch->to_load == NULL)
 		if (pthread_cond_timedwait(&watch->changed, &watch->mutex, &until) == ETIMEDOUT)
 			return;

@@ -7,7 +7,9 @@
  * it. Failure modes: a broker that does not close in CONNECTION_FAREWELL_MS is given up; one that gave our
  * session to another host makes the connection a standby.
  */
+#include "clock.h"
 #include "connection_private.h"
+#include "random.h"
 
 #include "log.h"
 #include "settings.h"
@@ -17,7 +19,6 @@
 #include <mqtt_protocol.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -26,14 +27,6 @@ enum {
 	TAKEOVER_RETRIES = 3, /* in this many times STANDBY_RETRY: a host that waits comes back after 1.25 */
 };
 
-static unsigned random_below(unsigned limit)
-{
-	unsigned value = 0;
-	if (limit == 0 || getrandom(&value, sizeof(value), GRND_NONBLOCK) != (ssize_t)sizeof(value))
-		return 0;
-	return value % limit;
-}
-
 /* Exponential, half of it jitter: hosts that lost the same broker do not come back in step. */
 static unsigned next_delay_ms(struct connection *connection, bool taken_over)
 {
@@ -41,12 +34,8 @@ static unsigned next_delay_ms(struct connection *connection, bool taken_over)
 		const unsigned retry_ms = connection->options.settings->standby_retry_s * 1000;
 		return retry_ms - retry_ms / 4 + random_below(retry_ms / 2);
 	}
-	unsigned full = CONNECTION_DELAY_MIN_MS;
-	for (unsigned i = 0; i < connection->failures && full < CONNECTION_DELAY_MAX_MS; i++)
-		full *= 2;
-	if (full > CONNECTION_DELAY_MAX_MS)
-		full = CONNECTION_DELAY_MAX_MS;
-	connection->failures++;
+	const unsigned full =
+		backoff_ms(connection->failures++, CONNECTION_DELAY_MIN_MS, CONNECTION_DELAY_MAX_MS);
 	return full / 2 + random_below(full / 2);
 }
 

@@ -7,6 +7,9 @@
  * that is missing, empty or short or a .env that cannot be read (78), a token that is refused (1), standard
  * output that cannot be written (74), no memory (70).
  */
+#include "clock.h"
+#include "exit_codes.h"
+#include "output.h"
 #include "settings_file.h"
 #include "token.h"
 #include "topic.h"
@@ -23,9 +26,6 @@
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Of sysexits.h, but for the first. */
-enum { EXIT_REFUSED = 1, EXIT_USAGE = 64, EXIT_MEMORY = 70, EXIT_OUTPUT = 74, EXIT_CONFIG = 78 };
 
 static const int64_t lifetime_max_s = (int64_t)36500 * 24 * 3600;
 
@@ -93,15 +93,6 @@ static int64_t duration_parse(const char *text)
 	}
 }
 
-static int output_close(void)
-{
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "cashew-token: standard output cannot be written: %s\n", strerror(errno));
-		return EXIT_OUTPUT;
-	}
-	return 0;
-}
-
 static void options_parse(int argc, char **argv, struct arguments *arguments)
 {
 	static const struct option options[] = {
@@ -125,8 +116,8 @@ static void options_parse(int argc, char **argv, struct arguments *arguments)
 			arguments->env_file = optarg;
 			arguments->env_file_given = true;
 			break;
-		case 'h': fputs(help, stdout); exit(output_close());
-		case 'v': puts("cashew-token " CASHEW_VERSION); exit(output_close());
+		case 'h': fputs(help, stdout); exit(output_flush("cashew-token", EXIT_OK));
+		case 'v': puts("cashew-token " CASHEW_VERSION); exit(output_flush("cashew-token", EXIT_OK));
 		case ':': usage_fail("%s needs a value", argv[optind - 1]);
 		default: usage_fail("unknown option");
 		}
@@ -197,7 +188,7 @@ static int secret_find(const struct arguments *arguments, struct settings_file *
 	}
 	int error = settings_file_read(arguments->env_file, stderr, stderr, file);
 	if (error != 0) {
-		return error == SETTINGS_FILE_E_INVALID ? EXIT_CONFIG : EXIT_MEMORY;
+		return error == SETTINGS_FILE_E_INVALID ? EXIT_CONFIG : EXIT_SOFTWARE;
 	}
 	const char *secret = setting(file, "JWT_SECRET"), *allow_short = setting(file, "ALLOW_SHORT_SECRET");
 	if (secret == NULL || secret[0] == '\0') {
@@ -229,11 +220,11 @@ static int make(const struct arguments *arguments, const char *secret)
 							   arguments->lifetime_s, &token);
 	if (error != 0) {
 		fprintf(stderr, "cashew-token: the token could not be signed: %s\n", strerror(-error));
-		return EXIT_MEMORY;
+		return EXIT_SOFTWARE;
 	}
 	puts(token);
 	free(token);
-	return output_close();
+	return output_flush("cashew-token", EXIT_OK);
 }
 
 /* Standard input without the white space around it; one byte more than a token may have, so that a larger one
@@ -263,24 +254,22 @@ static int show(const char *secret)
 	}
 	if (error == -ENOMEM) {
 		fprintf(stderr, "cashew-token: out of memory\n");
-		return EXIT_MEMORY;
+		return EXIT_SOFTWARE;
 	}
 	if (error == TOKEN_E_REFUSED) {
 		printf("refused: %s\n", reason);
-		return output_close() != 0 ? EXIT_OUTPUT : EXIT_REFUSED;
+		return output_flush("cashew-token", EXIT_OK) != EXIT_OK ? EXIT_IO : EXIT_FAILED;
 	}
 	if (secret == NULL) {
-		return output_close();
+		return output_flush("cashew-token", EXIT_OK);
 	}
-	char expires[32] = "a day beyond the calendar";
-	const time_t at = (time_t)identity.expires;
-	struct tm day;
-	if (gmtime_r(&at, &day) != NULL) {
-		(void)strftime(expires, sizeof(expires), "%Y-%m-%dT%H:%M:%SZ", &day);
-	}
+	static const int64_t calendar_end = INT64_C(253402300799); /* of the year 9999 */
+	char expires[CLOCK_ISO_SIZE] = "a day beyond the calendar";
+	if (identity.expires <= calendar_end)
+		clock_iso(identity.expires * 1000, expires);
 	printf("accepted: %s %s, until %s\n", identity.is_handler ? "handler" : "user",
 		identity.is_handler ? identity.name : identity.user_id, expires);
-	return output_close();
+	return output_flush("cashew-token", EXIT_OK);
 }
 
 int main(int argc, char **argv)

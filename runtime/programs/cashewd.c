@@ -11,10 +11,12 @@
 #include "cashewd_doctor.h"
 #include "cashewd_top.h"
 #include "configuration.h"
+#include "exit_codes.h"
 #include "handler_table.h"
 #include "hardening.h"
 #include "host.h"
 #include "log.h"
+#include "output.h"
 #include "settings.h"
 #include "store.h"
 #include "supervisor.h"
@@ -29,7 +31,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_IO = 74 /* EX_IOERR of sysexits.h */, LOG_CLOSE_MS = 2000 };
+enum { LOG_CLOSE_MS = 2000 };
 
 /* What the program is asked to do. */
 enum task {
@@ -148,7 +150,7 @@ static int parse_arguments(int count, char **values, struct arguments *ret)
 	for (int option; (option = getopt_long(count, values, "h", options, NULL)) != -1;) {
 		if (option == '?') {
 			fputs("cashewd: see cashewd --help\n", stderr);
-			return HOST_EXIT_USAGE;
+			return EXIT_USAGE;
 		}
 		if (option == ENV_FILE) {
 			found.env_file = optarg;
@@ -159,7 +161,7 @@ static int parse_arguments(int count, char **values, struct arguments *ret)
 	}
 	if (optind < count) {
 		fprintf(stderr, "cashewd: unexpected argument '%s'; see cashewd --help\n", values[optind]);
-		return HOST_EXIT_USAGE;
+		return EXIT_USAGE;
 	}
 	*ret = found;
 	return 0;
@@ -201,7 +203,7 @@ static int check_store(const struct settings *settings)
 		&store, message);
 	if (error != 0) {
 		fprintf(stderr, "MONGO_DB_URL: %s\n", message);
-		return HOST_EXIT_CONFIG;
+		return EXIT_CONFIG;
 	}
 	store_close(store);
 	return 0;
@@ -252,7 +254,7 @@ static int run(const struct arguments *arguments, char **environment, struct con
 		.level = (enum log_level)settings->log_level});
 	if (error != 0) {
 		fprintf(stderr, "cashewd: the log's thread cannot be started: %s\n", strerror(-error));
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
 	const int code = supervisor_run(&(const struct supervisor_options){.env_file = arguments->env_file,
 						.env_file_must_exist = arguments->env_file_given,
@@ -268,12 +270,12 @@ static int configure_and(const struct arguments *arguments)
 	char **environment = copy_environment();
 	if (environment == NULL) {
 		fputs("cashewd: out of memory\n", stderr);
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
 	int code = configuration_read(
 		arguments->env_file, arguments->env_file_given, environ, stderr, &configuration);
 	forget_secrets();
-	if (code == HOST_EXIT_CONFIG)
+	if (code == EXIT_CONFIG)
 		fputs("cashewd: not started: the settings cannot be used\n", stderr);
 	else if (code == 0 && arguments->task == TASK_CHECK)
 		code = check(&configuration);
@@ -316,9 +318,5 @@ int main(int count, char **values)
 	case TASK_MARKDOWN: settings_markdown(stdout); break;
 	case TASK_EXAMPLE: settings_example(stdout); break;
 	}
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "cashewd: standard output cannot be written: %s\n", strerror(errno));
-		return code != 0 ? code : EXIT_IO;
-	}
-	return code;
+	return output_flush("cashewd", code);
 }

@@ -5,6 +5,7 @@
  * Happy path: cashewd starts it without an argument, or with --trial to try settings out; host_begin() is the
  * rest. Failure: with any other argument, or started by hand, it says so and exits with 64.
  */
+#include "exit_codes.h"
 #include "hardening.h"
 #include "host.h"
 
@@ -17,7 +18,7 @@ int main(int count, char **values)
 	if (count > 1 && !trial) {
 		fputs("cashewd-host: unexpected argument: cashewd starts this program; see cashewd --help\n",
 			stderr);
-		return HOST_EXIT_USAGE;
+		return EXIT_USAGE;
 	}
 	hardening_apply();
 	return host_begin(trial);

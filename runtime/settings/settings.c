@@ -9,8 +9,10 @@
 #include "settings.h"
 
 #include "cashew.h"
+#include "nearest.h"
 #include "settings_file.h"
 #include "settings_private.h"
+#include "topic.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -143,7 +145,6 @@ static void store_number(
 static void store_text(
 	struct reader *r, const struct setting *setting, const struct found *found, struct settings *settings)
 {
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._|-";
 	const char *value = found->value;
 	const int64_t size = (int64_t)strlen(value);
 	bool control = false;
@@ -158,7 +159,7 @@ static void store_text(
 			fputs("it is empty: ", r->base.problems);
 		fprintf(r->base.problems, "expected %" PRId64 " to %" PRId64 " bytes%s\n", setting->min,
 			setting->max, setting->plain ? " of A-Z a-z 0-9 . _ | -" : "");
-	} else if (setting->plain && value[strspn(value, plain)] != '\0') {
+	} else if (setting->plain && !topic_user_characters(value)) {
 		begin_problem(r, found, setting->name, show);
 		fputs("expected only A-Z a-z 0-9 . _ | -\n", r->base.problems);
 	} else if (!setting->secret && control) {
@@ -364,7 +365,7 @@ static int check_names(struct reader *r)
 					entry->line, entry->name, last->line);
 			continue;
 		}
-		const char *nearest = settings_nearest(entry->name, names);
+		const char *nearest = nearest_name(entry->name, names);
 		r->base.count++;
 		if (nearest == NULL && !is_written_as_name(entry->name)) {
 			fprintf(r->base.problems,

@@ -12,6 +12,8 @@
 #include "board.h"
 #include "child.h"
 #include "child_log.h"
+#include "clock.h"
+#include "exit_codes.h"
 #include "host.h"
 #include "http_server.h"
 #include "launch.h"
@@ -29,7 +31,6 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { POLL_SIGNALS, POLL_HOST, POLL_TRIAL, POLLS };
@@ -66,20 +67,6 @@ struct supervisor {
 	int64_t now_ms;
 };
 
-static int64_t clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int64_t unix_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static int64_t stop_limit_ms(const struct supervisor *s)
 {
 	return (int64_t)s->configuration.settings.stop_timeout_s * 1000 + STOP_MARGIN_MS;
@@ -91,7 +78,7 @@ static void start_host(struct supervisor *s)
 {
 	pid_t pid;
 	board_clear_host(s->board);
-	board_suspects_expire(s->board, unix_ms() - SUSPECT_MS);
+	board_suspects_expire(s->board, clock_unix_ms() - SUSPECT_MS);
 	s->board->hosts++;
 	const int rc = supervisor_spawn(
 		&s->program, SPAWN_HOST, &s->configuration.settings, s->board_fd, &s->logs, &pid);
@@ -148,7 +135,7 @@ static int read_again(struct supervisor *s, struct configuration *ret)
 	size_t size;
 	FILE *stream = open_memstream(&problems, &size);
 	if (stream == NULL)
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	const int rc = configuration_read(
 		s->options->env_file, s->options->env_file_must_exist, s->options->environment, stream, ret);
 	fclose(stream);
@@ -212,7 +199,7 @@ static void trial_ended(struct supervisor *s, int status)
 	struct trial *trial = &s->trial;
 	trial->pid = 0;
 	supervisor_logs_close(&trial->logs);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == HOST_EXIT_OK) {
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK) {
 		struct configuration old = s->configuration;
 		s->configuration = trial->configuration;
 		trial->configuration = (struct configuration){.handlers = NULL};
@@ -246,7 +233,7 @@ static void host_ended(struct supervisor *s, int status)
 	figures_clear_host(&s->board->figures);
 	if (s->board->host_up != 0)
 		child_up(child);
-	if (death.exited && death.code == HOST_EXIT_OK) {
+	if (death.exited && death.code == EXIT_OK) {
 		log_info("host_stopped", "the host has stopped", LOG_INT("pid", pid));
 		figures_add(&s->board->figures.hosts.stopped, 1);
 	} else if (s->board->host_up == 0 && death.exited && s->board->crash.kind == BOARD_CRASH_NONE) {
@@ -446,7 +433,7 @@ int supervisor_run(const struct supervisor_options *options, struct configuratio
 	*first = (struct configuration){.handlers = NULL};
 	if (!open_all(&s)) {
 		configuration_free(&s.configuration);
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
 	log_warnings(s.configuration.warnings);
 	supervisor_view_init(&s.view, s.board);
@@ -455,7 +442,7 @@ int supervisor_run(const struct supervisor_options *options, struct configuratio
 	child_init(&s.child, s.now_ms);
 	watch_init(&s.watch);
 	loop(&s);
-	if (s.child.exit_code == HOST_EXIT_OK)
+	if (s.child.exit_code == EXIT_OK)
 		print_account(&s);
 	end_trial(&s);
 	supervisor_http_close(s.http);

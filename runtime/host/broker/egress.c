@@ -12,12 +12,12 @@
 #include "failpoint.h"
 #include "lane.h"
 #include "log.h"
+#include "random.h"
 #include "settings.h"
 #include <errno.h>
 #include <mqtt_protocol.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 enum {
 	MID_BUCKETS = 1024,
@@ -296,11 +296,8 @@ int egress_new(struct host *host, struct egress **ret)
 	egress->host = host;
 	egress->figures = &host->board->figures.egress;
 	/* It keeps no session, so its client id may differ from run to run: a standby must not take it over. */
-	uint32_t random = 0;
-	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
-		free(egress);
-		return -errno;
-	}
+	uint32_t random;
+	random_bytes(&random, sizeof(random));
 	snprintf(egress->client_id, sizeof(egress->client_id), "%s-egress-%08x", host->settings->client_id,
 		random);
 	const struct connection_options options = {

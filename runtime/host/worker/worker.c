@@ -229,7 +229,7 @@ static void claim(const struct worker_context *context, struct command *command)
 {
 	struct store_client *client = store_acquire(context->store);
 	const struct parked_backlog *backlog = command->backlog;
-	const int64_t now_ms = host_unix_ms();
+	const int64_t now_ms = clock_unix_ms();
 	command->store_error = parked_command_claim(client, backlog->lane_id, backlog->user, context->owner,
 		now_ms, now_ms + context->lease_ms, &command->parked);
 	if (command->store_error == 0) {

@@ -3,6 +3,8 @@
  */
 #include "child.h"
 
+#include "clock.h"
+#include "exit_codes.h"
 #include "host.h"
 #include <stdlib.h>
 
@@ -47,18 +49,14 @@ void child_spawned(struct child *child, pid_t pid, int64_t now_ms)
 	child->kill_at_ms = INT64_MAX;
 }
 
-static int64_t backoff_ms(struct child *child)
+static int64_t pause_ms(struct child *child)
 {
-	int64_t delay_ms = CHILD_BACKOFF_MIN_MS;
-	for (unsigned i = 0; i < child->failures && delay_ms < CHILD_BACKOFF_MAX_MS; i++)
-		delay_ms *= 2;
-	child->failures++;
-	return delay_ms < CHILD_BACKOFF_MAX_MS ? delay_ms : CHILD_BACKOFF_MAX_MS;
+	return backoff_ms(child->failures++, CHILD_BACKOFF_MIN_MS, CHILD_BACKOFF_MAX_MS);
 }
 
 void child_not_spawned(struct child *child, int64_t now_ms)
 {
-	child->start_at_ms = now_ms + backoff_ms(child);
+	child->start_at_ms = now_ms + pause_ms(child);
 }
 
 void child_up(struct child *child)
@@ -96,8 +94,8 @@ void child_died(struct child *child, const struct child_death *death, int64_t no
 	const bool refused = child->state == CHILD_STARTING && !child->ever_up && death->exited;
 	child->pid = 0;
 	child->kill_at_ms = INT64_MAX;
-	if (child->state == CHILD_STOPPING || (refused && death->code != HOST_EXIT_OK)) {
-		child->exit_code = death->exited ? death->code : HOST_EXIT_SOFTWARE;
+	if (child->state == CHILD_STOPPING || (refused && death->code != EXIT_OK)) {
+		child->exit_code = death->exited ? death->code : EXIT_SOFTWARE;
 		move(child, CHILD_ENDED);
 		return;
 	}
@@ -105,7 +103,7 @@ void child_died(struct child *child, const struct child_death *death, int64_t no
 	move(child, CHILD_WAITING);
 	if (wanted || now_ms - child->started_ms >= CHILD_LONG_LIFE_MS)
 		child->failures = 0;
-	child->start_at_ms = wanted || death->blamed ? now_ms : now_ms + backoff_ms(child);
+	child->start_at_ms = wanted || death->blamed ? now_ms : now_ms + pause_ms(child);
 }
 
 const char *child_state_name(enum child_state state)

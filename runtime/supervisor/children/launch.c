@@ -4,6 +4,7 @@
 #include "launch.h"
 
 #include "child_log.h"
+#include "descriptors.h"
 #include "host.h"
 #include "program.h"
 #include "settings.h"
@@ -18,7 +19,7 @@
 #include <unistd.h>
 
 /* Above the numbers that the new process gets them under. */
-enum { FD_MIN = HOST_FD_PROGRAM + 1, FDS = FD_MIN - HOST_FD_SETTINGS };
+enum { FD_MIN = DESCRIPTOR_PROGRAM + 1, FDS = FD_MIN - DESCRIPTOR_SETTINGS };
 
 static void close_fd(const int *fd)
 {
@@ -94,12 +95,12 @@ static int start(char *name, enum spawn_role role, const int fds[static FDS], pi
 	if (rc == 0)
 		rc = posix_spawnattr_setsigmask(&attributes, &blocked);
 	for (int i = 0; i < FDS && rc == 0; i++)
-		rc = posix_spawn_file_actions_adddup2(&actions, fds[i], HOST_FD_SETTINGS + i);
+		rc = posix_spawn_file_actions_adddup2(&actions, fds[i], DESCRIPTOR_SETTINGS + i);
 	/* What libraries have opened without closing it on exec is not for the host. */
 	if (rc == 0)
 		rc = posix_spawn_file_actions_addclosefrom_np(&actions, FD_MIN);
 	/* The new process's own descriptor, as it is then. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", HOST_FD_PROGRAM);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", DESCRIPTOR_PROGRAM);
 	if (rc == 0)
 		rc = posix_spawn(ret_pid, path, &actions, &attributes, arguments, environ);
 	posix_spawnattr_destroy(&attributes);

@@ -4,22 +4,15 @@
 #include "verdict.h"
 
 #include "board.h"
+#include "clock.h"
 #include "log.h"
 #include "topic.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 
 enum { BACKTRACE_TEXT_SIZE = 1000, ADDRESS_SIZE = 24 };
-
-static int64_t unix_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void name_signal(int number, char ret[static BOARD_WHAT_SIZE])
 {
@@ -111,7 +104,7 @@ static void log_blamed(
 static void blame(struct board *board, const struct board_slot *slot, bool hung, const char *what,
 	const struct trace *trace, struct verdict *verdict)
 {
-	const unsigned crashes = board_suspect_add(board, &slot->run, 1, what, unix_ms());
+	const unsigned crashes = board_suspect_add(board, &slot->run, 1, what, clock_unix_ms());
 	log_blamed(&slot->run, hung, what, crashes, trace);
 	const int place = figures_handler_find(&board->figures, slot->run.handler);
 	if (place >= 0)
@@ -156,7 +149,7 @@ static void suspect_all(struct board *board, struct verdict *verdict)
 		if (slot->run.alone) {
 			blame(board, slot, false, what, NULL, verdict);
 		} else {
-			(void)board_suspect_add(board, &slot->run, 0, what, unix_ms());
+			(void)board_suspect_add(board, &slot->run, 0, what, clock_unix_ms());
 			verdict->suspects++;
 		}
 	}

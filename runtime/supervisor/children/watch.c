@@ -5,6 +5,7 @@
 
 #include "board.h"
 #include "log.h"
+#include "process.h"
 #include <signal.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -69,16 +70,8 @@ void watch_deadlines(struct watch *watch, struct board *board, pid_t pid, bool e
 
 static size_t resident_bytes(pid_t pid)
 {
-	char path[32];
-	unsigned long pages = 0;
-	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-	FILE *file = fopen(path, "re");
-	if (file == NULL)
-		return 0;
-	if (fscanf(file, "%*u %lu", &pages) != 1)
-		pages = 0;
-	fclose(file);
-	return (size_t)pages * (size_t)sysconf(_SC_PAGESIZE);
+	struct process_figures process;
+	return process_read(pid, &process) == 0 ? (size_t)process.resident_bytes : 0;
 }
 
 bool watch_memory(struct watch *watch, pid_t pid, size_t limit, int64_t now_ms, size_t *ret_bytes)

@@ -4,13 +4,12 @@
 #include "view.h"
 
 #include "board.h"
+#include "clock.h"
 
 void supervisor_view_init(struct supervisor_view *view, const struct board *board)
 {
-	*view = (struct supervisor_view){.board = board,
-		.version = CASHEW_VERSION,
-		.started_ms = board_clock_ms(),
-		.turned_ms = board_clock_ms()};
+	*view = (struct supervisor_view){
+		.board = board, .version = CASHEW_VERSION, .started_ms = clock_ms(), .turned_ms = clock_ms()};
 	pthread_mutex_init(&view->mutex, NULL);
 }
 

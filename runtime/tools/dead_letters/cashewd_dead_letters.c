@@ -9,9 +9,13 @@
 #include "cashewd_dead_letters.h"
 
 #include "board.h"
+#include "clock.h"
 #include "dead_letter_options.h"
 #include "dead_letter_print.h"
+#include "exit_codes.h"
+#include "fingerprint.h"
 #include "host.h"
+#include "output.h"
 #include "routes.h"
 #include "settings.h"
 #include "store.h"
@@ -23,11 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
-
-/* sysexits.h */
-enum { EXIT_DATA = 65, EXIT_NO_INPUT = 66, EXIT_UNAVAILABLE = 69, EXIT_IO = 74 };
 
 struct work {
 	const struct dead_letter_options *options;
@@ -52,17 +52,10 @@ static void work_free(struct work *work)
 	settings_free(&work->settings);
 }
 
-static int64_t now_us(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static int out_of_memory(void)
 {
 	fputs("cashewd: out of memory\n", stderr);
-	return HOST_EXIT_SOFTWARE;
+	return EXIT_SOFTWARE;
 }
 
 static int store_failed(const struct work *work)
@@ -314,9 +307,9 @@ static int replay_letter(struct work *work, const struct dead_letter *letter)
 		return 0;
 	char client_id[ROUTE_CLIENT_ID_SIZE];
 	routes_client_id(lane, work->settings.client_id, client_id);
-	const uint64_t key = board_key(letter->topic, letter->payload, letter->payload_size,
+	const uint64_t key = fingerprint(letter->topic, letter->payload, letter->payload_size,
 		letter->correlation, letter->correlation_size);
-	const int64_t now = now_us();
+	const int64_t now = clock_unix_us();
 	work->last_position = now > work->last_position ? now : work->last_position + 1;
 	const int r = dead_letter_replay(work->client, letter, client_id, key, work->last_position);
 	if (r == STORE_E_PERMANENT) {
@@ -415,11 +408,11 @@ static int configure(struct work *work, const struct cashew_handler *const *hand
 	const struct dead_letter_options *options = work->options;
 	if (options->env_file_given && access(options->env_file, F_OK) != 0) {
 		fprintf(stderr, "%s: cannot be opened: %s\n", options->env_file, strerror(errno));
-		return HOST_EXIT_CONFIG;
+		return EXIT_CONFIG;
 	}
 	const int r = settings_read_some(options->env_file, environ, names, stderr, stderr, &work->settings);
 	if (r == SETTINGS_E_INVALID)
-		return HOST_EXIT_CONFIG;
+		return EXIT_CONFIG;
 	if (r != 0)
 		return out_of_memory();
 	if (options->action != DEAD_LETTER_REPLAY)
@@ -443,7 +436,7 @@ static int open_store(struct work *work)
 		return 0;
 	}
 	fprintf(stderr, "cashewd: %s\n", message);
-	return r == STORE_E_AWAY ? EXIT_UNAVAILABLE : HOST_EXIT_CONFIG;
+	return r == STORE_E_AWAY ? EXIT_UNAVAILABLE : EXIT_CONFIG;
 }
 
 static int act(struct work *work)
@@ -456,7 +449,7 @@ static int act(struct work *work)
 	work->query = (struct dead_letter_query){.handler = options->handler,
 		.user = options->user,
 		.since_ms = options->since_ms,
-		.until_ms = now_us() / 1000};
+		.until_ms = clock_unix_ms()};
 	switch (options->action) {
 	case DEAD_LETTER_LIST: code = list(work); break;
 	case DEAD_LETTER_SHOW: code = show(work); break;
@@ -467,34 +460,26 @@ static int act(struct work *work)
 	return code != 0 ? code : work->code;
 }
 
-static int flushed(int code)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return code;
-	fprintf(stderr, "cashewd: standard output cannot be written: %s\n", strerror(errno));
-	return code != 0 ? code : EXIT_IO;
-}
-
 int cashewd_dead_letters(
 	int count, char **values, const struct cashew_handler *const *handlers, void (*forget_secrets)(void))
 {
 	__attribute__((cleanup(dead_letter_options_free))) struct dead_letter_options options = {.ids = NULL};
 	__attribute__((cleanup(work_free))) struct work work = {.options = &options};
-	const int r = dead_letter_options_read(count, values, now_us() / 1000, stderr, &options);
+	const int r = dead_letter_options_read(count, values, clock_unix_ms(), stderr, &options);
 	if (r != 0)
-		return r == DEAD_LETTER_OPTIONS_E_WRONG ? HOST_EXIT_USAGE : out_of_memory();
+		return r == DEAD_LETTER_OPTIONS_E_WRONG ? EXIT_USAGE : out_of_memory();
 	if (options.action == DEAD_LETTER_HELP) {
 		dead_letter_help(stdout);
-		return flushed(0);
+		return output_flush("cashewd", 0);
 	}
 	if (options.action == DEAD_LETTER_DROP && options.id_count == 0 && !options.yes &&
 		!isatty(STDIN_FILENO)) {
 		fputs("cashewd dead-letters: drop: there is no terminal to ask on: --yes drops without "
 		      "asking\n",
 			stderr);
-		return HOST_EXIT_USAGE;
+		return EXIT_USAGE;
 	}
 	const int code = configure(&work, handlers);
 	forget_secrets();
-	return flushed(code != 0 ? code : act(&work));
+	return output_flush("cashewd", code != 0 ? code : act(&work));
 }

@@ -1,6 +1,7 @@
 /* dead_letter_print.c - see dead_letter_print.h. */
 #include "dead_letter_print.h"
 
+#include "clock.h"
 #include "store.h"
 #include "text_line.h"
 #include <bson/bson.h>
@@ -16,25 +17,6 @@ void dead_letter_id_text(const unsigned char id[static 12], char ret_text[static
 {
 	for (size_t i = 0; i < 12; i++)
 		snprintf(ret_text + 2 * i, 3, "%02x", id[i]);
-}
-
-/* "2026-11-23T10:00:00.123Z" */
-static void time_text(int64_t ms, char ret_text[static DEAD_LETTER_TIME_SIZE])
-{
-	struct tm tm;
-	int64_t seconds = ms / 1000, rest = ms % 1000;
-	if (rest < 0) {
-		seconds--;
-		rest += 1000;
-	}
-	const time_t time = (time_t)seconds;
-	char date[DEAD_LETTER_TIME_SIZE];
-	/* Only a date that a clock never showed has no such form. */
-	if (gmtime_r(&time, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900 ||
-		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
-		snprintf(ret_text, DEAD_LETTER_TIME_SIZE, "?");
-	else
-		snprintf(ret_text, DEAD_LETTER_TIME_SIZE, "%.19s.%03dZ", date, (int)rest);
 }
 
 /* ---- Texts ---- */
@@ -69,7 +51,7 @@ static void row_free(struct dead_letter_row *row)
 
 int dead_letter_table_add(struct dead_letter_table *table, const struct dead_letter *letter)
 {
-	char id[DEAD_LETTER_ID_SIZE], when[DEAD_LETTER_TIME_SIZE], attempts[16];
+	char id[DEAD_LETTER_ID_SIZE], when[CLOCK_ISO_SIZE], attempts[16];
 	/* Room grows with the powers of two. */
 	if ((table->count & (table->count - 1)) == 0) {
 		const size_t room = table->count > 0 ? 2 * table->count : 1;
@@ -79,7 +61,7 @@ int dead_letter_table_add(struct dead_letter_table *table, const struct dead_let
 		table->rows = rows;
 	}
 	dead_letter_id_text(letter->id, id);
-	time_text(letter->when_ms, when);
+	clock_iso_ms(letter->when_ms, when);
 	snprintf(attempts, sizeof(attempts), "%u", letter->attempts);
 	struct dead_letter_row row = {{text_line(id), text_line(when), text_line(letter->topic),
 		text_line(letter->handler[0] != '\0' ? letter->handler : "-"), text_line(attempts),
@@ -195,13 +177,13 @@ static void show_bytes(const char *name, const void *bytes, size_t size, FILE *o
 
 void dead_letter_show(const struct dead_letter *letter, FILE *out)
 {
-	char id[DEAD_LETTER_ID_SIZE], when[DEAD_LETTER_TIME_SIZE];
+	char id[DEAD_LETTER_ID_SIZE], when[CLOCK_ISO_SIZE];
 	dead_letter_id_text(letter->id, id);
 	show_text("id", id, out);
-	time_text(letter->when_ms, when);
+	clock_iso_ms(letter->when_ms, when);
 	show_text("when", when, out);
 	if (letter->expires_ms != 0) {
-		time_text(letter->expires_ms, when);
+		clock_iso_ms(letter->expires_ms, when);
 		show_text("expires", when, out);
 	}
 	show_text("topic", letter->topic, out);
@@ -235,8 +217,8 @@ static json_t *json_line(const char *text)
 
 static json_t *json_time(int64_t ms)
 {
-	char text[DEAD_LETTER_TIME_SIZE];
-	time_text(ms, text);
+	char text[CLOCK_ISO_SIZE];
+	clock_iso_ms(ms, text);
 	return json_string(text);
 }
 

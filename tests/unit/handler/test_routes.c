@@ -10,6 +10,7 @@
 /* cmocka wants those first */
 #include <cmocka.h>
 
+#include "exit_codes.h"
 #include "host.h"
 #include "routes.h"
 #include "settings.h"
@@ -156,7 +157,7 @@ static void test_refused(void **state)
 			.handlers = cases[i].chosen, .keepalive_s = cases[i].keepalive_s};
 		struct selection selection = select_with(&settings, cases[i].handlers);
 		assert_string_equal(selection.problems, cases[i].problems);
-		assert_int_equal(selection.code, HOST_EXIT_CONFIG);
+		assert_int_equal(selection.code, EXIT_CONFIG);
 		free(selection.problems);
 	}
 }
@@ -214,7 +215,7 @@ static void test_handlers_of_one_topic(void **state)
 	many[ROUTE_HANDLERS_MAX] = ping;
 	list[ROUTE_HANDLERS_MAX] = &many[ROUTE_HANDLERS_MAX];
 	selection = select_with(&settings, list);
-	assert_int_equal(selection.code, HOST_EXIT_CONFIG);
+	assert_int_equal(selection.code, EXIT_CONFIG);
 	static const char line[] = "topic \"+/ping\" has 33 handlers: 32 at most\n";
 	assert_int_equal(strncmp(selection.problems, line, strlen(line)), 0);
 	free(selection.problems);

@@ -1,11 +1,14 @@
 /* test_host_suspects.c - suspects.c: what may have killed a host is kept apart, tried alone, and given
  * up. */
+#include "clock.h"
+#include "fingerprint.h"
 #include "parking_parts.h"
 
 static uint64_t accuse(const char *topic, const char *payload, unsigned crashes)
 {
-	struct board_run run = {.handler = "one", .key = board_key(topic, payload, strlen(payload), NULL, 0)};
-	board_suspect_add(&parts_board, &run, crashes, "SIGSEGV", host_unix_ms());
+	struct board_run run = {
+		.handler = "one", .key = fingerprint(topic, payload, strlen(payload), NULL, 0)};
+	board_suspect_add(&parts_board, &run, crashes, "SIGSEGV", clock_unix_ms());
 	return run.key;
 }
 
@@ -23,7 +26,7 @@ static void test_suspect(void **state)
 		parts_work_on(1);
 		assert_int_equal(parked(0)->crashes, crashes);
 		assert_int_equal(parked(0)->attempts, 1);
-		assert_true(parked(0)->not_before_ms <= host_unix_ms());
+		assert_true(parked(0)->not_before_ms <= clock_unix_ms());
 		assert_string_equal(
 			parked(0)->reason, crashes == 0	  ? "it was being run when the host was killed"
 					   : crashes == 1 ? "handler one killed the host 1 time: SIGSEGV"
@@ -179,7 +182,7 @@ static void test_crashes_in_the_store(void **state)
 	accuse("u/one", "x", 2);
 	parts_read(7, "u/one", "x");
 	parts_work();
-	board_suspect_clear(&parts_board, board_key("u/one", "x", 1, NULL, 0));
+	board_suspect_clear(&parts_board, fingerprint("u/one", "x", 1, NULL, 0));
 	parts.one.steps = "r";
 	work_all();
 	assert_int_equal(parked(0)->crashes, 2);
