@@ -187,11 +187,11 @@ static bool is_parked(struct lane *lane, struct command *command)
 /* True: it is known to kill the host, and has been dealt with. */
 static bool is_given_up(struct command *command)
 {
-	if (!board_suspects_any(lane_host(command->lane)->board))
+	if (!board_marks_any(lane_host(command->lane)->board) && !board_near_any(lane_host(command->lane)->board))
 		return false;
 	if (command->origin == COMMAND_FROM_BROKER)
 		return suspects_judge(command);
-	if (board_suspect_find(lane_host(command->lane)->board, command->key) == NULL)
+	if (board_mark_find(lane_host(command->lane)->board, command->key) == NULL)
 		return false;
 	arrival_dropped(lane_host(command->lane), command->input.topic, command->input.user, 0,
 		"it may have killed the host before");

@@ -6,6 +6,7 @@
  * with 64; settings that cannot be used any more (a file is gone) are logged and exit with 78. The host never
  * outlives its supervisor: the kernel kills it, and should that be too early to be asked for, it ends here.
  */
+#include "descriptors.h"
 #include "host.h"
 
 #include "board.h"

@@ -25,9 +25,6 @@ __attribute__((warn_unused_result)) int host_select_handlers(const struct settin
 	const struct cashew_handler *const *handlers, struct _IO_FILE *problems,
 	const struct cashew_handler ***ret_selected);
 
-/* The descriptors that a host is started with; the last one is its program's, and of no use to it. */
-enum { HOST_FD_SETTINGS = 3, HOST_FD_BOARD, HOST_FD_LOG, HOST_FD_PROGRAM };
-
 /*
  * The whole life of a process that the supervisor has started: takes over the descriptors, reads the
  * settings, opens the log, and runs; or, for a trial, only opens what a host opens, and closes it again.

@@ -26,9 +26,9 @@ static void blame(struct command *command, const char *handler, const char *what
 bool suspects_judge(struct command *command)
 {
 	const struct host *host = lane_host(command->lane);
-	const struct board_suspect *suspect =
-		board_suspects_any(host->board) ? board_suspect_find(host->board, command->key) : NULL;
-	command->suspect = suspect != NULL || command->crashes > 0;
+	const struct board_mark *suspect = board_mark_find(host->board, command->key);
+	command->suspect = suspect != NULL || command->crashes > 0 ||
+			   board_near_deaths(host->board, command->key) >= host->settings->crash_limit;
 	if (suspect != NULL) {
 		if (suspect->crashes > command->crashes)
 			command->crashes = suspect->crashes;

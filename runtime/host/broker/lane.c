@@ -28,7 +28,6 @@ enum {
 	REDELIVERY_MS = 30000, /* after connecting, when a broker has long sent again what it sends again */
 };
 
-_Static_assert((int)GROUP_FLUSHING + 1 == FIGURES_PHASES, "the figures name all phases");
 
 struct lane {
 	struct host *host;
@@ -217,9 +216,9 @@ static void release(struct lane *lane)
 	const struct group *group = &lane->group;
 	if (group->count > 0) {
 		const int64_t held_ms = lane->host->now_ms - group->started_ms;
-		figures_add(&lane->figures->groups, 1);
 		figures_add(&lane->figures->acknowledged, group->count);
-		figures_observe(&lane->figures->held, (uint64_t)held_ms * 1000);
+		board_count(&lane->host->board->released, group->count);
+		figures_observe(&lane->figures->hold, (uint64_t)held_ms * 1000);
 	}
 	group_release(&lane->group, count_acknowledged, lane);
 	if (lane->copied_position > lane->acknowledged_position)
@@ -534,10 +533,8 @@ void lane_tell(struct lane *lane)
 	struct group *group = &lane->group;
 	FIGURES_SET(figures->connection.state, (uint32_t)connection_state(lane->connection));
 	FIGURES_SET(figures->granted, (uint32_t)subscriptions_granted_count(lane->subscriptions));
-	FIGURES_SET(figures->phase, (uint32_t)group->phase);
-	FIGURES_SET(figures->group, group->count);
+	FIGURES_SET(figures->held, group->count);
 	FIGURES_SET(figures->unsettled, group->unsettled);
-	FIGURES_SET(figures->group_since_ms, group->count > 0 ? group->started_ms : 0);
 	FIGURES_SET(figures->oldest_ms, group_oldest_ms(group));
 }
 

@@ -82,14 +82,7 @@ void command_destroy(struct command *command)
 
 void command_count(struct host *host, enum command_end end)
 {
-	struct board_account *account = &host->board->account;
-	switch (end) {
-	case COMMAND_DONE: board_count(&account->done, 1); break;
-	case COMMAND_REJECTED: board_count(&account->rejected, 1); break;
-	case COMMAND_DEAD: board_count(&account->dead, 1); break;
-	case COMMAND_PARKED: board_count(&account->parked, 1); break;
-	case COMMAND_ENDS: abort();
-	}
+	board_count_command(host->board, end);
 }
 
 /* By handler, and at once: whether and when the broker hears of it is the account's matter. */
@@ -112,7 +105,8 @@ void command_settle(struct command *command)
 			LOG_TEXT("handler", command->handler), LOG_INT("attempt", command->attempts),
 			LOG_TEXT("reason", command->reason));
 	if (command->suspect && command->end != COMMAND_PARKED)
-		board_suspect_clear(host_of(command)->board, command->key);
+		board_mark_clear(host_of(command)->board, command->key);
+	board_near_forget(host_of(command)->board, command->key);
 	if (command->origin == COMMAND_FROM_STORE) {
 		if (command->end != COMMAND_PARKED)
 			command_count(host_of(command), command->end);

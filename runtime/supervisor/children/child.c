@@ -1,5 +1,5 @@
 /*
- * child.c - see supervisor_child.h.
+ * child.c - see child.h.
  */
 #include "child.h"
 
@@ -47,18 +47,18 @@ void child_spawned(struct child *child, pid_t pid, int64_t now_ms)
 	child->kill_at_ms = INT64_MAX;
 }
 
-static int64_t backoff_ms(struct child *child)
+/* After so many failures in a row, one or more. */
+static int64_t backoff_ms(unsigned failures)
 {
 	int64_t delay_ms = CHILD_BACKOFF_MIN_MS;
-	for (unsigned i = 0; i < child->failures && delay_ms < CHILD_BACKOFF_MAX_MS; i++)
+	for (unsigned i = 1; i < failures && delay_ms < CHILD_BACKOFF_MAX_MS; i++)
 		delay_ms *= 2;
-	child->failures++;
 	return delay_ms < CHILD_BACKOFF_MAX_MS ? delay_ms : CHILD_BACKOFF_MAX_MS;
 }
 
 void child_not_spawned(struct child *child, int64_t now_ms)
 {
-	child->start_at_ms = now_ms + backoff_ms(child);
+	child->start_at_ms = now_ms + backoff_ms(++child->failures);
 }
 
 void child_up(struct child *child)
@@ -103,9 +103,13 @@ void child_died(struct child *child, const struct child_death *death, int64_t no
 	}
 	const bool wanted = child->state == CHILD_REPLACING;
 	move(child, CHILD_WAITING);
-	if (wanted || now_ms - child->started_ms >= CHILD_LONG_LIFE_MS)
+	child->start_at_ms = now_ms;
+	if (wanted || death->released || now_ms - child->started_ms >= CHILD_LONG_LIFE_MS)
 		child->failures = 0;
-	child->start_at_ms = wanted || death->blamed ? now_ms : now_ms + backoff_ms(child);
+	if (wanted || death->released || death->blamed)
+		return;
+	if (++child->failures > 1)
+		child->start_at_ms += backoff_ms(child->failures - 1);
 }
 
 const char *child_state_name(enum child_state state)

@@ -4,7 +4,7 @@
 #include "launch.h"
 
 #include "child_log.h"
-#include "host.h"
+#include "descriptors.h"
 #include "program.h"
 #include "settings.h"
 #include <errno.h>
