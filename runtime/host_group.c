@@ -238,7 +238,7 @@ void group_detach(struct group *group, void (*detached)(struct command *command)
 /* The number of commands at which reading stops. */
 static size_t target(const struct group *group)
 {
-	const size_t count = group->host->settings->group_max >> group->halvings;
+	const size_t count = group->host->settings->window / 2 >> group->halvings;
 	return count > 0 ? count : 1;
 }
 
@@ -337,7 +337,7 @@ bool group_reads(struct group *group)
 {
 	const int64_t now_ms = group->host->now_ms;
 	const bool enough = group->count >= target(group) || group->bytes >= BYTES_MAX ||
-			    age_ms(group) >= group->host->settings->group_ms;
+			    age_ms(group) >= 250;
 	if (group->phase == GROUP_FILLING && enough) {
 		group->phase = GROUP_DRAINING;
 		group->drain_started_ms = now_ms;

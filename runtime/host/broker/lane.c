@@ -274,12 +274,18 @@ void lane_flush(struct lane *lane)
 	}
 }
 
+/* How long a group may hold acknowledgements, until groups go. */
+static int64_t group_limit_ms(unsigned keepalive_s)
+{
+	const unsigned half_s = keepalive_s / 2;
+	return (keepalive_s == 0 || half_s > 22 ? 20 : half_s > 3 ? half_s - 2 : 1) * 1000;
+}
+
 /* ---- The connection's callbacks ---- */
 
 static void lane_on_up(void *owner, const struct connection_terms *terms)
 {
 	struct lane *lane = owner;
-	const struct settings *settings = lane->host->settings;
 	figures_up(&lane->figures->connection, lane->host->now_ms);
 	if (!terms->session_present) {
 		group_unlist_detached(&lane->group, true);
@@ -287,17 +293,7 @@ static void lane_on_up(void *owner, const struct connection_terms *terms)
 	}
 	lane->redelivery_until_ms = lane->host->now_ms + REDELIVERY_MS;
 	lane->hold_until_ms = lane->host->now_ms + HOLD_MS;
-	/* A broker's Server Keep Alive may leave nothing; a second lets a group come to its end. */
-	const unsigned most_s = settings_group_limit_s(terms->keepalive_s), limit_s = most_s > 0 ? most_s : 1;
-	lane->group.limit_ms = limit_s * 1000;
-	if (settings->handler_timeout_s >= limit_s)
-		log_warn("keepalive_lowered",
-			"the broker's Server Keep Alive is too short for HANDLER_TIMEOUT: commands that take "
-			"longer than "
-			"limit_s make the lane reconnect",
-			LOG_TEXT("lane", lane->routes->name), LOG_INT("keepalive_s", terms->keepalive_s),
-			LOG_INT("limit_s", limit_s),
-			LOG_INT("handler_timeout_s", settings->handler_timeout_s));
+	lane->group.limit_ms = group_limit_ms(terms->keepalive_s);
 	subscriptions_start(lane->subscriptions, connection_mosquitto(lane->connection), terms->mqtt5,
 		lane->host->now_ms);
 }
@@ -402,7 +398,7 @@ int lane_new(struct host *host, const struct route_lane *routes, struct lane **r
 	lane->figures = &host->board->figures.lanes[figures_lane_place(&host->board->figures, routes->name)];
 	FIGURES_SET(lane->figures->filters, (uint32_t)routes->route_count);
 	lane->hold_until_ms = INT64_MAX;
-	group_init(&lane->group, host, settings_group_limit_s(host->settings->keepalive_s) * 1000);
+	group_init(&lane->group, host, group_limit_ms(host->settings->keepalive_s));
 	routes_client_id(routes, host->settings->client_id, lane->client_id);
 	const struct connection_options options = {
 		.label = routes->name,
