@@ -96,7 +96,19 @@ void board_clear_host(struct board *board)
 	board->host_up = 0;
 	board->store_seen_ms = 0;
 	board->store_back_ms = 0;
+	board->released = 0;
 	figures_clear_host(&board->figures);
+}
+
+/* ---- Counters ---- */
+
+void board_count_command(struct board *board, unsigned end)
+{
+	struct board_account *account = &board->account;
+	_Atomic uint64_t *const counters[FIGURES_ENDS] = {&account->done, &account->rejected, &account->dead, &account->parked};
+	if (end >= FIGURES_ENDS)
+		abort();
+	board_count(counters[end], 1);
 }
 
 /* ---- Slots ---- */
@@ -116,10 +128,12 @@ void board_slot_enter(struct board_slot *slot, const struct board_entry *entry)
 	struct board_run *run = &slot->run;
 	copy(run->handler, sizeof(run->handler), entry->handler);
 	copy(run->topic, sizeof(run->topic), entry->topic);
-	run->key = entry->key;
+	run->fingerprint = entry->fingerprint;
+	run->identity = entry->identity;
 	run->started_ms = clock_ms();
 	run->deadline_ms = entry->deadline_ms;
 	run->attempt = entry->attempt;
+	run->crashes = entry->crashes;
 	run->tid = tid;
 	__atomic_store_n(&run->alone, entry->alone, __ATOMIC_RELAXED);
 	const uint64_t number = atomic_load_explicit(&slot->state, memory_order_relaxed) >> STATE_BITS;
@@ -183,77 +197,151 @@ bool board_slot_expire(struct board_slot *slot, int64_t now_ms, int64_t since_ms
 	return *ret_first;
 }
 
-/* ---- Suspects ---- */
+/* ---- Marks ---- */
 
-static struct board_suspect *find(const struct board *board, uint64_t key)
+/* The number of entries. The descriptor's other side has written it. */
+static unsigned count_of(const _Atomic unsigned *count, unsigned most)
 {
-	const unsigned count = atomic_load_explicit(&board->suspect_count, memory_order_acquire);
-	/* The descriptor's other side has written the number. */
-	if (count > BOARD_SUSPECTS)
+	const unsigned used = atomic_load_explicit(count, memory_order_acquire);
+	if (used > most)
 		abort();
-	for (unsigned i = 0; i < count; i++) {
-		if (board->suspects[i].key == key)
-			return (struct board_suspect *)(uintptr_t)&board->suspects[i];
-	}
+	return used;
+}
+
+static struct board_mark *find_mark(struct board *board, uint64_t fingerprint)
+{
+	const unsigned count = count_of(&board->mark_count, BOARD_MARKS);
+	for (unsigned i = 0; i < count; i++)
+		if (board->marks[i].fingerprint == fingerprint)
+			return &board->marks[i];
 	return NULL;
 }
 
-const struct board_suspect *board_suspect_find(const struct board *board, uint64_t key)
+const struct board_mark *board_mark_find(const struct board *board, uint64_t fingerprint)
 {
-	return board_suspects_any(board) ? find(board, key) : NULL;
+	return board_marks_any(board) ? find_mark((struct board *)(uintptr_t)board, fingerprint) : NULL;
 }
 
-static void remove_at(struct board *board, size_t i)
+static void remove_mark(struct board *board, struct board_mark *mark)
 {
-	const unsigned last = board->suspect_count - 1;
-	if (i != last)
-		board->suspects[i] = board->suspects[last];
-	atomic_store_explicit(&board->suspect_count, last, memory_order_release);
+	const unsigned last = board->mark_count - 1;
+	*mark = board->marks[last];
+	atomic_store_explicit(&board->mark_count, last, memory_order_release);
 }
 
-void board_suspect_clear(struct board *board, uint64_t key)
+static struct board_mark *oldest_mark(struct board *board)
 {
-	const struct board_suspect *suspect = board_suspect_find(board, key);
-	if (suspect != NULL)
-		remove_at(board, (size_t)(suspect - board->suspects));
-}
-
-static size_t oldest(const struct board *board)
-{
-	size_t found = 0;
-	for (size_t i = 1; i < board->suspect_count; i++) {
-		if (board->suspects[i].since_ms < board->suspects[found].since_ms)
-			found = i;
-	}
+	struct board_mark *found = &board->marks[0];
+	for (unsigned i = 1; i < board->mark_count; i++)
+		if (board->marks[i].since_ms < found->since_ms)
+			found = &board->marks[i];
 	return found;
 }
 
-unsigned board_suspect_add(
-	struct board *board, const struct board_run *run, unsigned crashes, const char *what, int64_t now_ms)
+/* The mark of that command, a new one where it has none. */
+static struct board_mark *make_mark(struct board *board, uint64_t fingerprint)
 {
-	struct board_suspect *suspect = find(board, run->key);
-	if (suspect == NULL) {
-		if (board->suspect_count == BOARD_SUSPECTS)
-			remove_at(board, oldest(board));
-		suspect = &board->suspects[board->suspect_count];
-		*suspect = (struct board_suspect){.key = run->key};
-		copy(suspect->handler, sizeof(suspect->handler), run->handler);
-		copy(suspect->what, sizeof(suspect->what), what);
-		atomic_fetch_add(&board->suspect_count, 1);
-	}
-	if (crashes > 0) {
-		copy(suspect->handler, sizeof(suspect->handler), run->handler);
-		copy(suspect->what, sizeof(suspect->what), what);
-	}
-	suspect->since_ms = now_ms;
-	suspect->crashes += crashes;
-	return suspect->crashes;
+	struct board_mark *mark = find_mark(board, fingerprint);
+	if (mark)
+		return mark;
+	if (board->mark_count == BOARD_MARKS)
+		remove_mark(board, oldest_mark(board));
+	mark = &board->marks[board->mark_count];
+	*mark = (struct board_mark){.fingerprint = fingerprint};
+	atomic_fetch_add(&board->mark_count, 1);
+	return mark;
 }
 
-void board_suspects_expire(struct board *board, int64_t before_ms)
+void board_mark_clear(struct board *board, uint64_t fingerprint)
 {
-	for (size_t i = board->suspect_count; i-- > 0;) {
-		if (board->suspects[i].since_ms < before_ms)
-			remove_at(board, i);
+	struct board_mark *mark = board_marks_any(board) ? find_mark(board, fingerprint) : NULL;
+	if (mark && mark->buried_until_ms == 0)
+		remove_mark(board, mark);
+}
+
+void board_mark_buried(struct board *board, uint64_t fingerprint, int64_t now_ms)
+{
+	struct board_mark *mark = make_mark(board, fingerprint);
+	mark->since_ms = now_ms;
+	mark->buried_until_ms = now_ms + BOARD_BURIED_MS;
+}
+
+unsigned board_mark_add(struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms)
+{
+	struct board_mark *mark = make_mark(board, run->fingerprint);
+	copy(mark->handler, sizeof(mark->handler), run->handler);
+	copy(mark->what, sizeof(mark->what), what);
+	mark->since_ms = now_ms;
+	mark->silent = silent;
+	mark->crashes = (mark->crashes > run->crashes ? mark->crashes : run->crashes) + 1;
+	return mark->crashes;
+}
+
+/* ---- Near ---- */
+
+static struct board_near *find_near(struct board *board, uint64_t identity)
+{
+	const unsigned count = count_of(&board->near_count, BOARD_NEAR);
+	for (unsigned i = 0; i < count; i++)
+		if (board->near[i].identity == identity)
+			return &board->near[i];
+	return NULL;
+}
+
+unsigned board_near_deaths(const struct board *board, uint64_t identity)
+{
+	const struct board_near *near = board_near_any(board) ? find_near((struct board *)(uintptr_t)board, identity) : NULL;
+	return near ? near->deaths : 0;
+}
+
+static void remove_near(struct board *board, struct board_near *near)
+{
+	const unsigned last = board->near_count - 1;
+	*near = board->near[last];
+	atomic_store_explicit(&board->near_count, last, memory_order_release);
+}
+
+void board_near_remove(struct board *board, uint64_t identity)
+{
+	struct board_near *near = find_near(board, identity);
+	if (near)
+		remove_near(board, near);
+}
+
+static struct board_near *oldest_near(struct board *board)
+{
+	struct board_near *found = &board->near[0];
+	for (unsigned i = 1; i < board->near_count; i++)
+		if (board->near[i].since_ms < found->since_ms)
+			found = &board->near[i];
+	return found;
+}
+
+unsigned board_near_add(struct board *board, uint64_t identity, int64_t now_ms)
+{
+	struct board_near *near = find_near(board, identity);
+	if (!near) {
+		if (board->near_count == BOARD_NEAR)
+			remove_near(board, oldest_near(board));
+		near = &board->near[board->near_count];
+		*near = (struct board_near){.identity = identity};
+		atomic_fetch_add(&board->near_count, 1);
 	}
+	near->since_ms = now_ms;
+	return ++near->deaths;
+}
+
+/* ---- Both tables ---- */
+
+void board_forget(struct board *board, int64_t before_ms, int64_t now_ms)
+{
+	for (unsigned i = board->mark_count; i-- > 0;) {
+		struct board_mark *mark = &board->marks[i];
+		const bool over = mark->buried_until_ms != 0 ? !board_mark_is_buried(mark, now_ms) : mark->since_ms < before_ms;
+		if (over)
+			remove_mark(board, mark);
+	}
+	for (unsigned i = board->near_count; i-- > 0;)
+		if (board->near[i].since_ms < before_ms)
+			remove_near(board, &board->near[i]);
 }

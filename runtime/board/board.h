@@ -1,15 +1,13 @@
 /*
  * board.h - what the supervisor and its hosts share: memory that outlives a host.
  *
- * It holds the account of all hosts together and their figures (figures.h), a slot for each thread that runs
- * handlers, the record of a crash, and the table of suspects. A thread writes its slot before a handler runs;
- * when the host has died, the supervisor reads there what was running. No locks, no allocation, no system
- * call on the way of a command. The supervisor makes the board and hands its descriptor on; the memory lasts
- * as long as either lives.
+ * It holds the account of all hosts together and their figures (figures.h), a slot for each thread that runs handlers, the record of a crash, the commands
+ * that have killed a host (marks), and those that ran when one was killed (near). A thread writes its slot before a handler runs. When the host has died,
+ * the supervisor reads there what was running. On the way of a command there are no locks, no allocations and no system calls. The supervisor makes the
+ * board and hands its descriptor on. The memory lasts as long as either process lives.
  *
- * Who writes: an account's counter, the I/O thread; a slot, its own thread, but for the mark `overdue`, which
- * is the supervisor's; the crash record, the first thread of the host that dies; the suspects, the supervisor
- * while no host lives, and else the I/O thread.
+ * Who writes: an account's counter, the I/O thread. A slot, its own thread, but for the state `overdue`, which is the supervisor's. The crash record, the
+ * first thread of the host that dies. Marks and near, the supervisor while no host lives, and else the I/O thread.
  */
 #ifndef BOARD_H
 #define BOARD_H
@@ -27,7 +25,9 @@ enum {
 	BOARD_TOPIC_SIZE = 160, /* a longer topic is cut */
 	BOARD_WHAT_SIZE = 64,
 	BOARD_OWNER_SIZE = 33,
-	BOARD_SUSPECTS = 1024,
+	BOARD_MARKS = 1024,
+	BOARD_NEAR = 512,
+	BOARD_BURIED_MS = 10 * 60 * 1000, /* for so long a copy of a buried command is dead at once */
 	BOARD_BACKTRACE_SIZE = 6 * 1024,
 };
 
@@ -45,10 +45,12 @@ struct board_account {
 struct board_run {
 	char handler[BOARD_HANDLER_SIZE];
 	char topic[BOARD_TOPIC_SIZE];
-	uint64_t key;	    /* fingerprint() of the command */
+	uint64_t fingerprint; /* of the command's content */
+	uint64_t identity;    /* of this command alone: see struct board_entry */
 	int64_t started_ms; /* clock_ms() */
 	uint32_t deadline_ms;
 	uint32_t attempt; /* 1 for the first */
+	uint32_t crashes; /* deaths that the host knows it to be to blame for */
 	int32_t tid;	  /* of the thread */
 	bool alone;	  /* nothing else runs: what kills the host now is this */
 };
@@ -73,13 +75,22 @@ struct board_crash {
 	uint64_t address;    /* of the fault, where the signal has one */
 };
 
-/* A command that may have killed a host. */
-struct board_suspect {
-	uint64_t key;
-	int64_t since_ms; /* Unix time of the last death it is suspected of */
-	unsigned crashes; /* deaths that it is to blame for */
+/* A command that has killed a host. */
+struct board_mark {
+	uint64_t fingerprint;
+	int64_t since_ms;	 /* of the last death; monotonic, as all times here */
+	int64_t buried_until_ms; /* it is a dead letter, and until then its copies are dead at once; 0: it is not */
+	unsigned crashes;	 /* deaths that it alone is to blame for */
+	bool silent;		 /* the last of them left no trace, it was only known since the command ran alone */
 	char handler[BOARD_HANDLER_SIZE];
-	char what[BOARD_WHAT_SIZE]; /* "SIGSEGV", "hung", "exit(3)", "killed" */
+	char what[BOARD_WHAT_SIZE]; /* "SIGSEGV", "hung", "exit(3)", "SIGKILL" */
+};
+
+/* A command that ran when a host died and left no trace of why. */
+struct board_near {
+	uint64_t identity;
+	int64_t since_ms; /* of the last such death */
+	unsigned deaths;  /* so many in a row; the command has not ended in between */
 };
 
 struct board {
@@ -90,10 +101,12 @@ struct board {
 	_Atomic int64_t store_seen_ms; /* when the last question that the store answered was asked */
 	_Atomic int64_t store_back_ms; /* when it last answered after it had not, or had taken long; written
 					  before store_seen_ms */
+	_Atomic uint64_t released;     /* PUBACKs of this host that have left; the I/O thread counts them */
 	struct board_account account;
 	struct board_crash crash;
-	_Atomic unsigned suspect_count;
-	struct board_suspect suspects[BOARD_SUSPECTS];
+	_Atomic unsigned mark_count, near_count;
+	struct board_mark marks[BOARD_MARKS];
+	struct board_near near[BOARD_NEAR];
 	struct board_slot slots[BOARD_SLOTS];
 	struct figures figures;
 	/* Last, so that what is written through the descriptor from here on (backtrace_symbols_fd()) stays
@@ -112,8 +125,7 @@ __attribute__((warn_unused_result)) int board_map(int fd, struct board **ret);
 /* NULL is fine. */
 void board_unmap(struct board *board);
 
-/* Makes everything that belongs to one host as it was before the first: slots, crash record. The supervisor,
- * while no host lives. */
+/* Makes everything that belongs to one host as it was before the first: slots, crash record, what it has released. The supervisor, while no host lives. */
 void board_clear_host(struct board *board);
 
 /* ---- Counters ---- */
@@ -125,6 +137,9 @@ static inline void board_count(_Atomic uint64_t *counter, uint64_t more)
 		counter, atomic_load_explicit(counter, memory_order_relaxed) + more, memory_order_relaxed);
 }
 
+/* One more command has ended. end: enum command_end, which is done, rejected, dead, parked. The I/O thread. */
+void board_count_command(struct board *board, unsigned end);
+
 static inline uint64_t board_read(const _Atomic uint64_t *counter)
 {
 	return atomic_load_explicit(counter, memory_order_relaxed);
@@ -135,8 +150,12 @@ static inline uint64_t board_read(const _Atomic uint64_t *counter)
 /* What board_slot_enter() is told; the texts are copied. */
 struct board_entry {
 	const char *handler, *topic;
-	uint64_t key;
+	uint64_t fingerprint; /* by which a copy is known */
+	/* By which this command is known again after a death, and no equal neighbour: fingerprint() of its lane, its packet identifier (of one from the
+	 * store its _id) and its fingerprint. */
+	uint64_t identity;
 	unsigned attempt, deadline_ms;
+	unsigned crashes; /* that its document tells of: a new supervisor's board knows of none */
 	bool alone;
 };
 
@@ -172,26 +191,61 @@ __attribute__((warn_unused_result)) bool board_slot_read(
  * counts as started before that. True: it is marked, from now or before, and `ret_first` tells which. */
 bool board_slot_expire(struct board_slot *slot, int64_t now_ms, int64_t since_ms, bool *ret_first);
 
-/* ---- Suspects ---- */
+/* ---- Marks ---- */
 
-/* The entry of that command; NULL: it is none. Valid until the next change of the table. */
-const struct board_suspect *board_suspect_find(const struct board *board, uint64_t key);
+/* The mark of that command; NULL: it has none. Valid until the next change of the table. */
+const struct board_mark *board_mark_find(const struct board *board, uint64_t fingerprint);
 
-/* Whether there are any: one load, to spare the work of a key. */
-static inline bool board_suspects_any(const struct board *board)
+/* Whether there are any: one load, to spare the work of a search. */
+static inline bool board_marks_any(const struct board *board)
 {
-	return atomic_load_explicit(&board->suspect_count, memory_order_relaxed) != 0;
+	return atomic_load_explicit(&board->mark_count, memory_order_relaxed) != 0;
 }
 
-/* It ended well, or is buried. */
-void board_suspect_clear(struct board *board, uint64_t key);
+/* Whether it is a dead letter, for less than BOARD_BURIED_MS. */
+static inline bool board_mark_is_buried(const struct board_mark *mark, int64_t now_ms)
+{
+	return now_ms < mark->buried_until_ms;
+}
 
-/* Adds the run's command, or more crashes to it, and returns all its crashes. now_ms: Unix time. The
- * supervisor. A full table forgets the oldest. */
-unsigned board_suspect_add(
-	struct board *board, const struct board_run *run, unsigned crashes, const char *what, int64_t now_ms);
+/* The command has ended well. A mark that is not there, or is of a buried command, stays as it is. The I/O thread. */
+void board_mark_clear(struct board *board, uint64_t fingerprint);
 
-/* Forgets those that nothing has come of since then: they never came again. */
-void board_suspects_expire(struct board *board, int64_t before_ms);
+/* The command is a dead letter since it has killed hosts: its copies are dead at once for BOARD_BURIED_MS. Makes the mark where there is none. The I/O
+ * thread. */
+void board_mark_buried(struct board *board, uint64_t fingerprint, int64_t now_ms);
+
+/* One more death that this run is to blame for. silent: nothing told so but that it ran alone. Returns all its deaths: more than those of the mark and
+ * those of run->crashes. A full table forgets its oldest mark. The supervisor. */
+unsigned board_mark_add(struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms);
+
+/* ---- Near ---- */
+
+/* At how many deaths in a row that command ran. */
+unsigned board_near_deaths(const struct board *board, uint64_t identity);
+
+/* Whether there are any: one load, to spare the work of a search. */
+static inline bool board_near_any(const struct board *board)
+{
+	return atomic_load_explicit(&board->near_count, memory_order_relaxed) != 0;
+}
+
+/* Removes it from the table; board_near_forget() is what the host calls. */
+void board_near_remove(struct board *board, uint64_t identity);
+
+/* The command has ended, however. Where no command is near that is one load. The I/O thread. */
+static inline void board_near_forget(struct board *board, uint64_t identity)
+{
+	if (board_near_any(board))
+		board_near_remove(board, identity);
+}
+
+/* One more death at which it ran; returns all in a row. A full table forgets the one whose last death is the longest ago. The supervisor. */
+unsigned board_near_add(struct board *board, uint64_t identity, int64_t now_ms);
+
+/* ---- Both tables ---- */
+
+/* Forgets what has not been seen since then, as it never came again, and marks of commands that were buried for long enough. Whoever writes the tables. */
+void board_forget(struct board *board, int64_t before_ms, int64_t now_ms);
 
 #endif

@@ -87,10 +87,8 @@ static void clear_lane(struct figures_lane *lane)
 	FIGURES_SET(lane->here, false);
 	FIGURES_SET(lane->filters, 0);
 	FIGURES_SET(lane->granted, 0);
-	FIGURES_SET(lane->phase, 0);
-	FIGURES_SET(lane->group, 0);
+	FIGURES_SET(lane->held, 0);
 	FIGURES_SET(lane->unsettled, 0);
-	FIGURES_SET(lane->group_since_ms, 0);
 	FIGURES_SET(lane->oldest_ms, 0);
 }
 
@@ -177,13 +175,6 @@ const char *figures_connection_state_name(uint32_t state)
 	static const char *const names[FIGURES_CONNECTION_STATES] = {
 		"idle", "waiting", "opening", "up", "closing"};
 	return state < FIGURES_CONNECTION_STATES ? names[state] : "?";
-}
-
-const char *figures_phase_name(uint32_t phase)
-{
-	static const char *const names[FIGURES_PHASES] = {
-		"empty", "filling", "draining", "lingering", "full", "flushing"};
-	return phase < FIGURES_PHASES ? names[phase] : "?";
 }
 
 double figures_quantile_us(const struct figures_times *times, double share)

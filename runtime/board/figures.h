@@ -30,7 +30,6 @@ enum {
 	FIGURES_ENDS = 4,
 	FIGURES_CONNECTION_UP = 3, /* of enum connection_state, as is the next */
 	FIGURES_CONNECTION_STATES = 5,
-	FIGURES_PHASES = 6,
 };
 
 #define FIGURES_OTHERS "(others)"
@@ -71,14 +70,13 @@ struct figures_lane {
 	_Atomic bool here; /* the host that lives has it */
 	struct figures_connection connection;
 	_Atomic uint32_t filters, granted; /* of those that it subscribes to, the ones granted at QoS 1 */
-	_Atomic uint32_t phase;		   /* of its group, enum group_phase; 0: there is none */
-	_Atomic uint64_t group, unsettled; /* commands in the group, and those of them without an end */
-	_Atomic int64_t group_since_ms;	   /* since when acknowledgements are held; 0: none are */
-	_Atomic int64_t
-		oldest_ms;	  /* since when the oldest command without an end is there; 0: all have one */
-	_Atomic uint64_t dropped; /* connections given up with what they held */
-	struct figures_histogram held;	       /* how long a group's acknowledgements were */
-	_Atomic uint64_t groups, acknowledged; /* groups flushed, and the commands in them */
+	_Atomic uint64_t held;		   /* commands whose PUBACK is held now */
+	_Atomic uint64_t unsettled;	   /* of those, the ones without an end */
+	_Atomic int64_t oldest_ms;	   /* since when the oldest of those is there; 0: all have an end */
+	_Atomic uint64_t dropped;	   /* connections given up with what they held */
+	_Atomic uint64_t acknowledged;	   /* PUBACKs that have left */
+	_Atomic uint64_t stepped_aside;	   /* commands that were slow and go on from the store */
+	struct figures_histogram hold;	   /* how long a command was held, from its arrival until its PUBACK left */
 };
 
 struct figures_egress {
@@ -194,9 +192,8 @@ unsigned figures_lane_count(const struct figures *figures);
 /* The place of that name; -1: none has it. */
 int figures_handler_find(const struct figures *figures, const char *name);
 
-/* The names of enum connection_state and of enum group_phase; "?" for another number. */
+/* The name of an enum connection_state; "?" for another number. */
 const char *figures_connection_state_name(uint32_t state);
-const char *figures_phase_name(uint32_t phase);
 
 /* The duration below which a share of them, 0 to 1, were, in microseconds: within its bucket, as if they were
  * spread evenly. 0 where there are none; the last bound where it is beyond that. */

@@ -18,29 +18,18 @@ static const char *lane_name(const struct cashew_handler *handler)
 	return handler->lane != NULL ? handler->lane : "main";
 }
 
-/* A handler that has not met its deadline yet must not be a reason to drop the connection. */
-static unsigned check_deadline(
-	const struct settings *settings, const struct cashew_handler *handler, FILE *problems)
+static unsigned check_deadline(const struct cashew_handler *handler, FILE *problems)
 {
-	const unsigned limit_s = settings_group_limit_s(settings->keepalive_s);
-	const unsigned most_s = settings_group_limit_s(0), needed_s = handler->deadline_ms / 1000 + 1;
-	if (handler->deadline_ms < limit_s * 1000)
+	if (handler->deadline_ms <= SETTINGS_HANDLER_TIMEOUT_MAX_S * 1000)
 		return 0;
-	fprintf(problems, "handler %s: .deadline_ms = %u: expected less than the %u s for which ",
-		handler->name, handler->deadline_ms, limit_s);
-	if (needed_s > most_s)
-		fprintf(problems, "acknowledgements may be held: no KEEPALIVE makes that more than %u s\n",
-			most_s);
-	else
-		fprintf(problems, "KEEPALIVE=%u lets acknowledgements be held: set KEEPALIVE to %u or more\n",
-			settings->keepalive_s, 2 * (needed_s + 2));
+	fprintf(problems, "handler %s: .deadline_ms = %u: expected %d or less, which is %d s\n", handler->name, handler->deadline_ms,
+		SETTINGS_HANDLER_TIMEOUT_MAX_S * 1000, SETTINGS_HANDLER_TIMEOUT_MAX_S);
 	return 1;
 }
 
-static unsigned check_handler(
-	const struct settings *settings, const struct cashew_handler *handler, FILE *problems)
+static unsigned check_handler(const struct cashew_handler *handler, FILE *problems)
 {
-	unsigned found = check_deadline(settings, handler, problems);
+	unsigned found = check_deadline(handler, problems);
 	if (handler->handle == NULL) {
 		fprintf(problems, "handler %s: .handle is missing\n", handler->name);
 		found++;
@@ -120,7 +109,7 @@ int host_select_handlers(const struct settings *settings, const struct cashew_ha
 		found++;
 	}
 	for (size_t i = 0; i < chosen; i++)
-		found += check_handler(settings, selected[i], problems);
+		found += check_handler(selected[i], problems);
 	if (found == 0)
 		found = check_overlaps(selected, problems);
 	if (found != 0) {

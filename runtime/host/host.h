@@ -13,8 +13,8 @@ struct settings;
 
 /*
  * Picks the handlers that settings->handlers names (all of `handlers`, ended by NULL, where it is empty) and
- * refuses descriptors that cannot be used, overlapping filters within a lane, and a deadline that is not
- * below settings_group_limit_s(). 0 and an array ended by NULL, freed with free(); EXIT_CONFIG, or
+ * refuses descriptors that cannot be used, overlapping filters within a lane, and a deadline above
+ * SETTINGS_HANDLER_TIMEOUT_MAX_S. 0 and an array ended by NULL, freed with free(); EXIT_CONFIG, or
  * EXIT_SOFTWARE when out of memory, after writing what is wrong to `problems` (a FILE *), one line each.
  */
 struct _IO_FILE;

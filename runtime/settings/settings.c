@@ -61,15 +61,20 @@ static struct found find_value(const struct reader *r, const char *name, const c
 	return (struct found){.value = default_value, .is_default = true};
 }
 
+static void print_where(const struct found *found, FILE *out)
+{
+	if (found->where != NULL)
+		fprintf(out, "%s:%u: ", found->where, found->line);
+	else if (!found->is_default)
+		fputs("environment: ", out);
+}
+
 /* Begins a problem's line: where, name and, unless it is secret, what was found. */
 static void begin_problem(struct reader *r, const struct found *found, const char *name, bool show)
 {
 	FILE *out = r->base.problems;
 	r->base.count++;
-	if (found->where != NULL)
-		fprintf(out, "%s:%u: ", found->where, found->line);
-	else if (!found->is_default)
-		fputs("environment: ", out);
+	print_where(found, out);
 	fputs(name, out);
 	if (show) {
 		fputc('=', out);
@@ -130,8 +135,14 @@ static void store_number(
 	struct reader *r, const struct setting *setting, const struct found *found, struct settings *settings)
 {
 	int64_t number;
-	if (!parse_number(found->value, setting->type == SETTING_SIZE, &number) || number < setting->min ||
-		number > setting->max) {
+	const bool parsed = parse_number(found->value, setting->type == SETTING_SIZE, &number);
+	if (parsed && number == 0 && setting->zero_is_default) {
+		print_where(found, r->base.warnings);
+		fprintf(r->base.warnings, "%s=0 counts as %s: remove it, or set %" PRId64 " to %" PRId64 "\n", setting->name, setting->default_value,
+			setting->min, setting->max);
+		return;
+	}
+	if (!parsed || number < setting->min || number > setting->max) {
 		number_problem(r, setting, found);
 		return;
 	}
@@ -338,6 +349,26 @@ static void read_own(struct reader *r, const struct settings *settings)
 	}
 }
 
+static const struct retired_setting *find_retired(const char *name)
+{
+	for (const struct retired_setting *at = settings_retired; at->name; at++)
+		if (strcmp(at->name, name) == 0)
+			return at;
+	return NULL;
+}
+
+/* Warns of what was a setting once: where it counts, so the file's only where the environment has none. */
+static void check_retired(struct reader *r)
+{
+	for (const struct retired_setting *at = settings_retired; at->name; at++) {
+		const struct found found = find_value(r, at->name, NULL);
+		if (!found.value || find_own(r, at->name))
+			continue;
+		print_where(&found, r->base.warnings);
+		fprintf(r->base.warnings, "%s is no setting any more and does nothing: %s\n", at->name, at->advice);
+	}
+}
+
 /* As settings are called, and not like a piece of base64. */
 static bool is_written_as_name(const char *text)
 {
@@ -365,6 +396,8 @@ static int check_names(struct reader *r)
 					entry->line, entry->name, last->line);
 			continue;
 		}
+		if (find_retired(entry->name))
+			continue;
 		const char *nearest = nearest_name(entry->name, names);
 		r->base.count++;
 		if (nearest == NULL && !is_written_as_name(entry->name)) {
@@ -386,22 +419,22 @@ static int check_names(struct reader *r)
 	return 0;
 }
 
-/* Copies every text into one block, which settings->own then is. */
+/* Copies every text into one block, which settings->block then is. */
 static int keep_texts(const struct reader *r, struct settings *settings)
 {
-	size_t size = sizeof(struct settings_own) + r->own_count * sizeof(struct own_value);
+	size_t size = sizeof(struct settings_block) + r->own_count * sizeof(struct own_value);
 	for (size_t i = 0; i < settings_count; i++) {
 		if (settings_table[i].type == SETTING_TEXT)
 			size += strlen(*(const char **)((char *)settings + settings_table[i].offset)) + 1;
 	}
 	for (size_t i = 0; i < r->own_count; i++)
 		size += strlen(r->own[i].value) + 1;
-	struct settings_own *own = malloc(size);
-	if (own == NULL)
+	struct settings_block *block = malloc(size);
+	if (!block)
 		return -ENOMEM;
-	own->size = size;
-	own->count = r->own_count;
-	char *to = (char *)&own->values[own->count];
+	block->size = size;
+	block->count = r->own_count;
+	char *to = (char *)&block->values[block->count];
 	for (size_t i = 0; i < settings_count; i++) {
 		if (settings_table[i].type != SETTING_TEXT)
 			continue;
@@ -410,11 +443,11 @@ static int keep_texts(const struct reader *r, struct settings *settings)
 		*field = to;
 		to = stpcpy(to, from) + 1;
 	}
-	for (size_t i = 0; i < own->count; i++) {
-		own->values[i] = (struct own_value){.setting = r->own[i].setting, .value = to};
+	for (size_t i = 0; i < block->count; i++) {
+		block->values[i] = (struct own_value){.setting = r->own[i].setting, .value = to};
 		to = stpcpy(to, r->own[i].value) + 1;
 	}
-	settings->own = own;
+	settings->block = block;
 	return 0;
 }
 
@@ -426,6 +459,7 @@ static int read_all(struct reader *r, struct settings *settings)
 		error = check_names(r);
 	if (error != 0)
 		return error;
+	check_retired(r);
 	read_table(r, settings);
 	read_own(r, settings);
 	settings_check(&r->base, settings);
@@ -434,7 +468,7 @@ static int read_all(struct reader *r, struct settings *settings)
 
 static int read_with(struct reader *r, struct settings *ret)
 {
-	struct settings settings = {.own = NULL};
+	struct settings settings = {.block = NULL};
 	int error = r->path != NULL
 			    ? settings_file_read(r->path, r->base.problems, r->base.warnings, &r->file)
 			    : 0;
@@ -484,17 +518,17 @@ int settings_read_some(const char *env_file, char *const *environment, const cha
 
 void settings_free(struct settings *settings)
 {
-	if (settings->own != NULL)
-		explicit_bzero(settings->own, settings->own->size);
-	free(settings->own);
-	*settings = (struct settings){.own = NULL};
+	if (settings->block)
+		explicit_bzero(settings->block, settings->block->size);
+	free(settings->block);
+	*settings = (struct settings){.block = NULL};
 }
 
 const char *settings_own_value(const struct settings *settings, const char *name)
 {
-	for (size_t i = 0; settings->own != NULL && i < settings->own->count; i++) {
-		if (strcmp(settings->own->values[i].setting->name, name) == 0)
-			return settings->own->values[i].value;
+	for (size_t i = 0; settings->block && i < settings->block->count; i++) {
+		if (strcmp(settings->block->values[i].setting->name, name) == 0)
+			return settings->block->values[i].value;
 	}
 	return NULL;
 }

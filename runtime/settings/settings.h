@@ -50,10 +50,7 @@ struct settings {
 	unsigned crash_limit;
 	size_t host_rss_max; /* 0: no limit */
 	/* acknowledging */
-	unsigned group_max;
-	unsigned group_ms;
-	unsigned window;      /* commands in flight per lane; 0 in .env means 2 x GROUP_MAX: filled in by
-				 settings_read() */
+	unsigned window;      /* commands of a lane that may be held unacknowledged */
 	unsigned user_window; /* commands of one user that may wait at once */
 	size_t payload_max;
 	size_t event_max;
@@ -70,8 +67,8 @@ struct settings {
 	size_t log_spool_max;
 	/* watching */
 	const char *metrics_addr; /* as http_address_read() takes it */
-	/* the handlers' own settings, by settings_own() */
-	struct settings_own *own;
+	/* all texts and the handlers' own settings, which settings_own_value() reads; NULL: nothing was read */
+	struct settings_block *block;
 };
 
 enum setting_type { SETTING_TEXT, SETTING_INTEGER, SETTING_SIZE, SETTING_SWITCH, SETTING_CHOICE };
@@ -82,6 +79,7 @@ struct setting {
 	const char *default_value;  /* as it would stand in .env; NULL: must be set */
 	const char *example;	    /* what .env.example holds for a setting that must be set */
 	int64_t min, max;	    /* of integers; of a text: its length in bytes */
+	bool zero_is_default;	    /* of integers: 0, which meant something once, counts as the default, with a warning */
 	bool plain;		    /* of a text: only A-Z a-z 0-9 . _ | - */
 	const char *unit;	    /* "s", "ms", "bytes" or NULL */
 	const char *const *choices; /* of SETTING_CHOICE, in the order of their values; ended by NULL */
@@ -90,6 +88,8 @@ struct setting {
 	const char *help;	    /* one sentence */
 	size_t offset;		    /* of the field in struct settings */
 };
+
+enum { SETTINGS_HANDLER_TIMEOUT_MAX_S = 3600 }; /* of HANDLER_TIMEOUT, and of a handler's own deadline */
 
 extern const struct setting settings_table[];
 extern const size_t settings_count;
@@ -100,11 +100,11 @@ enum settings_error { SETTINGS_E_INVALID = 1 };
  * Reads and checks everything. env_file: path of .env (it may be missing; unreadable or malformed is a
  * problem), or NULL for no file at all; environment: environ; handlers: those built in, ended by NULL, whose
  * own settings are known names too. Writes one line per problem to `problems` and one line per warning (.env
- * readable by others) to `warnings`; either may be the same stream. 0 and *ret filled; SETTINGS_E_INVALID;
- * -ENOMEM. Also checks what spans settings: a secret or a token file is there, the secret is at least 32
- * bytes unless ALLOW_SHORT_SECRET=on and never empty, HANDLER_TIMEOUT lies under settings_group_limit_s(),
- * WINDOW >= 2 x GROUP_MAX, certificate with key, names in HANDLERS exist, files named are readable. A file's
- * setting counts only where the environment has none of that name; there an empty value is a value too.
+ * readable by others, a setting that is none any more) to `warnings`; either may be the same stream. 0 and *ret
+ * filled; SETTINGS_E_INVALID; -ENOMEM. Also checks what spans settings: a secret or a token file is there, the
+ * secret is at least 32 bytes unless ALLOW_SHORT_SECRET=on and never empty, certificate with key, names in
+ * HANDLERS exist, files named are readable. A file's setting counts only where the environment has none of that
+ * name; there an empty value is a value too.
  */
 __attribute__((warn_unused_result)) int settings_read(const char *env_file, char *const *environment,
 	const struct cashew_handler *const *handlers, FILE *problems, FILE *warnings, struct settings *ret);
@@ -117,10 +117,6 @@ __attribute__((warn_unused_result)) int settings_read_some(const char *env_file,
 
 /* Overwrites the texts (they hold secrets) and frees them. */
 void settings_free(struct settings *settings);
-
-/* For how long acknowledgements may be held under that keepalive, in seconds: keepalive/2 - 2, at most 20. 0
- * is no keepalive: 20. */
-unsigned settings_group_limit_s(unsigned keepalive_s);
 
 /* The value of a handler's own setting; NULL for a name that no handler declared; "" where one that must be
  * set belongs to handlers that do not run here. */

@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { GROUP_LIMIT_MAX_S = 20, NAMES_MAX = 256 };
+enum { NAMES_MAX = 256 };
 
 __attribute__((format(printf, 2, 3))) static void problem(
 	struct settings_reader *reader, const char *format, ...)
@@ -33,14 +33,6 @@ __attribute__((format(printf, 2, 3))) static void problem(
 	va_end(arguments);
 	fputc('\n', reader->problems);
 	reader->count++;
-}
-
-unsigned settings_group_limit_s(unsigned keepalive_s)
-{
-	const unsigned half = keepalive_s / 2;
-	if (keepalive_s == 0 || half > GROUP_LIMIT_MAX_S + 2)
-		return GROUP_LIMIT_MAX_S;
-	return half > 2 ? half - 2 : 0;
 }
 
 bool settings_list_holds(const char *list, const char *name)
@@ -138,35 +130,6 @@ static void check_database(struct settings_reader *reader, const struct settings
 			name);
 }
 
-static void check_timeout(struct settings_reader *reader, const struct settings *settings)
-{
-	const unsigned limit = settings_group_limit_s(settings->keepalive_s);
-	const unsigned timeout = settings->handler_timeout_s;
-	if (timeout < limit)
-		return;
-	if (timeout < GROUP_LIMIT_MAX_S)
-		problem(reader,
-			"HANDLER_TIMEOUT=%u: expected less than the %u s for which KEEPALIVE=%u lets "
-			"acknowledgements be held: "
-			"set KEEPALIVE to %u or more, or HANDLER_TIMEOUT to %u or less",
-			timeout, limit, settings->keepalive_s, 2 * (timeout + 3), limit - 1);
-	else
-		problem(reader,
-			"HANDLER_TIMEOUT=%u: expected less than the %u s for which acknowledgements may be "
-			"held: no KEEPALIVE "
-			"makes that more than %d",
-			timeout, limit, GROUP_LIMIT_MAX_S);
-}
-
-static void check_window(struct settings_reader *reader, struct settings *settings)
-{
-	if (settings->window == 0)
-		settings->window = 2 * settings->group_max;
-	else if (settings->window < 2 * settings->group_max)
-		problem(reader, "WINDOW=%u: expected twice GROUP_MAX, %u, or more; or 0, which means that",
-			settings->window, 2 * settings->group_max);
-}
-
 static void check_loggly(struct settings_reader *reader, const struct settings *settings)
 {
 	static const char tag_characters[] =
@@ -224,13 +187,11 @@ static void check_handlers(struct settings_reader *reader, const struct settings
 			settings->handlers);
 }
 
-void settings_check(struct settings_reader *reader, struct settings *settings)
+void settings_check(struct settings_reader *reader, const struct settings *settings)
 {
 	check_secret(reader, settings);
 	check_broker(reader, settings);
 	check_database(reader, settings);
-	check_timeout(reader, settings);
-	check_window(reader, settings);
 	check_loggly(reader, settings);
 	check_metrics(reader, settings);
 	check_handlers(reader, settings);

@@ -16,8 +16,8 @@ struct own_value {
 	const char *value;
 };
 
-/* What struct settings owns, in one block: this, the values, then the texts of both kinds of settings. */
-struct settings_own {
+/* What struct settings owns: this, the values of the handlers' own settings, then the texts of both kinds of settings. */
+struct settings_block {
 	size_t size; /* of the block */
 	size_t count;
 	struct own_value values[];
@@ -30,7 +30,15 @@ struct settings_reader {
 	const struct cashew_handler *const *handlers;
 };
 
-/* Tells what is wrong between settings whose values are each in range, and fills in WINDOW=0. */
-void settings_check(struct settings_reader *reader, struct settings *settings);
+/* A setting of an earlier version: setting it does nothing but to bring a warning. */
+struct retired_setting {
+	const char *name;
+	const char *advice; /* what to do, one sentence */
+};
+
+extern const struct retired_setting settings_retired[]; /* ended by a name that is NULL */
+
+/* Tells what is wrong between settings whose values are each in range. */
+void settings_check(struct settings_reader *reader, const struct settings *settings);
 
 #endif

@@ -100,8 +100,8 @@ void settings_print(const struct settings *settings, FILE *out)
 		print_value(settings, &settings_table[i], out);
 		fputc('\n', out);
 	}
-	for (size_t i = 0; settings->own != NULL && i < settings->own->count; i++) {
-		const struct own_value *own = &settings->own->values[i];
+	for (size_t i = 0; settings->block && i < settings->block->count; i++) {
+		const struct own_value *own = &settings->block->values[i];
 		fprintf(out, "%s=", own->setting->name);
 		if (own->setting->secret)
 			fputs(own->value[0] != '\0' ? MASK : "", out);
@@ -126,8 +126,8 @@ void settings_write(const struct settings *settings, FILE *out)
 		write_value(settings, &settings_table[i], out);
 		fputc('\0', out);
 	}
-	for (size_t i = 0; settings->own != NULL && i < settings->own->count; i++) {
-		const struct own_value *own = &settings->own->values[i];
+	for (size_t i = 0; settings->block && i < settings->block->count; i++) {
+		const struct own_value *own = &settings->block->values[i];
 		fprintf(out, "%s=%s", own->setting->name, own->value);
 		fputc('\0', out);
 	}

@@ -6,6 +6,8 @@
  */
 #include "settings.h"
 
+#include "settings_private.h"
+
 #define FIELD(field) .offset = offsetof(struct settings, field)
 
 #define IDENTITY      "Identity"
@@ -139,8 +141,7 @@ const struct setting settings_table[] = {
 		.unit = "s",
 		.group = BROKER,
 		FIELD(keepalive_s),
-		.help = "MQTT keep alive. Acknowledgements are held for less than half of it: see "
-			"HANDLER_TIMEOUT."},
+		.help = "MQTT keep alive: the host pings the broker when it has sent nothing for half of that time."},
 	{.name = "SESSION_EXPIRY",
 		.type = SETTING_INTEGER,
 		.default_value = "604800",
@@ -212,13 +213,11 @@ const struct setting settings_table[] = {
 		.type = SETTING_INTEGER,
 		.default_value = "10",
 		.min = 1,
-		.max = 3600,
+		.max = SETTINGS_HANDLER_TIMEOUT_MAX_S,
 		.unit = "s",
 		.group = RUNNING,
 		FIELD(handler_timeout_s),
-		.help = "A handler that runs longer counts as hung; must be less than KEEPALIVE / 2 - 2 and "
-			"less than "
-			"20."},
+		.help = "A handler that runs longer counts as hung: the host is killed and started again, and the command is run again later."},
 	{.name = "STOP_TIMEOUT",
 		.type = SETTING_INTEGER,
 		.default_value = "12",
@@ -260,32 +259,16 @@ const struct setting settings_table[] = {
 		.help = "When the host's resident memory stays above that, it is drained and replaced by a "
 			"fresh one; 0: never."},
 
-	{.name = "GROUP_MAX",
-		.type = SETTING_INTEGER,
-		.default_value = "4000",
-		.min = 1,
-		.max = 10000,
-		.group = ACKNOWLEDGING,
-		FIELD(group_max),
-		.help = "Commands read before their acknowledgements are sent together."},
-	{.name = "GROUP_MS",
-		.type = SETTING_INTEGER,
-		.default_value = "250",
-		.min = 1,
-		.max = 10000,
-		.unit = "ms",
-		.group = ACKNOWLEDGING,
-		FIELD(group_ms),
-		.help = "Time after which a group is closed though it has fewer commands than GROUP_MAX."},
 	{.name = "WINDOW",
 		.type = SETTING_INTEGER,
-		.default_value = "0",
+		.default_value = "8000",
+		.min = 20,
 		.max = 65535,
+		.zero_is_default = true,
 		.group = ACKNOWLEDGING,
 		FIELD(window),
-		.help = "Commands per lane that the broker may send ahead of their acknowledgement (MQTT 5 "
-			"Receive "
-			"Maximum); 0: twice GROUP_MAX, which is also the least."},
+		.help = "Commands of a lane that may be held unacknowledged: so many the broker may send ahead (MQTT 5 Receive Maximum), and then the host stops "
+			"reading."},
 	{.name = "USER_WINDOW",
 		.type = SETTING_INTEGER,
 		.default_value = "500",
@@ -411,6 +394,12 @@ const struct setting settings_table[] = {
 		.help = "Where /metrics, /healthz, /readyz and /status are served over HTTP: an address and "
 			"a port, of which 0 means any free one, or off. Where the port is taken a warning "
 			"says so, and all else goes on."},
+};
+
+const struct retired_setting settings_retired[] = {
+	{"GROUP_MAX", "remove it; WINDOW says how many commands may be held unacknowledged."},
+	{"GROUP_MS", "remove it; each acknowledgement leaves as soon as those of the commands before it may."},
+	{NULL, NULL},
 };
 
 const size_t settings_count = sizeof(settings_table) / sizeof(settings_table[0]);

@@ -38,7 +38,7 @@ enum { POLL_SIGNALS, POLL_HOST, POLL_TRIAL, POLLS };
 enum {
 	STOP_MARGIN_MS = 10000, /* beyond STOP_TIMEOUT, after which a host leaves by itself */
 	TRIAL_MS = 30000,
-	SUSPECT_MS = 3600 * 1000, /* one that has not come again by then will not */
+	FORGET_MS = 3600 * 1000, /* a command that has not come again by then will not */
 };
 
 /* Settings that are being tried out, by a process of their own. */
@@ -78,7 +78,7 @@ static void start_host(struct supervisor *s)
 {
 	pid_t pid;
 	board_clear_host(s->board);
-	board_suspects_expire(s->board, clock_unix_ms() - SUSPECT_MS);
+	board_forget(s->board, s->now_ms - FORGET_MS, s->now_ms);
 	s->board->hosts++;
 	const int rc = supervisor_spawn(
 		&s->program, SPAWN_HOST, &s->configuration.settings, s->board_fd, &s->logs, &pid);
@@ -226,7 +226,8 @@ static void host_ended(struct supervisor *s, int status)
 {
 	struct child *child = &s->child;
 	struct child_death death = {.exited = WIFEXITED(status),
-		.code = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status)};
+		.code = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
+		.released = board_read(&s->board->released) > 0};
 	const pid_t pid = child->pid;
 	supervisor_logs_close(&s->logs);
 	FIGURES_SET(s->board->figures.hosts.pid, 0);
@@ -241,7 +242,7 @@ static void host_ended(struct supervisor *s, int status)
 			LOG_INT("code", death.code));
 		figures_add(&s->board->figures.hosts.not_begun, 1);
 	} else {
-		const struct verdict verdict = verdict_reach(s->board, pid, status);
+		const struct verdict verdict = verdict_reach(s->board, pid, status, s->now_ms);
 		death.blamed = verdict.blamed > 0 && verdict.crashes <= s->configuration.settings.crash_limit;
 	}
 	child_died(child, &death, s->now_ms);

@@ -86,7 +86,7 @@ HARNESS_CASE(others_that_ran_are_not_to_blame)
 	device_command(phones.other, "test_gate", "{\"gate\":\"a\"}");
 	gate_wait_runs(h, host, "a", 1);
 	device_command(phones.victim, "test_crash", "{\"how\":\"segv\"}");
-	host_expect_log(host, "host_died", "blamed", "1", "suspects", "0");
+	host_expect_log(host, "host_died", "blamed", "1", "near", "0");
 	gate_wait_runs(h, host, "a", 2);
 	gate_open(h, host, "a");
 	device_expect(phones.other, "gate_passed");
@@ -107,7 +107,7 @@ HARNESS_CASE(end_without_a_mark)
 		device_command(phones.victim, "test_crash",
 			harness_format(h, "{\"how\":\"%s\",\"times\":%d}", hows[i], i + 1));
 		host_expect_log(host, "host_died", "how", i == 0 ? "SIGKILL" : "exit code 3", "blamed", "0",
-			"suspects", "2");
+			"near", "2");
 		host_expect_log(host, "host_delayed");
 		gate_wait_runs(h, host, gate, 2);
 		gate_open(h, host, gate);

@@ -60,7 +60,7 @@ HARNESS_CASE(numbers_are_those_of_what_was_sent)
 	scrape_wait_value(scrape, "cashewd_acknowledgements_total{lane=\"main\"}", LOAD + REJECTED);
 	/* What is so at the moment is told a little later than what is counted. */
 	scrape_wait_value(scrape, "cashewd_events_awaiting", 0);
-	scrape_wait_value(scrape, "cashewd_group_commands{lane=\"main\"}", 0);
+	scrape_wait_value(scrape, "cashewd_held_commands{lane=\"main\"}", 0);
 	scrape_wait_value(scrape, "cashewd_commands_in_flight", 0);
 
 	static const struct {
@@ -99,7 +99,7 @@ HARNESS_CASE(numbers_are_those_of_what_was_sent)
 		if (scrape_value(scrape, expected[i].series) != expected[i].value)
 			harness_fail("%s is %g, expected %g", expected[i].series,
 				scrape_value(scrape, expected[i].series), expected[i].value);
-	assert_true(scrape_value(scrape, "cashewd_group_hold_seconds_count{lane=\"main\"}") >= 1);
+	assert_true(scrape_value(scrape, "cashewd_hold_seconds_count{lane=\"main\"}") >= 1);
 	assert_true(scrape_value(scrape, "process_resident_memory_bytes{process=\"host\"}") > 1e6);
 	assert_true(scrape_value(scrape, "cashewd_subscriptions{lane=\"main\"}") ==
 		    scrape_value(scrape, "cashewd_subscriptions_granted{lane=\"main\"}"));

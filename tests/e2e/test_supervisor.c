@@ -75,7 +75,7 @@ HARNESS_CASE(host_that_is_killed_is_started_again_and_nothing_is_lost)
 	device_wait_count(other, "pong", PINGS);
 	const pid_t first = host_child_pid(host);
 	host_signal_child(host, SIGKILL);
-	host_expect_log(host, "host_died", "how", "SIGKILL", "blamed", "0", "suspects", "1");
+	host_expect_log(host, "host_died", "how", "SIGKILL", "blamed", "0", "near", "1");
 	/* The whole group comes again, for none of it was acknowledged. */
 	gate_wait_runs(h, host, "a", 2);
 	device_wait_count(other, "pong", (size_t)2 * PINGS);

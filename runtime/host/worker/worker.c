@@ -127,7 +127,9 @@ static void run_handler(const struct worker_context *context, struct command *co
 	const struct board_entry entry = {
 		.handler = call.handler->name,
 		.topic = command->input.topic,
-		.key = command->key,
+		.fingerprint = command->key,
+		.identity = command->key, /* until commands have one of their own */
+		.crashes = command->crashes,
 		.attempt = command->attempts,
 		.deadline_ms = deadline_ms(&call),
 		.alone = command->alone,

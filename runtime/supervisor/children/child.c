@@ -1,5 +1,5 @@
 /*
- * child.c - see supervisor_child.h.
+ * child.c - see child.h.
  */
 #include "child.h"
 
@@ -101,9 +101,13 @@ void child_died(struct child *child, const struct child_death *death, int64_t no
 	}
 	const bool wanted = child->state == CHILD_REPLACING;
 	move(child, CHILD_WAITING);
-	if (wanted || now_ms - child->started_ms >= CHILD_LONG_LIFE_MS)
+	child->start_at_ms = now_ms;
+	if (wanted || death->released || now_ms - child->started_ms >= CHILD_LONG_LIFE_MS)
 		child->failures = 0;
-	child->start_at_ms = wanted || death->blamed ? now_ms : now_ms + pause_ms(child);
+	if (wanted || death->released || death->blamed)
+		return;
+	if (++child->failures > 1)
+		child->start_at_ms += backoff_ms(child->failures - 2, CHILD_BACKOFF_MIN_MS, CHILD_BACKOFF_MAX_MS);
 }
 
 const char *child_state_name(enum child_state state)

@@ -1,5 +1,5 @@
 /*
- * verdict.c - see supervisor_verdict.h.
+ * verdict.c - see verdict.h.
  */
 #include "verdict.h"
 
@@ -7,7 +7,6 @@
 #include "clock.h"
 #include "log.h"
 #include "topic.h"
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -101,16 +100,32 @@ static void log_blamed(
 		LOG_TEXT("backtrace", trace != NULL ? or_null(trace->text) : NULL));
 }
 
-static void blame(struct board *board, const struct board_slot *slot, bool hung, const char *what,
-	const struct trace *trace, struct verdict *verdict)
+static void count_blamed(struct figures *figures, const char *handler, bool hung)
 {
-	const unsigned crashes = board_suspect_add(board, &slot->run, 1, what, clock_unix_ms());
-	log_blamed(&slot->run, hung, what, crashes, trace);
-	const int place = figures_handler_find(&board->figures, slot->run.handler);
+	const int place = figures_handler_find(figures, handler);
 	if (place >= 0)
-		figures_add(
-			hung ? &board->figures.handlers[place].hung : &board->figures.handlers[place].crashed,
-			1);
+		figures_add(hung ? &figures->handlers[place].hung : &figures->handlers[place].crashed, 1);
+}
+
+/* A death of which the verdict is reached. */
+struct death {
+	struct board *board;
+	int64_t now_ms;
+	struct verdict verdict;
+};
+
+/* That run is to blame. trace: NULL where it left none. */
+static void blame(struct death *death, const struct board_slot *slot, const char *what, const struct trace *trace)
+{
+	const struct board_run *run = &slot->run;
+	const bool hung = board_slot_state(slot) == BOARD_SLOT_OVERDUE;
+	const bool silent = !hung && !trace;
+	const unsigned crashes = board_mark_add(death->board, run, what, silent, death->now_ms);
+	/* What it was near to is known now. */
+	board_near_forget(death->board, run->identity);
+	log_blamed(run, hung, what, crashes, trace);
+	count_blamed(&death->board->figures, run->handler, hung);
+	struct verdict *verdict = &death->verdict;
 	verdict->hung = verdict->hung || hung;
 	verdict->blamed++;
 	verdict->crashes = crashes > verdict->crashes ? crashes : verdict->crashes;
@@ -125,55 +140,58 @@ static void name_crash(const struct board_crash *crash, char ret[static BOARD_WH
 }
 
 /* Those that left a mark, or were past their deadline. */
-static void blame_marked(struct board *board, const struct trace *trace, struct verdict *verdict)
+static void blame_marked(struct death *death, const struct trace *trace)
 {
+	const struct board *board = death->board;
 	char what[BOARD_WHAT_SIZE];
 	name_crash(&board->crash, what);
 	for (int i = 0; i < (int)board_slots_used(board); i++) {
 		const struct board_slot *slot = &board->slots[i];
 		const bool marked = board->crash.kind != BOARD_CRASH_NONE && board->crash.slot == i;
-		const bool hung = board_slot_state(slot) == BOARD_SLOT_OVERDUE;
-		if (hung || marked)
-			blame(board, slot, hung, hung ? "hung" : what, marked ? trace : NULL, verdict);
+		if (board_slot_state(slot) == BOARD_SLOT_OVERDUE)
+			blame(death, slot, "hung", marked ? trace : NULL);
+		else if (marked)
+			blame(death, slot, what, trace);
 	}
 }
 
-static void suspect_all(struct board *board, struct verdict *verdict)
+/* Nothing tells why it died: what ran alone is to blame, and all else that ran was near. */
+static void count_near(struct death *death)
 {
+	struct board *board = death->board;
 	char what[BOARD_WHAT_SIZE];
-	name_death(verdict, what);
+	name_death(&death->verdict, what);
 	for (unsigned i = 0; i < board_slots_used(board); i++) {
 		const struct board_slot *slot = &board->slots[i];
 		if (board_slot_state(slot) == BOARD_SLOT_IDLE)
 			continue;
 		if (slot->run.alone) {
-			blame(board, slot, false, what, NULL, verdict);
+			blame(death, slot, what, NULL);
 		} else {
-			(void)board_suspect_add(board, &slot->run, 0, what, clock_unix_ms());
-			verdict->suspects++;
+			(void)board_near_add(board, slot->run.identity, death->now_ms);
+			death->verdict.near++;
 		}
 	}
 }
 
-struct verdict verdict_reach(struct board *board, pid_t pid, int wait_status)
+struct verdict verdict_reach(struct board *board, pid_t pid, int wait_status, int64_t now_ms)
 {
-	struct verdict verdict = {.exited = WIFEXITED(wait_status),
-		.code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : WTERMSIG(wait_status)};
+	struct death death = {.board = board, .now_ms = now_ms, .verdict = {.exited = WIFEXITED(wait_status)}};
+	struct verdict *verdict = &death.verdict;
+	verdict->code = verdict->exited ? WEXITSTATUS(wait_status) : WTERMSIG(wait_status);
 	const bool marked = board->crash.kind != BOARD_CRASH_NONE;
 	char how[BOARD_WHAT_SIZE];
 	struct trace trace;
 	read_trace(board, &trace);
-	name_death(&verdict, how);
-	blame_marked(board, &trace, &verdict);
-	if (verdict.blamed == 0 && !marked)
-		suspect_all(board, &verdict);
+	name_death(verdict, how);
+	blame_marked(&death, &trace);
+	if (verdict->blamed == 0 && !marked)
+		count_near(&death);
 	struct figures_hosts *hosts = &board->figures.hosts;
-	figures_add(verdict.hung ? &hosts->hung : marked ? &hosts->crashed : &hosts->killed, 1);
-	const bool outside = marked && verdict.blamed == 0;
-	log_error("host_died", "the host died: what it had not acknowledged comes again", LOG_INT("pid", pid),
-		LOG_TEXT("how", how), LOG_INT("code", verdict.code), LOG_INT("blamed", verdict.blamed),
-		LOG_INT("suspects", verdict.suspects),
-		LOG_TEXT("address", outside ? or_null(trace.address) : NULL),
-		LOG_TEXT("backtrace", outside ? or_null(trace.text) : NULL));
-	return verdict;
+	figures_add(verdict->hung ? &hosts->hung : marked ? &hosts->crashed : &hosts->killed, 1);
+	const bool outside = marked && verdict->blamed == 0;
+	log_error("host_died", "the host died: what it had not acknowledged comes again", LOG_INT("pid", pid), LOG_TEXT("how", how),
+		LOG_INT("code", verdict->code), LOG_INT("blamed", verdict->blamed), LOG_INT("near", verdict->near),
+		LOG_TEXT("address", outside ? or_null(trace.address) : NULL), LOG_TEXT("backtrace", outside ? or_null(trace.text) : NULL));
+	return *verdict;
 }

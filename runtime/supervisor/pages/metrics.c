@@ -1,5 +1,5 @@
 /*
- * metrics.c - see supervisor_metrics.h.
+ * metrics.c - see metrics.h.
  *
  * A metric stands in one block: help, type, then its series. What has no value is left out; counters are
  * never left out once they have been there. How things stand with a lane is told while the host that lives
@@ -195,21 +195,16 @@ static bool is_shown(const struct board *board, const struct figures_lane *lane)
 
 typedef double (*lane_gauge)(const struct figures_lane *lane, int64_t now_ms);
 
-static double lane_group(const struct figures_lane *lane, int64_t now_ms)
+static double lane_held(const struct figures_lane *lane, int64_t now_ms)
 {
 	(void)now_ms;
-	return (double)FIGURES_GET(lane->group);
+	return (double)FIGURES_GET(lane->held);
 }
 
 static double lane_unsettled(const struct figures_lane *lane, int64_t now_ms)
 {
 	(void)now_ms;
 	return (double)FIGURES_GET(lane->unsettled);
-}
-
-static double lane_held_s(const struct figures_lane *lane, int64_t now_ms)
-{
-	return age_s(FIGURES_GET(lane->group_since_ms), now_ms);
 }
 
 static double lane_oldest_s(const struct figures_lane *lane, int64_t now_ms)
@@ -233,14 +228,9 @@ static const struct {
 	const char *name, *help;
 	lane_gauge read;
 } lane_gauges[] = {
-	{"cashewd_group_commands",
-		"Commands whose acknowledgements are held until all of their group have an end.", lane_group},
-	{"cashewd_group_unsettled_commands", "Commands of the group that have no end yet.", lane_unsettled},
-	{"cashewd_group_held_seconds", "Since when the group's acknowledgements are held; 0: none are.",
-		lane_held_s},
-	{"cashewd_oldest_unsettled_seconds",
-		"How old the oldest command of the group without an end is; 0: there is none.",
-		lane_oldest_s},
+	{"cashewd_held_commands", "Commands whose acknowledgement is held: they have no end yet, or one that came before has none.", lane_held},
+	{"cashewd_unsettled_commands", "Of those, the commands that have no end yet.", lane_unsettled},
+	{"cashewd_oldest_unsettled_seconds", "How old the oldest command without an end is; 0: there is none.", lane_oldest_s},
 	{"cashewd_subscriptions", "Filters that the lane subscribes to.", lane_filters},
 	{"cashewd_subscriptions_granted", "Filters that the broker has granted at QoS 1.", lane_granted},
 };
@@ -259,33 +249,36 @@ static void write_lane_gauges(FILE *out, const struct board *board, unsigned cou
 	}
 }
 
+static const struct {
+	const char *name, *help;
+	size_t offset; /* of the counter in struct figures_lane */
+} lane_counters[] = {
+	{"cashewd_acknowledgements_total", "Acknowledgements that have left.", offsetof(struct figures_lane, acknowledged)},
+	{"cashewd_stepped_aside_total", "Commands that took longer than a second: they are acknowledged, and go on from the database.",
+		offsetof(struct figures_lane, stepped_aside)},
+	{"cashewd_lane_drops_total", "Connections that were given up with the acknowledgements that they held.", offsetof(struct figures_lane, dropped)},
+};
+
 static void write_lanes(FILE *out, const struct board *board, int64_t now_ms)
 {
 	const struct figures *figures = &board->figures;
 	const unsigned count = figures_lane_count(figures);
 	char labels[LABELS_SIZE];
 	write_lane_gauges(out, board, count, now_ms);
-	begin(out, "cashewd_group_hold_seconds", "histogram",
-		"How long acknowledgements were held, from the first command of a group to its flush; its "
-		"count is that of "
-		"groups.");
+	begin(out, "cashewd_hold_seconds", "histogram", "How long a command's acknowledgement was held, from the command's arrival.");
 	for (unsigned i = 0; i < count; i++) {
 		struct figures_times times;
-		figures_read_times(&figures->lanes[i].held, &times);
-		histogram(out, "cashewd_group_hold_seconds", label(labels, "lane", figures->lanes[i].name),
-			&times);
+		figures_read_times(&figures->lanes[i].hold, &times);
+		histogram(out, "cashewd_hold_seconds", label(labels, "lane", figures->lanes[i].name), &times);
 	}
-	begin(out, "cashewd_acknowledgements_total", "counter", "Acknowledgements that have left.");
-	for (unsigned i = 0; i < count; i++)
-		fprintf(out, "cashewd_acknowledgements_total{%s} %" PRIu64 "\n",
-			label(labels, "lane", figures->lanes[i].name),
-			FIGURES_GET(figures->lanes[i].acknowledged));
-	begin(out, "cashewd_lane_drops_total", "counter",
-		"Connections that were given up with the acknowledgements that they held.");
-	for (unsigned i = 0; i < count; i++)
-		fprintf(out, "cashewd_lane_drops_total{%s} %" PRIu64 "\n",
-			label(labels, "lane", figures->lanes[i].name),
-			FIGURES_GET(figures->lanes[i].dropped));
+	for (size_t k = 0; k < sizeof(lane_counters) / sizeof(lane_counters[0]); k++) {
+		begin(out, lane_counters[k].name, "counter", lane_counters[k].help);
+		for (unsigned i = 0; i < count; i++) {
+			const struct figures_lane *lane = &figures->lanes[i];
+			const _Atomic uint64_t *counter = (const _Atomic uint64_t *)((const char *)lane + lane_counters[k].offset);
+			fprintf(out, "%s{%s} %" PRIu64 "\n", lane_counters[k].name, label(labels, "lane", lane->name), FIGURES_GET(*counter));
+		}
+	}
 }
 
 static void write_state(FILE *out, const char *name, const struct figures_connection *connection)
@@ -383,9 +376,8 @@ static void write_hosts(FILE *out, const struct board *board)
 	one(out, "cashewd_ready", "gauge",
 		"Whether the host says that it is connected, subscribed, and its store answers.",
 		FIGURES_GET(board->figures.now.ready));
-	one(out, "cashewd_suspects", "gauge",
-		"Commands that may have killed a host, and have not come to an end since.",
-		FIGURES_GET(board->suspect_count));
+	one(out, "cashewd_suspects", "gauge", "Commands that have killed a host and not ended since, or ended as dead letters less than ten minutes ago.",
+		FIGURES_GET(board->mark_count));
 }
 
 static void write_log(FILE *out, struct supervisor_view *view)

@@ -100,15 +100,13 @@ static json_t *lane_json(const struct figures_lane *lane, int64_t now_ms)
 	r |= json_object_set_new(json, "connection", connection_json(&lane->connection, now_ms));
 	r |= set_number(json, "filters", FIGURES_GET(lane->filters));
 	r |= set_number(json, "granted", FIGURES_GET(lane->granted));
-	r |= set_text(json, "phase", figures_phase_name(FIGURES_GET(lane->phase)));
-	r |= set_number(json, "group", (int64_t)FIGURES_GET(lane->group));
+	r |= set_number(json, "held", (int64_t)FIGURES_GET(lane->held));
 	r |= set_number(json, "unsettled", (int64_t)FIGURES_GET(lane->unsettled));
-	r |= set_number(json, "held_ms", age(FIGURES_GET(lane->group_since_ms), now_ms));
 	r |= set_number(json, "oldest_ms", age(FIGURES_GET(lane->oldest_ms), now_ms));
 	r |= set_number(json, "dropped", (int64_t)FIGURES_GET(lane->dropped));
-	r |= set_number(json, "groups", (int64_t)FIGURES_GET(lane->groups));
 	r |= set_number(json, "acknowledged", (int64_t)FIGURES_GET(lane->acknowledged));
-	r |= set_times(json, "held", &lane->held);
+	r |= set_number(json, "stepped_aside", (int64_t)FIGURES_GET(lane->stepped_aside));
+	r |= set_times(json, "hold", &lane->hold);
 	return done(json, r);
 }
 
@@ -297,7 +295,8 @@ static json_t *commands_json(const struct board *board)
 		{"qos0", &account->qos0}, {"qos0_dropped", &account->qos0_dropped}, {"left", &account->left},
 		{"in_flight", &now->commands}, {"with_workers", &now->jobs}, {"from_store", &now->parked}};
 	json_t *json = json_object();
-	int r = set_number(json, "suspects", FIGURES_GET(board->suspect_count));
+	int r = set_number(json, "suspects", FIGURES_GET(board->mark_count));
+	r |= set_number(json, "near", FIGURES_GET(board->near_count));
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++)
 		r |= set_number(json, counters[i].key, (int64_t)board_read(counters[i].value));
 	return done(json, r);

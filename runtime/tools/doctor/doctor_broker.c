@@ -93,9 +93,6 @@ static void login_fails(struct doctor *doctor, const struct doctor_link *link)
 
 static void tell_terms(struct doctor *doctor, const struct doctor_link *link)
 {
-	const struct settings *settings = &doctor->configuration->settings;
-	const unsigned keepalive = link->keepalive_s > 0 ? link->keepalive_s : settings->keepalive_s;
-	const unsigned limit = settings_group_limit_s(keepalive);
 	if (!doctor->mqtt5) {
 		doctor_warn(doctor, "the broker speaks MQTT 3.1.1 only: it does not tell why it refuses an "
 				    "event, and sends as many commands ahead as it likes");
@@ -110,17 +107,6 @@ static void tell_terms(struct doctor *doctor, const struct doctor_link *link)
 	if (!link->wildcards) {
 		doctor_fail(doctor, "the broker does not do wildcards in filters");
 		doctor_advise(doctor, "let it do them, or take another broker");
-	}
-	if (settings->handler_timeout_s >= limit) {
-		doctor_warn(doctor,
-			"the broker lowers KEEPALIVE to %u s: acknowledgements are held for %u s at most, "
-			"and "
-			"HANDLER_TIMEOUT is %u",
-			keepalive, limit, settings->handler_timeout_s);
-		doctor_advise(doctor,
-			"raise the broker's limit (mosquitto: max_keepalive), or lower "
-			"HANDLER_TIMEOUT to less than %u",
-			limit);
 	}
 }
 

@@ -282,32 +282,30 @@ static void fill_lanes(const struct view *view, struct top_table *table)
 	json_array_foreach(json_object_get(view->now, "lanes"), i, lane)
 	{
 		const json_t *before = counterpart(view, "lanes", lane);
-		struct top_text held[2];
-		char *state = NULL, *phase = text_of(lane, "phase");
+		struct top_text hold[2];
+		char *state = NULL;
 		size_t size;
 		FILE *out = open_memstream(&state, &size);
 		if (out != NULL) {
 			connection_text(json_object_get(lane, "connection"), out);
 			fclose(out);
 		}
-		quantiles(view, json_object_get(lane, "held"), json_object_get(before, "held"), held);
+		quantiles(view, json_object_get(lane, "hold"), json_object_get(before, "hold"), hold);
 		add_name(table, lane, "name");
 		top_table_add(table, "%s", state != NULL ? state : "?");
 		top_table_add(table, "%s%" PRId64 "/%" PRId64 TOP_PLAIN,
 			count_mark(number(lane, "granted") < number(lane, "filters"), TOP_RED),
 			number(lane, "granted"), number(lane, "filters"));
-		top_table_add(table, "%s", phase != NULL ? phase : "?");
-		top_table_add(table, "%s", top_text_count(number(lane, "group")).text);
+		top_table_add(table, "%s", top_text_count(number(lane, "held")).text);
 		top_table_add(table, "%s", top_text_count(number(lane, "unsettled")).text);
 		add_age(table, number(lane, "oldest_ms"));
 		top_table_add(
 			table, "%s", top_text_rate(more(lane, before, "acknowledged"), view->seconds).text);
-		add_age(table, number(lane, "held_ms"));
-		top_table_add(table, "%s", held[0].text);
-		top_table_add(table, "%s", held[1].text);
+		top_table_add(table, "%s", hold[0].text);
+		top_table_add(table, "%s", hold[1].text);
+		add_bad(table, view, lane, before, "stepped_aside", TOP_YELLOW);
 		add_bad(table, view, lane, before, "dropped", TOP_RED);
 		free(state);
-		free(phase);
 	}
 }
 
@@ -398,12 +396,12 @@ static void share_out(unsigned height, const size_t counts[static 3], size_t ret
 
 static int print_tables(const struct view *view)
 {
-	static const char *const lanes[] = {"LANE", "CONNECTION", "FILTERS", "GROUP", "SIZE", "OPEN",
-		"OLDEST", "ACKED/S", "HELD", "P50", "P99", "DROPS", NULL};
+	static const char *const lanes[] = {
+		"LANE", "CONNECTION", "FILTERS", "HELD", "OPEN", "OLDEST", "ACKED/S", "P50", "P99", "ASIDE", "DROPS", NULL};
 	static const char *const handlers[] = {"HANDLER", "RUNS/S", "P50", "P99", "NOW", "DONE", "REJECT",
 		"RETRY", "FAIL", "CRASH", "HANG", NULL};
 	static const char *const running[] = {"RUNNING", "DEADLINE", "ATTEMPT", "HANDLER", "COMMAND", NULL};
-	struct top_table tables[3] = {{.headings = lanes, .left = 0xb}, {.headings = handlers, .left = 1},
+	struct top_table tables[3] = {{.headings = lanes, .left = 3}, {.headings = handlers, .left = 1},
 		{.headings = running, .left = 0x18}};
 	size_t counts[3], rows[3];
 	fill_lanes(view, &tables[0]);

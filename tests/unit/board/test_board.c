@@ -1,4 +1,4 @@
-/* test_board.c - board.c: slots, deadlines, keys and suspects, in one process and over fork(). */
+/* test_board.c - board.c: slots, deadlines, keys, marks and what was near, in one process and over fork(). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,11 +38,13 @@ static int end(void **state)
 	return 0;
 }
 
-static void enter(struct board_slot *slot, const char *handler, uint64_t key, unsigned deadline_ms)
+static void enter(struct board_slot *slot, const char *handler, uint64_t fingerprint, unsigned deadline_ms)
 {
 	const struct board_entry entry = {.handler = handler,
 		.topic = "68946/get_apples",
-		.key = key,
+		.fingerprint = fingerprint,
+		.identity = fingerprint + 1,
+		.crashes = 1,
 		.attempt = 2,
 		.deadline_ms = deadline_ms};
 	board_slot_enter(slot, &entry);
@@ -63,6 +65,7 @@ static void test_other_side_sees_it(void **state)
 		figures_use_rows(&same->figures, 4);
 		enter(&same->slots[3], "get_apples", 7, 1000);
 		board_count(&same->account.done, 5);
+		board_count(&same->released, 2);
 		raise(SIGKILL);
 	}
 	int status;
@@ -72,12 +75,16 @@ static void test_other_side_sees_it(void **state)
 	assert_int_equal(board_slot_state(slot), BOARD_SLOT_RUNNING);
 	assert_string_equal(slot->run.handler, "get_apples");
 	assert_string_equal(slot->run.topic, "68946/get_apples");
-	assert_int_equal(slot->run.key, 7);
+	assert_int_equal(slot->run.fingerprint, 7);
+	assert_int_equal(slot->run.identity, 8);
+	assert_int_equal(slot->run.crashes, 1);
 	assert_int_equal(slot->run.attempt, 2);
 	assert_int_equal(slot->run.tid, child);
 	assert_int_equal(board_read(&board->account.done), 5);
+	assert_int_equal(board_read(&board->released), 2);
 
 	board_clear_host(board);
+	assert_int_equal(board_read(&board->released), 0);
 	assert_int_equal(board_slot_state(slot), BOARD_SLOT_IDLE);
 	assert_int_equal(board_read(&board->account.done), 5);
 }
@@ -198,56 +205,154 @@ static void test_overdue_thread_waits_for_its_end(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* ---- Suspects ---- */
+/* ---- Counters ---- */
 
-static void suspect(uint64_t key, unsigned crashes, const char *what, int64_t now_ms, unsigned expected)
-{
-	struct board_run run = {.key = key, .handler = "crasher"};
-	assert_int_equal(board_suspect_add(fixture.board, &run, crashes, what, now_ms), expected);
-}
-
-static void test_suspects(void **state)
+static void test_ends_are_counted(void **state)
 {
 	(void)state;
 	struct board *board = fixture.board;
-	assert_false(board_suspects_any(board));
-	assert_null(board_suspect_find(board, 1));
-	board_suspect_clear(board, 1);
-	suspect(1, 0, "killed", 10, 0);
-	suspect(2, 1, "SIGSEGV", 20, 1);
-	suspect(3, 0, "killed", 30, 0);
-	assert_true(board_suspects_any(board));
-	suspect(2, 1, "hung", 40, 2);
-	/* Only a suspicion: what is known of it stays. */
-	suspect(2, 0, "killed", 50, 2);
-	const struct board_suspect *found = board_suspect_find(board, 2);
+	for (unsigned end = 0; end < FIGURES_ENDS; end++)
+		for (unsigned i = 0; i <= end; i++)
+			board_count_command(board, end);
+	assert_int_equal(board_read(&board->account.done), 1);
+	assert_int_equal(board_read(&board->account.rejected), 2);
+	assert_int_equal(board_read(&board->account.dead), 3);
+	assert_int_equal(board_read(&board->account.parked), 4);
+}
+
+/* ---- Marks ---- */
+
+static void mark(uint64_t fingerprint, const char *what, int64_t now_ms, unsigned expected)
+{
+	const struct board_run run = {.fingerprint = fingerprint, .handler = "crasher"};
+	assert_int_equal(board_mark_add(fixture.board, &run, what, false, now_ms), expected);
+}
+
+static void test_marks(void **state)
+{
+	(void)state;
+	struct board *board = fixture.board;
+	assert_false(board_marks_any(board));
+	assert_null(board_mark_find(board, 1));
+	board_mark_clear(board, 1);
+	mark(1, "SIGSEGV", 10, 1);
+	mark(2, "SIGSEGV", 20, 1);
+	mark(3, "SIGSEGV", 30, 1);
+	assert_true(board_marks_any(board));
+	mark(2, "hung", 40, 2);
+	const struct board_mark *found = board_mark_find(board, 2);
 	assert_non_null(found);
 	assert_int_equal(found->crashes, 2);
+	assert_int_equal(found->since_ms, 40);
 	assert_string_equal(found->handler, "crasher");
 	assert_string_equal(found->what, "hung");
-	board_suspect_clear(board, 1);
-	assert_null(board_suspect_find(board, 1));
-	assert_int_equal(board_suspect_find(board, 2)->crashes, 2);
-	assert_non_null(board_suspect_find(board, 3));
-	board_suspects_expire(board, 50);
-	assert_null(board_suspect_find(board, 3));
-	assert_non_null(board_suspect_find(board, 2));
+	board_mark_clear(board, 1);
+	assert_null(board_mark_find(board, 1));
+	assert_int_equal(board_mark_find(board, 2)->crashes, 2);
+	assert_non_null(board_mark_find(board, 3));
+	board_forget(board, 40, 40);
+	assert_null(board_mark_find(board, 3));
+	assert_non_null(board_mark_find(board, 2));
 	board_clear_host(board);
-	assert_non_null(board_suspect_find(board, 2));
-	board_suspect_clear(board, 2);
-	assert_false(board_suspects_any(board));
+	assert_non_null(board_mark_find(board, 2));
+	board_mark_clear(board, 2);
+	assert_false(board_marks_any(board));
+}
+
+/* What its document tells of is more than a new supervisor's board knows. */
+static void test_mark_goes_on_from_the_document(void **state)
+{
+	(void)state;
+	struct board *board = fixture.board;
+	struct board_run run = {.fingerprint = 1, .handler = "crasher", .crashes = 2};
+	assert_int_equal(board_mark_add(board, &run, "SIGSEGV", false, 10), 3);
+	assert_false(board_mark_find(board, 1)->silent);
+	assert_int_equal(board_mark_add(board, &run, "SIGKILL", true, 20), 4);
+	assert_true(board_mark_find(board, 1)->silent);
+	run.crashes = 9;
+	assert_int_equal(board_mark_add(board, &run, "SIGSEGV", false, 30), 10);
+}
+
+static void test_buried(void **state)
+{
+	(void)state;
+	struct board *board = fixture.board;
+	mark(1, "SIGSEGV", 10, 1);
+	assert_false(board_mark_is_buried(board_mark_find(board, 1), 10));
+	board_mark_buried(board, 1, 1000);
+	/* A supervisor that knew nothing of it. */
+	board_mark_buried(board, 2, 2000);
+	board_mark_clear(board, 1);
+	board_forget(board, 5000, 5000);
+	for (uint64_t i = 1; i <= 2; i++) {
+		const struct board_mark *found = board_mark_find(board, i);
+		assert_non_null(found);
+		assert_int_equal(found->crashes, i == 1);
+		const int64_t until_ms = (int64_t)i * 1000 + BOARD_BURIED_MS;
+		assert_true(board_mark_is_buried(found, until_ms - 1));
+		assert_false(board_mark_is_buried(found, until_ms));
+	}
+	board_forget(board, 0, 1000 + BOARD_BURIED_MS);
+	assert_null(board_mark_find(board, 1));
+	assert_non_null(board_mark_find(board, 2));
 }
 
 static void test_full_table_forgets_the_oldest(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < BOARD_SUSPECTS; i++)
-		suspect(1000 + i, 1, "SIGSEGV", 1000 - (int64_t)i, 1);
-	suspect(1, 1, "SIGSEGV", 5000, 1);
-	assert_null(board_suspect_find(fixture.board, 1000 + BOARD_SUSPECTS - 1));
-	assert_non_null(board_suspect_find(fixture.board, 1000));
-	assert_non_null(board_suspect_find(fixture.board, 1));
-	assert_int_equal(fixture.board->suspect_count, BOARD_SUSPECTS);
+	for (unsigned i = 0; i < BOARD_MARKS; i++)
+		mark(1000 + i, "SIGSEGV", 1000 - (int64_t)i, 1);
+	mark(1, "SIGSEGV", 5000, 1);
+	assert_null(board_mark_find(fixture.board, 1000 + BOARD_MARKS - 1));
+	assert_non_null(board_mark_find(fixture.board, 1000));
+	assert_non_null(board_mark_find(fixture.board, 1));
+	assert_int_equal(fixture.board->mark_count, BOARD_MARKS);
+}
+
+/* ---- Near ---- */
+
+static void test_near(void **state)
+{
+	(void)state;
+	struct board *board = fixture.board;
+	assert_false(board_near_any(board));
+	assert_int_equal(board_near_deaths(board, 1), 0);
+	board_near_forget(board, 1);
+	assert_int_equal(board_near_add(board, 1, 10), 1);
+	assert_int_equal(board_near_add(board, 2, 10), 1);
+	assert_int_equal(board_near_add(board, 3, 10), 1);
+	assert_true(board_near_any(board));
+	assert_int_equal(board_near_add(board, 2, 20), 2);
+	assert_int_equal(board_near_deaths(board, 2), 2);
+	board_near_forget(board, 1);
+	board_near_forget(board, 1);
+	assert_int_equal(board_near_deaths(board, 1), 0);
+	assert_int_equal(board_near_deaths(board, 3), 1);
+	/* It is not an end when the host has died. */
+	board_clear_host(board);
+	assert_int_equal(board_near_deaths(board, 2), 2);
+	board_forget(board, 20, 20);
+	assert_int_equal(board_near_deaths(board, 3), 0);
+	assert_int_equal(board_near_deaths(board, 2), 2);
+	board_near_forget(board, 2);
+	assert_false(board_near_any(board));
+	/* From the start again: it has ended in between. */
+	assert_int_equal(board_near_add(board, 2, 30), 1);
+}
+
+static void test_full_table_forgets_what_was_near_longest_ago(void **state)
+{
+	(void)state;
+	struct board *board = fixture.board;
+	for (unsigned i = 0; i < BOARD_NEAR; i++)
+		assert_int_equal(board_near_add(board, 1000 + i, 1000 - (int64_t)i), 1);
+	/* The oldest is near again, and so another one goes. */
+	assert_int_equal(board_near_add(board, 1000 + BOARD_NEAR - 1, 5000), 2);
+	assert_int_equal(board_near_add(board, 1, 5000), 1);
+	assert_int_equal(board->near_count, BOARD_NEAR);
+	assert_int_equal(board_near_deaths(board, 1000 + BOARD_NEAR - 1), 2);
+	assert_int_equal(board_near_deaths(board, 1000 + BOARD_NEAR - 2), 0);
+	assert_int_equal(board_near_deaths(board, 1), 1);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -261,8 +366,13 @@ int main(void)
 		CASE(test_long_texts_are_cut),
 		CASE(test_deadlines),
 		CASE(test_overdue_thread_waits_for_its_end),
-		CASE(test_suspects),
+		CASE(test_ends_are_counted),
+		CASE(test_marks),
+		CASE(test_mark_goes_on_from_the_document),
+		CASE(test_buried),
 		CASE(test_full_table_forgets_the_oldest),
+		CASE(test_near),
+		CASE(test_full_table_forgets_what_was_near_longest_ago),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -208,9 +208,9 @@ static void tell(struct figures *figures)
 	figures_add(&figures->handlers[place].commands[0], 3);
 	figures_up(&lane->connection, 1000);
 	FIGURES_SET(lane->connection.state, 3);
-	FIGURES_SET(lane->group, 7);
-	FIGURES_SET(lane->group_since_ms, 999);
-	figures_observe(&lane->held, 5000);
+	FIGURES_SET(lane->held, 7);
+	figures_observe(&lane->hold, 5000);
+	figures_add(&lane->stepped_aside, 1);
 	figures_up(&figures->egress.connection, 1000);
 	FIGURES_SET(figures->egress.awaiting, 4);
 	figures_add(&figures->egress.published, 9);
@@ -239,15 +239,16 @@ static void test_counters_outlive_a_host(void **state)
 		board_clear_host(fixture.board);
 
 		struct figures_run_sum sum;
-		struct figures_times held;
+		struct figures_times hold;
 		const struct figures_lane *lane = &figures->lanes[0];
 		assert_int_equal(figures_lane_count(figures), 1);
 		figures_read_runs(figures, 0, &sum);
-		figures_read_times(&lane->held, &held);
+		figures_read_times(&lane->hold, &hold);
 		assert_int_equal(sum.ends[0], 3 * hosts);
 		assert_int_equal(figures->handlers[0].commands[0], 3 * hosts);
 		assert_int_equal(lane->connection.opened, hosts);
-		assert_int_equal(held.count, hosts);
+		assert_int_equal(hold.count, hosts);
+		assert_int_equal(lane->stepped_aside, hosts);
 		assert_int_equal(figures->egress.published, 9 * hosts);
 		assert_int_equal(figures->log_dropped, 2);
 
@@ -255,8 +256,7 @@ static void test_counters_outlive_a_host(void **state)
 		assert_false(lane->here);
 		assert_int_equal(lane->connection.state, 0);
 		assert_int_equal(lane->connection.since_ms, 0);
-		assert_int_equal(lane->group, 0);
-		assert_int_equal(lane->group_since_ms, 0);
+		assert_int_equal(lane->held, 0);
 		assert_int_equal(figures->egress.awaiting, 0);
 		assert_false(figures->now.ready);
 		assert_int_equal(figures->now.jobs, 0);
@@ -285,10 +285,7 @@ static void test_names(void **state)
 {
 	(void)state;
 	assert_string_equal(figures_connection_state_name(3), "up");
-	assert_string_equal(figures_phase_name(0), "empty");
-	assert_string_equal(figures_phase_name(5), "flushing");
 	assert_string_equal(figures_connection_state_name(FIGURES_CONNECTION_STATES), "?");
-	assert_string_equal(figures_phase_name(UINT32_MAX), "?");
 }
 
 int main(void)

@@ -68,7 +68,7 @@ static inline struct outcome read_with(
 		assert_int_equal(write(fd, file, strlen(file)), strlen(file));
 		close(fd);
 	}
-	struct outcome outcome = {.settings.own = NULL};
+	struct outcome outcome = {.settings.block = NULL};
 	size_t size;
 	FILE *problems = open_memstream(&outcome.problems, &size);
 	FILE *warnings = open_memstream(&outcome.warnings, &size);

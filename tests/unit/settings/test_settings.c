@@ -90,16 +90,13 @@ static struct bad_case bad_cases[] = {
 		"MONGO_DB_NAME=a|b: expected a name without / \\ . \" $ * < > : | ? and blanks\n"},
 	{"database of MongoDB's own", ENOUGH "MONGO_DB_NAME=config\n",
 		"MONGO_DB_NAME=config: that is one of MongoDB's own: expected another name\n"},
-	{"timeout over the keepalive's limit", ENOUGH "KEEPALIVE=10\n",
-		"HANDLER_TIMEOUT=10: expected less than the 3 s for which KEEPALIVE=10 lets acknowledgements "
-		"be held: set "
-		"KEEPALIVE to 26 or more, or HANDLER_TIMEOUT to 2 or less\n"},
-	{"timeout over every limit", ENOUGH "HANDLER_TIMEOUT=20\n",
-		"HANDLER_TIMEOUT=20: expected less than the 20 s for which acknowledgements may be held: no "
-		"KEEPALIVE makes "
-		"that more than 20\n"},
-	{"window", ENOUGH "GROUP_MAX=100\nWINDOW=199\n",
-		"WINDOW=199: expected twice GROUP_MAX, 200, or more; or 0, which means that\n"},
+	{"timeout over an hour", ENOUGH "HANDLER_TIMEOUT=3601\n", ".env:4: HANDLER_TIMEOUT=3601: expected a number from 1 to 3600 s\n"},
+	{"no timeout", ENOUGH "HANDLER_TIMEOUT=0\n", ".env:4: HANDLER_TIMEOUT=0: expected a number from 1 to 3600 s\n"},
+	{"small window", ENOUGH "WINDOW=19\n", ".env:4: WINDOW=19: expected a number from 20 to 65535\n"},
+	{"large window", ENOUGH "WINDOW=65536\n", ".env:4: WINDOW=65536: expected a number from 20 to 65535\n"},
+	{"empty window", ENOUGH "WINDOW=\n", ".env:4: WINDOW=: expected a number from 20 to 65535\n"},
+	{"0 where it never meant anything", ENOUGH "USER_WINDOW=0\n", ".env:4: USER_WINDOW=0: expected a number from 1 to 65535\n"},
+	{"nearly a retired one", ENOUGH "GROUP_MX=7\n", ".env:4: GROUP_MX: there is no setting of that name (--help lists them)\n"},
 	{"certificate without key", ENOUGH "BROKER_CERT_FILE=/dev/null\n",
 		"BROKER_CERT_FILE is set without BROKER_KEY_FILE: a client certificate needs both\n"},
 	{"key without certificate", ENOUGH "BROKER_KEY_FILE=/dev/null\n",
@@ -141,7 +138,7 @@ static void test_bad(void **state)
 		read_with(c->file, no_environment, plain_handlers);
 	assert_string_equal(got.problems, c->problems);
 	assert_int_equal(got.result, SETTINGS_E_INVALID);
-	assert_null(got.settings.own);
+	assert_null(got.settings.block);
 	assert_string_equal(got.warnings, "");
 }
 
@@ -175,8 +172,6 @@ static void test_defaults(void **state)
 	assert_int_equal(s->workers, 8);
 	assert_int_equal(s->handler_timeout_s, 10);
 	assert_int_equal(s->stop_timeout_s, 12);
-	assert_int_equal(s->group_max, 4000);
-	assert_int_equal(s->group_ms, 250);
 	assert_int_equal(s->window, 8000);
 	assert_int_equal(s->user_window, 500);
 	assert_int_equal(s->payload_max, 131072);
@@ -198,9 +193,8 @@ static void test_values(void **state)
 	__attribute__((cleanup(outcome_free))) struct outcome got =
 		read_with("JWT_SECRET='short'\nALLOW_SHORT_SECRET=Yes\n" URL
 			  "BROKER_HOST=fe80::1\nBROKER_TLS=false\nBROKER_PORT=01883\n"
-			  "SESSION_EXPIRY=4294967294\nPAYLOAD_MAX=64k\nEVENT_MAX=1M\nLOG_LEVEL=DEBUG\nLOG_"
-			  "FORMAT=json\nGROUP_MAX=7\n"
-			  "WINDOW=14\nHANDLERS=get_apples , ping\n",
+			  "SESSION_EXPIRY=4294967294\nPAYLOAD_MAX=64k\nEVENT_MAX=1M\nLOG_LEVEL=DEBUG\n"
+			  "LOG_FORMAT=json\nKEEPALIVE=10\nHANDLER_TIMEOUT=3600\nWINDOW=20\nHANDLERS=get_apples , ping\n",
 			no_environment, plain_handlers);
 	assert_string_equal(got.problems, "");
 	assert_int_equal(got.result, 0);
@@ -215,7 +209,10 @@ static void test_values(void **state)
 	assert_int_equal(s->event_max, 1048576);
 	assert_int_equal(s->log_level, 3);
 	assert_int_equal(s->log_format, 2);
-	assert_int_equal(s->window, 14);
+	/* Neither is bound to the other. */
+	assert_int_equal(s->keepalive_s, 10);
+	assert_int_equal(s->handler_timeout_s, 3600);
+	assert_int_equal(s->window, 20);
 	assert_string_equal(s->handlers, "get_apples , ping");
 }
 
@@ -248,6 +245,57 @@ static void test_warnings(void **state)
 		".env:4: KEEPALIVE is set again in line 7: the last one counts\n"
 		"BROKER_TLS=off: BROKER_CA_FILE, BROKER_CERT_FILE and BROKER_KEY_FILE are not used\n");
 	assert_int_equal(got.settings.keepalive_s, 40);
+}
+
+/* For one version they bring a warning that names what to do, and no refusal. */
+static void test_retired(void **state)
+{
+	static const struct {
+		const char *file;
+		const char *environment[3];
+		const char *warnings;
+		unsigned window;
+	} cases[] = {
+		{ENOUGH "GROUP_MAX=7\n", {NULL},
+			".env:4: GROUP_MAX is no setting any more and does nothing: remove it; WINDOW says how many commands may be held unacknowledged.\n",
+			8000},
+		{ENOUGH "GROUP_MAX=\nWINDOW=21\nGROUP_MS=rubbish\n", {NULL},
+			".env:4: GROUP_MAX is no setting any more and does nothing: remove it; WINDOW says how many commands may be held unacknowledged.\n"
+			".env:6: GROUP_MS is no setting any more and does nothing: remove it; each acknowledgement leaves as soon as those of the commands "
+			"before it may.\n",
+			21},
+		{ENOUGH, {"GROUP_MS=250", "PATH=/bin"},
+			"environment: GROUP_MS is no setting any more and does nothing: remove it; each acknowledgement leaves as soon as those of the "
+			"commands before it may.\n",
+			8000},
+		{ENOUGH "WINDOW=0\n", {NULL}, ".env:4: WINDOW=0 counts as 8000: remove it, or set 20 to 65535\n", 8000},
+		{ENOUGH "WINDOW=30\n", {"WINDOW=0"}, "environment: WINDOW=0 counts as 8000: remove it, or set 20 to 65535\n", 8000},
+		{ENOUGH "WINDOW=0\n", {"WINDOW=65535"}, "", 65535},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *environment[3] = {NULL};
+		for (size_t n = 0; n < 3 && cases[i].environment[n] != NULL; n++)
+			environment[n] = (char *)(uintptr_t)cases[i].environment[n];
+		__attribute__((cleanup(outcome_free))) struct outcome got = read_with(cases[i].file, environment, plain_handlers);
+		assert_string_equal(got.problems, "");
+		assert_string_equal(got.warnings, cases[i].warnings);
+		assert_int_equal(got.result, 0);
+		assert_int_equal(got.settings.window, cases[i].window);
+	}
+}
+
+/* A handler may call its own setting as it likes. */
+static void test_retired_name_of_a_handler(void **state)
+{
+	static const struct cashew_setting settings[] = {{.name = "GROUP_MAX", .default_value = "1"}, {.name = NULL}};
+	static const struct cashew_handler grouping = {.name = "grouping", .topic = "+/grouping", .settings = settings};
+	const struct cashew_handler *const handlers[] = {&grouping, NULL};
+	(void)state;
+	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(ENOUGH "GROUP_MAX=7\n", no_environment, handlers);
+	assert_string_equal(got.problems, "");
+	assert_string_equal(got.warnings, "");
+	assert_string_equal(settings_own_value(&got.settings, "GROUP_MAX"), "7");
 }
 
 static void test_token_file(void **state)
@@ -310,15 +358,6 @@ static void test_bad_declarations(void **state)
 		"handler plums declares the setting APPLES_LIMIT otherwise than another handler does\n");
 }
 
-static void test_group_limit(void **state)
-{
-	(void)state;
-	static const unsigned cases[][2] = {{0, 20}, {1, 0}, {5, 0}, {6, 1}, {10, 3}, {25, 10}, {26, 11},
-		{43, 19}, {44, 20}, {60, 20}, {65535, 20}};
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_int_equal(settings_group_limit_s(cases[i][0]), cases[i][1]);
-}
-
 /* Each allocation fails, alone and with all later ones; what leaks, a sanitizer tells. */
 /* A program that needs a few of them is not held up by the others. */
 static void test_read_some(void **state)
@@ -340,7 +379,7 @@ static void test_read_some(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct settings settings = {.own = NULL};
+		struct settings settings = {.block = NULL};
 		char *environment[5] = {NULL}, *problems;
 		for (size_t n = 0; n < 4 && cases[i].environment[n] != NULL; n++)
 			environment[n] = (char *)(uintptr_t)cases[i].environment[n];
@@ -419,10 +458,11 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_environment_wins),
 		cmocka_unit_test(test_warnings),
+		cmocka_unit_test(test_retired),
+		cmocka_unit_test(test_retired_name_of_a_handler),
 		cmocka_unit_test(test_token_file),
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_bad_declarations),
-		cmocka_unit_test(test_group_limit),
 		cmocka_unit_test(test_read_some),
 		cmocka_unit_test(test_out_of_memory),
 	};

@@ -1,4 +1,4 @@
-/* test_supervisor_child.c - child.c: what follows each end of a host, and when. */
+/* test_child.c - child.c: what follows each end of a host, and when. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,12 +41,13 @@ static void test_deaths(void **state)
 	} cases[] = {
 		{"first start refused", CHILD_STARTING, {.exited = true, .code = 78}, CHILD_ENDED, 0, 78},
 		{"first start failed", CHILD_STARTING, {.exited = true, .code = 70}, CHILD_ENDED, 0, 70},
-		{"first start killed", CHILD_STARTING, {.code = SIGKILL}, CHILD_WAITING, 100, 0},
-		{"first start stopped by somebody", CHILD_STARTING, {.exited = true}, CHILD_WAITING, 100, 0},
-		{"killed", CHILD_RUNNING, {.code = SIGKILL}, CHILD_WAITING, 100, 0},
+		{"first start killed", CHILD_STARTING, {.code = SIGKILL}, CHILD_WAITING, 0, 0},
+		{"first start stopped by somebody", CHILD_STARTING, {.exited = true}, CHILD_WAITING, 0, 0},
+		{"killed", CHILD_RUNNING, {.code = SIGKILL}, CHILD_WAITING, 0, 0},
 		{"crashed by a command", CHILD_RUNNING, {.code = SIGSEGV, .blamed = true}, CHILD_WAITING, 0,
 			0},
-		{"exited", CHILD_RUNNING, {.exited = true, .code = 3}, CHILD_WAITING, 100, 0},
+		{"crashed by a command that is run for ever", CHILD_RUNNING, {.code = SIGSEGV}, CHILD_WAITING, 0, 0},
+		{"exited", CHILD_RUNNING, {.exited = true, .code = 3}, CHILD_WAITING, 0, 0},
 		{"to be replaced", CHILD_REPLACING, {.exited = true}, CHILD_WAITING, 0, 0},
 		{"to be replaced, killed", CHILD_REPLACING, {.code = SIGKILL}, CHILD_WAITING, 0, 0},
 		{"stopped", CHILD_STOPPING, {.exited = true}, CHILD_ENDED, 0, 0},
@@ -77,31 +78,62 @@ static void test_later_refusal_is_tried_again(void **state)
 	child_spawned(&child, PID, NOW + 100);
 	child_died(&child, &(struct child_death){.exited = true, .code = 78}, NOW + 110);
 	assert_int_equal(child.state, CHILD_WAITING);
-	assert_int_equal(child.start_at_ms, NOW + 110 + 200);
+	assert_int_equal(child.start_at_ms, NOW + 110 + 100);
 }
+
+/* Each life lasts 50 ms from when it may start, and ends like that. */
+static void live(struct child *child, const struct child_death *death, int delay_ms)
+{
+	const int64_t begun_ms = child->start_at_ms;
+	child_spawned(child, PID, begun_ms);
+	child_up(child);
+	child_died(child, death, begun_ms + 50);
+	assert_int_equal(child->start_at_ms - begun_ms - 50, delay_ms);
+}
+
+static const struct child_death killed = {.code = SIGKILL};
 
 static void test_backoff(void **state)
 {
-	static const int delays_ms[] = {
-		100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000, 30000};
+	static const int delays_ms[] = {0, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000, 30000};
 	(void)state;
-	int64_t now_ms = NOW;
 	struct child child = child_in(CHILD_WAITING);
-	for (size_t i = 0; i < sizeof(delays_ms) / sizeof(delays_ms[0]); i++) {
-		child_spawned(&child, PID, now_ms);
-		child_up(&child);
-		child_died(&child, &(struct child_death){.code = SIGKILL}, now_ms + 50);
-		assert_int_equal(child.start_at_ms - now_ms - 50, delays_ms[i]);
-		now_ms = child.start_at_ms;
-	}
+	for (size_t i = 0; i < sizeof(delays_ms) / sizeof(delays_ms[0]); i++)
+		live(&child, &killed, delays_ms[i]);
 	/* One that lived long is no repetition. */
+	const int64_t now_ms = child.start_at_ms;
 	child_spawned(&child, PID, now_ms);
 	child_up(&child);
-	child_died(&child, &(struct child_death){.code = SIGKILL}, now_ms + CHILD_LONG_LIFE_MS);
-	assert_int_equal(child.start_at_ms - now_ms - CHILD_LONG_LIFE_MS, 100);
-	/* What cannot be spawned waits as well. */
+	child_died(&child, &killed, now_ms + CHILD_LONG_LIFE_MS);
+	assert_int_equal(child.start_at_ms, now_ms + CHILD_LONG_LIFE_MS);
+	live(&child, &killed, 100);
+	/* What cannot be spawned waits as well, from the first time on. */
 	child_not_spawned(&child, now_ms);
-	assert_int_equal(child.start_at_ms - now_ms, 200);
+	assert_int_equal(child.start_at_ms - now_ms, 400);
+	child = child_in(CHILD_WAITING);
+	child_not_spawned(&child, NOW);
+	assert_int_equal(child.start_at_ms, NOW + 100);
+}
+
+/* Only what dies again and again before anything was released is throttled. */
+static void test_throttle(void **state)
+{
+	static const struct child_death released = {.code = SIGKILL, .released = true},
+					blamed = {.code = SIGSEGV, .blamed = true};
+	(void)state;
+	struct child child = child_in(CHILD_WAITING);
+	for (int i = 0; i < 20; i++)
+		live(&child, &released, 0);
+	live(&child, &killed, 0);
+	live(&child, &killed, 100);
+	/* That is a new row. */
+	live(&child, &released, 0);
+	live(&child, &killed, 0);
+	/* A command that is dealt with costs no delay, and no other host's either. */
+	live(&child, &blamed, 0);
+	live(&child, &blamed, 0);
+	live(&child, &killed, 100);
+	live(&child, &killed, 200);
 }
 
 static void test_stop(void **state)
@@ -149,6 +181,7 @@ int main(void)
 		cmocka_unit_test(test_deaths),
 		cmocka_unit_test(test_later_refusal_is_tried_again),
 		cmocka_unit_test(test_backoff),
+		cmocka_unit_test(test_throttle),
 		cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_replace),
 	};

@@ -1,5 +1,5 @@
 /*
- * test_supervisor_metrics.c - metrics.c: what the board holds stands in the text, once and as it
+ * test_metrics.c - metrics.c: what the board holds stands in the text, once and as it
  * should. That promtool has nothing to say about the text is tested with the program (test_metrics).
  */
 #include <setjmp.h>
@@ -131,26 +131,31 @@ static void test_lanes(void **state)
 	FIGURES_SET(old->here, false);
 	figures_add(&old->acknowledged, 12);
 	FIGURES_SET(lane->connection.state, FIGURES_CONNECTION_UP);
-	FIGURES_SET(lane->group, 40);
+	FIGURES_SET(lane->held, 40);
 	FIGURES_SET(lane->unsettled, 3);
-	FIGURES_SET(lane->group_since_ms, clock_ms() - 3600 * 1000);
+	FIGURES_SET(lane->oldest_ms, clock_ms() - 3600 * 1000);
+	figures_add(&lane->stepped_aside, 6);
+	figures_add(&lane->dropped, 2);
 	FIGURES_SET(lane->filters, 11);
 	FIGURES_SET(lane->granted, 10);
-	figures_observe(&lane->held, 250000);
+	figures_observe(&lane->hold, 250000);
 	scrape();
-	expect("cashewd_group_commands{lane=\"main\"}", "40");
-	expect("cashewd_group_unsettled_commands{lane=\"main\"}", "3");
+	expect("cashewd_held_commands{lane=\"main\"}", "40");
+	expect("cashewd_unsettled_commands{lane=\"main\"}", "3");
 	expect("cashewd_subscriptions{lane=\"main\"}", "11");
 	expect("cashewd_subscriptions_granted{lane=\"main\"}", "10");
-	expect("cashewd_oldest_unsettled_seconds{lane=\"main\"}", "0");
-	expect("cashewd_group_hold_seconds_count{lane=\"main\"}", "1");
+	expect("cashewd_hold_seconds_count{lane=\"main\"}", "1");
+	expect("cashewd_hold_seconds_bucket{lane=\"main\",le=\"0.25\"}", "1");
+	expect("cashewd_hold_seconds_bucket{lane=\"main\",le=\"0.1\"}", "0");
+	expect("cashewd_stepped_aside_total{lane=\"main\"}", "6");
+	expect("cashewd_lane_drops_total{lane=\"main\"}", "2");
 	expect("cashewd_connection_state{connection=\"main\",state=\"up\"}", "1");
 	expect("cashewd_connection_state{connection=\"main\",state=\"waiting\"}", "0");
 	expect("cashewd_connection_state{connection=\"egress\",state=\"idle\"}", "1");
-	assert_in_range(strtol(find("cashewd_group_held_seconds{lane=\"main\"}"), NULL, 10), 3600, 3700);
+	assert_in_range(strtol(find("cashewd_oldest_unsettled_seconds{lane=\"main\"}"), NULL, 10), 3600, 3700);
 	/* What an earlier host had: its counters stay, its state does not. */
 	expect("cashewd_acknowledgements_total{lane=\"old\"}", "12");
-	assert_null(find("cashewd_group_commands{lane=\"old\"}"));
+	assert_null(find("cashewd_held_commands{lane=\"old\"}"));
 	assert_null(find("cashewd_connection_state{connection=\"old\",state=\"idle\"}"));
 
 	FIGURES_SET(lane->connection.standby, true);
@@ -163,7 +168,9 @@ static void test_lanes(void **state)
 	FIGURES_SET(figures->hosts.pid, 0);
 	board_clear_host(board);
 	scrape();
-	expect("cashewd_group_commands{lane=\"main\"}", "0");
+	expect("cashewd_held_commands{lane=\"main\"}", "0");
+	expect("cashewd_oldest_unsettled_seconds{lane=\"main\"}", "0");
+	expect("cashewd_stepped_aside_total{lane=\"main\"}", "6");
 	expect("cashewd_connection_state{connection=\"main\",state=\"idle\"}", "1");
 	expect("cashewd_host_up", "0");
 }
@@ -173,6 +180,7 @@ static void test_account_and_log(void **state)
 	(void)state;
 	board_count(&board->account.done, 1000000000001);
 	board_count(&board->account.joined, 3);
+	board_mark_buried(board, 1, 0);
 	FIGURES_SET(board->figures.log_dropped, 17);
 	view.shipping = true;
 	view.loggly = (struct loggly_figures){
@@ -180,6 +188,7 @@ static void test_account_and_log(void **state)
 	scrape();
 	expect("cashewd_commands_total{end=\"done\"}", "1000000000001");
 	expect("cashewd_commands_joined_total", "3");
+	expect("cashewd_suspects", "1");
 	expect("cashewd_log_lines_dropped_total{process=\"host\"}", "17");
 	expect("cashewd_loggly_on", "1");
 	expect("cashewd_loggly_events_emitted_total", "9");

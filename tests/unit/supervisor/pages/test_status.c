@@ -1,4 +1,4 @@
-/* test_supervisor_status.c - status.c: what the board holds, as JSON. */
+/* test_status.c - status.c: what the board holds, as JSON. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -103,6 +103,9 @@ static void test_counters(void **state)
 	board_count(&board->account.qos0, 3);
 	board_count(&board->account.qos0_dropped, 2);
 	board_count(&board->account.left, 1);
+	board_mark_buried(board, 1, 0);
+	assert_int_equal(board_near_add(board, 1, 0), 1);
+	assert_int_equal(board_near_add(board, 2, 0), 1);
 	FIGURES_SET(board->figures.now.commands, 11);
 	FIGURES_SET(board->figures.now.jobs, 12);
 	FIGURES_SET(board->figures.now.parked, 13);
@@ -111,7 +114,7 @@ static void test_counters(void **state)
 	FIGURES_SET(board->figures.log_dropped, 99);
 	json_t *json = status_of(f, 5000);
 	expect_part(json, "commands",
-		"{\"suspects\":0,\"done\":9,\"rejected\":8,\"dead\":7,\"parked\":6,\"joined\":5,\"ignored\":"
+		"{\"suspects\":1,\"near\":2,\"done\":9,\"rejected\":8,\"dead\":7,\"parked\":6,\"joined\":5,\"ignored\":"
 		"4,"
 		"\"qos0\":3,\"qos0_dropped\":2,\"left\":1,\"in_flight\":11,\"with_workers\":12,"
 		"\"from_store\":13}");
@@ -134,19 +137,17 @@ static void test_lanes(void **state)
 	figures_up(&main_lane->connection, 4000);
 	FIGURES_SET(main_lane->filters, 9);
 	FIGURES_SET(main_lane->granted, 8);
-	FIGURES_SET(main_lane->phase, 1);
-	FIGURES_SET(main_lane->group, 120);
+	FIGURES_SET(main_lane->held, 120);
 	FIGURES_SET(main_lane->unsettled, 3);
-	FIGURES_SET(main_lane->group_since_ms, 4900);
+	FIGURES_SET(main_lane->stepped_aside, 4);
 	FIGURES_SET(main_lane->oldest_ms, 6000); /* of later than now, by a clock that is coarse */
-	figures_observe(&main_lane->held, 7);
+	figures_observe(&main_lane->hold, 7);
 	json_t *json = status_of(f, 5000);
 	expect_part(json, "lanes",
 		"[{\"name\":\"main\",\"connection\":{\"state\":\"up\",\"standby\":false,\"up_ms\":1000,"
-		"\"opened\":1,\"lost\":0},\"filters\":9,\"granted\":8,\"phase\":\"filling\",\"group\":120,"
-		"\"unsettled\":3,\"held_ms\":100,\"oldest_ms\":0,\"dropped\":0,\"groups\":0,\"acknowledged\":"
-		"0,"
-		"\"held\":{\"sum_us\":7,\"counts\":[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}]");
+		"\"opened\":1,\"lost\":0},\"filters\":9,\"granted\":8,\"held\":120,\"unsettled\":3,"
+		"\"oldest_ms\":0,\"dropped\":0,\"acknowledged\":0,\"stepped_aside\":4,"
+		"\"hold\":{\"sum_us\":7,\"counts\":[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}]");
 	FIGURES_SET(main_lane->connection.standby, true);
 	json_t *standby = status_of(f, 5000);
 	assert_true(json_is_true(json_object_get(json_object_get(standby, "host"), "standby")));
@@ -158,7 +159,7 @@ static void enter(struct board *board, unsigned slot, const char *handler, const
 {
 	board_slot_enter(&board->slots[slot],
 		&(const struct board_entry){
-			.handler = handler, .topic = topic, .key = 1, .attempt = 2, .deadline_ms = 10000});
+			.handler = handler, .topic = topic, .fingerprint = 1, .attempt = 2, .deadline_ms = 10000});
 }
 
 static void test_runs(void **state)

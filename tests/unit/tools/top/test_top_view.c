@@ -31,10 +31,9 @@
 	"\"egress\":{\"connection\":" CONNECTION("up") ",\"unsent\":1,\"awaiting\":2," \
 	"\"published\":300,\"refused\":0,\"repeated\":0}," \
 	"\"lanes\":[{\"name\":\"main\",\"connection\":" CONNECTION("up") ",\"filters\":9,\"granted\":9," \
-	"\"phase\":\"filling\",\"group\":120,\"unsettled\":7,\"oldest_ms\":1500,\"held_ms\":40," \
-	"\"acknowledged\":400,\"dropped\":0,\"held\":" TIMES(0, 4, 0) "}," \
-	"{\"name\":\"slow\",\"connection\":" CONNECTION("opening") ",\"filters\":1,\"granted\":0," \
-	"\"phase\":\"empty\"}]," \
+	"\"held\":120,\"unsettled\":7,\"oldest_ms\":1500,\"stepped_aside\":5," \
+	"\"acknowledged\":400,\"dropped\":0,\"hold\":" TIMES(0, 4, 0) "}," \
+	"{\"name\":\"slow\",\"connection\":" CONNECTION("opening") ",\"filters\":1,\"granted\":0}]," \
 	"\"handlers\":[" handlers "],\"running\":[" running "],\"log_dropped\":5}"
 
 #define HANDLER(name, runs, failed, times) \
@@ -88,12 +87,9 @@ static void test_whole(void **state)
 		"store    up, p50 0.75ms, p99 0.99ms, failed 4; log lines dropped 5\n"
 		"events   up 1m00s, lost 2 times, 0/s, to send 1, without PUBACK 2, sent 300\n"
 		"\n"
-		"LANE  CONNECTION  FILTERS  GROUP    SIZE  OPEN  OLDEST  ACKED/S    HELD     P50     P99  "
-		"DROPS\n"
-		"main  up 1m00s        9/9  filling   120     7    1.5s        0  40.0ms  0.75ms  0.99ms  "
-		"    0\n"
-		"slow  opening         0/1  empty       0     0       -        0       -       -       -  "
-		"    0\n"
+		"LANE  CONNECTION  FILTERS  HELD  OPEN  OLDEST  ACKED/S     P50     P99  ASIDE  DROPS\n"
+		"main  up 1m00s        9/9   120     7    1.5s        0  0.75ms  0.99ms      5      0\n"
+		"slow  opening         0/1     0     0       -        0       -       -      0      0\n"
 		"\n"
 		"HANDLER     RUNS/S     P50     P99  NOW  DONE  REJECT  RETRY  FAIL  CRASH  HANG\n"
 		"get_apples    20.0  0.76ms  >30.0s    1   240       0      0     3      0     0\n"
