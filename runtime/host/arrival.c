@@ -71,6 +71,13 @@ static char *append(char **at, const void *bytes, size_t size)
 	return copy;
 }
 
+/* Who it is among equals. Never 0. */
+static uint64_t identity_of(const struct host_lane *home, const struct arrival *arrival)
+{
+	const uint64_t identity = (arrival->fingerprint ^ home->key ^ arrival->mid) * UINT64_C(0x9e3779b97f4a7c15);
+	return identity != 0 ? identity : 1;
+}
+
 /* All that came with the message stands in one block with the command, with room for a few small events behind it. A
  * payload that is too large is not kept: it is going to be rejected. NULL when out of memory. */
 static struct command *new_command(struct host_lane *home, const struct arrival *arrival)
@@ -88,7 +95,7 @@ static struct command *new_command(struct host_lane *home, const struct arrival 
 	memset(command, 0, sizeof(*command));
 	char *at = (char *)(command + 1);
 	const char *topic = append(&at, arrival->topic, topic_size);
-	command->job.run = worker_run_job;
+	command->job.run = worker_job;
 	command->home = home;
 	command->origin = arrival->number != LANE_NO_PLACE ? COMMAND_FROM_BROKER : COMMAND_UNPROMISED;
 	command->input = (struct call_input){
@@ -107,7 +114,7 @@ static struct command *new_command(struct host_lane *home, const struct arrival 
 	command->payload_cut_from = arrival->payload_size - payload_size;
 	command->fingerprint = arrival->fingerprint;
 	if (arrival->number != LANE_NO_PLACE)
-		command->identity = fingerprint_mix(arrival->fingerprint, home->key ^ arrival->mid);
+		command->identity = identity_of(home, arrival);
 	arena_init(&command->arena, at, COMMAND_ARENA_SIZE);
 	command->events_end = &command->events;
 	command->handler = "";

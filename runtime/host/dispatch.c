@@ -23,6 +23,7 @@ enum {
 	RETRY_MAX_MS = 400, /* .. up to that, while the place may be held */
 	REFUSED_MIN_MS = 100, /* of a refused event, the same */
 	REFUSED_MAX_MS = 10000,
+	FOREIGN_AGAIN_MS = 60000, /* a command of another host's lane, which no handler here wants */
 	LIGHT_MAX = 4096, /* bytes of a payload that the I/O thread handles itself */
 };
 
@@ -147,10 +148,15 @@ static void start_turn(struct host *host, struct command *command)
 		return;
 	case SUSPECTS_INNOCENT: break;
 	}
-	if (command_all_settled(command))
+	if (!command->route && command->end != COMMAND_DEAD) {
+		/* Another host's, for which there is no handler here: as it was. */
+		dispatch_postpone(host, command, command->base_attempts, FOREIGN_AGAIN_MS);
+	} else if (command_all_settled(command)) {
+		through(host, command);
 		dispatch_advance(host, command);
-	else
+	} else {
 		start(host, command, false);
+	}
 }
 
 /* Whoever has the turn starts, if he waits for nothing else. */
@@ -224,6 +230,16 @@ static void retry_handlers(struct host *host, struct command *command)
 		dispatch_wait(host, command, delay_ms);
 }
 
+/* The same each time the command is buried, should the host die before it is deleted in the store; and not that of the command
+ * itself. An ObjectId holds a random number in its bytes 4 to 8: the letter has the next one. */
+static struct store_id letter_id_of(const struct store_id *id)
+{
+	struct store_id letter = *id;
+	for (size_t i = 8; i >= 4 && ++letter.bytes[i] == 0; i--)
+		continue;
+	return letter;
+}
+
 static void bury(struct host *host, struct command *command)
 {
 	command_move(command, COMMAND_BURYING);
@@ -243,11 +259,7 @@ static void bury(struct host *host, struct command *command)
 		.host = host->settings->client_id,
 		.keep_days = host->settings->dead_letter_days,
 	};
-	/* The same each time, should the host die before it is deleted in the store; and not that of the command. */
-	if (command->record && command->origin == COMMAND_FROM_STORE)
-		letter.id = store_id_next(command->record->id);
-	else
-		store_id_new(&letter.id);
+	letter.id = command->origin == COMMAND_FROM_STORE ? letter_id_of(command_store_id(command)) : store_new_id();
 	if (parking_bury(host->parking, command, &letter) != 0)
 		dispatch_wait(host, command, RETRY_MAX_MS);
 }
@@ -396,7 +408,7 @@ void dispatch_place_freed(struct host *host, const struct place *place, bool rel
 	if (place->command)
 		place->command->place = NULL;
 	if (place->delays)
-		parking_place_freed(place->delays);
+		parking_place_freed(host->parking, place->delays);
 	if (!released || place->ignored)
 		return;
 	board_count_command(host->board, place->end);

@@ -26,11 +26,6 @@ enum {
 
 /* ---- Into the store ---- */
 
-static const char *lane_id_of(const struct command *command)
-{
-	return lane_client_id(command->home->lane);
-}
-
 /* The next place in the order of what a lane has in the store. */
 static int64_t next_position(const struct host *host, struct host_lane *home)
 {
@@ -39,20 +34,24 @@ static int64_t next_position(const struct host *host, struct host_lane *home)
 	return home->last_position;
 }
 
-/* Its document is made and handed to parking. False when out of memory: nothing has changed. */
-static bool store_new(struct host *host, struct command *command, unsigned attempts, unsigned delay_ms)
+/* Its record is made and handed to parking. False when out of memory: nothing has changed. */
+static bool store_new(struct host *host, struct command *command, unsigned attempts, unsigned delay_ms, bool behind)
 {
 	struct host_lane *home = command->home;
 	struct backlog *backlog =
-		parking_backlog(host->parking, command->user, home, lane_id_of(command), false);
+		parking_backlog(host->parking, command->user, home, lane_client_id(home->lane), false);
 	if (!backlog)
 		return false;
-	if (!record_make(command, lane_id_of(command), next_position(host, home), attempts, delay_ms) ||
-		(command->state != COMMAND_RUNNING &&
-			!record_progress(command, &host->routes, attempts, delay_ms)))
+	const struct record_terms terms = {
+		.lane_id = backlog->lane_id,
+		.position = next_position(host, home),
+		.attempts = attempts,
+		.delay_ms = delay_ms,
+		.behind = behind || backlog->written,
+	};
+	if (!record_make(command, &host->routes, &terms))
 		return false;
 	command->backlog = backlog;
-	parking_store(host->parking, backlog, command);
 	return true;
 }
 
@@ -66,7 +65,7 @@ static bool may_be_stored(const struct host *host, const struct command *command
 /* It is run again later, from the store. False: it stays as it is. */
 bool dispatch_park(struct host *host, struct command *command, unsigned attempts, unsigned delay_ms)
 {
-	if (!may_be_stored(host, command) || !store_new(host, command, attempts, delay_ms))
+	if (!may_be_stored(host, command) || !store_new(host, command, attempts, delay_ms, false))
 		return false;
 	dispatch_unlink_retry(command);
 	command_move(command, COMMAND_STORING);
@@ -76,13 +75,15 @@ bool dispatch_park(struct host *host, struct command *command, unsigned attempts
 		place->delays = command->backlog;
 	}
 	record_log(command);
+	parking_store(host->parking, command->backlog, command);
 	return true;
 }
 
-/* A command from the store is given back. */
 void dispatch_postpone(struct host *host, struct command *command, unsigned attempts, unsigned delay_ms)
 {
-	if (!record_progress(command, &host->routes, attempts, delay_ms)) {
+	dispatch_unlink_retry(command);
+	const struct record_terms terms = {.attempts = attempts, .delay_ms = delay_ms};
+	if (!record_make(command, &host->routes, &terms)) {
 		dispatch_wait(host, command, WAIT_MS);
 		return;
 	}
@@ -111,7 +112,7 @@ bool dispatch_run_later(struct host *host, struct command *command)
 /* It runs on; from now on as a command from the store. */
 void dispatch_step_aside(struct host *host, struct command *command)
 {
-	if (!may_be_stored(host, command) || host->stopping)
+	if (!may_be_stored(host, command) || host->stopping || command->user->backlog)
 		return;
 	if (command->state == COMMAND_RETRYING) {
 		if (command->retry_at_ms != INT64_MAX)
@@ -119,11 +120,12 @@ void dispatch_step_aside(struct host *host, struct command *command)
 		return;
 	}
 	command->stepping = true;
-	if (!store_new(host, command, command->base_attempts, 0)) {
+	if (!store_new(host, command, command->base_attempts, 0, false)) {
 		command->stepping = false;
 		return;
 	}
 	command->backlog->stepped_aside = true;
+	parking_store(host->parking, command->backlog, command);
 	lane_stepped_aside(command->home->lane);
 	log_debug("stepped_aside", "a command runs for long: it goes on from the store", LOG_TEXT("user", command->input.user),
 		LOG_TEXT("topic", command->input.topic));
@@ -152,9 +154,10 @@ void dispatch_follow(struct host *host, struct user *user)
 		}
 		if (!command->reason)
 			command->reason = "an earlier command of its user waits in the store";
-		if (!store_new(host, command, 0, 0))
+		if (!store_new(host, command, 0, 0, true))
 			return;
 		command_move(command, COMMAND_STORING);
+		parking_store(host->parking, command->backlog, command);
 	}
 }
 
@@ -177,7 +180,7 @@ static void on_stored(void *owner, struct command *command, bool refused)
 	} else if (command->stepping) {
 		command->stepping = false;
 		user_stored(command->user, command);
-		parking_add(command->backlog, command);
+		parking_add(host->parking, command->backlog, command);
 		dispatch_settle_place(command, COMMAND_PARKED);
 		if (command->state == COMMAND_FINISHING)
 			parking_done(host->parking, command);
@@ -198,30 +201,29 @@ static void find_route(struct host *host, struct command *command)
 	}
 }
 
-static void on_read(void *owner, struct backlog *backlog, struct parked_batch *batch, size_t index)
+static bool on_read(void *owner, struct backlog *backlog, struct parked_command *document)
 {
 	struct host *host = owner;
 	struct command *command = calloc(1, sizeof(*command) + COMMAND_ARENA_SIZE);
 	if (!command)
-		return; /* It, and what follows, is still there: parking sees that not all were added. */
-	struct parked_command *document = parked_batch_command(batch, index);
+		return false;
 	arena_init(&command->arena, command + 1, COMMAND_ARENA_SIZE);
-	command->job.run = worker_run_job;
+	command->job.run = worker_job;
 	command->home = backlog->home;
 	command->origin = COMMAND_FROM_STORE;
-	command->record = document;
-	command->batch = parked_batch_retain(batch);
+	command->document = document;
 	command->events_end = &command->events;
 	command->arrived_ms = host->now_ms;
-	host->commands++;
-	record_read(command, &host->routes);
-	host->bytes += command->input.payload_size;
+	record_read(command);
 	find_route(host, command);
 	record_read_progress(command, &host->routes);
+	host->commands++;
+	host->bytes += command->input.payload_size;
 	user_insert(backlog->user, command);
-	parking_add(backlog, command);
+	parking_add(host->parking, backlog, command);
 	if (!command->route && !backlog->foreign)
 		command_settle_all(command, COMMAND_DEAD, "no handler wants the topic any more");
+	return true;
 }
 
 static void on_claimed(void *owner, struct backlog *backlog)

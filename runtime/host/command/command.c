@@ -3,6 +3,7 @@
  */
 #include "command.h"
 
+#include "record.h"
 #include <stdlib.h>
 
 #define TO(state) (1u << COMMAND_##state)
@@ -58,12 +59,17 @@ void command_settle_all(struct command *command, enum command_end end, const cha
 	command->reason = reason;
 }
 
+const struct store_id *command_store_id(const struct command *command)
+{
+	return command->record ? &command->record->written.id : &command->document->id;
+}
+
 void command_free(struct command *command)
 {
 	arena_free(&command->arena);
-	if (command->own_record)
-		free(command->record);
-	parked_batch_release(command->batch);
+	free(command->record);
+	if (command->document)
+		parked_command_free(command->document);
 	free(command);
 }
 

@@ -41,6 +41,7 @@
 struct backlog;
 struct host_lane;
 struct place;
+struct record;
 struct user;
 
 enum command_state {
@@ -92,9 +93,8 @@ struct command {
 	struct call_event *refused;		  /* events to be sent again after a transient refusal */
 	unsigned refusals;			  /* of events, in a row */
 
-	struct parked_command *record; /* its document: from the store, or as it is written; NULL: it has none */
-	struct parked_batch *batch;    /* from the store: what its texts live in; shared */
-	bool own_record;	       /* the record is a block of its own, to be freed */
+	struct parked_command *document; /* from the store: as it was read; NULL: it was not */
+	struct record *record;		 /* its document as it is (to be) written; NULL: it is not */
 	struct backlog *backlog;       /* from the store, or being written there: its user's */
 	struct command *backlog_next;  /* in one of its lists */
 	bool stepping;		       /* its document is being written while it goes on */
@@ -125,6 +125,9 @@ bool command_all_settled(const struct command *command);
 
 /* It ends like that without (another) run of its handlers. reason: static or in its arena. */
 void command_settle_all(struct command *command, enum command_end end, const char *reason);
+
+/* The id of its document, which it has. */
+const struct store_id *command_store_id(const struct command *command);
 
 /* Frees what it holds, and it. It is in no list, and nobody has it. */
 void command_free(struct command *command);

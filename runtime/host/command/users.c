@@ -119,7 +119,7 @@ void user_append(struct user *user, struct command *command)
 void user_insert(struct user *user, struct command *command)
 {
 	struct command *before = user->turn;
-	while (before && before->origin == COMMAND_FROM_STORE)
+	while (before && (before->origin == COMMAND_FROM_STORE || before->state != COMMAND_WAITING))
 		before = before->user_next;
 	if (!before) {
 		user_append(user, command);

@@ -42,6 +42,7 @@ struct backlog {
 
 	enum backlog_state state;
 	bool in_line;
+	bool written;	     /* documents of it are in the store, or may be */
 	bool busy;	     /* a storing job is under way, or waits for the store to answer again */
 	bool dropped;	     /* it is not ours any more: it goes when nothing is under way */
 	int64_t due_ms;	     /* RESTING: when it may be claimed; INT64_MAX: the watch will tell */
@@ -52,7 +53,6 @@ struct backlog {
 	int64_t done_since_ms;	    /* of the first one that is done and not deleted; 0: none is */
 	struct command *postponed;  /* to be given back when what is done before it is deleted */
 	unsigned postpone_ms;
-	bool releasing; /* the same, with nothing to say of it */
 
 	struct backlog_list to_store; /* to be written */
 

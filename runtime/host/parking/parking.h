@@ -20,8 +20,6 @@ struct parking;
 
 enum {
 	PARKING_LEASE_MS = 20000,
-	PARKING_BATCH = 100,
-	PARKING_BATCH_BYTES = 1024 * 1024,
 	PARKING_WAITING_MAX = 200, /* with fewer left, new commands wait in memory behind a backlog */
 	PARKING_FINISH_MS = 100,   /* what is done is deleted at least that often */
 };
@@ -29,8 +27,9 @@ enum {
 struct parking_owner {
 	/* Its document is in the store; or (refused) the database will never take it. It is in no list any more. */
 	void (*stored)(void *owner, struct command *command, bool refused);
-	/* A document that was claimed; in order. The owner makes a command of it, and adds that by parking_add(). */
-	void (*read)(void *owner, struct backlog *backlog, struct parked_batch *batch, size_t index);
+	/* A document that was claimed; in order. The owner makes a command of it, which takes it over, and adds that by
+	 * parking_add(). False when out of memory: the document stays the caller's. */
+	bool (*read)(void *owner, struct backlog *backlog, struct parked_command *document);
 	/* That were all of a batch. */
 	void (*claimed)(void *owner, struct backlog *backlog);
 	/* Its document is deleted. It is in no list any more. */
@@ -46,7 +45,7 @@ struct parking_owner {
 };
 
 struct parking_options {
-	struct pool *pool;	 /* whose threads have clients of the store */
+	struct pool *pool;	 /* of storing_pool_new() */
 	const char *lease_owner; /* the supervisor's random id */
 	const struct parking_owner *callbacks;
 	void *owner;
@@ -67,7 +66,7 @@ struct backlog *parking_backlog(
 void parking_store(struct parking *parking, struct backlog *backlog, struct command *command);
 
 /* It goes on from the store: the next one in memory of its backlog. */
-void parking_add(struct backlog *backlog, struct command *command);
+void parking_add(struct parking *parking, struct backlog *backlog, struct command *command);
 
 /* Its end is durable: its document may go. It is FINISHING. */
 void parking_done(struct parking *parking, struct command *command);
@@ -80,14 +79,14 @@ void parking_postpone(struct parking *parking, struct command *command, unsigned
 __attribute__((warn_unused_result)) int parking_bury(
 	struct parking *parking, struct command *command, const struct dead_letter *letter);
 
-/* This backlog is due at that time, by the store. */
-void parking_due(struct backlog *backlog, int64_t due_ms);
+/* The store has a backlog like that, due at that time. */
+void parking_found(struct parking *parking, struct backlog *backlog, int64_t due_ms);
 
 /* The PUBACK for which it waited has left, or never will. */
-void parking_place_freed(struct backlog *backlog);
+void parking_place_freed(struct parking *parking, struct backlog *backlog);
 
-/* A job has come back from the pool. */
-void parking_returned(struct parking *parking, struct job *job);
+/* Jobs have come back from the pool: a list as pool_collect() gives it. */
+void parking_returned(struct parking *parking, struct job *jobs);
 
 /* Each turn of the loop: claims what is due, deletes what is done, renews leases. may_claim: the store answers, this host
  * is active, and nothing hinders. */
