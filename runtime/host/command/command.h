@@ -31,6 +31,8 @@
 
 #include "arena.h"
 #include "call.h"
+#include "dead_letters.h"
+#include "job.h"
 #include "routes.h"
 #include "store.h"
 #include <stdbool.h>
@@ -83,7 +85,7 @@ struct command {
 	struct lane_user *user;	    /* while it waits, runs or retries; else NULL */
 	struct command *user_next;
 	struct command *retry_next, **retry_link; /* NULL: in no list */
-	struct command *job_next;
+	struct job job; /* of the worker pool */
 	struct dead_letter letter;	/* of BURYING */
 	bool suspect;			/* it may have killed a host */
 	bool ahead;			/* it comes again, and came before what its user has parked */
