@@ -248,7 +248,6 @@ static void take_turn(struct store_watch *watch, struct store_client *client, st
 	turn->error = ask(watch, client);
 	if (turn->error != 0) {
 		FIGURES_SET(watch->options.board->figures.store.writable, false);
-		watch->to_load = watch->to_load || board_clock_ms() >= watch->ours_until_ms;
 		return;
 	}
 	turn->ours = hold_lease(watch, client, &turn->free_in_ms);

@@ -116,11 +116,13 @@ static size_t place_of(const struct store *store, const struct store_id *id)
 	return place;
 }
 
-static struct fake_parked *by_id(struct store *store, const struct store_id *id)
+/* Of any user where that is NULL. */
+static struct fake_parked *by_id(struct store *store, const char *user, const struct store_id *id)
 {
 	const size_t place = place_of(store, id);
 
-	return place < store->parked_count ? store->parked[place] : NULL;
+	return place < store->parked_count && (!user || strcmp(store->parked[place]->command.user, user) == 0) ? store->parked[place]
+													       : NULL;
 }
 
 static bool is_of(const struct fake_parked *parked, const char *lane, const char *user)
@@ -181,7 +183,7 @@ int parked_commands_append(struct store_client *client, const struct parked_comm
 	if (error != 0)
 		return error;
 	for (size_t i = 0; i < count; i++) {
-		if (by_id(store, &commands[i]->id))
+		if (by_id(store, NULL, &commands[i]->id))
 			continue;
 		if (commands[i]->payload_size > DOCUMENT_MAX) {
 			*ret_failed = i;
@@ -267,16 +269,15 @@ int parked_commands_finish(struct store_client *client, const char *user, const 
 	struct store *store = client->store;
 	const int error = fake_operation_begin(client);
 
-	(void)user;
 	if (error != 0)
 		return error;
-	struct fake_parked *stays = next ? by_id(store, next) : NULL;
+	struct fake_parked *stays = next ? by_id(store, user, next) : NULL;
 	if (stays && lease && (!stays->claimed_by || leased_by(stays, lease->owner)))
 		set_lease(stays, lease, fake_now_ms(store));
 	for (size_t i = 0; i < count; i++) {
 		const size_t place = place_of(store, &done[i]);
 
-		if (place == store->parked_count)
+		if (!by_id(store, user, &done[i]))
 			continue;
 		fake_parked_free(store->parked[place]);
 		store->parked_count--;
@@ -293,7 +294,7 @@ int parked_commands_postpone(
 
 	if (error != 0)
 		return error;
-	struct fake_parked *parked = by_id(store, &first->id);
+	struct fake_parked *parked = by_id(store, first->user, &first->id);
 	if (parked && (!parked->claimed_by || leased_by(parked, owner))) {
 		struct parked_command *own = &parked->command;
 
@@ -318,10 +319,9 @@ int parked_commands_renew(
 	struct store *store = client->store;
 	const int error = fake_operation_begin(client);
 
-	(void)user;
 	if (error != 0)
 		return error;
-	struct fake_parked *parked = by_id(store, first);
+	struct fake_parked *parked = by_id(store, user, first);
 	const bool ours = parked && leased_by(parked, lease->owner);
 	if (ours)
 		set_lease(parked, lease, fake_now_ms(store));
@@ -334,10 +334,9 @@ int parked_commands_release(
 	struct store *store = client->store;
 	const int error = fake_operation_begin(client);
 
-	(void)user;
 	if (error != 0)
 		return error;
-	struct fake_parked *parked = by_id(store, first);
+	struct fake_parked *parked = by_id(store, user, first);
 	if (parked && leased_by(parked, owner))
 		end_lease(parked, fake_now_ms(store));
 	return fake_operation_end(client, 0);
