@@ -42,7 +42,7 @@ int pair_add(struct store_client *client, const struct pair_kind *kind, mongoc_b
 	snprintf(id, sizeof(id), "%s/%s", owner, other);
 	BSON_APPEND_DOCUMENT_BEGIN(&update, "$setOnInsert", &fields);
 	BSON_APPEND_UTF8(&fields, "_id", id);
-	BSON_APPEND_DATE_TIME(&fields, kind->since, store_now_ms());
+	BSON_APPEND_DATE_TIME(&fields, kind->since, store_now_ms(client->store));
 	bson_append_document_end(&update, &fields);
 	if (!mongoc_bulk_operation_update_one_with_opts(
 		    bulk, &filter, &update, store_upsert_options(client->store), &error))

@@ -9,15 +9,10 @@
 #ifndef POOL_H
 #define POOL_H
 
+#include "job.h"
 #include <stdbool.h>
 
 struct pool;
-
-/* Embedded in what is done. It belongs to the pool from pool_submit() until it is collected. */
-struct job {
-	struct job *next;				/* of the list that pool_collect() gives */
-	void (*run)(struct job *job, void *context);	/* on a thread of the pool; context: that thread's */
-};
 
 struct pool_options {
 	unsigned threads;
