@@ -34,7 +34,10 @@ struct routes {
 	size_t lane_count;
 };
 
-/* handlers: ended by NULL, as host_select_handlers() returned them; outlives the routes. 0 or -ENOMEM. */
+/* The lane that a handler asks for; "main" where it names none. */
+const char *routes_lane_name(const struct cashew_handler *handler);
+
+/* handlers: ended by NULL, as select_handlers() returned them; outlives the routes. 0 or -ENOMEM. */
 __attribute__((warn_unused_result)) int routes_new(
 	const struct cashew_handler *const *handlers, struct routes *ret);
 void routes_free(struct routes *routes);

@@ -14,7 +14,6 @@
 #include "exit_codes.h"
 #include "handler_table.h"
 #include "hardening.h"
-#include "host.h"
 #include "log.h"
 #include "output.h"
 #include "settings.h"
@@ -256,9 +255,10 @@ static int run(const struct arguments *arguments, char **environment, struct con
 		fprintf(stderr, "cashewd: the log's thread cannot be started: %s\n", strerror(-error));
 		return EXIT_SOFTWARE;
 	}
-	const int code = supervisor_run(&(const struct supervisor_options){.env_file = arguments->env_file,
+	const int code = supervisor_run(&(const struct configuration_source){.env_file = arguments->env_file,
 						.env_file_must_exist = arguments->env_file_given,
-						.environment = environment},
+						.environment = environment,
+						.handlers = handler_table},
 		configuration);
 	log_close(LOG_CLOSE_MS);
 	return code;
@@ -272,8 +272,11 @@ static int configure_and(const struct arguments *arguments)
 		fputs("cashewd: out of memory\n", stderr);
 		return EXIT_SOFTWARE;
 	}
-	int code = configuration_read(
-		arguments->env_file, arguments->env_file_given, environ, stderr, &configuration);
+	int code = configuration_read(&(const struct configuration_source){.env_file = arguments->env_file,
+					      .env_file_must_exist = arguments->env_file_given,
+					      .environment = environ,
+					      .handlers = handler_table},
+		stderr, &configuration);
 	forget_secrets();
 	if (code == EXIT_CONFIG)
 		fputs("cashewd: not started: the settings cannot be used\n", stderr);
@@ -294,7 +297,7 @@ int main(int count, char **values)
 	}
 	if (count > 1 && strcmp(values[1], "doctor") == 0) {
 		hardening_apply();
-		return cashewd_doctor(count - 1, values + 1, forget_secrets);
+		return cashewd_doctor(count - 1, values + 1, handler_table, forget_secrets);
 	}
 	if (count > 1 && strcmp(values[1], "top") == 0) {
 		hardening_apply();

@@ -5,7 +5,6 @@
 
 #include "child_log.h"
 #include "descriptors.h"
-#include "host.h"
 #include "program.h"
 #include "settings.h"
 #include <errno.h>

@@ -8,15 +8,14 @@
  */
 #include "cashewd_dead_letters.h"
 
-#include "board.h"
 #include "clock.h"
 #include "dead_letter_options.h"
 #include "dead_letter_print.h"
 #include "exit_codes.h"
 #include "fingerprint.h"
-#include "host.h"
 #include "output.h"
 #include "routes.h"
+#include "select.h"
 #include "settings.h"
 #include "store.h"
 #include "topic.h"
@@ -417,7 +416,7 @@ static int configure(struct work *work, const struct cashew_handler *const *hand
 		return out_of_memory();
 	if (options->action != DEAD_LETTER_REPLAY)
 		return 0;
-	const int code = host_select_handlers(&work->settings, handlers, stderr, &work->handlers);
+	const int code = select_handlers(&work->settings, handlers, stderr, &work->handlers);
 	if (code != 0)
 		return code;
 	return routes_new(work->handlers, &work->routes) != 0 ? out_of_memory() : 0;

@@ -10,7 +10,6 @@
 
 #include "clock.h"
 #include "exit_codes.h"
-#include "host.h"
 #include "output.h"
 #include "settings.h"
 #include "top_fetch.h"

@@ -1,4 +1,4 @@
-/* test_host_routes.c - routes.c: which handlers run, which descriptors are refused, and which route a
+/* test_routes.c - routes.c and select.c: which handlers run, which descriptors are refused, and which route a
  * topic takes. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 #include "exit_codes.h"
-#include "host.h"
 #include "routes.h"
+#include "select.h"
 #include "settings.h"
 
 static cashew_result nothing(cashew_command *cmd)
@@ -49,7 +49,7 @@ static const struct cashew_handler no_function = {.name = "no_function", .topic 
 
 #define LIST(...) ((const struct cashew_handler *const[]){__VA_ARGS__, NULL})
 
-/* What host_select_handlers() made of it: the names that it picked, or what it told. */
+/* What select_handlers() made of it: the names that it picked, or what it told. */
 struct selection {
 	int code;
 	char names[256];
@@ -64,7 +64,7 @@ static struct selection select_with(
 	size_t size;
 	FILE *problems = open_memstream(&selection.problems, &size);
 	assert_non_null(problems);
-	selection.code = host_select_handlers(settings, handlers, problems, &selected);
+	selection.code = select_handlers(settings, handlers, problems, &selected);
 	fclose(problems);
 	if (selection.code != 0) {
 		assert_null(selected);

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 /* A plugin is loaded, not linked: so its source is part of the test. */
-#include "../../examples/broker/secret.c"
+#include "secret.c"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define LONG	     "0123456789abcdef0123456789abcdef"
