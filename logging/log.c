@@ -106,7 +106,7 @@ void log_set_tap(void (*tap)(void *context, const char *lines, size_t size), voi
 	pthread_mutex_lock(&state.lock);
 	state.tap = tap;
 	state.tap_context = context;
-	state.tapped = tap != NULL;
+	state.tapped = tap;
 	pthread_mutex_unlock(&state.lock);
 }
 
@@ -116,7 +116,7 @@ void log_tap_lines(const char *lines, size_t size)
 		return;
 	/* Under the lock, so that it is not called once it was taken away. */
 	pthread_mutex_lock(&state.lock);
-	if (state.tap != NULL)
+	if (state.tap)
 		state.tap(state.tap_context, lines, size);
 	pthread_mutex_unlock(&state.lock);
 }
@@ -177,8 +177,8 @@ uint64_t log_dropped(void)
 static size_t drop(struct writer *w, const char *bytes, size_t size)
 {
 	const char *last = memrchr(bytes, '\n', size);
-	w->dropping = last == NULL;
-	const size_t dropped = last != NULL ? (size_t)(last - bytes) + 1 : size;
+	w->dropping = !last;
+	const size_t dropped = last ? (size_t)(last - bytes) + 1 : size;
 	atomic_fetch_add_explicit(&state.dropped, count_lines(bytes, dropped), memory_order_relaxed);
 	return dropped;
 }
@@ -204,7 +204,7 @@ static size_t write_some(struct writer *w, const char *bytes, size_t size)
 	if (w->dropping) {
 		/* The line's beginning is gone; its end is worth nothing. */
 		const char *end = memchr(bytes, '\n', size);
-		return drop(w, bytes, end != NULL ? (size_t)(end - bytes) + 1 : size);
+		return drop(w, bytes, end ? (size_t)(end - bytes) + 1 : size);
 	}
 	/* What was cut off by a failure must not run into the next line. */
 	if (w->failing && w->mid_line && write_waiting(fd, "\n", 1) == 1)
@@ -269,8 +269,8 @@ static void *writer_run(void *argument)
 static bool wants_colours(int fd)
 {
 	const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
-	return isatty(fd) == 1 && (no_color == NULL || no_color[0] == '\0') &&
-	       (terminal == NULL || strcmp(terminal, "dumb") != 0);
+	return isatty(fd) == 1 && (!no_color || no_color[0] == '\0') &&
+	       (!terminal || strcmp(terminal, "dumb") != 0);
 }
 
 void log_set(enum log_format format, enum log_level level)

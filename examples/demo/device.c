@@ -45,8 +45,7 @@ static const char *error_text(int error)
 	if (error == MOSQ_ERR_ERRNO)
 		return strerror(errno);
 	if (error == MOSQ_ERR_TLS)
-		return "TLS failed: is BROKER_CA_FILE the authority of its certificate, and BROKER_HOST a "
-		       "name in it?";
+		return "TLS failed: is BROKER_CA_FILE the authority of its certificate, and BROKER_HOST a name in it?";
 	return mosquitto_strerror(error);
 }
 

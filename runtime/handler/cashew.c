@@ -387,8 +387,8 @@ struct store_client *cashew_store(cashew_command *cmd)
 {
 	if (!cmd->client) {
 		if (cmd->handler->light)
-			handler_broken(cmd, "a handler that is .light asked for the store: it would make all "
-					    "others wait");
+			handler_broken(cmd,
+				"a handler that is .light asked for the store: it would make all others wait");
 		if (!cmd->store)
 			handler_broken(cmd, "a handler asked for the store where it is run without one");
 		cmd->client = store_acquire(cmd->store);

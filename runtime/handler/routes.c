@@ -12,7 +12,7 @@
 
 const char *routes_lane_name(const struct cashew_handler *handler)
 {
-	return handler->lane != NULL ? handler->lane : "main";
+	return handler->lane ? handler->lane : "main";
 }
 
 static struct route_lane *find_lane(struct routes *routes, const char *name)
@@ -22,7 +22,7 @@ static struct route_lane *find_lane(struct routes *routes, const char *name)
 			return &routes->lanes[i];
 	struct route_lane *lane = &routes->lanes[routes->lane_count];
 	lane->routes = calloc(routes->handler_count, sizeof(*lane->routes));
-	if (lane->routes == NULL)
+	if (!lane->routes)
 		return NULL;
 	lane->name = name;
 	routes->lane_count++;
@@ -38,7 +38,7 @@ static void add_handler(struct route_lane *lane, const struct cashew_handler *ha
 		lane->route_count++;
 		route->filter = handler->topic;
 		route->light = true;
-		if (strncmp(handler->topic, "+/", 2) == 0 && strpbrk(handler->topic + 2, "+#") == NULL)
+		if (strncmp(handler->topic, "+/", 2) == 0 && !strpbrk(handler->topic + 2, "+#"))
 			route->literal_size = strlen(handler->topic + 2);
 	}
 	route->handlers[route->handler_count++] = index;
@@ -48,14 +48,14 @@ static void add_handler(struct route_lane *lane, const struct cashew_handler *ha
 int routes_new(const struct cashew_handler *const *handlers, struct routes *ret)
 {
 	struct routes routes = {.handlers = handlers};
-	while (handlers[routes.handler_count] != NULL)
+	while (handlers[routes.handler_count])
 		routes.handler_count++;
 	routes.lanes = calloc(routes.handler_count, sizeof(*routes.lanes));
-	if (routes.lanes == NULL)
+	if (!routes.lanes)
 		return -ENOMEM;
 	for (unsigned i = 0; i < routes.handler_count; i++) {
 		struct route_lane *lane = find_lane(&routes, routes_lane_name(handlers[i]));
-		if (lane == NULL) {
+		if (!lane) {
 			routes_free(&routes);
 			return -ENOMEM;
 		}
@@ -76,7 +76,7 @@ void routes_free(struct routes *routes)
 const struct route *routes_find(const struct route_lane *lane, const char *topic)
 {
 	const char *slash = strchr(topic, '/');
-	const size_t rest = slash != NULL ? strlen(slash + 1) : 0;
+	const size_t rest = slash ? strlen(slash + 1) : 0;
 	for (size_t i = 0; i < lane->route_count; i++) {
 		const struct route *route = &lane->routes[i];
 		if (route->literal_size != 0) {

@@ -33,24 +33,23 @@ static unsigned check_handler(
 	const struct settings *settings, const struct cashew_handler *handler, FILE *problems)
 {
 	unsigned found = check_deadline(settings, handler, problems);
-	if (handler->handle == NULL) {
+	if (!handler->handle) {
 		fprintf(problems, "handler %s: .handle is missing\n", handler->name);
 		found++;
 	}
-	if (handler->topic != NULL && topic_filter_shared(handler->topic)) {
+	if (handler->topic && topic_filter_shared(handler->topic)) {
 		fprintf(problems,
-			"handler %s: .topic = \"%s\": a shared subscription would break up the order of a "
-			"user's "
+			"handler %s: .topic = \"%s\": a shared subscription would break up the order of a user's "
 			"commands: expected a topic filter like \"+/get_apples\"\n",
 			handler->name, handler->topic);
 		found++;
-	} else if (handler->topic == NULL || !topic_filter_valid(handler->topic)) {
+	} else if (!handler->topic || !topic_filter_valid(handler->topic)) {
 		fprintf(problems,
 			"handler %s: .topic = \"%s\": expected an MQTT topic filter like \"+/get_apples\"\n",
-			handler->name, handler->topic != NULL ? handler->topic : "");
+			handler->name, handler->topic ? handler->topic : "");
 		found++;
 	}
-	if (handler->lane != NULL && !topic_event_valid(handler->lane)) {
+	if (handler->lane && !topic_event_valid(handler->lane)) {
 		fprintf(problems, "handler %s: .lane = \"%s\": expected 1 to 64 of a-z 0-9 _\n",
 			handler->name, handler->lane);
 		found++;
@@ -63,9 +62,9 @@ static unsigned check_handler(
 static unsigned check_overlaps(const struct cashew_handler *const *selected, FILE *problems)
 {
 	unsigned found = 0;
-	for (size_t i = 0; selected[i] != NULL; i++) {
+	for (size_t i = 0; selected[i]; i++) {
 		unsigned same = 0;
-		for (size_t j = 0; selected[j] != NULL; j++) {
+		for (size_t j = 0; selected[j]; j++) {
 			const struct cashew_handler *a = selected[i], *b = selected[j];
 			if (strcmp(routes_lane_name(a), routes_lane_name(b)) != 0)
 				continue;
@@ -73,10 +72,8 @@ static unsigned check_overlaps(const struct cashew_handler *const *selected, FIL
 				same++;
 			} else if (j > i && topic_filters_overlap(a->topic, b->topic)) {
 				fprintf(problems,
-					"handlers %s and %s: their filters \"%s\" and \"%s\" overlap in lane "
-					"%s, so a command would "
-					"arrive twice: use the same filter, or a .lane of its own for one of "
-					"them\n",
+					"handlers %s and %s: their filters \"%s\" and \"%s\" overlap in lane %s, so a command would "
+					"arrive twice: use the same filter, or a .lane of its own for one of them\n",
 					a->name, b->name, a->topic, b->topic, routes_lane_name(a));
 				found++;
 			}
@@ -95,10 +92,10 @@ int select_handlers(const struct settings *settings, const struct cashew_handler
 {
 	size_t count = 0, chosen = 0;
 	unsigned found = 0;
-	while (handlers[count] != NULL)
+	while (handlers[count])
 		count++;
 	const struct cashew_handler **selected = calloc(count + 1, sizeof(*selected));
-	if (selected == NULL) {
+	if (!selected) {
 		fputs("out of memory\n", problems);
 		return EXIT_SOFTWARE;
 	}

@@ -15,14 +15,14 @@
  *	CASHEW_HANDLER(.topic = "+/get_apples", .handle = get_apples, .light = true);
  *
  * Rules of the house:
- * - A command may run more than once (the host or the broker may crash before it is acknowledged), so write
- *   handlers that can be repeated: insert by a derived _id, upsert, set, delete.
+ * - A command may run more than once: the host or the broker may crash before it is acknowledged. So write handlers that can be repeated: insert by a
+ *   derived _id, upsert, set, delete.
  * - Commands of one user run one at a time, in order; those of different users run in parallel.
- * - What a function here returns by pointer lives until the handler returns. Nothing to free, nothing to
- *lock.
+ * - What a function here returns by pointer lives until the handler returns. There is nothing to free and nothing to lock.
  * - Events leave only when the handler returned CASHEW_DONE, and the command is acknowledged only when the
  *   broker has them.
  * - Out of memory is sticky: every later call on the same command fails too, so straight-line code is right.
+ *
  * All functions here are called from the thread that runs the handler, and only until it returns.
  */
 #ifndef CASHEW_H
@@ -64,8 +64,10 @@ const char *cashew_user(const cashew_command *cmd);
 /* The whole topic, "68946/get_apples". */
 const char *cashew_topic(const cashew_command *cmd);
 
-/* Which attempt this is: 1, then 2 .. when it is run again after CASHEW_RETRY. Those of the first second
- * count once when it is parked, so the first run after that is attempt 2 again. */
+/*
+ * Which attempt this is: 1 at first, one more each time the command is run again after CASHEW_RETRY. A command that is still not done after a second is
+ * kept in the store; all its attempts of that second count as one, so its first run from the store is attempt 2.
+ */
 unsigned cashew_attempt(const cashew_command *cmd);
 
 /* The payload's bytes as they came; *ret_size is their number. They are followed by a NUL that is not
@@ -139,10 +141,9 @@ CASHEW_USE_RESULT cashew_result cashew_fail(cashew_command *cmd, const char *rea
 /* ---- The store ---- */
 
 /*
- * The store for the typed functions of cashew_store.h, and the whole database for those who know MongoDB (not
- * with the tests' stand-in store: NULL there). A connection is taken from the pool at the first call. Never
- * NULL for cashew_store(): when the database is away, the typed functions say so. Not for handlers that are
- * .light: it would make all others wait, so the call aborts.
+ * cashew_store(): the store for the typed functions of cashew_store.h. Never NULL: when the database is away, the typed functions say so.
+ * cashew_database(): the whole database, for those who know MongoDB. NULL with the tests' stand-in store.
+ * A connection is taken from the pool at the first call. A handler that is .light must not call either: all other commands would wait, so the call aborts.
  */
 struct store_client;
 struct _mongoc_database_t;
@@ -150,10 +151,9 @@ struct store_client *cashew_store(cashew_command *cmd);
 struct _mongoc_database_t *cashew_database(cashew_command *cmd);
 
 /*
- * What the store answered, as a result: 0 = CASHEW_DONE; the database away, a transient error or out of
- * memory = CASHEW_RETRY; anything else = CASHEW_FAIL. A condition that the handler cares about
- * (STORE_E_NOT_FOUND) it looks at first. cashew_mongo() is the same for a call of your own on
- * cashew_database(): pass what it returned and its bson_error_t.
+ * What the store answered, as a result: 0 is CASHEW_DONE; the database away, a transient error or out of memory is CASHEW_RETRY; anything else is
+ * CASHEW_FAIL. A handler that cares about a condition (STORE_E_NOT_FOUND) looks at the error before it calls this. cashew_mongo() is the same for a call of
+ * your own on cashew_database(): pass what it returned and its bson_error_t.
  */
 struct _bson_error_t;
 CASHEW_USE_RESULT cashew_result cashew_stored(cashew_command *cmd, int store_error);
@@ -204,8 +204,8 @@ struct cashew_handler {
 	enum cashew_payload payload;
 	const char *lane;     /* a broker session of its own, for slow work; NULL: "main" */
 	unsigned deadline_ms; /* longer counts as hung; 0: HANDLER_TIMEOUT */
-	/* State per thread that runs handlers: init returns 0 and sets *ret_state, or non-zero: the host does
-	 * not start. fini is called with that state at the end; never where there is no init. */
+	/* State of each thread that runs handlers. init sets *ret_state and returns 0; where it returns anything else the host does not start. fini is called
+	 * with that state at the end, never where there is no init. */
 	int (*init)(void **ret_state);
 	void (*fini)(void *state);
 	const struct cashew_setting *settings; /* own settings, ended by {0}; NULL: none */

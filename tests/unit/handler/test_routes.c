@@ -70,7 +70,7 @@ static struct selection select_with(
 		assert_null(selected);
 		return selection;
 	}
-	for (size_t i = 0; selected[i] != NULL; i++) {
+	for (size_t i = 0; selected[i]; i++) {
 		const size_t used = strlen(selection.names);
 		snprintf(selection.names + used, sizeof(selection.names) - used, "%s%s", i > 0 ? " " : "",
 			selected[i]->name);
@@ -116,29 +116,23 @@ static void test_refused(void **state)
 		{four, "pear", 60, "HANDLERS=pear selects no handler: --list-handlers shows their names\n"},
 		{LIST(&no_function), "", 60, "handler no_function: .handle is missing\n"},
 		{LIST(&no_topic), "", 60,
-			"handler no_topic: .topic = \"\": expected an MQTT topic filter like "
-			"\"+/get_apples\"\n"},
+			"handler no_topic: .topic = \"\": expected an MQTT topic filter like \"+/get_apples\"\n"},
 		{LIST(&ping, &bad_topic, &bad_lane), "", 60,
-			"handler bad_topic: .topic = \"+/a#\": expected an MQTT topic filter like "
-			"\"+/get_apples\"\n"
+			"handler bad_topic: .topic = \"+/a#\": expected an MQTT topic filter like \"+/get_apples\"\n"
 			"handler bad_lane: .lane = \"Slow Lane\": expected 1 to 64 of a-z 0-9 _\n"},
 		{LIST(&shared), "", 60,
-			"handler shared: .topic = \"$share/hosts/+/ping\": a shared subscription would break "
-			"up "
+			"handler shared: .topic = \"$share/hosts/+/ping\": a shared subscription would break up "
 			"the order of a user's commands: expected a topic filter like \"+/get_apples\"\n"},
 		{LIST(&bad_lane), "", 60,
 			"handler bad_lane: .lane = \"Slow Lane\": expected 1 to 64 of a-z 0-9 _\n"},
 		{LIST(&ping, &apples, &everything), "", 60,
 			"handlers ping and everything: their filters \"+/ping\" and \"+/#\" overlap in lane "
-			"main, so a command would arrive twice: use the same filter, or a .lane of its own "
-			"for one of them\n"
+			"main, so a command would arrive twice: use the same filter, or a .lane of its own for one of them\n"
 			"handlers apples and everything: their filters \"+/get_apples\" and \"+/#\" overlap "
-			"in lane main, so a command would arrive twice: use the same filter, or a .lane of "
-			"its own for one of them\n"},
+			"in lane main, so a command would arrive twice: use the same filter, or a .lane of its own for one of them\n"},
 		{LIST(&one_level, &in_main), "", 60,
 			"handlers one_level and in_main: their filters \"+/+\" and \"+/in_main\" overlap in "
-			"lane main, so a command would arrive twice: use the same filter, or a .lane of its "
-			"own for one of them\n"},
+			"lane main, so a command would arrive twice: use the same filter, or a .lane of its own for one of them\n"},
 		{LIST(&in_20000_ms), "", 60,
 			"handler in_20000_ms: .deadline_ms = 20000: expected less than the 20 s for which "
 			"acknowledgements may be held: no KEEPALIVE makes that more than 20 s\n"},
@@ -291,8 +285,8 @@ static void test_find(void **state)
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct route *route = routes_find(&cases[i].routes->lanes[0], cases[i].topic);
-		if (route == NULL || cases[i].filter == NULL) {
-			assert_true(route == NULL && cases[i].filter == NULL);
+		if (!route || !cases[i].filter) {
+			assert_true(!route && !cases[i].filter);
 			continue;
 		}
 		assert_string_equal(route->filter, cases[i].filter);
