@@ -2,7 +2,7 @@
  * loggly.c - see loggly.h: lines in, opening and closing; what becomes of the lines is loggly_thread.c's.
  */
 #include "clock.h"
-#include "loggly_own.h"
+#include "loggly_private.h"
 #include "random.h"
 
 #include <curl/curl.h>

@@ -1,6 +1,5 @@
 /*
- * loggly_http.h - requests to Loggly, one at a time, over a connection that is kept: the only user of
- * libcurl.
+ * loggly_http.h - requests to Loggly, one at a time, over a connection that is kept. By libcurl.
  *
  * Happy path: loggly_http_start(), then loggly_http_wait() until loggly_http_answer() has one. TLS 1.2 or
  * newer, certificate and host name verified, no redirects, HTTPS only. Failure modes are an answer of some

@@ -8,7 +8,7 @@
  * After a failure what is in `sending` goes to the spool, unless it came from there or no disk takes it.
  */
 #include "clock.h"
-#include "loggly_own.h"
+#include "loggly_private.h"
 
 #include "log.h"
 

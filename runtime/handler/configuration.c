@@ -5,10 +5,10 @@
 
 #include "exit_codes.h"
 #include "select.h"
+#include "settings_file.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 void configuration_free(struct configuration *configuration)
 {
@@ -26,8 +26,7 @@ int configuration_read(const struct configuration_source *source, FILE *problems
 	if (!warnings)
 		return EXIT_SOFTWARE;
 	int error = 0;
-	if (source->env_file_must_exist && access(source->env_file, F_OK) != 0) {
-		fprintf(problems, "%s: cannot be opened: %s\n", source->env_file, strerror(errno));
+	if (source->env_file_must_exist && !settings_file_exists(source->env_file, problems)) {
 		error = SETTINGS_E_INVALID;
 	} else {
 		error = settings_read(source->env_file, source->environment, source->handlers, problems,

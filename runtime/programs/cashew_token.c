@@ -25,7 +25,6 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-#include <unistd.h>
 
 static const int64_t lifetime_max_s = (int64_t)36500 * 24 * 3600;
 
@@ -170,10 +169,8 @@ static bool switched_on(const char *value)
 
 static int secret_find(const struct arguments *arguments, struct settings_file *file, const char **ret_secret)
 {
-	if (arguments->env_file_given && access(arguments->env_file, F_OK) != 0) {
-		fprintf(stderr, "cashew-token: %s: %s\n", arguments->env_file, strerror(errno));
+	if (arguments->env_file_given && !settings_file_exists(arguments->env_file, stderr))
 		return EXIT_CONFIG;
-	}
 	int error = settings_file_read(arguments->env_file, stderr, stderr, file);
 	if (error != 0)
 		return error == SETTINGS_FILE_E_INVALID ? EXIT_CONFIG : EXIT_SOFTWARE;

@@ -16,6 +16,7 @@
 #include "hardening.h"
 #include "log.h"
 #include "output.h"
+#include "routes.h"
 #include "settings.h"
 #include "store.h"
 #include "supervisor.h"
@@ -105,7 +106,7 @@ static void print_handlers(const struct cashew_handler *const *handlers, const s
 	    lane_width = (int)strlen("lane");
 	for (size_t i = 0; handlers[i]; i++) {
 		const int name = (int)strlen(handlers[i]->name), topic = (int)strlen(handlers[i]->topic);
-		const int lane = handlers[i]->lane ? (int)strlen(handlers[i]->lane) : 0;
+		const int lane = (int)strlen(routes_lane_name(handlers[i]));
 		name_width = name > name_width ? name : name_width;
 		topic_width = topic > topic_width ? topic : topic_width;
 		lane_width = lane > lane_width ? lane : lane_width;
@@ -119,7 +120,7 @@ static void print_handlers(const struct cashew_handler *const *handlers, const s
 		else if (settings)
 			snprintf(deadline, sizeof(deadline), "%u ms", settings->handler_timeout_s * 1000);
 		printf("%-*s  %-*s  %-*s  %-5s  %-15s  %s\n", name_width, handlers[i]->name, topic_width,
-			handlers[i]->topic, lane_width, handlers[i]->lane ? handlers[i]->lane : "main",
+			handlers[i]->topic, lane_width, routes_lane_name(handlers[i]),
 			handlers[i]->light ? "yes" : "no", deadline, payload_name(handlers[i]->payload));
 	}
 }

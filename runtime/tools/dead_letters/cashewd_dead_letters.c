@@ -17,6 +17,7 @@
 #include "routes.h"
 #include "select.h"
 #include "settings.h"
+#include "settings_file.h"
 #include "store.h"
 #include "topic.h"
 
@@ -405,10 +406,8 @@ static int configure(struct work *work, const struct cashew_handler *const *hand
 	static const char *const names[] = {
 		"MONGO_DB_URL", "MONGO_DB_NAME", "CLIENT_ID", "HANDLERS", "PAYLOAD_MAX", "KEEPALIVE", NULL};
 	const struct dead_letter_options *options = work->options;
-	if (options->env_file_given && access(options->env_file, F_OK) != 0) {
-		fprintf(stderr, "%s: cannot be opened: %s\n", options->env_file, strerror(errno));
+	if (options->env_file_given && !settings_file_exists(options->env_file, stderr))
 		return EXIT_CONFIG;
-	}
 	const int error =
 		settings_read_some(options->env_file, environ, names, stderr, stderr, &work->settings);
 	if (error == SETTINGS_E_INVALID)

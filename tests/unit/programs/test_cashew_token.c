@@ -201,7 +201,7 @@ static void refusals(void **state)
 		{"user 1", "JWT_SECRET= ALLOW_SHORT_SECRET=on", NULL, 78, "JWT_SECRET is empty"},
 		{"user 1", "", "JWT_SECRET " SECRET "\n", 78, ".env"},
 		{"user 1 --env-file missing.env", "JWT_SECRET=" SECRET, NULL, 78,
-			"missing.env: No such file"},
+			"missing.env: cannot be opened: No such file"},
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		unlink(".env");
