@@ -22,8 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A power of two. A page of it is only real memory once it was used, and an empty ring starts at its
- * beginning again. */
+/* A power of two. A page of it is only real memory once it was used, and an empty ring starts at its beginning again. */
 enum { RING_SIZE = 1 << 20, WRITE_SIZE_MAX = 64 * 1024 };
 
 int log_level_written = LOG_LEVEL_INFO;
@@ -73,8 +72,7 @@ static bool ring_put(const char *line, size_t size)
 	return true;
 }
 
-/* Writes without the ring, before log_open() and after log_close(), when a closed pipe must not end the
- * process either. */
+/* Writes without the ring, before log_open() and after log_close(), when a closed pipe must not end the process either. */
 static void write_directly(const char *line, size_t size)
 {
 	sigset_t pipe_signal, old, pending;
@@ -196,8 +194,7 @@ static ssize_t write_waiting(int fd, const char *bytes, size_t size)
 	}
 }
 
-/* Writes some of the bytes, or drops them if the output fails; returns how many are dealt with. The lock is
- * not held. */
+/* Writes some of the bytes, or drops them if the output fails; returns how many are dealt with. The lock is not held. */
 static size_t write_some(struct writer *w, const char *bytes, size_t size)
 {
 	const int fd = state.fd;
@@ -290,8 +287,7 @@ int log_open(const struct log_options *options)
 	state.stopping = false;
 	state.dropped = 0;
 
-	/* The writer takes no signal: those of the process are for others, and SIGPIPE stays with it,
-	 * blocked. */
+	/* The writer takes no signal: those of the process are for others, and SIGPIPE stays with it, blocked. */
 	sigset_t all, old;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);

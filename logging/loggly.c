@@ -202,7 +202,6 @@ void loggly_close(struct loggly *l, unsigned timeout_ms, struct loggly_figures *
 	if (ended)
 		loggly_free(l);
 	else
-		/* One that hangs in the disk or in looking up a name is left behind: it holds nothing that
-		 * the end of the process waits for. */
+		/* One that hangs in the disk or in looking up a name is left behind: it holds nothing that the end of the process waits for. */
 		pthread_detach(l->thread);
 }

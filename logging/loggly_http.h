@@ -46,8 +46,7 @@ __attribute__((warn_unused_result)) int loggly_http_open(
 /* Drops a request that is under way. NULL is allowed. */
 void loggly_http_close(struct loggly_http *http);
 
-/* Starts a request with these lines, which must stay until it has its answer or is dropped; one that only
- * looks sends none. 0 or a negative errno. */
+/* Starts a request with these lines, which must stay until it has its answer or is dropped; one that only looks sends none. 0 or a negative errno. */
 __attribute__((warn_unused_result)) int loggly_http_start(
 	struct loggly_http *http, const char *lines, size_t size);
 

@@ -161,8 +161,7 @@ static int on_disconnect(int event_number, void *event_data, void *context)
 static int access_refuse(
 	struct plugin *plugin, const struct mosquitto_evt_acl_check *event, const char *identity)
 {
-	/* Not being sent a message is no attempt at anything; and the last will of a client that is gone has
-	 * no connection any more. */
+	/* Not being sent a message is no attempt at anything; and the last will of a client that is gone has no connection any more. */
 	struct connection *connection =
 		event->access == MOSQ_ACL_READ ? NULL : connections_find(&plugin->connections, event->client);
 	if (connection && connection->refusals < REFUSALS_LOGGED) {

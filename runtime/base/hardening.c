@@ -35,8 +35,7 @@ void hardening_apply(void)
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
 	signal(SIGPIPE, SIG_IGN);
-	/* Many threads of small allocations: few heaps, and large blocks go back to the system when they are
-	 * freed. */
+	/* Many threads of small allocations: few heaps, and large blocks go back to the system when they are freed. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	(void)mallopt(M_MMAP_THRESHOLD, BLOCK_SIZE_MAX);
 	(void)mallopt(M_TRIM_THRESHOLD, BLOCK_SIZE_MAX);

@@ -57,8 +57,7 @@ static unsigned check_handler(
 	return found;
 }
 
-/* Within a lane each command must come once: equal filters share a subscription, overlapping ones would bring
- * it twice. */
+/* Within a lane each command must come once: equal filters share a subscription, overlapping ones would bring it twice. */
 static unsigned check_overlaps(const struct cashew_handler *const *selected, FILE *problems)
 {
 	unsigned found = 0;

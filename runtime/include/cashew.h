@@ -70,8 +70,7 @@ const char *cashew_topic(const cashew_command *cmd);
  */
 unsigned cashew_attempt(const cashew_command *cmd);
 
-/* The payload's bytes as they came; *ret_size is their number. They are followed by a NUL that is not
- * counted. */
+/* The payload's bytes as they came; *ret_size is their number. They are followed by a NUL that is not counted. */
 const void *cashew_payload(const cashew_command *cmd, size_t *ret_size);
 
 /* The payload as JSON, borrowed and read-only; NULL for a handler with .payload = CASHEW_BYTES. */
@@ -122,8 +121,7 @@ CASHEW_USE_RESULT cashew_result cashew_send_json(
 CASHEW_USE_RESULT cashew_result cashew_send_bytes(
 	cashew_command *cmd, const char *user, const char *event, const void *bytes, size_t size);
 
-/* The largest payload in bytes that an event may have: what the broker takes in one packet, EVENT_MAX at
- * most. */
+/* The largest payload in bytes that an event may have: what the broker takes in one packet, EVENT_MAX at most. */
 size_t cashew_event_max(const cashew_command *cmd);
 
 /* ---- Ends ---- */
@@ -133,8 +131,7 @@ size_t cashew_event_max(const cashew_command *cmd);
 CASHEW_USE_RESULT cashew_result cashew_reject(cashew_command *cmd, const char *reason, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* "return cashew_fail(cmd, ...)": the command becomes a dead letter with that reason; the sender sees
- * nothing. */
+/* "return cashew_fail(cmd, ...)": the command becomes a dead letter with that reason; the sender sees nothing. */
 CASHEW_USE_RESULT cashew_result cashew_fail(cashew_command *cmd, const char *reason, ...)
 	__attribute__((format(printf, 2, 3)));
 
@@ -168,8 +165,7 @@ void *cashew_alloc(cashew_command *cmd, size_t size) __attribute__((alloc_size(2
 /* printf into such memory. NULL when out of memory. */
 char *cashew_format(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A log line with the command's user, topic, handler and attempt. Never blocks. Never log what a payload
- * holds. */
+/* A log line with the command's user, topic, handler and attempt. Never blocks. Never log what a payload holds. */
 void cashew_log(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cashew_warn(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

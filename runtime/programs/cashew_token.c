@@ -209,8 +209,7 @@ static int make(const struct arguments *arguments, const char *secret)
 	return output_flush("cashew-token", EXIT_OK);
 }
 
-/* Standard input without the white space around it; one byte more than a token may have, so that a larger one
- * is refused as such. */
+/* Standard input without the white space around it; one byte more than a token may have, so that a larger one is refused as such. */
 static size_t token_read(char token[static TOKEN_SIZE_MAX + 64])
 {
 	size_t size = fread(token, 1, TOKEN_SIZE_MAX + 63, stdin);

@@ -211,8 +211,7 @@ static int check(const struct configuration *configuration)
 	return error;
 }
 
-/* A copy of the environment before the secrets are removed from it: SIGHUP lays it on top of .env again. NULL
- * when out of memory. */
+/* A copy of the environment before the secrets are removed from it: SIGHUP lays it on top of .env again. NULL when out of memory. */
 static char **copy_environment(void)
 {
 	size_t count = 0;

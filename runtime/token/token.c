@@ -66,8 +66,7 @@ static int base64url_value(char c)
 	return c == '-' ? 62 : c == '_' ? 63 : -1;
 }
 
-/* RFC 4648 section 5 without padding, in its one canonical form: bits that carry nothing are zero. The size,
- * or -1. */
+/* RFC 4648 section 5 without padding, in its one canonical form: bits that carry nothing are zero. The size, or -1. */
 static int base64url_decode(struct segment segment, unsigned char bytes[static DECODED_MAX])
 {
 	unsigned bits = 0, bit_count = 0;
