@@ -33,8 +33,7 @@ void log_close(unsigned timeout_ms);
 /* The least important level that is written. Only for log_enabled(). */
 extern int log_level_written;
 
-/* Whether a line of that level would be written: to spare the work of collecting its fields. One load. Any
- * thread. */
+/* Whether a line of that level would be written: to spare the work of collecting its fields. One load. Any thread. */
 static inline bool log_enabled(enum log_level level)
 {
 	return (int)level <= __atomic_load_n(&log_level_written, __ATOMIC_RELAXED);

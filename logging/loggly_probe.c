@@ -22,7 +22,7 @@ static size_t make_event(const char *message, char **ret)
 	char host[LOGGLY_HOST_MAX] = "", when[CLOCK_ISO_SIZE], line[512];
 	uint64_t run;
 	char *event = malloc(LOGGLY_EVENT_MAX);
-	if (event == NULL)
+	if (!event)
 		return 0;
 	(void)gethostname(host, sizeof(host) - 1);
 	random_bytes(&run, sizeof(run));
@@ -44,23 +44,23 @@ int loggly_probe(const struct loggly_probe *probe, struct loggly_answer *ret)
 	size_t size = 0;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return -ENOMEM;
-	int r = loggly_http_open(&(struct loggly_http_options){.url = probe->url,
-					 .token = probe->token,
-					 .tags = probe->tags,
-					 .ca_file = probe->ca_file,
-					 .connect_ms = probe->timeout_ms,
-					 .total_ms = probe->timeout_ms,
-					 .only_looks = probe->message == NULL},
+	int error = loggly_http_open(&(struct loggly_http_options){.url = probe->url,
+					     .token = probe->token,
+					     .tags = probe->tags,
+					     .ca_file = probe->ca_file,
+					     .connect_ms = probe->timeout_ms,
+					     .total_ms = probe->timeout_ms,
+					     .only_looks = !probe->message},
 		&http);
-	if (r == 0 && probe->message != NULL && (size = make_event(probe->message, &event)) == 0)
-		r = -ENOMEM;
-	if (r == 0)
-		r = loggly_http_start(http, event, size);
+	if (error == 0 && probe->message && (size = make_event(probe->message, &event)) == 0)
+		error = -ENOMEM;
+	if (error == 0)
+		error = loggly_http_start(http, event, size);
 	/* The request ends by itself when its time is up. */
-	while (r == 0 && !loggly_http_answer(http, ret))
+	while (error == 0 && !loggly_http_answer(http, ret))
 		loggly_http_wait(http, WAIT_MS);
 	loggly_http_close(http);
 	free(event);
 	curl_global_cleanup();
-	return r;
+	return error;
 }

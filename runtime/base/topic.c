@@ -26,10 +26,9 @@ bool topic_user_valid(const char *user, size_t size)
 {
 	if (size < 1 || size > USER_ID_MAX)
 		return false;
-	for (size_t i = 0; i < size; i++) {
+	for (size_t i = 0; i < size; i++)
 		if (!is_user_character((unsigned char)user[i]))
 			return false;
-	}
 	return true;
 }
 

@@ -22,8 +22,7 @@ bool topic_event_valid(const char *event);
 /* The size in bytes of the topic's first level, or 0 if it is no valid user id or nothing follows it. */
 size_t topic_user_size(const char *topic);
 
-/* Whether the filter is well-formed: levels separated by /, + alone in a level, # alone in the last; and no
- * shared subscription. */
+/* Whether the filter is well-formed: levels separated by /, + alone in a level, # alone in the last; and no shared subscription. */
 bool topic_filter_valid(const char *filter);
 
 /* Whether the filter is one of a shared subscription: "$share/{group}/{filter}" (MQTT 5.0 section 4.8.2). */

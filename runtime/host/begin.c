@@ -62,7 +62,7 @@ static int read_passed(int fd, struct passed *ret)
 }
 
 /* Problems that were none when the supervisor read the same: told one by one. */
-static int read_configuration(struct configuration *ret)
+static int read_configuration(const struct cashew_handler *const *handlers, struct configuration *ret)
 {
 	__attribute__((cleanup(passed_free))) struct passed passed = {.text = NULL};
 	char *problems = NULL;
@@ -75,7 +75,9 @@ static int read_configuration(struct configuration *ret)
 			LOG_TEXT("reason", strerror(rc != 0 ? -rc : errno)));
 		return EXIT_SOFTWARE;
 	}
-	rc = configuration_read(NULL, false, passed.variables, stream, ret);
+	rc = configuration_read(
+		&(const struct configuration_source){.handlers = handlers, .environment = passed.variables},
+		stream, ret);
 	fclose(stream);
 	char *rest = problems;
 	for (char *line; rc != 0 && (line = strsep(&rest, "\n")) != NULL;) {
@@ -122,7 +124,7 @@ static int run(const struct configuration *configuration, struct board *board)
 		.supervisor_fd = DESCRIPTOR_LOG});
 }
 
-int host_begin(bool trial)
+int host_begin(const struct cashew_handler *const *handlers, bool trial)
 {
 	struct configuration configuration = {.handlers = NULL};
 	struct board *board;
@@ -133,7 +135,7 @@ int host_begin(bool trial)
 	if (log_open(&(struct log_options){
 		    .fd = DESCRIPTOR_LOG, .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_ERROR}) != 0)
 		return EXIT_SOFTWARE;
-	code = read_configuration(&configuration);
+	code = read_configuration(handlers, &configuration);
 	if (code == 0 && trial) {
 		code = host_try(&configuration.settings);
 	} else if (code == 0) {

@@ -14,7 +14,6 @@
 #include "child_log.h"
 #include "clock.h"
 #include "exit_codes.h"
-#include "host.h"
 #include "http_server.h"
 #include "launch.h"
 #include "log.h"
@@ -51,7 +50,7 @@ struct trial {
 };
 
 struct supervisor {
-	const struct supervisor_options *options;
+	const struct configuration_source *source;
 	struct configuration configuration;
 	struct board *board;
 	int board_fd;
@@ -136,8 +135,7 @@ static int read_again(struct supervisor *s, struct configuration *ret)
 	FILE *stream = open_memstream(&problems, &size);
 	if (stream == NULL)
 		return EXIT_SOFTWARE;
-	const int rc = configuration_read(
-		s->options->env_file, s->options->env_file_must_exist, s->options->environment, stream, ret);
+	const int rc = configuration_read(s->source, stream, ret);
 	fclose(stream);
 	if (rc != 0 && problems != NULL)
 		log_problems(problems);
@@ -424,9 +422,9 @@ static bool open_all(struct supervisor *s)
 	return true;
 }
 
-int supervisor_run(const struct supervisor_options *options, struct configuration *first)
+int supervisor_run(const struct configuration_source *source, struct configuration *first)
 {
-	struct supervisor s = {.options = options,
+	struct supervisor s = {.source = source,
 		.configuration = *first,
 		.logs = {.fd = -1},
 		.trial = {.logs = {.fd = -1}},

@@ -36,8 +36,10 @@ struct thread {
 struct pool {
 	struct pool_options options;
 	pthread_mutex_t out_mutex;
-	struct queue out; /* under out_mutex, as the next three: what no thread was free for */
+	struct queue out; /* under out_mutex, as the next five: what no thread was free for */
+	struct queue urgent; /* the same, before all else, and also while held */
 	struct thread *idle;
+	unsigned idle_count;
 	bool held; /* written by the I/O thread alone */
 	bool stopping;
 
@@ -45,6 +47,7 @@ struct pool {
 	struct queue back; /* under back_mutex */
 
 	struct queue submitted; /* the I/O thread's own, until it kicks */
+	struct queue submitted_now; /* the same */
 	bool woke_one;		/* a thread; the I/O thread's own, since the last pool_let_run() */
 	unsigned in_vain;	/* the I/O thread's own: calls of pool_let_run() since one has paid */
 	_Atomic bool sleeping;	/* the I/O thread is in poll(), or about to be */
@@ -71,6 +74,15 @@ static struct job *queue_take_all(struct queue *queue)
 	struct job *first = queue->first;
 	queue_init(queue);
 	return first;
+}
+
+static void queue_move(struct queue *to, struct queue *from)
+{
+	if (!from->first)
+		return;
+	*to->end = from->first;
+	to->end = from->end;
+	queue_init(from);
 }
 
 static void wake_sleeper(struct pool *pool)
@@ -102,18 +114,26 @@ static struct job *queue_take(struct queue *queue)
 	return job;
 }
 
+/* Under out_mutex. */
+static struct job *take_next(struct pool *pool)
+{
+	struct job *job = queue_take(&pool->urgent);
+	return job || pool->held ? job : queue_take(&pool->out);
+}
+
 /* Waits for the next job; NULL: the pool stops. */
 static struct job *next_job(struct thread *thread)
 {
 	struct pool *pool = thread->pool;
 	pthread_mutex_lock(&pool->out_mutex);
-	struct job *job = pool->held ? NULL : queue_take(&pool->out);
+	struct job *job = take_next(pool);
 	if (job || pool->stopping) {
 		pthread_mutex_unlock(&pool->out_mutex);
 		return job;
 	}
 	thread->idle_next = pool->idle;
 	pool->idle = thread;
+	pool->idle_count++;
 	pthread_mutex_unlock(&pool->out_mutex);
 	while (sem_wait(&thread->wake) != 0)
 		continue;
@@ -192,6 +212,8 @@ int pool_new(const struct pool_options *options, struct pool **ret)
 	queue_init(&pool->out);
 	queue_init(&pool->back);
 	queue_init(&pool->submitted);
+	queue_init(&pool->submitted_now);
+	queue_init(&pool->urgent);
 	pool->threads = calloc(options->threads, sizeof(*pool->threads));
 	pool->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	int error = !pool->threads ? -ENOMEM : pool->fd < 0 ? -errno : 0;
@@ -226,21 +248,32 @@ void pool_submit(struct pool *pool, struct job *job)
 	queue_append(&pool->submitted, job);
 }
 
+void pool_submit_now(struct pool *pool, struct job *job)
+{
+	queue_append(&pool->submitted_now, job);
+}
+
+unsigned pool_busy(struct pool *pool)
+{
+	pthread_mutex_lock(&pool->out_mutex);
+	const unsigned busy = pool->thread_count - pool->idle_count;
+	pthread_mutex_unlock(&pool->out_mutex);
+	return busy;
+}
+
 /* Moves what was submitted into the queue, and gives the first ones to idle threads. */
 static void hand_out(struct pool *pool, bool held)
 {
 	struct thread *woken = NULL;
 	pthread_mutex_lock(&pool->out_mutex);
 	pool->held = held;
-	if (pool->submitted.first) {
-		*pool->out.end = pool->submitted.first;
-		pool->out.end = pool->submitted.end;
-		queue_init(&pool->submitted);
-	}
-	while (!held && pool->idle && pool->out.first) {
+	queue_move(&pool->urgent, &pool->submitted_now);
+	queue_move(&pool->out, &pool->submitted);
+	while (pool->idle && (pool->urgent.first || (!held && pool->out.first))) {
 		struct thread *thread = pool->idle;
 		pool->idle = thread->idle_next;
-		thread->job = queue_take(&pool->out);
+		pool->idle_count--;
+		thread->job = take_next(pool);
 		thread->idle_next = woken;
 		woken = thread;
 	}
@@ -278,7 +311,7 @@ bool pool_let_run(struct pool *pool)
 
 void pool_kick(struct pool *pool)
 {
-	if (pool->submitted.first)
+	if (pool->submitted.first || pool->submitted_now.first)
 		hand_out(pool, pool->held);
 }
 

@@ -35,6 +35,12 @@ void pool_free(struct pool *pool);
 /* Queues a job. */
 void pool_submit(struct pool *pool, struct job *job);
 
+/* The same, but before all others, and also while the pool is held. The next pool_kick() hands it out. */
+void pool_submit_now(struct pool *pool, struct job *job);
+
+/* How many threads do a job. */
+unsigned pool_busy(struct pool *pool);
+
 /* Lets the threads see what was submitted, and wakes as many as are needed. */
 void pool_kick(struct pool *pool);
 

@@ -5,6 +5,7 @@
 
 #include "board.h"
 #include "call.h"
+#include "clock.h"
 #include "command.h"
 #include "crash.h"
 #include "failpoint.h"
@@ -223,7 +224,9 @@ static void worker_leave(void *context)
 void worker_job(struct job *job, void *context)
 {
 	const struct worker *worker = context;
-	worker_run(&worker->context, (struct command *)((char *)job - offsetof(struct command, job)));
+	struct command *command = (struct command *)((char *)job - offsetof(struct command, job));
+	atomic_store_explicit(&command->begun_ms, clock_ms(), memory_order_relaxed);
+	worker_run(&worker->context, command);
 }
 
 int worker_pool_new(struct worker_context *context, unsigned workers, struct pool **ret)

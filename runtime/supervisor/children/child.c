@@ -5,7 +5,6 @@
 
 #include "clock.h"
 #include "exit_codes.h"
-#include "host.h"
 #include <stdlib.h>
 
 #define TO(state) (1u << CHILD_##state)

@@ -12,7 +12,6 @@
 #include "doctor.h"
 #include "doctor_print.h"
 #include "exit_codes.h"
-#include "host.h"
 #include "output.h"
 
 #include <errno.h>
@@ -226,7 +225,8 @@ static int examine(struct doctor *doctor, const struct options *options, int set
 	return settings_code != 0 ? settings_code : code;
 }
 
-static int run(const struct options *options, void (*forget_secrets)(void))
+static int run(const struct options *options, const struct cashew_handler *const *handlers,
+	void (*forget_secrets)(void))
 {
 	__attribute__((cleanup(configuration_free))) struct configuration configuration = {.handlers = NULL};
 	char *problems = NULL;
@@ -235,8 +235,11 @@ static int run(const struct options *options, void (*forget_secrets)(void))
 	struct doctor *doctor = calloc(1, sizeof(*doctor));
 	int code = EXIT_SOFTWARE;
 	if (stream != NULL)
-		code = configuration_read(
-			options->env_file, options->env_file_given, environ, stream, &configuration);
+		code = configuration_read(&(const struct configuration_source){.env_file = options->env_file,
+						  .env_file_must_exist = options->env_file_given,
+						  .environment = environ,
+						  .handlers = handlers},
+			stream, &configuration);
 	forget_secrets();
 	if (stream == NULL || fclose(stream) != 0 || doctor == NULL || code == EXIT_SOFTWARE) {
 		fputs("cashewd: out of memory\n", stderr);
@@ -254,7 +257,8 @@ static int run(const struct options *options, void (*forget_secrets)(void))
 	return code;
 }
 
-int cashewd_doctor(int count, char **values, void (*forget_secrets)(void))
+int cashewd_doctor(
+	int count, char **values, const struct cashew_handler *const *handlers, void (*forget_secrets)(void))
 {
 	struct options options;
 	int code = parse_options(count, values, &options);
@@ -263,6 +267,6 @@ int cashewd_doctor(int count, char **values, void (*forget_secrets)(void))
 	if (options.help)
 		print_help();
 	else
-		code = run(&options, forget_secrets);
+		code = run(&options, handlers, forget_secrets);
 	return output_flush("cashewd", code);
 }

@@ -28,7 +28,7 @@ static void tell_answer(struct doctor *doctor, const struct loggly_answer *answe
 	} else if (!doctor->send_loggly_event) {
 		doctor_ok(doctor,
 			"%s answers over TLS in %" PRId64
-			" ms; whether LOGGLY_TOKEN is accepted shows --send-loggly-event",
+			" ms; run with --send-loggly-event to see whether LOGGLY_TOKEN is accepted",
 			url, took_ms);
 	} else if (answer->kind == LOGGLY_TAKEN) {
 		doctor_ok(doctor, "%s has taken an event (\"event\":\"doctor\") in %" PRId64 " ms", url,

@@ -10,9 +10,9 @@
 
 #include "clock.h"
 #include "exit_codes.h"
-#include "host.h"
 #include "output.h"
 #include "settings.h"
+#include "settings_file.h"
 #include "top_fetch.h"
 #include "top_options.h"
 #include "top_terminal.h"
@@ -65,10 +65,8 @@ static int address_of_settings(struct top *top)
 	static const char *const names[] = {"METRICS_ADDR", NULL};
 	const struct top_options *options = &top->options;
 	struct settings settings;
-	if (options->env_file_given && access(options->env_file, F_OK) != 0) {
-		fprintf(stderr, "%s: cannot be opened: %s\n", options->env_file, strerror(errno));
+	if (options->env_file_given && !settings_file_exists(options->env_file, stderr))
 		return EXIT_CONFIG;
-	}
 	const int r = settings_read_some(options->env_file, environ, names, stderr, stderr, &settings);
 	if (r != 0)
 		return r == SETTINGS_E_INVALID ? EXIT_CONFIG : out_of_memory();

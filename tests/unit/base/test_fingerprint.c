@@ -36,7 +36,7 @@ static void fingerprints(void **state)
 	for (size_t i = 0; i < COUNT; i++) {
 		const char *correlation = commands[i].correlation;
 		keys[i] = fingerprint(commands[i].topic, commands[i].payload, strlen(commands[i].payload),
-			correlation, correlation != NULL ? strlen(correlation) : 0);
+			correlation, correlation ? strlen(correlation) : 0);
 		assert_int_not_equal(keys[i], 0);
 		for (size_t k = 0; k < i; k++)
 			if (keys[i] == keys[k])

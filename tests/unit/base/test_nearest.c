@@ -20,8 +20,7 @@ static void nearest_is_found(void **state)
 		{"KEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVE", NULL}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const char *got = nearest_name(cases[i].mistyped, names);
-		assert_string_equal(
-			got != NULL ? got : "none", cases[i].nearest != NULL ? cases[i].nearest : "none");
+		assert_string_equal(got ? got : "none", cases[i].nearest ? cases[i].nearest : "none");
 	}
 }
 

@@ -1,6 +1,6 @@
-/* loggly_own.h - what the files loggly.c and loggly_thread.c share and nobody else sees. */
-#ifndef LOGGLY_OWN_H
-#define LOGGLY_OWN_H
+/* loggly_private.h - what the files loggly.c and loggly_thread.c share and nobody else sees. */
+#ifndef LOGGLY_PRIVATE_H
+#define LOGGLY_PRIVATE_H
 
 #include "log_spool.h"
 #include "loggly.h"
