@@ -49,6 +49,7 @@ struct host {
 	struct routes routes;
 	struct host_lane *lanes;
 	size_t lane_count;
+	const char **lane_ids; /* client ids */
 	struct users *foreign; /* users of other hosts' lanes: "client id/user" */
 	struct resolver *resolver;
 	struct egress *egress;
@@ -72,7 +73,10 @@ struct host {
 	struct unpromised unpromised;
 	int64_t now_ms; /* monotonic, of this turn of the loop */
 	bool store_up;
-	bool active; /* this host has the lease */
+	bool active;	      /* this host has the lease */
+	bool standby_told;
+	int64_t lease_until_ms; /* INT64_MAX: it has none */
+	int64_t board_forgets_ms;
 	bool ready;
 	bool stopping;
 	unsigned stop_signals; /* of the supervisor */

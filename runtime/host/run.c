@@ -1,0 +1,281 @@
+/*
+ * run.c - what the host opens before its loop turns, and closes after that: see host.h.
+ *
+ * Happy path: the store's pool, the threads, the connections, the watch; loop_run(); and all of it closed again. Failure modes: what
+ * settings name and cannot be used ends with EXIT_CONFIG, what the machine refuses with EXIT_SOFTWARE, each told once. Where
+ * a handler still runs, or the store does not answer, the process ends without waiting: what they were doing comes again.
+ */
+#include "host.h"
+
+#include "clock.h"
+#include "context.h"
+#include "dispatch.h"
+#include "egress.h"
+#include "exit_codes.h"
+#include "fingerprint.h"
+#include "log.h"
+#include "loop.h"
+#include "pool.h"
+#include "resolver.h"
+#include "settings.h"
+#include "store.h"
+#include "store_watch.h"
+#include "storing.h"
+#include "tls.h"
+#include "users.h"
+#include <errno.h>
+#include <mosquitto.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { LOG_CLOSE_MS = 1000, CLOSE_S = 2 };
+
+static int open_store(const struct settings *settings, struct store **ret_store)
+{
+	char message[STORE_MESSAGE_SIZE] = "out of memory";
+	const struct store_options options = {
+		.url = settings->mongo_db_url,
+		.database = settings->mongo_db_name,
+		.app_name = settings->client_id,
+		/* the watch, and the I/O thread's light handlers */
+		.pool_size = settings->workers + LOOP_STORING_THREADS + 2,
+		.work_ms = settings->handler_timeout_s * 1000,
+	};
+	if (store_open(&options, ret_store, message) == 0)
+		return EXIT_OK;
+	log_error("bad_setting",
+		"MONGO_DB_URL cannot be used: expected a connection string that MongoDB's driver understands, like "
+		"mongodb://user:password@host:27017",
+		LOG_TEXT("setting", "MONGO_DB_URL"), LOG_TEXT("reason", message));
+	return EXIT_CONFIG;
+}
+
+static int check_tls(const struct settings *settings)
+{
+	char reason[TLS_REASON_SIZE] = "out of memory";
+	if (!settings->broker_tls) {
+		log_warn("tls_off", "BROKER_TLS=off: the token and all commands travel in clear");
+		return EXIT_OK;
+	}
+	if (tls_check(settings, reason) == 0)
+		return EXIT_OK;
+	log_error("bad_setting", "TLS cannot be set up", LOG_TEXT("reason", reason));
+	return EXIT_CONFIG;
+}
+
+static int open_lane(struct host *host, const struct route_lane *routes)
+{
+	struct host_lane *home = &host->lanes[host->lane_count];
+	const struct lane_options options = {
+		.settings = host->settings,
+		.routes = routes,
+		.figures = &host->board->figures,
+		.resolver = host->resolver,
+		.callbacks = &loop_lane_owner,
+		.owner = home,
+	};
+	*home = (struct host_lane){.host = host, .routes = routes, .users = users_new()};
+	if (!home->users)
+		return -ENOMEM;
+	const int error = lane_new(&options, &home->lane);
+	if (error != 0) {
+		users_free(home->users);
+		return error;
+	}
+	home->key = fingerprint_text(lane_client_id(home->lane), strlen(lane_client_id(home->lane)));
+	host->lane_count++;
+	return 0;
+}
+
+static int open_connections(struct host *host)
+{
+	int error = resolver_new(host->settings, &host->resolver);
+	const struct egress_options options = {
+		.settings = host->settings,
+		.resolver = host->resolver,
+		.figures = &host->board->figures.egress,
+		.event_max = &host->event_max,
+		.ended = dispatch_event_ended,
+		.witness = loop_witness,
+		.owner = host,
+	};
+	if (error == 0)
+		error = egress_new(&options, &host->egress);
+	host->lanes = calloc(host->routes.lane_count, sizeof(*host->lanes));
+	host->foreign = users_new();
+	if (error == 0 && (!host->lanes || !host->foreign))
+		error = -ENOMEM;
+	for (size_t i = 0; error == 0 && i < host->routes.lane_count; i++)
+		error = open_lane(host, &host->routes.lanes[i]);
+	return error;
+}
+
+static int open_watch(struct host *host)
+{
+	host->lane_ids = calloc(host->lane_count, sizeof(*host->lane_ids));
+	if (!host->lane_ids)
+		return -ENOMEM;
+	for (size_t i = 0; i < host->lane_count; i++)
+		host->lane_ids[i] = lane_client_id(host->lanes[i].lane);
+	const struct store_watch_options options = {
+		.store = host->store,
+		.wake = loop_wake,
+		.context = host,
+		.lanes = host->lane_ids,
+		.lane_count = host->lane_count,
+		.host = host->settings->client_id,
+		.owner = host->owner,
+		.board = host->board,
+	};
+	return store_watch_new(&options, &host->store_watch);
+}
+
+/* The places of this host's handlers on the board. */
+static int open_figures(struct host *host)
+{
+	struct figures *figures = &host->board->figures;
+	host->places = calloc(host->routes.handler_count, sizeof(*host->places));
+	if (!host->places)
+		return -ENOMEM;
+	for (size_t i = 0; i < host->routes.handler_count; i++)
+		host->places[i] = figures_handler_place(figures, host->routes.handlers[i]->name);
+	figures_use_rows(figures, host->settings->workers + 1);
+	FIGURES_SET(figures->now.workers, host->settings->workers);
+	host->log_dropped_before = FIGURES_GET(figures->log_dropped);
+	return 0;
+}
+
+static int open_threads(struct host *host)
+{
+	host->light = (struct worker_context){
+		.routes = &host->routes,
+		.settings = host->settings,
+		.store = host->store,
+		.event_max = &host->event_max,
+		.slot = &host->board->slots[0],
+		.runs = &host->board->figures.runs[0],
+		.places = host->places,
+	};
+	int error = crash_thread_begin(&host->crash_stack, host->light.slot);
+	if (error == 0)
+		error = worker_states_new(&host->light);
+	if (error == 0)
+		error = worker_pool_new(&host->light, host->settings->workers, &host->pool);
+	if (error == 0)
+		error = storing_pool_new(host->store, LOOP_STORING_THREADS, &host->storing_pool);
+	const struct parking_options options = {
+		.pool = host->storing_pool,
+		.lease_owner = host->owner,
+		.callbacks = &dispatch_parking_owner,
+		.owner = host,
+	};
+	return error == 0 ? parking_new(&options, &host->parking) : error;
+}
+
+static int open_signals(sigset_t *signals, int *ret_fd)
+{
+	sigemptyset(signals);
+	sigaddset(signals, SIGTERM);
+	sigaddset(signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, signals, NULL);
+	*ret_fd = signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
+static void exit_now(int signal_number)
+{
+	(void)signal_number;
+	_exit(EXIT_OK);
+}
+
+/* Everything is freed when all threads have come to an end. That the store does not answer may not be known yet: the driver would
+ * wait for it to take leave. */
+static void close_host(struct host *host, int code)
+{
+	for (size_t i = 0; i < host->lane_count; i++)
+		lane_free(host->lanes[i].lane);
+	if (code == EXIT_OK && (host->commands > 0 || !host->store_up || !parking_idle(host->parking))) {
+		log_close(LOG_CLOSE_MS);
+		_exit(code);
+	}
+	if (code == EXIT_OK) {
+		signal(SIGALRM, exit_now);
+		alarm(CLOSE_S);
+	}
+	store_watch_free(host->store_watch, true);
+	free(host->lane_ids);
+	pool_free(host->pool);
+	pool_free(host->storing_pool);
+	parking_free(host->parking);
+	worker_states_free(&host->light);
+	egress_free(host->egress);
+	for (size_t i = 0; i < host->lane_count; i++)
+		users_free(host->lanes[i].users);
+	users_free(host->foreign);
+	free(host->lanes);
+	resolver_free(host->resolver);
+	free(host->places);
+	routes_free(&host->routes);
+	store_close(host->store);
+	crash_thread_end(&host->crash_stack);
+	mosquitto_lib_cleanup();
+	alarm(0);
+}
+
+static int run(struct host *host, int signal_fd, int supervisor_fd)
+{
+	int code = open_store(host->settings, &host->store);
+	if (code == EXIT_OK)
+		code = check_tls(host->settings);
+	if (code != EXIT_OK)
+		return code;
+	int error = open_figures(host);
+	if (error == 0)
+		error = open_threads(host);
+	if (error == 0)
+		error = open_connections(host);
+	if (error == 0)
+		error = open_watch(host);
+	if (error == 0)
+		error = loop_run(host, signal_fd, supervisor_fd);
+	if (error == 0)
+		return EXIT_OK;
+	log_error("start_failed", "the host cannot start", LOG_TEXT("reason", strerror(-error)));
+	return EXIT_SOFTWARE;
+}
+
+int host_try(const struct settings *settings)
+{
+	struct store *store = NULL;
+	int code = open_store(settings, &store);
+	if (code == EXIT_OK)
+		code = check_tls(settings);
+	store_close(store);
+	return code;
+}
+
+int host_run(const struct host_options *options)
+{
+	struct host host = {.settings = options->settings,
+		.board = options->board,
+		.owner = options->board->owner,
+		.event_max = options->settings->event_max,
+		.retries_at_ms = INT64_MAX,
+		.lease_until_ms = INT64_MAX,
+		.now_ms = clock_ms()};
+	sigset_t signals;
+	int signal_fd = -1;
+	if (open_signals(&signals, &signal_fd) != 0 || routes_new(options->handlers, &host.routes) != 0 ||
+		mosquitto_lib_init() != MOSQ_ERR_SUCCESS) {
+		log_error("start_failed", "the host cannot start", LOG_TEXT("reason", strerror(errno)));
+		return EXIT_SOFTWARE;
+	}
+	const int code = run(&host, signal_fd, options->supervisor_fd);
+	close_host(&host, code);
+	close(signal_fd);
+	return code;
+}
