@@ -18,7 +18,7 @@ static int read_all(int fd, size_t size_max, char **ret, size_t *ret_size)
 		return SMALL_FILE_E_KIND;
 	if (status.st_size > (off_t)size_max)
 		return SMALL_FILE_E_SIZE;
-	const size_t room = (size_t)status.st_size + 1;
+	const size_t room = size_max + 1;
 	char *bytes = malloc(room + 1);
 	if (!bytes)
 		return -ENOMEM;
