@@ -36,7 +36,7 @@ struct resolver_request {
 
 struct resolver {
 	pthread_mutex_t lock;
-	pthread_cond_t quiet; /* a thread has ceased to be busy */
+	pthread_cond_t quiet; /* no thread is busy any more */
 	unsigned references;
 	unsigned threads;
 	unsigned busy; /* threads that are past their lookup: files, OpenSSL */
@@ -154,30 +154,29 @@ static bool is_wanted(const struct resolver *resolver, const struct resolver_req
 	return !request->forgotten && !resolver->ending;
 }
 
-/* Called with the lock held, returns with it held. */
-static void answer(struct resolver *resolver, struct resolver_request *request)
+/* Called with the lock held, returns with it held. Whether it has become busy, which ends when the request has been released. */
+static bool answer(struct resolver *resolver, struct resolver_request *request)
 {
-	bool ok = false;
-	struct resolver_answer answer = {0};
+	struct resolver_answer answer = {.reason = "the host is stopping"};
+	bool busy = false;
 	if (is_wanted(resolver, request)) {
 		pthread_mutex_unlock(&resolver->lock);
-		ok = look_up(&resolver->settings, &answer);
+		const bool found = look_up(&resolver->settings, &answer);
 		pthread_mutex_lock(&resolver->lock);
+		busy = found && is_wanted(resolver, request);
 	}
-	if (ok && is_wanted(resolver, request)) {
+	if (busy) {
 		resolver->busy++;
 		pthread_mutex_unlock(&resolver->lock);
-		ok = prepare(&resolver->settings, &answer);
+		answer.ok = prepare(&resolver->settings, &answer);
 		pthread_mutex_lock(&resolver->lock);
-		resolver->busy--;
-		pthread_cond_broadcast(&resolver->quiet);
 	}
-	answer.ok = ok;
-	if (!ok)
+	if (!answer.ok)
 		resolver_answer_free(&answer);
 	request->answer = answer;
 	request->answered = true;
 	(void)eventfd_write(request->event, 1);
+	return busy;
 }
 
 static void *run(void *argument)
@@ -189,10 +188,12 @@ static void *run(void *argument)
 		resolver->first = request->next;
 		if (!resolver->first)
 			resolver->last = &resolver->first;
-		answer(resolver, request);
+		const bool busy = answer(resolver, request);
 		/* The thread's own reference keeps the resolver. */
 		release_request(request);
 		pthread_mutex_lock(&resolver->lock);
+		if (busy && --resolver->busy == 0)
+			pthread_cond_broadcast(&resolver->quiet);
 	}
 	resolver->threads--;
 	release_resolver(resolver);
