@@ -2,25 +2,25 @@
 #include "handler_token.h"
 
 #include "settings.h"
+#include "small_file.h"
 #include "token.h"
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* Room for what may follow the token's line. */
+enum { FILE_SIZE_MAX = 65536 };
+
 static int read_file(const char *path, char **ret_token)
 {
-	char buffer[TOKEN_SIZE_MAX + 2];
-	FILE *file = fopen(path, "re");
-	if (file == NULL)
-		return -errno;
-	const size_t size = fread(buffer, 1, sizeof(buffer) - 1, file);
-	fclose(file);
-	buffer[size] = '\0';
-	buffer[strcspn(buffer, "\r\n")] = '\0';
-	char *token = strdup(buffer);
-	explicit_bzero(buffer, sizeof(buffer));
-	if (token == NULL)
+	char *bytes = NULL;
+	size_t size = 0;
+	const int rc = small_file_read(path, FILE_SIZE_MAX, &bytes, &size);
+	if (rc != 0)
+		return rc;
+	char *token = strndup(bytes, strcspn(bytes, "\r\n"));
+	small_file_free(bytes, size);
+	if (!token)
 		return -ENOMEM;
 	*ret_token = token;
 	return 0;

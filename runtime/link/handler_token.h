@@ -6,8 +6,10 @@
 
 struct settings;
 
-/* What HANDLER_TOKEN_FILE holds, or one signed with JWT_SECRET for TOKEN_LIFETIME from now (seconds since
- * 1970). 0 and *ret_token, freed by handler_token_free(), or a negative errno. Any thread. */
+/*
+ * What the first line of HANDLER_TOKEN_FILE holds, or a token signed with JWT_SECRET for TOKEN_LIFETIME from now (seconds since 1970). 0 and
+ * *ret_token, freed by handler_token_free(), or what small_file_explain() has words for: a negative errno, or an error of small_file.h. Any thread.
+ */
 __attribute__((warn_unused_result)) int handler_token(
 	const struct settings *settings, int64_t now, char **ret_token);
 

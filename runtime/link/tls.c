@@ -1,7 +1,4 @@
-/*
- * tls.c - see host_tls.h. TLS 1.2 or later; the host name (or IP address) in the certificate must be
- * BROKER_HOST.
- */
+/* tls.c - see tls.h; its certificate files are tls_context.c's. */
 #include "tls.h"
 
 #include "settings.h"
@@ -10,162 +7,230 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WRITE_BUFFER_SIZE = 16384 };
-
-struct host_tls {
-	SSL_CTX *context;
-	int verify_error; /* of the handshake that failed last; X509_V_OK: its certificate was not the reason */
+enum {
+	HOST_SIZE = 256,
+	ALERT_REASON_MIN = SSL_AD_REASON_OFFSET, /* OpenSSL's reasons from here on are alerts of the peer */
+	ALERT_CERTIFICATE_REQUIRED = ALERT_REASON_MIN + 116, /* RFC 8446, section 6.2 */
 };
 
-static const char *openssl_reason(void)
-{
-	const unsigned long error = ERR_peek_last_error();
-	const char *reason = error != 0 ? ERR_reason_error_string(error) : NULL;
-	return reason != NULL ? reason : "no reason given";
-}
+struct tls {
+	SSL *ssl;
+	const struct settings *settings;
+	int verify_error;  /* X509_V_OK: the certificate was not the reason */
+	short shake_wants; /* events of poll() */
+	bool shaken;
+	bool read_wants_write, write_wants_read;
+	bool drained; /* what OpenSSL has read is no whole record: only the socket can bring more */
+	char reason[TLS_REASON_SIZE];
+};
 
-/* Keeps the reason: a handshake that fails at once leaves no SSL object to ask. */
+/* ---- Reasons ---- */
+
 static int on_verify(int ok, X509_STORE_CTX *store)
 {
 	const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-	struct host_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	struct tls *tls = SSL_get_app_data(ssl);
 	if (!ok)
 		tls->verify_error = X509_STORE_CTX_get_error(store);
 	return ok;
 }
 
-static bool is_address(const char *host)
+/* What OpenSSL says when it is answered something that is no TLS record. */
+static bool is_plain_text(int reason)
 {
+	return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_PACKET_LENGTH_TOO_LONG || reason == SSL_R_HTTP_REQUEST ||
+	       reason == SSL_R_HTTPS_PROXY_REQUEST || reason == SSL_R_RECORD_LENGTH_MISMATCH || reason == SSL_R_DATA_LENGTH_TOO_LONG ||
+	       reason == SSL_R_ENCRYPTED_LENGTH_TOO_LONG;
+}
+
+static void explain_certificate(struct tls *tls)
+{
+	const struct settings *settings = tls->settings;
+	if (tls->verify_error == X509_V_ERR_HOSTNAME_MISMATCH || tls->verify_error == X509_V_ERR_IP_ADDRESS_MISMATCH)
+		snprintf(tls->reason, sizeof(tls->reason), "the broker's certificate is not for %s: set BROKER_HOST to a name that is in it",
+			settings->broker_host);
+	else
+		snprintf(tls->reason, sizeof(tls->reason), "the broker's certificate is refused: %s (checked against %s)",
+			X509_verify_cert_error_string(tls->verify_error),
+			settings->broker_ca_file[0] != '\0' ? settings->broker_ca_file : "the system's certificate authorities");
+}
+
+static void explain(struct tls *tls, int os_error)
+{
+	const unsigned port = tls->settings->broker_port;
+	const unsigned long error = ERR_peek_error();
+	const int number = ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0;
+	const char *words = error != 0 && !ERR_SYSTEM_ERROR(error) ? ERR_reason_error_string(error) : NULL;
+	if (!words)
+		words = os_error != 0 ? strerror(os_error) : "the broker closed the connection";
+	if (tls->verify_error != X509_V_OK)
+		explain_certificate(tls);
+	else if (number == ALERT_CERTIFICATE_REQUIRED)
+		snprintf(tls->reason, sizeof(tls->reason), "the broker wants a certificate of its clients: set BROKER_CERT_FILE and BROKER_KEY_FILE");
+	else if (number >= ALERT_REASON_MIN)
+		snprintf(tls->reason, sizeof(tls->reason), "the broker ended TLS: %s", words);
+	else if (tls->shaken)
+		snprintf(tls->reason, sizeof(tls->reason), "%s", words);
+	else if (is_plain_text(number))
+		snprintf(tls->reason, sizeof(tls->reason),
+			"the TLS handshake failed: what answers on port %u does not speak TLS; if it speaks plain MQTT there, use its TLS port or set "
+			"BROKER_TLS=off",
+			port);
+	else
+		snprintf(tls->reason, sizeof(tls->reason),
+			"the TLS handshake failed (%s); does the broker speak TLS 1.2 or later on port %u? If it speaks plain MQTT there, use its TLS "
+			"port or set BROKER_TLS=off",
+			words, port);
+}
+
+/* ---- Opening ---- */
+
+static int set_name(SSL *ssl, const char *name)
+{
+	char host[HOST_SIZE];
+	snprintf(host, sizeof(host), "%s", name);
+	/* A name may end in the root's dot; certificates and SNI have none (RFC 6066, section 3). */
+	const size_t size = strlen(host);
+	if (size > 1 && host[size - 1] == '.')
+		host[size - 1] = '\0';
 	unsigned char address[sizeof(struct in6_addr)];
-	return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+	if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1)
+		return X509_VERIFY_PARAM_set1_ip_asc(param, host);
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+	return X509_VERIFY_PARAM_set1_host(param, host, 0) && SSL_set_tlsext_host_name(ssl, host);
 }
 
-static int load_certificates(
-	SSL_CTX *context, const struct settings *settings, char reason[static TLS_REASON_SIZE])
+int tls_new(struct ssl_ctx_st *context, const struct settings *settings, int socket, struct tls **ret)
 {
-	if (settings->broker_ca_file[0] == '\0') {
-		if (SSL_CTX_set_default_verify_paths(context) != 1) {
-			snprintf(reason, TLS_REASON_SIZE,
-				"the system's certificate authorities cannot be read: %s; name one with "
-				"BROKER_CA_FILE",
-				openssl_reason());
-			return TLS_E_SETTINGS;
-		}
-	} else if (SSL_CTX_load_verify_file(context, settings->broker_ca_file) != 1) {
-		snprintf(reason, TLS_REASON_SIZE,
-			"BROKER_CA_FILE=%s: expected certificates in PEM format: %s",
-			settings->broker_ca_file, openssl_reason());
-		return TLS_E_SETTINGS;
-	}
-	if (settings->broker_cert_file[0] == '\0')
-		return 0;
-	if (SSL_CTX_use_certificate_chain_file(context, settings->broker_cert_file) != 1) {
-		snprintf(reason, TLS_REASON_SIZE,
-			"BROKER_CERT_FILE=%s: expected a certificate in PEM format: %s",
-			settings->broker_cert_file, openssl_reason());
-		return TLS_E_SETTINGS;
-	}
-	if (SSL_CTX_use_PrivateKey_file(context, settings->broker_key_file, SSL_FILETYPE_PEM) != 1 ||
-		SSL_CTX_check_private_key(context) != 1) {
-		snprintf(reason, TLS_REASON_SIZE,
-			"BROKER_KEY_FILE=%s: expected the private key of BROKER_CERT_FILE in PEM format: %s",
-			settings->broker_key_file, openssl_reason());
-		return TLS_E_SETTINGS;
-	}
-	return 0;
-}
-
-int tls_new(const struct settings *settings, struct host_tls **ret, char reason[static TLS_REASON_SIZE])
-{
-	struct host_tls *tls = calloc(1, sizeof(*tls));
-	if (tls == NULL)
+	struct tls *tls = calloc(1, sizeof(*tls));
+	if (!tls)
 		return -ENOMEM;
-	ERR_clear_error();
-	tls->context = SSL_CTX_new(TLS_client_method());
-	if (tls->context == NULL) {
-		free(tls);
-		return -ENOMEM;
-	}
-	SSL_CTX_set_min_proto_version(tls->context, TLS1_2_VERSION);
-	SSL_CTX_set_options(tls->context, SSL_OP_NO_COMPRESSION);
-	/* One system call reads what is there, not two for each record: see connection_read(). */
-	SSL_CTX_set_read_ahead(tls->context, 1);
-	SSL_CTX_set_app_data(tls->context, tls);
-	SSL_CTX_set_verify(tls->context, SSL_VERIFY_PEER, on_verify);
-	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(tls->context);
-	const int host_set = is_address(settings->broker_host)
-				     ? X509_VERIFY_PARAM_set1_ip_asc(param, settings->broker_host)
-				     : X509_VERIFY_PARAM_set1_host(param, settings->broker_host, 0);
-	int rc = host_set == 1 ? 0 : -ENOMEM;
-	if (rc == 0)
-		rc = load_certificates(tls->context, settings, reason);
-	if (rc != 0) {
+	tls->settings = settings;
+	tls->shake_wants = POLLOUT;
+	tls->ssl = SSL_new(context);
+	if (!tls->ssl || !SSL_set_app_data(tls->ssl, tls) || !SSL_set_fd(tls->ssl, socket) || !set_name(tls->ssl, settings->broker_host)) {
 		tls_free(tls);
-		return rc;
+		ERR_clear_error();
+		return -ENOMEM;
 	}
+	SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, on_verify);
+	SSL_set_connect_state(tls->ssl);
 	*ret = tls;
 	return 0;
 }
 
-void tls_free(struct host_tls *tls)
+void tls_free(struct tls *tls)
 {
-	if (tls == NULL)
+	if (!tls)
 		return;
-	SSL_CTX_free(tls->context);
+	SSL_free(tls->ssl);
 	free(tls);
 }
 
-struct ssl_ctx_st *tls_context(const struct host_tls *tls)
-{
-	return tls->context;
-}
+/* ---- Going on ---- */
 
-void tls_collect_writes(struct ssl_st *ssl)
+/* What an operation that returned `result` has come to: 0 the peer has closed, -EAGAIN with *ret_wants, or over. */
+static int outcome(struct tls *tls, int result, int os_error, short *ret_wants)
 {
-	BIO *socket_bio = SSL_get_wbio(ssl), *buffer = BIO_new(BIO_f_buffer());
-	if (buffer == NULL || BIO_set_write_buffer_size(buffer, WRITE_BUFFER_SIZE) != 1 ||
-		BIO_up_ref(socket_bio) != 1) {
-		BIO_free(buffer);
-		return;
+	const int error = SSL_get_error(tls->ssl, result);
+	*ret_wants = 0;
+	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) {
+		*ret_wants = error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
+		return -EAGAIN;
 	}
-	BIO_push(buffer, socket_bio);
-	SSL_set0_wbio(ssl, buffer);
+	if (error == SSL_ERROR_ZERO_RETURN)
+		return 0;
+	const bool system = error == SSL_ERROR_SYSCALL && os_error != 0 && os_error != EAGAIN;
+	explain(tls, system ? os_error : 0);
+	return system ? -os_error : -EPROTO;
 }
 
-void tls_flush(struct ssl_st *ssl)
+int tls_shake(struct tls *tls)
 {
-	/* What fails for good is found by the next read. */
-	(void)BIO_flush(SSL_get_wbio(ssl));
+	ERR_clear_error();
+	errno = 0;
+	const int result = SSL_do_handshake(tls->ssl);
+	if (result == 1) {
+		tls->shaken = true;
+		return 0;
+	}
+	const int rc = outcome(tls, result, errno, &tls->shake_wants);
+	if (rc == 0)
+		explain(tls, 0);
+	return rc == 0 ? -EPROTO : rc;
+}
+
+short tls_events(const struct tls *tls, bool read, bool write)
+{
+	if (!tls->shaken)
+		return tls->shake_wants;
+	short events = 0;
+	if (read)
+		events |= tls->read_wants_write ? POLLOUT : POLLIN;
+	if (write)
+		events |= tls->write_wants_read ? POLLIN : POLLOUT;
+	return events;
+}
+
+ssize_t tls_read(struct tls *tls, void *bytes, size_t size)
+{
+	size_t count = 0;
+	short wants = 0;
+	ERR_clear_error();
+	errno = 0;
+	const int result = SSL_read_ex(tls->ssl, bytes, size, &count);
+	const int os_error = errno;
+	tls->read_wants_write = false;
+	tls->drained = false;
+	if (result == 1)
+		return (ssize_t)count;
+	const int rc = outcome(tls, result, os_error, &wants);
+	tls->read_wants_write = wants == POLLOUT;
+	tls->drained = true;
+	return rc;
+}
+
+ssize_t tls_write(struct tls *tls, const void *bytes, size_t size)
+{
+	if (size == 0)
+		return 0;
+	size_t count = 0;
+	short wants = 0;
+	ERR_clear_error();
+	errno = 0;
+	const int result = SSL_write_ex(tls->ssl, bytes, size, &count);
+	const int os_error = errno;
+	tls->write_wants_read = false;
+	if (result == 1)
+		return (ssize_t)count;
+	const int rc = outcome(tls, result, os_error, &wants);
+	tls->write_wants_read = wants == POLLIN;
+	if (rc != 0)
+		return rc;
+	snprintf(tls->reason, sizeof(tls->reason), "the broker has closed the connection");
+	return -EPIPE;
+}
+
+bool tls_pending(const struct tls *tls)
+{
+	return !tls->drained && SSL_has_pending(tls->ssl);
+}
+
+void tls_shutdown(struct tls *tls)
+{
+	if (!tls->shaken)
+		return;
+	(void)SSL_shutdown(tls->ssl);
 	ERR_clear_error();
 }
 
-bool tls_unsent(const struct ssl_st *ssl)
+const char *tls_reason(const struct tls *tls)
 {
-	return BIO_wpending(SSL_get_wbio(ssl)) > 0;
-}
-
-void tls_explain(struct host_tls *tls, const struct settings *settings, char reason[static TLS_REASON_SIZE])
-{
-	const long verified = tls->verify_error;
-	tls->verify_error = X509_V_OK;
-	if (verified == X509_V_ERR_HOSTNAME_MISMATCH || verified == X509_V_ERR_IP_ADDRESS_MISMATCH)
-		snprintf(reason, TLS_REASON_SIZE,
-			"the broker's certificate is not for %s: set BROKER_HOST to a name that is in it",
-			settings->broker_host);
-	else if (verified != X509_V_OK)
-		snprintf(reason, TLS_REASON_SIZE,
-			"the broker's certificate is refused: %s (checked against %s)",
-			X509_verify_cert_error_string(verified),
-			settings->broker_ca_file[0] != '\0' ? settings->broker_ca_file
-							    : "the system's certificate authorities");
-	else
-		snprintf(reason, TLS_REASON_SIZE,
-			"the TLS handshake failed; does the broker speak TLS 1.2 or later on port %u? If it "
-			"speaks plain MQTT "
-			"there, use its TLS port or set BROKER_TLS=off",
-			settings->broker_port);
+	return tls->reason;
 }

@@ -1,0 +1,269 @@
+/* way.c - see way.h. A way is at one stage after the other; each has its descriptor and its deadline. */
+#include "way.h"
+
+#include "handler_token.h"
+#include "log.h"
+#include "resolver.h"
+#include "settings.h"
+#include "tcp.h"
+#include "tls.h"
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum stage { RESOLVING, CONNECTING, SHAKING, OPEN, FAILED };
+
+struct way {
+	struct way_options options;
+	enum stage stage;
+	int64_t begun_ms;
+	int64_t deadline_ms;		  /* of the stage; of CONNECTING it is tcp's */
+	struct resolver_request *request; /* RESOLVING */
+	struct tcp *tcp;		  /* CONNECTING */
+	struct ssl_ctx_st *context;	  /* until SHAKING */
+	struct tls *tls;		  /* from SHAKING on; NULL: BROKER_TLS=off */
+	int socket;			  /* from SHAKING on */
+	char *token;
+	char reason[TLS_REASON_SIZE];
+};
+
+/* ---- Stages ---- */
+
+static void fail(struct way *way, const char *reason)
+{
+	way->stage = FAILED;
+	snprintf(way->reason, sizeof(way->reason), "%s", reason);
+}
+
+static void opened(struct way *way, int64_t now_ms)
+{
+	way->stage = OPEN;
+	log_debug("way_open", "the way to the broker is open", LOG_TEXT("connection", way->options.label),
+		LOG_TEXT("broker", way->options.settings->broker_host), LOG_INT("took_ms", now_ms - way->begun_ms));
+}
+
+static void shake(struct way *way, int64_t now_ms)
+{
+	const int rc = tls_shake(way->tls);
+	if (rc == 0)
+		opened(way, now_ms);
+	else if (rc != -EAGAIN)
+		fail(way, tls_reason(way->tls));
+	else if (now_ms >= way->deadline_ms)
+		fail(way, "the broker did not go on with the TLS handshake in time");
+}
+
+static void connected(struct way *way, int64_t now_ms)
+{
+	if (!way->context) {
+		opened(way, now_ms);
+		return;
+	}
+	const int rc = tls_new(way->context, way->options.settings, way->socket, &way->tls);
+	tls_context_free(way->context);
+	way->context = NULL;
+	if (rc != 0) {
+		fail(way, strerror(-rc));
+		return;
+	}
+	way->stage = SHAKING;
+	way->deadline_ms = now_ms + WAY_SHAKE_MS;
+	shake(way, now_ms);
+}
+
+static void connect_to(struct way *way, int64_t now_ms)
+{
+	const int rc = tcp_serve(way->tcp, now_ms, &way->socket);
+	if (rc == -EAGAIN)
+		return;
+	tcp_free(way->tcp);
+	way->tcp = NULL;
+	if (rc == 0)
+		connected(way, now_ms);
+	else
+		fail(way, rc == TCP_E_LATE ? "no answer came in time" : strerror(-rc));
+}
+
+static void resolve(struct way *way, int64_t now_ms)
+{
+	struct resolver_answer answer;
+	if (!resolver_take(way->request, &answer)) {
+		if (now_ms >= way->deadline_ms)
+			fail(way, "BROKER_HOST was not resolved in time");
+		return;
+	}
+	resolver_forget(way->request);
+	way->request = NULL;
+	if (!answer.ok) {
+		fail(way, answer.reason);
+		return;
+	}
+	way->token = answer.token;
+	way->context = answer.context;
+	const int rc = tcp_new(answer.addresses, now_ms, &way->tcp);
+	freeaddrinfo(answer.addresses);
+	if (rc != 0) {
+		fail(way, strerror(-rc));
+		return;
+	}
+	way->stage = CONNECTING;
+	connect_to(way, now_ms);
+}
+
+/* ---- Interface: opening ---- */
+
+int way_new(const struct way_options *options, int64_t now_ms, struct way **ret)
+{
+	struct way *way = calloc(1, sizeof(*way));
+	if (!way)
+		return -ENOMEM;
+	way->options = *options;
+	way->stage = RESOLVING;
+	way->begun_ms = now_ms;
+	way->deadline_ms = now_ms + WAY_RESOLVE_MS;
+	way->socket = -1;
+	const int rc = resolver_ask(options->resolver, &way->request);
+	if (rc == -ENOMEM) {
+		free(way);
+		return rc;
+	}
+	if (rc != 0)
+		fail(way, strerror(-rc));
+	*ret = way;
+	return 0;
+}
+
+void way_free(struct way *way)
+{
+	if (!way)
+		return;
+	resolver_forget(way->request);
+	tcp_free(way->tcp);
+	tls_free(way->tls);
+	tls_context_free(way->context);
+	if (way->socket >= 0)
+		close(way->socket);
+	handler_token_free(way->token);
+	free(way);
+}
+
+enum way_state way_state(const struct way *way)
+{
+	return way->stage == OPEN ? WAY_OPEN : way->stage == FAILED ? WAY_FAILED : WAY_OPENING;
+}
+
+void way_poll(const struct way *way, bool read, bool write, struct pollfd *ret_poll)
+{
+	*ret_poll = (struct pollfd){.fd = -1};
+	switch (way->stage) {
+	case RESOLVING:
+		ret_poll->fd = resolver_poll_fd(way->request);
+		ret_poll->events = POLLIN;
+		break;
+	case CONNECTING:
+		ret_poll->fd = tcp_poll_fd(way->tcp);
+		ret_poll->events = POLLIN;
+		break;
+	case SHAKING:
+	case OPEN:
+		ret_poll->fd = way->socket;
+		ret_poll->events =
+			way->tls ? tls_events(way->tls, read, write) : (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0));
+		break;
+	case FAILED: break;
+	}
+}
+
+int64_t way_due_ms(const struct way *way)
+{
+	if (way->stage == CONNECTING)
+		return tcp_due_ms(way->tcp);
+	return way->stage == RESOLVING || way->stage == SHAKING ? way->deadline_ms : INT64_MAX;
+}
+
+void way_serve(struct way *way, short revents, int64_t now_ms)
+{
+	/* Each stage asks its descriptor itself: that costs nothing worth mentioning, once for each connection. */
+	(void)revents;
+	switch (way->stage) {
+	case RESOLVING: resolve(way, now_ms); break;
+	case CONNECTING: connect_to(way, now_ms); break;
+	case SHAKING: shake(way, now_ms); break;
+	case OPEN:
+	case FAILED: break;
+	}
+}
+
+/* ---- Interface: bytes ---- */
+
+/* Keeps why it is over. */
+static ssize_t ended(struct way *way, ssize_t rc)
+{
+	if (rc == 0)
+		snprintf(way->reason, sizeof(way->reason), "the broker has closed the connection");
+	else if (rc < 0 && rc != -EAGAIN)
+		fail(way, way->tls && tls_reason(way->tls)[0] != '\0' ? tls_reason(way->tls) : strerror((int)-rc));
+	return rc;
+}
+
+static ssize_t plain_result(ssize_t count)
+{
+	if (count >= 0)
+		return count;
+	return errno == EINTR || errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
+
+ssize_t way_read(struct way *way, void *bytes, size_t size)
+{
+	if (way->stage != OPEN)
+		return -ENOTCONN;
+	const ssize_t rc =
+		way->tls ? tls_read(way->tls, bytes, size) : plain_result(recv(way->socket, bytes, size, 0));
+	return rc > 0 ? rc : ended(way, rc);
+}
+
+ssize_t way_write(struct way *way, const void *bytes, size_t size)
+{
+	if (way->stage != OPEN)
+		return -ENOTCONN;
+	if (size == 0)
+		return 0;
+	const ssize_t rc = way->tls ? tls_write(way->tls, bytes, size)
+				    : plain_result(send(way->socket, bytes, size, MSG_NOSIGNAL));
+	return rc > 0 ? rc : ended(way, rc);
+}
+
+bool way_pending(const struct way *way)
+{
+	return way->stage == OPEN && way->tls && tls_pending(way->tls);
+}
+
+void way_shutdown(struct way *way)
+{
+	if (way->stage != OPEN)
+		return;
+	if (way->tls)
+		tls_shutdown(way->tls);
+	(void)shutdown(way->socket, SHUT_WR);
+}
+
+/* ---- Interface: what there is to know ---- */
+
+const char *way_token(const struct way *way)
+{
+	return way->token && way->stage != RESOLVING && way->stage != CONNECTING ? way->token : "";
+}
+
+const char *way_reason(const struct way *way)
+{
+	return way->reason;
+}
+
+int way_socket(const struct way *way)
+{
+	return way->stage == OPEN ? way->socket : -1;
+}
