@@ -19,8 +19,7 @@ static unsigned check_deadline(const struct cashew_handler *handler, FILE *probl
 	return 1;
 }
 
-static unsigned check_handler(
-	const struct settings *settings, const struct cashew_handler *handler, FILE *problems)
+static unsigned check_handler(const struct cashew_handler *handler, FILE *problems)
 {
 	unsigned found = check_deadline(handler, problems);
 	if (!handler->handle) {
@@ -98,7 +97,7 @@ int select_handlers(const struct settings *settings, const struct cashew_handler
 		found++;
 	}
 	for (size_t i = 0; i < chosen; i++)
-		found += check_handler(settings, selected[i], problems);
+		found += check_handler(selected[i], problems);
 	if (found == 0)
 		found = check_overlaps(selected, problems);
 	if (found != 0) {

@@ -7,6 +7,7 @@
 #include "store_watch.h"
 
 #include "board.h"
+#include "clock.h"
 #include "hosts.h"
 #include "log.h"
 #include "parked_commands.h"

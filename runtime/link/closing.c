@@ -148,6 +148,12 @@ bool closing_write(struct connection *connection)
 	return true;
 }
 
+void closing_write_out(struct connection *connection)
+{
+	if (!closing_write(connection))
+		return;
+}
+
 /* A socket that is closed while data lies unread in it resets the connection, and the broker then drops acknowledgements that
  * it has not read yet: so what still comes is read, and thrown away, until the broker has closed as well. */
 void closing_let_go(struct connection *connection, const char *reason)

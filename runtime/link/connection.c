@@ -160,7 +160,7 @@ static void serve_up(struct connection *connection, short revents)
 	if (gate_tick(connection->gate, has_room(connection), connection->now_ms) != 0)
 		closing_end(connection, gate_reason(connection->gate));
 	else
-		(void)closing_write(connection);
+		closing_write_out(connection);
 }
 
 void connection_serve(struct connection *connection, short revents, int64_t now_ms)
@@ -224,7 +224,7 @@ void connection_flush(struct connection *connection)
 		if (!connection_pending(connection) || connection->now_ms - connection->settled_ms >= RELEASE_MS)
 			release(connection);
 	}
-	(void)closing_write(connection);
+	closing_write_out(connection);
 }
 
 void connection_settle(struct connection *connection, uint64_t place)

@@ -56,6 +56,9 @@ void closing_advance(struct connection *connection, short revents);
 /* Writes what the gate has for the broker, as far as that takes it. False: that was the end of the link. */
 __attribute__((warn_unused_result)) bool closing_write(struct connection *connection);
 
+/* The same, where nothing follows. */
+void closing_write_out(struct connection *connection);
+
 /* ---- wire.c ---- */
 
 /* Makes the libmosquitto instance of this link, on a socket pair, and has it queue a CONNECT. False: the link has ended. */

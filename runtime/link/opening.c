@@ -82,7 +82,7 @@ static void advance_way(struct connection *connection, short revents)
 		return;
 	watch_peer(connection);
 	if (wire_take(connection))
-		(void)closing_write(connection);
+		closing_write_out(connection);
 }
 
 void opening_advance(struct connection *connection, short revents)

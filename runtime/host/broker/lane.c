@@ -308,8 +308,7 @@ static bool may_read(const struct lane *lane, bool reads)
 
 void lane_poll(struct lane *lane, bool reads, struct pollfd *ret_poll)
 {
-	connection_poll(
-		lane->connection, may_read(lane, reads), connection_want_write(lane->connection), ret_poll);
+	connection_poll(lane->connection, may_read(lane, reads), ret_poll);
 }
 
 int64_t lane_due_ms(const struct lane *lane, bool reads)

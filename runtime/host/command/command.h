@@ -31,8 +31,8 @@
 
 #include "arena.h"
 #include "call.h"
+#include "job.h"
 #include "parked_commands.h"
-#include "pool.h"
 #include "routes.h"
 #include <stdatomic.h>
 #include <stdbool.h>
