@@ -440,8 +440,6 @@ static inline int parts_begin(void **state)
 		.keepalive_s = 60,
 		.handler_timeout_s = 10,
 		.workers = 1,
-		.group_max = 4,
-		.group_ms = 250,
 		.window = 8,
 		.user_window = 3,
 		.max_attempts = 10,
