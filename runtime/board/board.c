@@ -49,18 +49,19 @@ int board_new(struct board **ret, int *ret_fd)
 	const int fd = memfd_create("cashewd-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	int rc = ftruncate(fd, sizeof(struct board)) != 0 || fcntl(fd, F_ADD_SEALS, SEALS) != 0 ? -errno : 0;
-	if (rc == 0)
-		rc = map(fd, &board);
-	if (rc != 0) {
+	int error =
+		ftruncate(fd, sizeof(struct board)) != 0 || fcntl(fd, F_ADD_SEALS, SEALS) != 0 ? -errno : 0;
+	if (error == 0)
+		error = map(fd, &board);
+	if (error != 0) {
 		close(fd);
-		return rc;
+		return error;
 	}
-	rc = name_owner(board->owner);
-	if (rc != 0) {
+	error = name_owner(board->owner);
+	if (error != 0) {
 		board_unmap(board);
 		close(fd);
-		return rc;
+		return error;
 	}
 	board->supervisor = getpid();
 	*ret = board;
@@ -80,7 +81,7 @@ int board_map(int fd, struct board **ret)
 
 void board_unmap(struct board *board)
 {
-	if (board != NULL)
+	if (board)
 		munmap(board, sizeof(*board));
 }
 
@@ -107,7 +108,8 @@ void board_clear_host(struct board *board)
 void board_count_command(struct board *board, unsigned end)
 {
 	struct board_account *account = &board->account;
-	_Atomic uint64_t *const counters[FIGURES_ENDS] = {&account->done, &account->rejected, &account->dead, &account->parked};
+	_Atomic uint64_t *const counters[FIGURES_ENDS] = {
+		&account->done, &account->rejected, &account->dead, &account->parked};
 	if (end >= FIGURES_ENDS)
 		abort();
 	board_count(counters[end], 1);
@@ -148,7 +150,7 @@ uint64_t board_key(const char *topic, const void *payload, size_t payload_size, 
 	uint64_t hash = UINT64_C(0x243f6a8885a308d3);
 	hash = add(hash, topic, strlen(topic));
 	hash = add(hash, payload, payload_size);
-	if (correlation != NULL)
+	if (correlation)
 		hash = add(hash, correlation, correlation_size);
 	hash = mix(hash ^ (hash >> 32), UINT64_C(0xd6e8feb86659fd93));
 	return hash != 0 ? hash : 1;
@@ -316,7 +318,8 @@ void board_mark_buried(struct board *board, uint64_t fingerprint, int64_t now_ms
 	mark->buried_until_ms = now_ms + BOARD_BURIED_MS;
 }
 
-unsigned board_mark_add(struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms)
+unsigned board_mark_add(
+	struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms)
 {
 	struct board_mark *mark = make_mark(board, run->fingerprint);
 	copy(mark->handler, sizeof(mark->handler), run->handler);
@@ -340,7 +343,8 @@ static struct board_near *find_near(struct board *board, uint64_t identity)
 
 unsigned board_near_deaths(const struct board *board, uint64_t identity)
 {
-	const struct board_near *near = board_near_any(board) ? find_near((struct board *)(uintptr_t)board, identity) : NULL;
+	const struct board_near *near =
+		board_near_any(board) ? find_near((struct board *)(uintptr_t)board, identity) : NULL;
 	return near ? near->deaths : 0;
 }
 
@@ -387,7 +391,8 @@ void board_forget(struct board *board, int64_t before_ms, int64_t now_ms)
 {
 	for (unsigned i = board->mark_count; i-- > 0;) {
 		struct board_mark *mark = &board->marks[i];
-		const bool over = mark->buried_until_ms != 0 ? !board_mark_is_buried(mark, now_ms) : mark->since_ms < before_ms;
+		const bool over = mark->buried_until_ms != 0 ? !board_mark_is_buried(mark, now_ms)
+							     : mark->since_ms < before_ms;
 		if (over)
 			remove_mark(board, mark);
 	}

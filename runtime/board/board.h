@@ -47,7 +47,7 @@ struct board_run {
 	char topic[BOARD_TOPIC_SIZE];
 	uint64_t fingerprint; /* of the command's content */
 	uint64_t identity;    /* of this command alone: see struct board_entry */
-	int64_t started_ms; /* board_clock_ms() */
+	int64_t started_ms;   /* board_clock_ms() */
 	uint32_t deadline_ms;
 	uint32_t attempt; /* 1 for the first */
 	uint32_t crashes; /* deaths that the host knows it to be to blame for */
@@ -81,7 +81,7 @@ struct board_mark {
 	int64_t since_ms;	 /* of the last death; monotonic, as all times here */
 	int64_t buried_until_ms; /* it is a dead letter, and until then its copies are dead at once; 0: it is not */
 	unsigned crashes;	 /* deaths that it alone is to blame for */
-	bool silent;		 /* the last of them left no trace, it was only known since the command ran alone */
+	bool silent; /* the last of them left no trace, it was only known since the command ran alone */
 	char handler[BOARD_HANDLER_SIZE];
 	char what[BOARD_WHAT_SIZE]; /* "SIGSEGV", "hung", "exit(3)", "SIGKILL" */
 };
@@ -99,9 +99,9 @@ struct board {
 	_Atomic unsigned hosts;	       /* started so far, this one among them */
 	_Atomic int host_up;	       /* this host's settings could be used, and it has begun */
 	_Atomic int64_t store_seen_ms; /* when the last question that the store answered was asked */
-	_Atomic int64_t store_back_ms; /* when it last answered after it had not, or had taken long; written
-					  before store_seen_ms */
-	_Atomic uint64_t released;     /* PUBACKs of this host that have left; the I/O thread counts them */
+	_Atomic int64_t
+		store_back_ms; /* when it last answered after it had not, or had taken long; written before store_seen_ms */
+	_Atomic uint64_t released; /* PUBACKs of this host that have left; the I/O thread counts them */
 	struct board_account account;
 	struct board_crash crash;
 	_Atomic unsigned mark_count, near_count;
@@ -225,7 +225,8 @@ void board_mark_buried(struct board *board, uint64_t fingerprint, int64_t now_ms
 
 /* One more death that this run is to blame for. silent: nothing told so but that it ran alone. Returns all its deaths: more than those of the mark and
  * those of run->crashes. A full table forgets its oldest mark. The supervisor. */
-unsigned board_mark_add(struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms);
+unsigned board_mark_add(
+	struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms);
 
 /* ---- Near ---- */
 

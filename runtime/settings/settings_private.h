@@ -1,4 +1,4 @@
-/* settings_private.h - what the files settings*.c share and nobody else sees. */
+/* settings_private.h - what the files settings*.c share and nobody else sees. "Own" settings are those that handlers declare. */
 #ifndef SETTINGS_PRIVATE_H
 #define SETTINGS_PRIVATE_H
 

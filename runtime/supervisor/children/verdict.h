@@ -17,12 +17,12 @@
 struct board;
 
 struct verdict {
-	bool exited;	   /* by itself, not by a signal */
-	int code;	   /* the exit code, or the signal */
-	unsigned blamed;   /* commands that are to blame */
-	unsigned near;	   /* commands that ran, and of which none is known to be to blame */
-	unsigned crashes;  /* of the one to blame that has the most */
-	bool hung;	   /* one of them was past its deadline */
+	bool exited;	  /* by itself, not by a signal */
+	int code;	  /* the exit code, or the signal */
+	unsigned blamed;  /* commands that are to blame */
+	unsigned near;	  /* commands that ran, and of which none is known to be to blame */
+	unsigned crashes; /* of the one to blame that has the most */
+	bool hung;	  /* one of them was past its deadline */
 };
 
 /* wait_status: of waitpid(). now_ms: monotonic. All threads of the host are gone. */

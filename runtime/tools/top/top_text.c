@@ -62,8 +62,7 @@ struct top_text top_text_clock(int64_t unix_ms)
 	struct top_text ret;
 	const time_t seconds = (time_t)(unix_ms / 1000);
 	struct tm tm;
-	if (gmtime_r(&seconds, &tm) == NULL ||
-		strftime(ret.text, sizeof(ret.text), "%Y-%m-%d %H:%M:%SZ", &tm) == 0)
+	if (!gmtime_r(&seconds, &tm) || strftime(ret.text, sizeof(ret.text), "%Y-%m-%d %H:%M:%SZ", &tm) == 0)
 		snprintf(ret.text, sizeof(ret.text), "?");
 	return ret;
 }

@@ -1,4 +1,4 @@
-/* test_supervisor_pages.c - pages.c: when the program is healthy, and when it is ready. */
+/* test_pages.c - pages.c: when the program is healthy, and when it is ready. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +15,7 @@
 
 static struct board *board;
 static int board_fd;
-static struct supervisor_view view;
+static struct view view;
 
 /* A host that is ready: two lanes, one filter each. */
 static int begin(void **state)
@@ -23,7 +23,7 @@ static int begin(void **state)
 	(void)state;
 	if (board_new(&board, &board_fd) != 0)
 		return -1;
-	supervisor_view_init(&view, board);
+	view_init(&view, board);
 	struct figures *figures = &board->figures;
 	const char *const names[] = {"main", "slow"};
 	for (unsigned i = 0; i < 2; i++) {
@@ -45,7 +45,7 @@ static int begin(void **state)
 static int end(void **state)
 {
 	(void)state;
-	supervisor_view_destroy(&view);
+	view_destroy(&view);
 	board_unmap(board);
 	close(board_fd);
 	return 0;
@@ -55,7 +55,7 @@ static unsigned ask(const char *path, char **ret_text)
 {
 	size_t size;
 	FILE *out = open_memstream(ret_text, &size);
-	const struct http_page *page = supervisor_pages;
+	const struct http_page *page = pages_table;
 	while (strcmp(page->path, path) != 0)
 		page++;
 	const unsigned status = page->write(&view, out);

@@ -35,14 +35,14 @@ static int teardown(void **state)
 
 static json_t *status_of(const struct fixture *f, int64_t now_ms)
 {
-	json_t *json = supervisor_status(f->board, &(const struct status_facts){.version = "0.1.0",
-							   .host_state = "running",
-							   .now_ms = now_ms,
-							   .supervisor_started_ms = 1000,
-							   .host_started_ms = 2000,
-							   .unix_ms = 77,
-							   .supervisor_rss = 5,
-							   .host_rss = 6});
+	json_t *json = status_document(f->board, &(const struct status_facts){.version = "0.1.0",
+							 .host_state = "running",
+							 .now_ms = now_ms,
+							 .supervisor_started_ms = 1000,
+							 .host_started_ms = 2000,
+							 .unix_ms = 77,
+							 .supervisor_rss = 5,
+							 .host_rss = 6});
 	assert_non_null(json);
 	/* It can be sent. */
 	char *text = json_dumps(json, JSON_COMPACT);
@@ -156,9 +156,11 @@ static void test_lanes(void **state)
 
 static void enter(struct board *board, unsigned slot, const char *handler, const char *topic)
 {
-	board_slot_enter(&board->slots[slot],
-		&(const struct board_entry){
-			.handler = handler, .topic = topic, .fingerprint = 1, .attempt = 2, .deadline_ms = 10000});
+	board_slot_enter(&board->slots[slot], &(const struct board_entry){.handler = handler,
+						      .topic = topic,
+						      .fingerprint = 1,
+						      .attempt = 2,
+						      .deadline_ms = 10000});
 }
 
 static void test_runs(void **state)
@@ -246,5 +248,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_topics, setup, teardown),
 	};
-	return cmocka_run_group_tests_name("supervisor_status", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("status", tests, NULL, NULL);
 }

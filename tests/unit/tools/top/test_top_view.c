@@ -20,7 +20,7 @@
 
 #define CONNECTION(state) "{\"state\":\"" state "\",\"standby\":false,\"up_ms\":60000,\"opened\":1,\"lost\":2}"
 
-/* As supervisor_status() makes it; `clock` in ms. */
+/* As status_document() makes it; `clock` in ms. */
 #define DOCUMENT(clock, started, commands, handlers, running) \
 	"{\"cashewd\":\"0.1.0\",\"unix_ms\":1795435200123,\"clock_ms\":" #clock ",\"bounds_us\":" BOUNDS "," \
 	"\"supervisor\":{\"pid\":10,\"started_ms\":" #started ",\"rss_bytes\":10485760}," \
