@@ -1,13 +1,13 @@
 /*
  * board.h - what the supervisor and its hosts share: memory that outlives a host.
  *
- * It holds the account of all hosts together and their figures (figures.h), a slot for each thread that runs handlers, the record of a crash, the commands
- * that have killed a host (marks), and those that ran when one was killed (near). A thread writes its slot before a handler runs. When the host has died,
- * the supervisor reads there what was running. On the way of a command there are no locks, no allocations and no system calls. The supervisor makes the
- * board and hands its descriptor on. The memory lasts as long as either process lives.
+ * It holds the account of all hosts together and their figures (figures.h), a slot for each thread that runs handlers, the record of a crash, the
+ * commands that have killed a host (marks), and those that ran when one was killed (near). A thread writes its slot before a handler runs. When the
+ * host has died, the supervisor reads there what was running. On the way of a command there are no locks, no allocations and no system calls. The
+ * supervisor makes the board and hands its descriptor on. The memory lasts as long as either process lives.
  *
- * Who writes: an account's counter, the I/O thread. A slot, its own thread, but for the state `overdue`, which is the supervisor's. The crash record, the
- * first thread of the host that dies. Marks and near, the supervisor while no host lives, and else the I/O thread.
+ * Who writes: an account's counter, the I/O thread. A slot, its own thread, but for the state `overdue`, which is the supervisor's. The crash
+ * record, the first thread of the host that dies. Marks and near, the supervisor while no host lives, and else the I/O thread.
  */
 #ifndef BOARD_H
 #define BOARD_H
@@ -125,7 +125,8 @@ __attribute__((warn_unused_result)) int board_map(int fd, struct board **ret);
 /* NULL is fine. */
 void board_unmap(struct board *board);
 
-/* Makes everything that belongs to one host as it was before the first: slots, crash record, what it has released. The supervisor, while no host lives. */
+/* Makes everything that belongs to one host as it was before the first: slots, crash record, what it has released. The supervisor, while no host
+ * lives. */
 void board_clear_host(struct board *board);
 
 /* ---- Counters ---- */
@@ -159,8 +160,8 @@ uint64_t board_key(const char *topic, const void *payload, size_t payload_size, 
 struct board_entry {
 	const char *handler, *topic;
 	uint64_t fingerprint; /* by which a copy is known */
-	/* By which this command is known again after a death, and no equal neighbour: fingerprint() of its lane, its packet identifier (of one from the
-	 * store its _id) and its fingerprint. */
+	/* By which this command is known again after a death, and no equal neighbour: fingerprint() of its lane, its packet identifier (of one from
+	 * the store its _id) and its fingerprint. */
 	uint64_t identity;
 	unsigned attempt, deadline_ms;
 	unsigned crashes; /* that its document tells of: a new supervisor's board knows of none */
@@ -219,12 +220,12 @@ static inline bool board_mark_is_buried(const struct board_mark *mark, int64_t n
 /* The command has ended well. A mark that is not there, or is of a buried command, stays as it is. The I/O thread. */
 void board_mark_clear(struct board *board, uint64_t fingerprint);
 
-/* The command is a dead letter since it has killed hosts: its copies are dead at once for BOARD_BURIED_MS. Makes the mark where there is none. The I/O
- * thread. */
+/* The command is a dead letter since it has killed hosts: its copies are dead at once for BOARD_BURIED_MS. Makes the mark where there is none. The
+ * I/O thread. */
 void board_mark_buried(struct board *board, uint64_t fingerprint, int64_t now_ms);
 
-/* One more death that this run is to blame for. silent: nothing told so but that it ran alone. Returns all its deaths: more than those of the mark and
- * those of run->crashes. A full table forgets its oldest mark. The supervisor. */
+/* One more death that this run is to blame for. silent: nothing told so but that it ran alone. Returns all its deaths: more than those of the mark
+ * and those of run->crashes. A full table forgets its oldest mark. The supervisor. */
 unsigned board_mark_add(
 	struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms);
 
@@ -254,7 +255,8 @@ unsigned board_near_add(struct board *board, uint64_t identity, int64_t now_ms);
 
 /* ---- Both tables ---- */
 
-/* Forgets what has not been seen since then, as it never came again, and marks of commands that were buried for long enough. Whoever writes the tables. */
+/* Forgets what has not been seen since then, as it never came again, and marks of commands that were buried for long enough. Whoever writes the
+ * tables. */
 void board_forget(struct board *board, int64_t before_ms, int64_t now_ms);
 
 #endif

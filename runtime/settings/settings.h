@@ -1,9 +1,9 @@
 /*
  * settings.h - what the host is told by .env and the environment, from one table.
  *
- * Happy path: settings_read() reads ".env" in the working directory (as the npm package dotenv reads it), lays the real environment on top, checks every
- * value and fills struct settings. Failure: each problem is one line on `problems` that names file, line, key, what was found and what was expected, and the
- * nearest known name. All problems are told, not only the first.
+ * Happy path: settings_read() reads ".env" in the working directory (as the npm package dotenv reads it), lays the real environment on top, checks
+ * every value and fills struct settings. Failure: each problem is one line on `problems` that names file, line, key, what was found and what was
+ * expected, and the nearest known name. All problems are told, not only the first.
  *
  * The table (settings_table) makes the parser, --help, --check, README's table and the test of .env.example.
  */
@@ -99,16 +99,16 @@ enum settings_error { SETTINGS_E_INVALID = 1 };
  * env_file: path of .env, which may be missing; NULL: no file at all. One that cannot be read, or is malformed, is a problem.
  * environment: environ. A setting of the file counts only where the environment has none of that name; there an empty value is a value too.
  * handlers: those built in, ended by NULL. Their own settings are known names too.
- * Writes one line for each problem to `problems`, and one for each warning to `warnings`, which may be the same stream. Warned of are a .env that others can
- * read, settings of earlier versions, and what is set twice.
- * What spans settings is checked as well: a secret or a token file is there; the secret is never empty, and has 32 bytes unless ALLOW_SHORT_SECRET=on; a
- * certificate has its key; names in HANDLERS exist; files that are named can be opened.
+ * Writes one line for each problem to `problems`, and one for each warning to `warnings`, which may be the same stream. Warned of are a .env that
+ * others can read, settings of earlier versions, and what is set twice.
+ * What spans settings is checked as well: a secret or a token file is there; the secret is never empty, and has 32 bytes unless
+ * ALLOW_SHORT_SECRET=on; a certificate has its key; names in HANDLERS exist; files that are named can be opened.
  * 0 and *ret filled; SETTINGS_E_INVALID; -ENOMEM. */
 __attribute__((warn_unused_result)) int settings_read(const char *env_file, char *const *environment,
 	const struct cashew_handler *const *handlers, FILE *problems, FILE *warnings, struct settings *ret);
 
-/* The same for a program that needs only the settings of those names, ended by NULL. The others have their defaults ("" where there is none), whatever .env
- * and the environment say. What spans settings is not checked. */
+/* The same for a program that needs only the settings of those names, ended by NULL. The others have their defaults ("" where there is none),
+ * whatever .env and the environment say. What spans settings is not checked. */
 __attribute__((warn_unused_result)) int settings_read_some(const char *env_file, char *const *environment,
 	const char *const *names, FILE *problems, FILE *warnings, struct settings *ret);
 

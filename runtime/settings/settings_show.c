@@ -1,8 +1,8 @@
 /*
  * settings_show.c - the settings as text: --check, --help, README's table, .env.example.
  *
- * Everything is written to a stream, whose errors are its owner's to look at. Secrets are masked: the whole value of a secret setting, and in a connection
- * string the password and the options that hold one.
+ * Everything is written to a stream, whose errors are its owner's to look at. Secrets are masked: the whole value of a secret setting, and in a
+ * connection string the password and the options that hold one.
  */
 #include "settings.h"
 

@@ -1,6 +1,6 @@
 /*
- * settings_table.c - the settings, each once: its name, type, default, range, unit, and one sentence for whoever deploys the host. Behind them stand the
- * settings of earlier versions, which bring a warning.
+ * settings_table.c - the settings, each once: its name, type, default, range, unit, and one sentence for whoever deploys the host. Behind them stand
+ * the settings of earlier versions, which bring a warning.
  *
  * Nothing here can fail. The order is that of --help and .env.example; settings of a group stand together.
  */

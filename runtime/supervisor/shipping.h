@@ -1,8 +1,8 @@
 /*
  * shipping.h - the log goes to Loggly as well, where there is a token for it.
  *
- * Happy path: shipping_open() when the log is open, shipping_close() when everything has been logged. Failure modes are logged, and the program goes on
- * without; see loggly.h.
+ * Happy path: shipping_open() when the log is open, shipping_close() when everything has been logged. Failure modes are logged, and the program goes
+ * on without; see loggly.h.
  */
 #ifndef SHIPPING_H
 #define SHIPPING_H

@@ -1,10 +1,10 @@
 /*
  * supervisor.c - the supervisor's loop: one poll() over signals and the logs of what it has started.
  *
- * Happy path: a host is launched and runs, and its log passes through. Twice a second its deadlines and its memory are looked at. SIGTERM is passed on, the
- * host finishes, and the account over all hosts is logged.
- * Failure modes: the host dies; the board tells why, and the next is started. At SIGHUP the settings are read again and tried out by a process that opens
- * what only a host opens; a fresh host follows the old one. Settings that cannot be used leave the old host as it is.
+ * Happy path: a host is launched and runs, and its log passes through. Twice a second its deadlines and its memory are looked at. SIGTERM is passed
+ * on, the host finishes, and the account over all hosts is logged.
+ * Failure modes: the host dies; the board tells why, and the next is started. At SIGHUP the settings are read again and tried out by a process that
+ * opens what only a host opens; a fresh host follows the old one. Settings that cannot be used leave the old host as it is.
  */
 #include "supervisor.h"
 

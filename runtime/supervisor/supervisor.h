@@ -1,8 +1,8 @@
 /*
  * supervisor.h - the supervisor: starts the host, starts it again, and stops it.
  *
- * Happy path: the signals are blocked first of all, the settings are read, supervisor_run() runs hosts and returns at SIGTERM. Failure modes: the host's
- * program is not there, or the first host refuses its settings, which ends the supervisor with an exit code.
+ * Happy path: the signals are blocked first of all, the settings are read, supervisor_run() runs hosts and returns at SIGTERM. Failure modes: the
+ * host's program is not there, or the first host refuses its settings, which ends the supervisor with an exit code.
  */
 #ifndef SUPERVISOR_H
 #define SUPERVISOR_H
@@ -15,8 +15,8 @@ struct supervisor_options {
 	char *const *environment; /* a copy with the secrets, laid on top of the file */
 };
 
-/* Runs hosts until SIGTERM or SIGINT, or until the first one refuses its settings; returns the exit code. Takes over what *first holds. The log is open, and
- * supervisor_block_signals() was called when the program began. Main thread. */
+/* Runs hosts until SIGTERM or SIGINT, or until the first one refuses its settings; returns the exit code. Takes over what *first holds. The log is
+ * open, and supervisor_block_signals() was called when the program began. Main thread. */
 __attribute__((warn_unused_result)) int supervisor_run(
 	const struct supervisor_options *options, struct configuration *first);
 

@@ -21,9 +21,9 @@
  *   STOPPING   it finishes what it has read, and none follows
  *   ENDED      the supervisor ends, with exit_code
  *
- * Pure: the caller spawns, signals and waits. When a host has died the next one is started at once if it had released anything, if a command is to blame,
- * or if it is the first in a row. Only hosts that die again and again before they have released anything are throttled: the second in a row is followed
- * after 100 ms, doubling up to 30 s. A host that has lived for a minute begins a new row.
+ * Pure: the caller spawns, signals and waits. When a host has died the next one is started at once if it had released anything, if a command is to
+ * blame, or if it is the first in a row. Only hosts that die again and again before they have released anything are throttled: the second in a row
+ * is followed after 100 ms, doubling up to 30 s. A host that has lived for a minute begins a new row.
  */
 #ifndef CHILD_H
 #define CHILD_H

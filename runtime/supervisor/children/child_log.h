@@ -1,9 +1,9 @@
 /*
  * child_log.h - the log of another process of ours: lines of JSON from a socket, put into this process's log.
  *
- * Happy path: child_log_open() for a process to be started, child_log_serve() after each poll(), child_log_close() when the process has died. Lines pass as
- * they are where this process writes JSON. Where it writes text they are rendered. Failure modes: a line that the process could not end any more is ended
- * here. A line without an end in sight is cut in pieces.
+ * Happy path: child_log_open() for a process to be started, child_log_serve() after each poll(), child_log_close() when the process has died. Lines
+ * pass as they are where this process writes JSON. Where it writes text they are rendered. Failure modes: a line that the process could not end any
+ * more is ended here. A line without an end in sight is cut in pieces.
  */
 #ifndef CHILD_LOG_H
 #define CHILD_LOG_H

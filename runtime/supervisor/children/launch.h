@@ -1,9 +1,9 @@
 /*
  * launch.h - starts the host's program, as the host or to try settings out.
  *
- * The new process gets three descriptors (descriptors.h): the settings, the board, and a socket for its log. Neither its arguments nor its environment hold
- * anything secret. It begins with SIGTERM and SIGINT blocked, so that one that comes early is not its end. Failure: no memory, descriptors or processes are
- * left.
+ * The new process gets three descriptors (descriptors.h): the settings, the board, and a socket for its log. Neither its arguments nor its
+ * environment hold anything secret. It begins with SIGTERM and SIGINT blocked, so that one that comes early is not its end. Failure: no memory,
+ * descriptors or processes are left.
  */
 #ifndef LAUNCH_H
 #define LAUNCH_H

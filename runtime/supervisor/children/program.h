@@ -1,9 +1,9 @@
 /*
  * program.h - the host's program: found once, when the supervisor starts, and kept open.
  *
- * Its name is that of the supervisor's own program with "-host" behind. It lies beside that, or where the install puts what people do not start themselves
- * (libexec). Every host is started from the descriptor, so an upgrade of the files does not bring a supervisor and a host of different versions together.
- * Failure: it is in neither place, or cannot be executed.
+ * Its name is that of the supervisor's own program with "-host" behind. It lies beside that, or where the install puts what people do not start
+ * themselves (libexec). Every host is started from the descriptor, so an upgrade of the files does not bring a supervisor and a host of different
+ * versions together. Failure: it is in neither place, or cannot be executed.
  */
 #ifndef PROGRAM_H
 #define PROGRAM_H

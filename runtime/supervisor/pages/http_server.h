@@ -1,10 +1,10 @@
 /*
  * http_server.h - the pages for operators, over HTTP: a path each, made afresh for every request.
  *
- * Happy path: http_server_open() listens and starts a thread of its own. The path of a request is looked up in the table of pages, and the page is written.
- * Failure modes: the address cannot be had (another program has the port). That is said once, everything else goes on, and it is tried again every
- * HTTP_AGAIN_MS. A client that sends nothing, sends byte by byte, or does not read is cut off after HTTP_AGE_MS. There are HTTP_CONNECTIONS at most, with a
- * few KiB each. Anything but GET and HEAD gets 405, an unknown path 404, a page that is for this machine only 403.
+ * Happy path: http_server_open() listens and starts a thread of its own. The path of a request is looked up in the table of pages, and the page is
+ * written. Failure modes: the address cannot be had (another program has the port). That is said once, everything else goes on, and it is tried
+ * again every HTTP_AGAIN_MS. A client that sends nothing, sends byte by byte, or does not read is cut off after HTTP_AGE_MS. There are
+ * HTTP_CONNECTIONS at most, with a few KiB each. Anything but GET and HEAD gets 405, an unknown path 404, a page that is for this machine only 403.
  */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H

@@ -1,8 +1,8 @@
 /*
  * metrics.c - see metrics.h.
  *
- * A metric stands in one block: help, type, then its series. What has no value is left out. A counter is never left out once it has been there. How things
- * stand with a lane is told while the host that lives has it. Where no host lives it is told too, as a lane that is connected to nothing.
+ * A metric stands in one block: help, type, then its series. What has no value is left out. A counter is never left out once it has been there. How
+ * things stand with a lane is told while the host that lives has it. Where no host lives it is told too, as a lane that is connected to nothing.
  */
 #include "metrics.h"
 

@@ -151,8 +151,7 @@ static void test_not_ready(void **state)
 		{"the store's disk full", store_full, "store: it answers, but does not take writes\n"},
 		{"a lane of an earlier host", other_lane, NULL},
 		{"several things", all_at_once,
-			"broker: egress: not connected (opening)\nbroker: lane slow: not connected "
-			"(waiting)\n"
+			"broker: egress: not connected (opening)\nbroker: lane slow: not connected (waiting)\n"
 			"store: it answers, but does not take writes\n"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
