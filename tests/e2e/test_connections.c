@@ -139,7 +139,7 @@ HARNESS_CASE(connect_asks_for_a_session_and_a_window)
 	struct host *host = host_new(h, HOST_PRODUCT);
 	scripted_use(host, broker);
 	host_set(host, "SESSION_EXPIRY", "12345");
-	host_set(host, "GROUP_MAX", "700");
+	host_set(host, "WINDOW", "1400");
 	host_set(host, "KEEPALIVE", "42");
 	host_start(host);
 	struct scripted_pair links = scripted_welcome(broker, NULL);
