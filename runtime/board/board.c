@@ -322,6 +322,9 @@ unsigned board_mark_add(
 	struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms)
 {
 	struct board_mark *mark = make_mark(board, run->fingerprint);
+	/* What was buried long ago is another command's history. */
+	if (mark->buried_until_ms != 0 && !board_mark_is_buried(mark, now_ms))
+		*mark = (struct board_mark){.fingerprint = run->fingerprint};
 	copy(mark->handler, sizeof(mark->handler), run->handler);
 	copy(mark->what, sizeof(mark->what), what);
 	mark->since_ms = now_ms;

@@ -255,8 +255,8 @@ unsigned board_near_add(struct board *board, uint64_t identity, int64_t now_ms);
 
 /* ---- Both tables ---- */
 
-/* Forgets what has not been seen since then, as it never came again, and marks of commands that were buried for long enough. Whoever writes the
- * tables. */
+/* Forgets what has not been seen since then, as it never came again, and marks of commands that were buried for long enough. The
+ * supervisor before it starts a host; the I/O thread now and then, so that no mark outlives its burial while it runs. */
 void board_forget(struct board *board, int64_t before_ms, int64_t now_ms);
 
 #endif
