@@ -3,13 +3,13 @@
 function(cashew_add_programs name handlers)
 	set(programs ${PROJECT_SOURCE_DIR}/runtime/programs)
 	add_executable(${name} ${programs}/cashewd.c)
-	target_link_libraries(${name} PRIVATE cashew_flags supervisor supervisor_children supervisor_pages doctor top dead_letters host board handler settings base cashew_api
-		${handlers} cashew_loggly cashew_logging cashew_store PkgConfig::MOSQUITTO PkgConfig::MONGOC)
+	target_link_libraries(${name} PRIVATE cashew_flags ${handlers} supervisor doctor top dead_letters handler settings base cashew_api cashew_logging
+		cashew_store PkgConfig::MOSQUITTO PkgConfig::MONGOC)
 	target_compile_definitions(${name} PRIVATE CASHEW_VERSION="${PROJECT_VERSION}")
 	add_dependencies(${name} ${name}-host)
 
 	add_executable(${name}-host ${programs}/cashewd_host.c)
-	target_link_libraries(${name}-host PRIVATE cashew_flags host handler base ${handlers} cashew_store cashew_logging)
+	target_link_libraries(${name}-host PRIVATE cashew_flags ${handlers} host handler base cashew_store)
 
 	set_target_properties(${name} ${name}-host PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
 endfunction()

@@ -26,8 +26,7 @@ static cashew_result accept_contact(cashew_command *cmd)
 		CASHEW_TRY(cashew_stored(cmd, contact_error));
 	} else {
 		CASHEW_TRY(cashew_stored(cmd, request_error));
-		/* the request goes last: while it is there, a redelivery after a crash comes through here and
-		 * repairs the rest */
+		/* the request goes last: while it is there, a redelivery after a crash comes through here and repairs the rest */
 		CASHEW_TRY(cashew_stored(cmd, contact_add(store, me, contact)));
 		CASHEW_TRY(cashew_stored(cmd, contact_request_remove(store, me, contact)));
 		CASHEW_TRY(cashew_stored(cmd, contact_request_remove(store, contact, me)));

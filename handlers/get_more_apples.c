@@ -1,5 +1,4 @@
-/* get_more_apples - answers "<user>/get_more_apples" with three more apples; get_more_apples_stored adds
- * others. */
+/* get_more_apples - answers "<user>/get_more_apples" with three more apples; get_more_apples_stored adds others. */
 #include <cashew.h>
 
 static cashew_result get_more_apples(cashew_command *cmd)

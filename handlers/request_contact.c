@@ -10,8 +10,7 @@
 #include <cashew_store.h>
 #include <string.h>
 
-/* 0 when a and b are in each other's list. One way only is a half-done accept or remove, whose command will
- * be run again. */
+/* 0 when a and b are in each other's list. One way only is a half-done accept or remove, whose command will be run again. */
 static int find_both_ways(struct store_client *store, const char *a, const char *b)
 {
 	const int error = contact_find(store, a, b);
@@ -42,8 +41,7 @@ static cashew_result request_contact(cashew_command *cmd)
 
 	const int reverse_error = contact_request_find(store, contact, me);
 	if (reverse_error == 0) {
-		/* the other's request goes last: while it is there, a redelivery after a crash comes through
-		 * here again */
+		/* the other's request goes last: while it is there, a redelivery after a crash comes through here again */
 		CASHEW_TRY(cashew_stored(cmd, contact_add(store, me, contact)));
 		CASHEW_TRY(cashew_stored(cmd, contact_request_remove(store, me, contact)));
 		CASHEW_TRY(cashew_stored(cmd, contact_request_remove(store, contact, me)));
@@ -56,8 +54,7 @@ static cashew_result request_contact(cashew_command *cmd)
 
 	const int contact_error = find_both_ways(store, me, contact);
 	if (contact_error == 0) {
-		/* both, because this may be the redelivery of a command that made them contacts and told
-		 * nobody */
+		/* both, because this may be the redelivery of a command that made them contacts and told nobody */
 		CASHEW_TRY(cashew_stored(cmd, contact_request_remove(store, me, contact)));
 		return tell_both(cmd, me, contact);
 	}

@@ -9,6 +9,7 @@
  */
 #include "log.h"
 
+#include "clock.h"
 #include "log_line.h"
 
 #include <errno.h>
@@ -21,8 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A power of two. A page of it is only real memory once it was used, and an empty ring starts at its
- * beginning again. */
+/* A power of two. A page of it is only real memory once it was used, and an empty ring starts at its beginning again. */
 enum { RING_SIZE = 1 << 20, WRITE_SIZE_MAX = 64 * 1024 };
 
 int log_level_written = LOG_LEVEL_INFO;
@@ -72,8 +72,7 @@ static bool ring_put(const char *line, size_t size)
 	return true;
 }
 
-/* Writes without the ring, before log_open() and after log_close(), when a closed pipe must not end the
- * process either. */
+/* Writes without the ring, before log_open() and after log_close(), when a closed pipe must not end the process either. */
 static void write_directly(const char *line, size_t size)
 {
 	sigset_t pipe_signal, old, pending;
@@ -105,7 +104,7 @@ void log_set_tap(void (*tap)(void *context, const char *lines, size_t size), voi
 	pthread_mutex_lock(&state.lock);
 	state.tap = tap;
 	state.tap_context = context;
-	state.tapped = tap != NULL;
+	state.tapped = tap;
 	pthread_mutex_unlock(&state.lock);
 }
 
@@ -115,7 +114,7 @@ void log_tap_lines(const char *lines, size_t size)
 		return;
 	/* Under the lock, so that it is not called once it was taken away. */
 	pthread_mutex_lock(&state.lock);
-	if (state.tap != NULL)
+	if (state.tap)
 		state.tap(state.tap_context, lines, size);
 	pthread_mutex_unlock(&state.lock);
 }
@@ -176,8 +175,8 @@ uint64_t log_dropped(void)
 static size_t drop(struct writer *w, const char *bytes, size_t size)
 {
 	const char *last = memrchr(bytes, '\n', size);
-	w->dropping = last == NULL;
-	const size_t dropped = last != NULL ? (size_t)(last - bytes) + 1 : size;
+	w->dropping = !last;
+	const size_t dropped = last ? (size_t)(last - bytes) + 1 : size;
 	atomic_fetch_add_explicit(&state.dropped, count_lines(bytes, dropped), memory_order_relaxed);
 	return dropped;
 }
@@ -195,15 +194,14 @@ static ssize_t write_waiting(int fd, const char *bytes, size_t size)
 	}
 }
 
-/* Writes some of the bytes, or drops them if the output fails; returns how many are dealt with. The lock is
- * not held. */
+/* Writes some of the bytes, or drops them if the output fails; returns how many are dealt with. The lock is not held. */
 static size_t write_some(struct writer *w, const char *bytes, size_t size)
 {
 	const int fd = state.fd;
 	if (w->dropping) {
 		/* The line's beginning is gone; its end is worth nothing. */
 		const char *end = memchr(bytes, '\n', size);
-		return drop(w, bytes, end != NULL ? (size_t)(end - bytes) + 1 : size);
+		return drop(w, bytes, end ? (size_t)(end - bytes) + 1 : size);
 	}
 	/* What was cut off by a failure must not run into the next line. */
 	if (w->failing && w->mid_line && write_waiting(fd, "\n", 1) == 1)
@@ -268,8 +266,8 @@ static void *writer_run(void *argument)
 static bool wants_colours(int fd)
 {
 	const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
-	return isatty(fd) == 1 && (no_color == NULL || no_color[0] == '\0') &&
-	       (terminal == NULL || strcmp(terminal, "dumb") != 0);
+	return isatty(fd) == 1 && (!no_color || no_color[0] == '\0') &&
+	       (!terminal || strcmp(terminal, "dumb") != 0);
 }
 
 void log_set(enum log_format format, enum log_level level)
@@ -289,8 +287,7 @@ int log_open(const struct log_options *options)
 	state.stopping = false;
 	state.dropped = 0;
 
-	/* The writer takes no signal: those of the process are for others, and SIGPIPE stays with it,
-	 * blocked. */
+	/* The writer takes no signal: those of the process are for others, and SIGPIPE stays with it, blocked. */
 	sigset_t all, old;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -317,14 +314,8 @@ void log_close(unsigned timeout_ms)
 		return;
 	pthread_cond_signal(&state.work);
 	struct timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	clock_timespec_in(timeout_ms, &until);
 	/* One that hangs in a write is left behind: it holds nothing that the end of the process waits for. */
-	if (pthread_timedjoin_np(state.thread, NULL, &until) != 0)
+	if (pthread_clockjoin_np(state.thread, NULL, CLOCK_MONOTONIC, &until) != 0)
 		pthread_detach(state.thread);
 }

@@ -10,11 +10,11 @@
 #ifndef LOG_H
 #define LOG_H
 
+#include "log_field.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 /* Auto: text on a terminal, else JSON. */
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
@@ -23,24 +23,6 @@ struct log_options {
 	enum log_format format;
 	enum log_level level; /* less important lines are skipped before they are formatted */
 };
-
-/* One name and value of a line. A NULL text is left out. */
-struct log_field {
-	const char *name;
-	enum { LOG_FIELD_TEXT, LOG_FIELD_INTEGER, LOG_FIELD_REAL } kind;
-	union {
-		const char *text;
-		int64_t integer;
-		double real;
-	};
-};
-
-#define LOG_TEXT(field_name, value) \
-	((struct log_field){.name = (field_name), .kind = LOG_FIELD_TEXT, .text = (value)})
-#define LOG_INT(field_name, value) \
-	((struct log_field){.name = (field_name), .kind = LOG_FIELD_INTEGER, .integer = (int64_t)(value)})
-#define LOG_REAL(field_name, value) \
-	((struct log_field){.name = (field_name), .kind = LOG_FIELD_REAL, .real = (value)})
 
 /* Starts the writer thread. 0 or a negative errno. Main thread, once. */
 __attribute__((warn_unused_result)) int log_open(const struct log_options *options);
@@ -51,8 +33,7 @@ void log_close(unsigned timeout_ms);
 /* The least important level that is written. Only for log_enabled(). */
 extern int log_level_written;
 
-/* Whether a line of that level would be written: to spare the work of collecting its fields. One load. Any
- * thread. */
+/* Whether a line of that level would be written: to spare the work of collecting its fields. One load. Any thread. */
 static inline bool log_enabled(enum log_level level)
 {
 	return (int)level <= __atomic_load_n(&log_level_written, __ATOMIC_RELAXED);

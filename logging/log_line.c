@@ -20,8 +20,6 @@ struct buffer {
 	bool full;
 };
 
-static const char *const level_names[] = {"error", "warn", "info", "debug"};
-
 /* What can still be put; the end of a text may already have gone into the reserve. */
 static size_t room(const struct buffer *b)
 {
@@ -74,10 +72,9 @@ static size_t character_size(const unsigned char *at, size_t left)
 							     : 0;
 	if (size == 0 || size > left)
 		return 0;
-	for (size_t i = 1; i < size; i++) {
+	for (size_t i = 1; i < size; i++)
 		if ((at[i] & 0xc0) != 0x80)
 			return 0;
-	}
 	/* Not in their shortest form, surrogates, beyond U+10FFFF. */
 	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
 		(at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
@@ -173,7 +170,7 @@ static void put_local_time(struct buffer *b, time_t second)
 	static _Thread_local char text[SECOND_SIZE];
 	if (cached != second) {
 		struct tm tm;
-		if (localtime_r(&second, &tm) == NULL)
+		if (!localtime_r(&second, &tm))
 			memset(&tm, 0, sizeof(tm));
 		two(two(two(text, tm.tm_hour, ':'), tm.tm_min, ':'), tm.tm_sec, '.');
 		cached = second;
@@ -188,7 +185,7 @@ static void put_universal_time(struct buffer *b, time_t second)
 	static _Thread_local char text[SECOND_SIZE];
 	if (cached != second) {
 		struct tm tm;
-		if (gmtime_r(&second, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
+		if (!gmtime_r(&second, &tm) || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
 			memset(&tm, 0, sizeof(tm));
 		char *to = text + 2;
 		two(text, (tm.tm_year + 1900) / 100, '\0');
@@ -217,7 +214,7 @@ static bool begin_field(
 
 static bool is_left_out(const struct log_field *field)
 {
-	return field->kind == LOG_FIELD_TEXT && field->text == NULL;
+	return field->kind == LOG_FIELD_TEXT && !field->text;
 }
 
 /* Whether a text needs quotes to be seen as one value. */
@@ -290,16 +287,15 @@ size_t log_line_json(const struct log_line *line, char ret[static LOG_LINE_SIZE]
 	put_universal_time(&b, line->time.tv_sec);
 	put_milliseconds(&b, line->time.tv_nsec);
 	put_text(&b, "Z\",\"level\":\"");
-	put_text(&b, level_names[line->level]);
+	put_text(&b, log_level_name(line->level));
 	put_text(&b, "\"");
 	const struct log_field event = LOG_TEXT("event", line->event),
 			       message = LOG_TEXT("message", line->message);
 	put_json_field(&b, &event);
 	put_json_field(&b, &message);
-	for (size_t i = 0; i < line->count; i++) {
+	for (size_t i = 0; i < line->count; i++)
 		if (!is_left_out(&line->fields[i]))
 			put_json_field(&b, &line->fields[i]);
-	}
 	if (b.full)
 		put_end(&b, ",\"cut\":true");
 	put_end(&b, "}\n");

@@ -9,8 +9,9 @@
 #ifndef LOG_LINE_H
 #define LOG_LINE_H
 
-#include "log.h"
+#include "log_field.h"
 
+#include <stddef.h>
 #include <time.h>
 
 enum { LOG_LINE_SIZE = 8192, LOG_LINE_TEXT_MAX = 1024 };
@@ -25,12 +26,10 @@ struct log_line {
 	size_t count;
 };
 
-/* "07:04:06.123 INFO  connected to the broker  broker=127.0.0.1 port=8883", in local time; returns its size
- * with the line end. */
+/* "07:04:06.123 INFO  connected to the broker  broker=127.0.0.1 port=8883", in local time; returns its size with the line end. */
 size_t log_line_text(const struct log_line *line, bool colours, char ret[static LOG_LINE_SIZE]);
 
-/* {"timestamp":"2026-11-23T07:04:06.123Z","level":"info","event":..,"message":..,fields}; returns its size
- * with the line end. */
+/* {"timestamp":"2026-11-23T07:04:06.123Z","level":"info","event":..,"message":..,fields}; returns its size with the line end. */
 size_t log_line_json(const struct log_line *line, char ret[static LOG_LINE_SIZE]);
 
 #endif

@@ -92,7 +92,7 @@ static int table_add(struct segments *segments, struct segment segment)
 	if (segments->count == segments->capacity) {
 		const size_t capacity = segments->capacity > 0 ? 2 * segments->capacity : 16;
 		struct segment *list = reallocarray(segments->list, capacity, sizeof(list[0]));
-		if (list == NULL)
+		if (!list)
 			return -ENOMEM;
 		segments->list = list;
 		segments->capacity = capacity;
@@ -213,7 +213,7 @@ int log_spool_append(struct log_spool *spool, const char *lines, size_t size)
 	if (events == 0)
 		return 0;
 	char *bytes = malloc(size + events * MARK_SIZE + 1);
-	if (bytes == NULL)
+	if (!bytes)
 		return -ENOMEM;
 	size_t used = 0;
 	for (const char *at = lines, *end; (end = memchr(at, '\n', size)) != NULL; at = end + 1) {
@@ -244,10 +244,10 @@ static size_t check_lines(char *bytes, size_t size, uint64_t *ret_events)
 	*ret_events = 0;
 	for (char *at = bytes, *const end = bytes + size; at < end;) {
 		char *line_end = memchr(at, '\n', (size_t)(end - at));
-		const size_t line = (size_t)((line_end != NULL ? line_end : end) - at);
+		const size_t line = (size_t)((line_end ? line_end : end) - at);
 		unsigned long mark = 0;
 		char digits[MARK_SIZE] = "", *stop = digits;
-		if (line > MARK_SIZE && line_end != NULL && at[MARK_SIZE - 1] == ' ') {
+		if (line > MARK_SIZE && line_end && at[MARK_SIZE - 1] == ' ') {
 			memcpy(digits, at, MARK_SIZE - 1);
 			mark = strtoul(digits, &stop, 16);
 		}
@@ -273,7 +273,7 @@ static int read_file(int folder, const char *name, char **ret, size_t *ret_size)
 	if (error == 0 && (!S_ISREG(status.st_mode) || status.st_size > SEGMENT_FILE_MAX))
 		error = -EFBIG;
 	char *bytes = error == 0 ? malloc((size_t)status.st_size + 1) : NULL;
-	if (error == 0 && bytes == NULL)
+	if (error == 0 && !bytes)
 		error = -ENOMEM;
 	size_t size = 0;
 	while (error == 0 && size < (size_t)status.st_size) {
@@ -415,7 +415,7 @@ static int find_segments(struct log_spool *spool)
 {
 	const int fd = openat(spool->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
-	if (folder == NULL) {
+	if (!folder) {
 		const int error = -errno;
 		if (fd >= 0)
 			close(fd);
@@ -455,7 +455,7 @@ static void settle_account(struct log_account *account)
 int log_spool_open(const struct log_spool_options *options, struct log_spool **ret)
 {
 	struct log_spool *spool = calloc(1, sizeof(*spool));
-	if (spool == NULL)
+	if (!spool)
 		return -ENOMEM;
 	spool->lock = spool->waiting.fd = spool->aside.fd = -1;
 	spool->waiting.suffix = ".spool";
@@ -488,11 +488,11 @@ int log_spool_open(const struct log_spool_options *options, struct log_spool **r
 
 void log_spool_close(struct log_spool *spool)
 {
-	if (spool == NULL)
+	if (!spool)
 		return;
 	stop_adding(&spool->waiting);
 	stop_adding(&spool->aside);
-	if (spool->account != NULL)
+	if (spool->account)
 		munmap(spool->account, sizeof(*spool->account));
 	if (spool->lock >= 0)
 		close(spool->lock);

@@ -63,8 +63,7 @@ bool log_spool_is_empty(const struct log_spool *spool);
 /* The bytes of all its files, those that are aside too. */
 uint64_t log_spool_bytes(const struct log_spool *spool);
 
-/* Adds lines, each ended by \n, not larger than a segment together. 0, or a negative errno: nothing was
- * added. May drop the oldest. */
+/* Adds lines, each ended by \n, not larger than a segment together. 0, or a negative errno: nothing was added. May drop the oldest. */
 __attribute__((warn_unused_result)) int log_spool_append(
 	struct log_spool *spool, const char *lines, size_t size);
 
@@ -80,8 +79,7 @@ __attribute__((warn_unused_result)) int log_spool_set_aside(
 __attribute__((warn_unused_result)) int log_spool_load(
 	struct log_spool *spool, char **ret_lines, size_t *ret_size);
 
-/* Removes the loaded segment, which is dealt with: its events leave "spooled", and the caller counts what
- * became of them. */
+/* Removes the loaded segment, which is dealt with: its events leave "spooled", and the caller counts what became of them. */
 void log_spool_remove(struct log_spool *spool);
 
 /* Lets go of the loaded segment, which stays. */

@@ -1,41 +1,30 @@
 /*
  * loggly.c - see loggly.h: lines in, opening and closing; what becomes of the lines is loggly_thread.c's.
  */
-#include "loggly_own.h"
+#include "clock.h"
+#include "loggly_private.h"
+#include "random.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { LEAVE_BEHIND_MS = 2000 /* after the time to close is over */ };
 
-int64_t loggly_now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 uint64_t loggly_random(void)
 {
-	uint64_t number = 0;
-	if (getrandom(&number, sizeof(number), GRND_NONBLOCK) != sizeof(number))
-		number = (uint64_t)loggly_now_ms() * 0x9e3779b97f4a7c15U ^ (uint64_t)getpid();
+	uint64_t number;
+	random_bytes(&number, sizeof(number));
 	return number;
 }
 
 unsigned loggly_pause_ms(unsigned failures, unsigned first_ms, unsigned max_ms, uint64_t random)
 {
-	uint64_t limit = first_ms;
-	for (unsigned i = 1; i < failures && limit < max_ms; i++)
-		limit *= 2;
-	if (limit > max_ms)
-		limit = max_ms;
+	const uint64_t limit = backoff_ms(failures > 0 ? failures - 1 : 0, first_ms, max_ms);
 	return (unsigned)(random % (limit + 1));
 }
 
@@ -57,7 +46,7 @@ void loggly_put(struct loggly *l, const char *lines, size_t size)
 	pthread_mutex_lock(&l->lock);
 	for (const char *at = lines, *const end = lines + size; at < end;) {
 		const char *line_end = memchr(at, '\n', (size_t)(end - at));
-		const size_t line = (size_t)((line_end != NULL ? line_end : end) - at);
+		const size_t line = (size_t)((line_end ? line_end : end) - at);
 		if (line > 0) {
 			account_add(&l->account->emitted, 1);
 			if (!take_line(l, at, line))
@@ -114,10 +103,9 @@ static void set_defaults(struct loggly_options *options)
 		{&options->disk_ms, 5000},
 		{&options->tell_ms, 10000},
 	};
-	for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
+	for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
 		if (*defaults[i].value == 0)
 			*defaults[i].value = defaults[i].otherwise;
-	}
 	if (options->memory == 0)
 		options->memory = 4 * 1024 * 1024;
 	if (options->batch_size == 0)
@@ -143,15 +131,14 @@ static int prepare(struct loggly *l)
 	const struct loggly_options *options = &l->options;
 	char host_name[LOGGLY_HOST_MAX] = "";
 	(void)gethostname(host_name, sizeof(host_name) - 1);
-	loggly_source_init(
-		&l->source, loggly_random(), options->host_name != NULL ? options->host_name : host_name);
+	loggly_source_init(&l->source, loggly_random(), options->host_name ? options->host_name : host_name);
 	l->incoming.bytes = malloc(options->memory / 2);
 	l->taken.bytes = malloc(options->memory / 2);
-	if (l->incoming.bytes == NULL || l->taken.bytes == NULL)
+	if (!l->incoming.bytes || !l->taken.bytes)
 		return -ENOMEM;
-	if (options->spool_folder != NULL && options->spool_folder[0] != '\0') {
+	if (options->spool_folder && options->spool_folder[0] != '\0') {
 		l->spool_folder = strdup(options->spool_folder);
-		if (l->spool_folder == NULL)
+		if (!l->spool_folder)
 			return -ENOMEM;
 		l->spool_options = (struct log_spool_options){.folder = l->spool_folder,
 			.limit = options->spool_max,
@@ -171,7 +158,7 @@ int loggly_open(const struct loggly_options *options, struct loggly **ret)
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return -ENOMEM;
 	struct loggly *l = calloc(1, sizeof(*l));
-	if (l == NULL) {
+	if (!l) {
 		curl_global_cleanup();
 		return -ENOMEM;
 	}
@@ -200,23 +187,21 @@ int loggly_open(const struct loggly_options *options, struct loggly **ret)
 
 void loggly_close(struct loggly *l, unsigned timeout_ms, struct loggly_figures *ret)
 {
-	if (l == NULL)
+	if (!l)
 		return;
 	pthread_mutex_lock(&l->lock);
 	l->closing = true;
-	l->deadline_ms = loggly_now_ms() + timeout_ms;
+	l->deadline_ms = clock_ms() + timeout_ms;
 	pthread_mutex_unlock(&l->lock);
 	loggly_http_wake(l->http);
 	struct timespec until;
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += (timeout_ms + LEAVE_BEHIND_MS) / 1000 + 1;
-	const bool ended = pthread_timedjoin_np(l->thread, NULL, &until) == 0;
-	if (ret != NULL)
+	clock_timespec_in((int64_t)timeout_ms + LEAVE_BEHIND_MS, &until);
+	const bool ended = pthread_clockjoin_np(l->thread, NULL, CLOCK_MONOTONIC, &until) == 0;
+	if (ret)
 		loggly_read(l, ret);
 	if (ended)
 		loggly_free(l);
 	else
-		/* One that hangs in the disk or in looking up a name is left behind: it holds nothing that
-		 * the end of the process waits for. */
+		/* One that hangs in the disk or in looking up a name is left behind: it holds nothing that the end of the process waits for. */
 		pthread_detach(l->thread);
 }

@@ -22,7 +22,7 @@ void loggly_source_init(struct loggly_source *source, uint64_t run, const char *
 	source->run = run;
 	for (; host_name[size] != '\0' && size < LOGGLY_HOST_MAX - 1; size++) {
 		const char c = host_name[size];
-		source->host[size] = (char)(isalnum((unsigned char)c) || strchr("-._", c) != NULL ? c : '_');
+		source->host[size] = (char)(isalnum((unsigned char)c) || strchr("-._", c) ? c : '_');
 	}
 	source->host[size] = '\0';
 }
@@ -36,8 +36,7 @@ struct cut {
 /* The size of the escape sequence at `at`; 0 if its other half follows, without which it means nothing. */
 static size_t escape_size(const char *at, size_t left, bool *ret_half)
 {
-	*ret_half = left >= 4 && at[1] == 'u' && (at[2] == 'd' || at[2] == 'D') &&
-		    strchr("89abAB", at[3]) != NULL;
+	*ret_half = left >= 4 && at[1] == 'u' && (at[2] == 'd' || at[2] == 'D') && strchr("89abAB", at[3]);
 	return left >= 2 && at[1] == 'u' ? 6 : 2;
 }
 
@@ -140,7 +139,7 @@ size_t loggly_part(const char *lines, size_t size, size_t limit)
 	if (size <= limit)
 		return size;
 	const char *end = memrchr(lines, '\n', limit);
-	if (end == NULL)
+	if (!end)
 		end = memchr(lines, '\n', size);
-	return end != NULL ? (size_t)(end - lines) + 1 : size;
+	return end ? (size_t)(end - lines) + 1 : size;
 }

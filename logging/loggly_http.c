@@ -56,14 +56,14 @@ static char *make_url(CURL *easy, const struct loggly_http_options *options)
 	size_t size = strlen(options->url);
 	while (size > 0 && options->url[size - 1] == '/')
 		size--;
-	int r = token != NULL ? 0 : -1;
-	if (r == 0 && options->only_looks)
-		r = asprintf(&url, "%.*s/", (int)size, options->url);
-	else if (r == 0)
-		r = asprintf(&url, "%.*s/bulk/%s/tag/%s/", (int)size, options->url, token, options->tags);
-	if (r < 0)
+	int error = token ? 0 : -1;
+	if (error == 0 && options->only_looks)
+		error = asprintf(&url, "%.*s/", (int)size, options->url);
+	else if (error == 0)
+		error = asprintf(&url, "%.*s/bulk/%s/tag/%s/", (int)size, options->url, token, options->tags);
+	if (error < 0)
 		url = NULL;
-	if (token != NULL)
+	if (token)
 		explicit_bzero(token, strlen(token));
 	curl_free(token);
 	return url;
@@ -71,7 +71,7 @@ static char *make_url(CURL *easy, const struct loggly_http_options *options)
 
 static void free_url(char *url)
 {
-	if (url != NULL)
+	if (url)
 		explicit_bzero(url, strlen(url));
 	free(url);
 }
@@ -81,7 +81,7 @@ static bool set_options(struct loggly_http *http, const struct loggly_http_optio
 	CURL *easy = http->easy;
 	http->headers = curl_slist_append(NULL, "Content-Type: application/json");
 	struct curl_slist *more = curl_slist_append(http->headers, "Expect:");
-	if (http->headers == NULL || more == NULL)
+	if (!http->headers || !more)
 		return false;
 	bool good = curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->headers) == CURLE_OK;
@@ -108,7 +108,7 @@ static bool set_options(struct loggly_http *http, const struct loggly_http_optio
 	/* A name that does not resolve must not hold up the end of the process. */
 	good &= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
 #endif
-	if (options->ca_file != NULL && options->ca_file[0] != '\0')
+	if (options->ca_file && options->ca_file[0] != '\0')
 		good &= curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK;
 	return good;
 }
@@ -116,15 +116,14 @@ static bool set_options(struct loggly_http *http, const struct loggly_http_optio
 int loggly_http_open(const struct loggly_http_options *options, struct loggly_http **ret)
 {
 	struct loggly_http *http = calloc(1, sizeof(*http));
-	if (http == NULL)
+	if (!http)
 		return -ENOMEM;
 	http->multi = curl_multi_init();
 	http->easy = curl_easy_init();
 	http->token = strdup(options->token);
 	http->only_looks = options->only_looks;
-	char *url = http->easy != NULL ? make_url(http->easy, options) : NULL;
-	const bool good = http->multi != NULL && http->easy != NULL && http->token != NULL && url != NULL &&
-			  set_options(http, options, url);
+	char *url = http->easy ? make_url(http->easy, options) : NULL;
+	const bool good = http->multi && http->easy && http->token && url && set_options(http, options, url);
 	free_url(url);
 	if (!good) {
 		loggly_http_close(http);
@@ -136,7 +135,7 @@ int loggly_http_open(const struct loggly_http_options *options, struct loggly_ht
 
 void loggly_http_close(struct loggly_http *http)
 {
-	if (http == NULL)
+	if (!http)
 		return;
 	loggly_http_drop(http);
 	curl_easy_cleanup(http->easy);
@@ -187,7 +186,7 @@ bool loggly_http_answer(struct loggly_http *http, struct loggly_answer *ret)
 {
 	int left;
 	const CURLMsg *message = curl_multi_info_read(http->multi, &left);
-	if (message == NULL || message->msg != CURLMSG_DONE)
+	if (!message || message->msg != CURLMSG_DONE)
 		return false;
 	const CURLcode code = message->data.result;
 	struct loggly_answer answer = {.status = 0};

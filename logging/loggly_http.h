@@ -1,6 +1,5 @@
 /*
- * loggly_http.h - requests to Loggly, one at a time, over a connection that is kept: the only user of
- * libcurl.
+ * loggly_http.h - requests to Loggly, one at a time, over a connection that is kept. By libcurl.
  *
  * Happy path: loggly_http_start(), then loggly_http_wait() until loggly_http_answer() has one. TLS 1.2 or
  * newer, certificate and host name verified, no redirects, HTTPS only. Failure modes are an answer of some
@@ -47,8 +46,7 @@ __attribute__((warn_unused_result)) int loggly_http_open(
 /* Drops a request that is under way. NULL is allowed. */
 void loggly_http_close(struct loggly_http *http);
 
-/* Starts a request with these lines, which must stay until it has its answer or is dropped; one that only
- * looks sends none. 0 or a negative errno. */
+/* Starts a request with these lines, which must stay until it has its answer or is dropped; one that only looks sends none. 0 or a negative errno. */
 __attribute__((warn_unused_result)) int loggly_http_start(
 	struct loggly_http *http, const char *lines, size_t size);
 

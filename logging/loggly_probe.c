@@ -1,14 +1,15 @@
 /* loggly_probe.c - see loggly_probe.h. */
 #include "loggly_probe.h"
 
+#include "clock.h"
 #include "loggly_event.h"
+#include "random.h"
 
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,17 +19,14 @@ enum { WAIT_MS = 1000 };
 static size_t make_event(const char *message, char **ret)
 {
 	struct loggly_source source;
-	char host[LOGGLY_HOST_MAX] = "", when[32] = "", line[512];
-	uint64_t run = 0;
-	const time_t now = time(NULL);
-	struct tm tm;
+	char host[LOGGLY_HOST_MAX] = "", when[CLOCK_ISO_SIZE], line[512];
+	uint64_t run;
 	char *event = malloc(LOGGLY_EVENT_MAX);
-	if (event == NULL)
+	if (!event)
 		return 0;
-	if (gethostname(host, sizeof(host) - 1) != 0 || getrandom(&run, sizeof(run), 0) != sizeof(run))
-		run = (uint64_t)now;
-	if (gmtime_r(&now, &tm) != NULL)
-		(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S.000Z", &tm);
+	(void)gethostname(host, sizeof(host) - 1);
+	random_bytes(&run, sizeof(run));
+	clock_iso_ms(clock_unix_ms(), when);
 	loggly_source_init(&source, run, host);
 	const int size = snprintf(line, sizeof(line),
 		"{\"timestamp\":\"%s\",\"level\":\"info\",\"event\":\"doctor\",\"message\":\"%s\"}", when,
@@ -46,23 +44,23 @@ int loggly_probe(const struct loggly_probe *probe, struct loggly_answer *ret)
 	size_t size = 0;
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return -ENOMEM;
-	int r = loggly_http_open(&(struct loggly_http_options){.url = probe->url,
-					 .token = probe->token,
-					 .tags = probe->tags,
-					 .ca_file = probe->ca_file,
-					 .connect_ms = probe->timeout_ms,
-					 .total_ms = probe->timeout_ms,
-					 .only_looks = probe->message == NULL},
+	int error = loggly_http_open(&(struct loggly_http_options){.url = probe->url,
+					     .token = probe->token,
+					     .tags = probe->tags,
+					     .ca_file = probe->ca_file,
+					     .connect_ms = probe->timeout_ms,
+					     .total_ms = probe->timeout_ms,
+					     .only_looks = !probe->message},
 		&http);
-	if (r == 0 && probe->message != NULL && (size = make_event(probe->message, &event)) == 0)
-		r = -ENOMEM;
-	if (r == 0)
-		r = loggly_http_start(http, event, size);
+	if (error == 0 && probe->message && (size = make_event(probe->message, &event)) == 0)
+		error = -ENOMEM;
+	if (error == 0)
+		error = loggly_http_start(http, event, size);
 	/* The request ends by itself when its time is up. */
-	while (r == 0 && !loggly_http_answer(http, ret))
+	while (error == 0 && !loggly_http_answer(http, ret))
 		loggly_http_wait(http, WAIT_MS);
 	loggly_http_close(http);
 	free(event);
 	curl_global_cleanup();
-	return r;
+	return error;
 }

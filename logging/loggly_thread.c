@@ -7,7 +7,8 @@
  * comes from `building`, or it is the oldest segment of the spool, which is removed when all of it was taken.
  * After a failure what is in `sending` goes to the spool, unless it came from there or no disk takes it.
  */
-#include "loggly_own.h"
+#include "clock.h"
+#include "loggly_private.h"
 
 #include "log.h"
 
@@ -44,8 +45,7 @@ static void say_spool_failed(struct loggly *l, int error, int64_t now)
 		return;
 	l->spool_said = true;
 	log_warn("log_spool_failed",
-		"the log's spool cannot be used: what cannot be shipped stays in memory, as long as there is "
-		"room",
+		"the log's spool cannot be used: what cannot be shipped stays in memory, as long as there is room",
 		LOG_TEXT("folder", l->spool_folder),
 		LOG_TEXT("reason",
 			error == LOG_SPOOL_E_LOCKED ? "another process uses it" : strerror(-error)));
@@ -53,7 +53,7 @@ static void say_spool_failed(struct loggly *l, int error, int64_t now)
 
 static void open_spool(struct loggly *l, int64_t now)
 {
-	if (l->spool_folder == NULL || l->spool != NULL || now < l->spool_at_ms)
+	if (!l->spool_folder || l->spool || now < l->spool_at_ms)
 		return;
 	const int error = log_spool_open(&l->spool_options, &l->spool);
 	if (error != 0) {
@@ -67,7 +67,7 @@ static void open_spool(struct loggly *l, int64_t now)
 /* Whether the lines are in the spool now. */
 static bool spool_lines(struct loggly *l, const char *lines, size_t size, int64_t now)
 {
-	if (l->spool == NULL || now < l->spool_at_ms)
+	if (!l->spool || now < l->spool_at_ms)
 		return false;
 	const int error = log_spool_append(l->spool, lines, size);
 	if (error != 0)
@@ -103,14 +103,14 @@ static bool take(struct loggly *l)
 
 static bool spool_waits(const struct loggly *l)
 {
-	return l->spool != NULL && !log_spool_is_empty(l->spool);
+	return l->spool && !log_spool_is_empty(l->spool);
 }
 
 /* Whether what was built is somewhere else now. */
 static bool hand_over(struct loggly *l, int64_t now)
 {
 	l->handed_over++;
-	if (l->sending.bytes == NULL && !spool_waits(l) && now >= l->retry_at_ms) {
+	if (!l->sending.bytes && !spool_waits(l) && now >= l->retry_at_ms) {
 		l->sending = l->building;
 		l->sent = 0;
 		l->from_spool = false;
@@ -126,9 +126,9 @@ static bool hand_over(struct loggly *l, int64_t now)
 /* Makes an event of the next line; false: there is no room for it, and it stays. */
 static bool build(struct loggly *l, int64_t now)
 {
-	if (l->building.bytes == NULL) {
+	if (!l->building.bytes) {
 		l->building = (struct lines){.bytes = malloc(l->options.batch_size + LOGGLY_EVENT_MAX)};
-		if (l->building.bytes == NULL)
+		if (!l->building.bytes)
 			return false;
 	}
 	const char *line = l->taken.bytes + l->taken_at;
@@ -148,10 +148,9 @@ static bool build(struct loggly *l, int64_t now)
 /* Makes events of what came, but not for ever where lines come faster than they go; true: there is more. */
 static bool collect(struct loggly *l, int64_t now, bool at_once)
 {
-	for (l->handed_over = 0; take(l) && build(l, now);) {
+	for (l->handed_over = 0; take(l) && build(l, now);)
 		if (l->handed_over >= TURN_BATCHES)
 			return true;
-	}
 	if (l->building.size > 0 && (at_once || now >= l->building_due_ms))
 		(void)hand_over(l, now);
 	return false;
@@ -173,7 +172,7 @@ static void end_sending(struct loggly *l, _Atomic uint64_t *as)
 	const uint64_t events = log_spool_count_lines(l->sending.bytes, l->sending.size);
 	if (l->from_spool)
 		log_spool_remove(l->spool);
-	if (as != NULL)
+	if (as)
 		account_add(as, events);
 	forget_sending(l);
 }
@@ -181,7 +180,7 @@ static void end_sending(struct loggly *l, _Atomic uint64_t *as)
 /* What could not be sent waits, in the spool once that takes it. */
 static void put_back(struct loggly *l, int64_t now)
 {
-	if (l->sending.bytes == NULL || l->from_spool || l->sent > 0 || l->under_way || now >= l->retry_at_ms)
+	if (!l->sending.bytes || l->from_spool || l->sent > 0 || l->under_way || now >= l->retry_at_ms)
 		return;
 	if (spool_lines(l, l->sending.bytes, l->sending.size, now))
 		forget_sending(l);
@@ -191,14 +190,14 @@ static void begin(struct loggly *l, int64_t now)
 {
 	if (l->under_way || now < l->retry_at_ms)
 		return;
-	if (l->sending.bytes == NULL && l->spool != NULL && now >= l->spool_at_ms) {
+	if (!l->sending.bytes && l->spool && now >= l->spool_at_ms) {
 		const int error = log_spool_load(l->spool, &l->sending.bytes, &l->sending.size);
 		if (error < 0)
 			say_spool_failed(l, error, now);
 		l->from_spool = error == 0;
 		l->sent = 0;
 	}
-	if (l->sending.bytes == NULL)
+	if (!l->sending.bytes)
 		return;
 	l->part = loggly_part(l->sending.bytes + l->sent, l->sending.size - l->sent, l->part_max);
 	l->under_way = loggly_http_start(l->http, l->sending.bytes + l->sent, l->part) == 0;
@@ -228,7 +227,7 @@ static void set_aside(struct loggly *l, const struct loggly_answer *answer)
 	const char *lines = l->sending.bytes + l->sent;
 	/* Too large: that one event; bad: all that was sent, and what stands behind it is tried. */
 	const uint64_t events = log_spool_count_lines(lines, l->part);
-	const bool kept = l->spool != NULL && log_spool_set_aside(l->spool, lines, l->part) == 0;
+	const bool kept = l->spool && log_spool_set_aside(l->spool, lines, l->part) == 0;
 	log_error("loggly_set_aside", "Loggly refused events, which are set aside and not sent again",
 		LOG_INT("events", events), LOG_TEXT("kept", kept ? "yes" : "no"),
 		LOG_TEXT("folder", kept ? l->spool_folder : NULL), LOG_TEXT("reason", answer->reason));
@@ -325,14 +324,14 @@ static int64_t sooner(int64_t a, int64_t b)
 static int64_t sleep_until(struct loggly *l, int64_t now, size_t *ret_wake_at)
 {
 	int64_t until = now + SLEEP_MAX_MS;
-	const bool blocked = l->taken_at<l->taken.size, is_building = l->building.size> 0;
-	const bool spool_works = l->spool != NULL && now >= l->spool_at_ms;
+	const bool blocked = l->taken_at < l->taken.size;
+	const bool is_building = l->building.size > 0;
+	const bool spool_works = l->spool && now >= l->spool_at_ms;
 	if (is_building && l->building_due_ms > now)
 		until = sooner(until, l->building_due_ms);
-	if (!l->under_way &&
-		(l->sending.bytes != NULL || (spool_works ? spool_waits(l) : is_building || blocked)))
+	if (!l->under_way && (l->sending.bytes || (spool_works ? spool_waits(l) : is_building || blocked)))
 		until = sooner(until, l->retry_at_ms);
-	if (l->spool_folder != NULL && !spool_works)
+	if (l->spool_folder && !spool_works)
 		until = sooner(until, l->spool_at_ms);
 	if (account_get(&l->account->told) != account_lost(l->account))
 		until = sooner(until, l->tell_at_ms);
@@ -346,7 +345,7 @@ static void rest(struct loggly *l, int64_t now, bool more)
 	int64_t until = more ? now : sleep_until(l, now, &wake_at);
 	if (more)
 		wake_at = SIZE_MAX;
-	const uint64_t spool_bytes = l->spool != NULL ? log_spool_bytes(l->spool) : 0;
+	const uint64_t spool_bytes = l->spool ? log_spool_bytes(l->spool) : 0;
 	pthread_mutex_lock(&l->lock);
 	l->spool_bytes = spool_bytes;
 	if (l->closing)
@@ -380,22 +379,22 @@ static bool may_end(struct loggly *l, int64_t now)
 		return true;
 	if (collect(l, now, true))
 		return false;
-	return l->sending.bytes == NULL && !spool_waits(l) && l->building.size == 0;
+	return !l->sending.bytes && !spool_waits(l) && l->building.size == 0;
 }
 
 /* What is left goes to the spool, or is lost. */
 static void put_away(struct loggly *l)
 {
-	const int64_t now = loggly_now_ms();
+	const int64_t now = clock_ms();
 	loggly_http_drop(l->http);
 	l->retry_at_ms = INT64_MAX;
 	l->spool_at_ms = 0;
 	open_spool(l, now);
 	l->spool_at_ms = 0;
-	if (l->sending.bytes != NULL && l->from_spool) {
+	if (l->sending.bytes && l->from_spool) {
 		log_spool_unload(l->spool);
 		forget_sending(l);
-	} else if (l->sending.bytes != NULL) {
+	} else if (l->sending.bytes) {
 		/* All of it, if only a part was taken: their ids tell those apart that come twice. */
 		if (spool_lines(l, l->sending.bytes, l->sending.size, now))
 			forget_sending(l);
@@ -417,7 +416,7 @@ static void put_away(struct loggly *l)
 void *loggly_thread(void *argument)
 {
 	struct loggly *l = argument;
-	for (int64_t now = loggly_now_ms(); !may_end(l, now); now = loggly_now_ms()) {
+	for (int64_t now = clock_ms(); !may_end(l, now); now = clock_ms()) {
 		struct loggly_answer answer;
 		open_spool(l, now);
 		put_back(l, now);
@@ -426,7 +425,7 @@ void *loggly_thread(void *argument)
 		tell_lost(l, now);
 		rest(l, now, more);
 		if (l->under_way && loggly_http_answer(l->http, &answer))
-			handle_answer(l, &answer, loggly_now_ms());
+			handle_answer(l, &answer, clock_ms());
 	}
 	put_away(l);
 	return NULL;

@@ -5,9 +5,10 @@
  *
  * Adding one is one insert. Nothing that a command or a handler put into a letter may keep it from being
  * stored, or it would come again for ever: texts that are not UTF-8 are made so, and a payload that fits into
- * no document is cut. Replaying one is an insert into parked_commands, then a delete: a crash in between
- * leaves both, and the next replay finds the command there and deletes the letter.
+ * no document is cut.
  */
+#include "dead_letters.h"
+
 #include "store_document.h"
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +17,6 @@
 enum { PAYLOAD_KEPT_MAX = 15 * 1024 * 1024, DAY_MS = 24 * 60 * 60 * 1000 };
 
 static const enum store_collection collection = STORE_DEAD_LETTERS;
-
-void dead_letter_new_id(unsigned char ret_id[static 12])
-{
-	bson_oid_t id;
-
-	bson_oid_init(&id, NULL);
-	memcpy(ret_id, id.bytes, sizeof(id.bytes));
-}
 
 /* ---- adding ---- */
 
@@ -45,13 +38,13 @@ static void append_payload(bson_t *document, const struct dead_letter *letter)
 int dead_letter_add(struct store_client *client, const struct dead_letter *letter)
 {
 	bson_t document = BSON_INITIALIZER, reply;
-	const int64_t now_ms = store_now_ms();
+	const int64_t now_ms = store_now_ms(client->store);
 	bson_error_t error;
 	bool inserted;
 
 	if (!client->mongo)
 		return STORE_E_AWAY;
-	store_append_id(&document, letter->id);
+	store_append_id(&document, &letter->id);
 	store_append_text(&document, "topic", letter->topic);
 	store_append_text(&document, "user_id", letter->user);
 	store_append_text(&document, "handler", letter->handler);
@@ -88,7 +81,7 @@ static struct dead_letter letter_of(const bson_t *document)
 		.expires_ms = expires_ms != INT64_MIN ? expires_ms : 0,
 	};
 
-	store_id_of(document, letter.id);
+	letter.id = store_id_of(document);
 	letter.payload = store_bytes_of(document, "payload", &letter.payload_size);
 	letter.correlation = store_bytes_of(document, "correlation", &letter.correlation_size);
 	return letter;
@@ -176,7 +169,7 @@ static bool hold(const bson_t *document, void *context)
 }
 
 int dead_letter_get(
-	struct store_client *client, const unsigned char id[static 12], struct dead_letter **ret_letter)
+	struct store_client *client, const struct store_id *id, struct dead_letter **ret_letter)
 {
 	bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER;
 	struct held *held = NULL;
@@ -233,7 +226,7 @@ static int remove_letters(struct store_client *client, bson_t *filter, bool all,
 	return store_write_result(client, collection, "delete", deleted, &reply, &error);
 }
 
-int dead_letter_drop(struct store_client *client, const unsigned char id[static 12])
+int dead_letter_drop(struct store_client *client, const struct store_id *id)
 {
 	bson_t filter = BSON_INITIALIZER;
 	uint64_t count;
@@ -260,52 +253,4 @@ int dead_letter_drop_all(
 	if (r == 0)
 		*ret_count = count;
 	return r;
-}
-
-/* ---- replaying ---- */
-
-/* The five bytes in the middle are a random number of the process that made the id. Adding a constant to it
- * gives each letter an id that nobody else makes, and that comes back to none of the ids before it when the
- * command dies and is replayed time and again. */
-static void id_of_replay(const unsigned char letter[static 12], unsigned char ret_id[static 12])
-{
-	static const unsigned char step[5] = {0x9e, 0x37, 0x79, 0xb9, 0x7f};
-	unsigned carry = 0;
-
-	memcpy(ret_id, letter, 12);
-	for (int i = 4; i >= 0; i--) {
-		const unsigned sum = (unsigned)letter[4 + i] + step[i] + carry;
-
-		ret_id[4 + i] = (unsigned char)sum;
-		carry = sum >> 8;
-	}
-}
-
-int dead_letter_replay(struct store_client *client, const struct dead_letter *letter, const char *lane,
-	uint64_t key, int64_t position)
-{
-	struct parked_command command = {
-		.lane = lane,
-		.user = letter->user,
-		.topic = letter->topic,
-		.position = position,
-		.payload = letter->payload,
-		.payload_size = letter->payload_size,
-		.correlation = letter->correlation,
-		.correlation_size = letter->correlation_size,
-		.response_topic = letter->response_topic,
-		.key = key,
-		.end = "done",
-		.handler = "",
-		.reason = "replayed",
-		.not_before_ms = position / 1000,
-	};
-	int r;
-
-	id_of_replay(letter->id, command.id);
-	r = parked_command_add(client, &command);
-	if (r != 0)
-		return r;
-	r = dead_letter_drop(client, letter->id);
-	return r == STORE_E_NOT_FOUND ? 0 : r;
 }

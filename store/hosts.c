@@ -1,29 +1,98 @@
 /*
- * hosts.c - who is at work: {_id: the host's client id, seen: date}.
+ * hosts.c - who is active: {_id: the client id, owner, lease_until: date, seen: date}.
  *
- * A host writes its document now and then, which tells it what no question does: that the database takes
- * writes, with a disk that has room, rights that suffice, and as many members as the write concern asks for.
- * One upsert, which never fails for what is there already.
+ * One conditional upsert takes and renews: its filter finds the document where it may be taken, and where it may not, the insert that the upsert comes
+ * to meets a duplicate key. Documents without owner are those of a version that only wrote `seen`.
  */
-#include "store_client.h"
+#include "hosts.h"
+
+#include "store_document.h"
+#include <string.h>
 
 static const enum store_collection collection = STORE_HOSTS;
 
-int store_trial_write(struct store_client *client, const char *host)
+enum { DUPLICATE_KEY = 11000 };
+
+static void hold_command(bson_t *command, const char *client_id, const char *owner, int64_t now_ms, unsigned lease_ms)
 {
-	bson_t selector = BSON_INITIALIZER, update = BSON_INITIALIZER, set, reply;
-	bson_error_t error;
-	bool updated;
+	BCON_APPEND(command, "findAndModify", BCON_UTF8(store_collection_name(collection)), "query", "{", "_id", BCON_UTF8(client_id), "$or", "[",
+		"{", "owner", BCON_UTF8(owner), "}", "{", "owner", BCON_NULL, "}", "{", "lease_until", "{", "$lte", BCON_DATE_TIME(now_ms), "}", "}",
+		"]", "}", "update", "{", "$set", "{", "owner", BCON_UTF8(owner), "lease_until", BCON_DATE_TIME(now_ms + lease_ms), "seen",
+		BCON_DATE_TIME(now_ms), "}", "}", "upsert", BCON_BOOL(true));
+}
+
+/* Another's: until when. */
+static bool read_until(const bson_t *document, void *context)
+{
+	*(int64_t *)context = store_date_of(document, "lease_until");
+	return false;
+}
+
+static int find_until(struct store_client *client, const char *client_id, int64_t *ret_until_ms)
+{
+	bson_t filter = BSON_INITIALIZER;
+
+	BSON_APPEND_UTF8(&filter, "_id", client_id);
+	mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(store_client_collection(client, collection), &filter, NULL, NULL);
+	bson_destroy(&filter);
+	return store_iterate(client, collection, cursor, read_until, ret_until_ms);
+}
+
+/* Whether the document, as it was before, was in the owner's name. */
+static bool was_ours(const bson_t *reply, const char *owner)
+{
+	bson_iter_t value;
+	const uint8_t *bytes;
+	uint32_t size;
+	bson_t before;
+
+	if (!bson_iter_init_find(&value, reply, "value") || !BSON_ITER_HOLDS_DOCUMENT(&value))
+		return false;
+	bson_iter_document(&value, &size, &bytes);
+	return bson_init_static(&before, bytes, size) && strcmp(store_text_of(&before, "owner", ""), owner) == 0;
+}
+
+int host_lease_hold(
+	struct store_client *client, const char *client_id, const char *owner, unsigned lease_ms, struct host_lease *ret)
+{
+	bson_t command = BSON_INITIALIZER, reply;
+	bson_error_t driver;
+	int64_t until_ms = INT64_MIN;
+	int error = store_know_time(client);
+
+	if (error != 0)
+		return error;
+	const int64_t now_ms = store_now_ms(client->store);
+	hold_command(&command, client_id, owner, now_ms, lease_ms);
+	const bool done = mongoc_client_write_command_with_opts(
+		client->mongo, store_database_name(client->store), &command, NULL, &reply, &driver);
+	bson_destroy(&command);
+	if (done) {
+		*ret = (struct host_lease){.ours = true, .taken = !was_ours(&reply, owner)};
+		bson_destroy(&reply);
+		return 0;
+	}
+	if (driver.domain != MONGOC_ERROR_SERVER || driver.code != DUPLICATE_KEY)
+		return store_write_result(client, collection, "lease", false, &reply, &driver);
+	bson_destroy(&reply);
+	error = find_until(client, client_id, &until_ms);
+	if (error == 0)
+		*ret = (struct host_lease){.free_in_ms = until_ms > now_ms ? until_ms - now_ms : 0};
+	return error;
+}
+
+int host_lease_release(struct store_client *client, const char *client_id, const char *owner)
+{
+	bson_t filter = BSON_INITIALIZER, update = BSON_INITIALIZER, reply;
+	bson_error_t driver;
 
 	if (!client->mongo)
 		return STORE_E_AWAY;
-	BSON_APPEND_UTF8(&selector, "_id", host);
-	BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
-	BSON_APPEND_DATE_TIME(&set, "seen", store_now_ms());
-	bson_append_document_end(&update, &set);
-	updated = mongoc_collection_update_one(store_client_collection(client, collection), &selector,
-		&update, store_upsert_options(client->store), &reply, &error);
-	bson_destroy(&selector);
+	BCON_APPEND(&filter, "_id", BCON_UTF8(client_id), "owner", BCON_UTF8(owner));
+	BCON_APPEND(&update, "$unset", "{", "owner", BCON_UTF8(""), "lease_until", BCON_UTF8(""), "}");
+	const bool updated = mongoc_collection_update_one(
+		store_client_collection(client, collection), &filter, &update, NULL, &reply, &driver);
+	bson_destroy(&filter);
 	bson_destroy(&update);
-	return store_write_result(client, collection, "trial write", updated, &reply, &error);
+	return store_write_result(client, collection, "release", updated, &reply, &driver);
 }

@@ -7,9 +7,10 @@
  * for waitQueueTimeoutMS at most; then it is the client `away`, which has no connection and answers
  * STORE_E_AWAY to everything.
  */
+#include "clock.h"
 #include "log.h"
 #include "store_client.h"
-#include "store_error.h"
+#include "store_clock.h"
 #include "store_url.h"
 #include <errno.h>
 #include <pthread.h>
@@ -28,6 +29,7 @@ struct store {
 	bson_t upsert;
 	bson_t unordered;
 	unsigned wait_ms;
+	struct store_clock clock;
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t released;
 	struct store_client *free;
@@ -136,6 +138,7 @@ static struct store *store_new(const struct store_options *options)
 		pthread_mutex_init(&store->lock, NULL) != 0)
 		abort(); /* glibc fails none of these */
 	pthread_condattr_destroy(&attributes);
+	store_clock_init(&store->clock);
 	store->primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
 	bson_init(&store->upsert);
 	BSON_APPEND_BOOL(&store->upsert, "upsert", true);
@@ -210,6 +213,7 @@ void store_close(struct store *store)
 	bson_destroy(&store->unordered);
 	pthread_cond_destroy(&store->released);
 	pthread_mutex_destroy(&store->lock);
+	store_clock_destroy(&store->clock);
 	free(store->database);
 	free(store);
 }
@@ -219,13 +223,7 @@ static void wait_for_free(struct store *store)
 {
 	struct timespec until;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += store->wait_ms / 1000;
-	until.tv_nsec += (long)(store->wait_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	clock_timespec_in(store->wait_ms, &until);
 	store->waiting++;
 	while (!store->free && pthread_cond_timedwait(&store->released, &store->lock, &until) == 0)
 		;
@@ -293,12 +291,21 @@ const char *store_database_name(const struct store *store)
 	return store->database;
 }
 
-int64_t store_now_ms(void)
+int64_t store_now_us(struct store *store)
 {
-	struct timespec now;
+	return store_clock_now_us(&store->clock);
+}
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+int64_t store_now_ms(struct store *store)
+{
+	return store_now_us(store) / 1000;
+}
+
+int store_know_time(struct store_client *client)
+{
+	if (!client->mongo)
+		return STORE_E_AWAY;
+	return store_clock_known(&client->store->clock) ? 0 : store_ping(client);
 }
 
 struct _mongoc_database_t *store_database(struct store_client *client)
@@ -339,6 +346,7 @@ int store_ping(struct store_client *client)
 	if (!client->mongo)
 		return STORE_E_AWAY;
 	BSON_APPEND_INT32(&command, "hello", 1);
+	const int64_t asked_us = store_clock_here_us();
 	if (!mongoc_client_command_simple(
 		    client->mongo, "admin", &command, client->store->primary, &reply, &error)) {
 		const int r = store_classify(&error);
@@ -348,6 +356,8 @@ int store_ping(struct store_client *client)
 		snprintf(client->last_error, sizeof(client->last_error), "ping: %s", error.message);
 		return r == 0 ? STORE_E_TRANSIENT : r;
 	}
+	if (bson_iter_init_find(&iter, &reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&iter))
+		store_clock_note(&client->store->clock, asked_us, store_clock_here_us(), bson_iter_date_time(&iter));
 	writable = bson_iter_init_find(&iter, &reply, "isWritablePrimary") && bson_iter_as_bool(&iter);
 	bson_destroy(&command);
 	bson_destroy(&reply);

@@ -36,8 +36,8 @@ const bson_t *store_upsert_options(const struct store *store);	  /* {upsert: tru
 const bson_t *store_unordered_options(const struct store *store); /* {ordered: false} */
 const char *store_database_name(const struct store *store);
 
-/* Milliseconds since 1970, UTC. */
-int64_t store_now_ms(void);
+/* Asks for the database's time if that has not been answered yet: before a time is written. 0 or a store error. */
+STORE_USE_RESULT int store_know_time(struct store_client *client);
 
 /* Runs a cursor to its end, or until visit returns false, and destroys it. 0 or a store error. */
 STORE_USE_RESULT int store_iterate(struct store_client *client, enum store_collection collection,
@@ -66,6 +66,9 @@ STORE_USE_RESULT int store_count(struct store_client *client, enum store_collect
  * a single command on the wire as long as its statements are of one kind. NULL when the client has no
  * connection. */
 mongoc_bulk_operation_t *store_bulk(struct store_client *client, enum store_collection collection);
+
+/* The same, but ordered: one statement after the other, none after one that failed. */
+mongoc_bulk_operation_t *store_ordered_bulk(struct store_client *client, enum store_collection collection);
 
 /* Executes and destroys the bulk; NULL is fine. Duplicate keys count as done. */
 STORE_USE_RESULT int store_bulk_execute(

@@ -1,4 +1,6 @@
 /* store_describe.c - what server there is behind the pool, and how it is asked to acknowledge. */
+#include "store_describe.h"
+
 #include "store_client.h"
 #include <stdio.h>
 #include <string.h>

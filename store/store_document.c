@@ -19,12 +19,22 @@ void store_append_text(bson_t *document, const char *field, const char *text)
 	bson_free(copy);
 }
 
-void store_append_id(bson_t *document, const unsigned char bytes[static 12])
+struct store_id store_new_id(void)
 {
-	bson_oid_t id;
+	struct store_id id;
+	bson_oid_t oid;
 
-	memcpy(id.bytes, bytes, sizeof(id.bytes));
-	BSON_APPEND_OID(document, "_id", &id);
+	bson_oid_init(&oid, NULL);
+	memcpy(id.bytes, oid.bytes, sizeof(id.bytes));
+	return id;
+}
+
+void store_append_id(bson_t *document, const struct store_id *id)
+{
+	bson_oid_t oid;
+
+	memcpy(oid.bytes, id->bytes, sizeof(oid.bytes));
+	BSON_APPEND_OID(document, "_id", &oid);
 }
 
 void store_append_bytes(bson_t *document, const char *field, const void *bytes, size_t size)
@@ -57,12 +67,14 @@ int64_t store_date_of(const bson_t *document, const char *field)
 		       : INT64_MIN;
 }
 
-void store_id_of(const bson_t *document, unsigned char ret_id[static 12])
+struct store_id store_id_of(const bson_t *document)
 {
+	struct store_id id = {{0}};
 	bson_iter_t iter;
 
 	if (bson_iter_init_find(&iter, document, "_id") && BSON_ITER_HOLDS_OID(&iter))
-		memcpy(ret_id, bson_iter_oid(&iter)->bytes, 12);
+		memcpy(id.bytes, bson_iter_oid(&iter)->bytes, sizeof(id.bytes));
+	return id;
 }
 
 const void *store_bytes_of(const bson_t *document, const char *field, size_t *ret_size)

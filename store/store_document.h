@@ -12,12 +12,12 @@
 /* Bytes outside of ASCII become ? where the text is not UTF-8. NULL is the empty text. */
 void store_append_text(bson_t *document, const char *field, const char *text);
 void store_append_bytes(bson_t *document, const char *field, const void *bytes, size_t size);
-void store_append_id(bson_t *document, const unsigned char bytes[static 12]);
+void store_append_id(bson_t *document, const struct store_id *id);
 
 const char *store_text_of(const bson_t *document, const char *field, const char *otherwise);
 int64_t store_number_of(const bson_t *document, const char *field);
 int64_t store_date_of(const bson_t *document, const char *field); /* INT64_MIN where there is none */
 const void *store_bytes_of(const bson_t *document, const char *field, size_t *ret_size);
-void store_id_of(const bson_t *document, unsigned char ret_id[static 12]);
+struct store_id store_id_of(const bson_t *document); /* zeroes where it is none */
 
 #endif

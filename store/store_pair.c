@@ -1,18 +1,17 @@
 /* store_pair.c - documents about two users: see store_pair.h. */
 #include "store_pair.h"
+
+#include "topic.h"
 #include <stdio.h>
 #include <string.h>
 
-enum { USER_ID_SIZE = 64, PAIR_ID_SIZE = 2 * USER_ID_SIZE + 2 };
+enum { PAIR_ID_SIZE = 2 * USER_ID_MAX + 2 };
 
 /* The `/` between the parts is what no user id holds, so no two pairs have the same id. The caller has
  * checked the user ids of a command; this is for a handler that did not. */
 static bool user_id_valid(const char *user)
 {
-	const size_t size =
-		strspn(user, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._|-");
-
-	return size > 0 && size <= USER_ID_SIZE && user[size] == '\0';
+	return topic_user_valid(user, strlen(user));
 }
 
 static int refused(struct store_client *client, const struct pair_kind *kind)
@@ -43,7 +42,7 @@ int pair_add(struct store_client *client, const struct pair_kind *kind, mongoc_b
 	snprintf(id, sizeof(id), "%s/%s", owner, other);
 	BSON_APPEND_DOCUMENT_BEGIN(&update, "$setOnInsert", &fields);
 	BSON_APPEND_UTF8(&fields, "_id", id);
-	BSON_APPEND_DATE_TIME(&fields, kind->since, store_now_ms());
+	BSON_APPEND_DATE_TIME(&fields, kind->since, store_now_ms(client->store));
 	bson_append_document_end(&update, &fields);
 	if (!mongoc_bulk_operation_update_one_with_opts(
 		    bulk, &filter, &update, store_upsert_options(client->store), &error))

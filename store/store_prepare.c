@@ -6,6 +6,8 @@
  * index with that name or those keys but other options is told about, not replaced. store_indexes() tells
  * which of them are there.
  */
+#include "store_describe.h"
+
 #include "store_apples.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,10 +33,13 @@ static const struct index {
 	{STORE_DEAD_LETTERS, {"user_id", "when", "_id"}},
 	{STORE_DEAD_LETTERS, {"handler", "when", "_id"}},
 	{STORE_DEAD_LETTERS, {"expires"}, {true, 0}},
-	/* A user's commands on a lane, and among those that are not done the first. */
-	{STORE_PARKED_COMMANDS, {"user_id", "lane", "done", "position", "_id"}},
-	{STORE_PARKED_COMMANDS, {"not_before", "lane", "user_id"}},
+	/* A user's commands on a lane, and the users of a lane who have any. */
 	{STORE_PARKED_COMMANDS, {"lane", "user_id", "position"}},
+	/* What is due. */
+	{STORE_PARKED_COMMANDS, {"not_before", "lane", "user_id"}},
+	/* A lane's highest position. */
+	{STORE_PARKED_COMMANDS, {"lane", "position"}},
+	/* What earlier versions left of a command that was done goes by it. Nothing writes `done` any more. */
 	{STORE_PARKED_COMMANDS, {"done"}, {true, DAY_S}},
 };
 
@@ -197,6 +202,10 @@ int store_prepare(struct store_client *client)
 {
 	if (!client->mongo)
 		return STORE_E_AWAY;
+	const int error = store_ping(client); /* what is made from here on may need the time */
+
+	if (error != 0)
+		return error;
 	for (int i = 0; i < STORE_COLLECTIONS; i++) {
 		const int r = create_indexes(client, (enum store_collection)i);
 

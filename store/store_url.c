@@ -6,6 +6,8 @@
  * shown, and then the real one in silence; what only goes wrong there is the user name or the password.
  */
 #include "store_url.h"
+
+#include "database_name.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -173,12 +175,9 @@ int store_url_parse(
 
 int store_url_check_database(const char *name, char message[static STORE_MESSAGE_SIZE])
 {
-	/* MongoDB's manual, "MongoDB Limits and Thresholds", naming restrictions: those of Windows are the
-	 * narrower ones. */
-	static const char refused[] = "/\\. \"$*<>:|?";
 	const size_t size = strlen(name);
 
-	if (size == 0 || size > 63 || strpbrk(name, refused)) {
+	if (size == 0 || size > DATABASE_NAME_MAX || !database_name_plain(name)) {
 		snprintf(message, STORE_MESSAGE_SIZE,
 			"the database name \"%.64s\" is not valid: expected 1 to 63 bytes without space and "
 			"without any of "
@@ -186,7 +185,7 @@ int store_url_check_database(const char *name, char message[static STORE_MESSAGE
 			name);
 		return STORE_E_PERMANENT;
 	}
-	if (strcmp(name, "admin") == 0 || strcmp(name, "local") == 0 || strcmp(name, "config") == 0) {
+	if (database_name_reserved(name)) {
 		snprintf(message, STORE_MESSAGE_SIZE,
 			"the database name \"%s\" is one of MongoDB's own: expected another one", name);
 		return STORE_E_PERMANENT;

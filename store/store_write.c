@@ -74,6 +74,13 @@ mongoc_bulk_operation_t *store_bulk(struct store_client *client, enum store_coll
 		store_client_collection(client, collection), store_unordered_options(client->store));
 }
 
+mongoc_bulk_operation_t *store_ordered_bulk(struct store_client *client, enum store_collection collection)
+{
+	if (!client->mongo)
+		return NULL;
+	return mongoc_collection_create_bulk_operation_with_opts(store_client_collection(client, collection), NULL);
+}
+
 int store_bulk_execute(
 	struct store_client *client, enum store_collection collection, mongoc_bulk_operation_t *bulk)
 {

@@ -1,10 +1,9 @@
 /*
  * cashew_test.h - runs a handler in a test without broker or database.
  *
- * A command is delivered the way the host does it: the payload is parsed behind the same limits, the handler
- *runs, its result becomes an end. The store is the stand-in of tests/fake/ (fake_store.h), which keeps
- *documents in memory and can be told to fail. A test of the handler request_contact,
- *tests/unit/test_handler_request_contact.c:
+ * A command is delivered the way the host does it: the payload is parsed behind the same limits, the handler runs, its result becomes an end. The store is
+ * the stand-in of tests/fake/ (fake_store.h), which keeps documents in memory and can be told to fail. From the test of the handler request_contact
+ * (tests/unit/handlers/test_request_contact.c):
  *
  *	#include "cashew_test.h"
  *	extern const struct cashew_handler cashew_handler_request_contact;
@@ -18,10 +17,8 @@
  *	assert_int_equal(contact_request_find(cashew_test_store(t), "68946", "23412"), 0);
  *	cashew_test_free(t);
  *
- * The ends are those of call.h: CALL_DONE, CALL_REJECTED, CALL_RETRY, CALL_FAILED. A rejected command has one
- *event,
- * "{user}/command_rejected". Mistakes in the test itself (a topic that the handler does not listen on) print
- *a line and abort. One thread per struct cashew_test.
+ * The ends are those of call.h: CALL_DONE, CALL_REJECTED, CALL_RETRY, CALL_FAILED. A rejected command has one event, "{user}/command_rejected". Mistakes
+ * in the test itself (a topic that the handler does not listen on) print a line and abort. One thread per struct cashew_test.
  */
 #ifndef CASHEW_TEST_H
 #define CASHEW_TEST_H

@@ -20,12 +20,12 @@ static bool begins_with(const char *text, const char *beginning)
 
 const char *access_user(const char *identity)
 {
-	return identity != NULL && begins_with(identity, ACCESS_USER) ? identity + strlen(ACCESS_USER) : NULL;
+	return identity && begins_with(identity, ACCESS_USER) ? identity + strlen(ACCESS_USER) : NULL;
 }
 
 bool access_is_handler(const char *identity)
 {
-	return identity != NULL && begins_with(identity, ACCESS_HANDLER);
+	return identity && begins_with(identity, ACCESS_HANDLER);
 }
 
 /* Whether the topic or filter has the user id as its first level, and something after it. */
@@ -44,26 +44,23 @@ bool access_topic_bare(const char *topic)
 bool access_receive(const char *identity, const char *topic)
 {
 	const char *user = access_user(identity);
-	if (user != NULL) {
+	if (user)
 		return below_user(topic, user);
-	}
 	return access_is_handler(identity) && topic_user_size(topic) > 0;
 }
 
 bool access_publish(const char *identity, const char *topic)
 {
-	return access_receive(identity, topic) || (access_user(identity) != NULL && access_topic_bare(topic));
+	return access_receive(identity, topic) || (access_user(identity) && access_topic_bare(topic));
 }
 
 /* The filter behind $share/{group}/, the filter itself if it is not shared, NULL if it is malformed. */
 static const char *filter_unshared(const char *filter)
 {
-	if (filter[0] != '$') {
+	if (filter[0] != '$')
 		return filter;
-	}
-	if (!begins_with(filter, "$share/")) {
+	if (!begins_with(filter, "$share/"))
 		return NULL;
-	}
 	const char *group = filter + strlen("$share/");
 	size_t size = strcspn(group, "/+#");
 	return size > 0 && group[size] == '/' ? group + size + 1 : NULL;
@@ -72,16 +69,13 @@ static const char *filter_unshared(const char *filter)
 bool access_subscribe(const char *identity, const char *filter)
 {
 	const char *plain = filter_unshared(filter);
-	if (plain == NULL) {
+	if (!plain)
 		return false;
-	}
 	const char *user = access_user(identity);
-	if (user != NULL) {
+	if (user)
 		return below_user(plain, user);
-	}
-	if (!access_is_handler(identity)) {
+	if (!access_is_handler(identity))
 		return false;
-	}
 	return strcmp(plain, "#") == 0 || (begins_with(plain, "+/") && plain[2] != '\0') ||
 	       topic_user_size(plain) > 0;
 }
@@ -91,9 +85,8 @@ static bool begins_with_uuid(const char *text)
 {
 	for (size_t i = 0; i < UUID_SIZE; i++) {
 		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-		if (text[i] == '\0' || strchr(dash ? "-" : "0123456789abcdefABCDEF", text[i]) == NULL) {
+		if (text[i] == '\0' || !strchr(dash ? "-" : "0123456789abcdefABCDEF", text[i]))
 			return false;
-		}
 	}
 	return true;
 }
@@ -101,12 +94,10 @@ static bool begins_with_uuid(const char *text)
 size_t access_client_id_owner_size(const char *client_id)
 {
 	size_t size = strspn(client_id, ID_CHARACTERS);
-	if (client_id[size] != '\0') {
+	if (client_id[size] != '\0')
 		return size;
-	}
-	if (begins_with_uuid(client_id) && (client_id[UUID_SIZE] == '\0' || client_id[UUID_SIZE] == '-')) {
+	if (begins_with_uuid(client_id) && (client_id[UUID_SIZE] == '\0' || client_id[UUID_SIZE] == '-'))
 		return UUID_SIZE;
-	}
 	return strcspn(client_id, "-");
 }
 
@@ -122,9 +113,8 @@ bool access_client_id_reserved(const char *client_id, const char *names)
 		size_t size = strcspn(name, ",");
 		if (size > 0 && strncmp(client_id, name, size) == 0) {
 			char next = client_id[size];
-			if (next == '\0' || next == '-' || strchr(ID_CHARACTERS, next) == NULL) {
+			if (next == '\0' || next == '-' || !strchr(ID_CHARACTERS, next))
 				return true;
-			}
 		}
 		name += size + (name[size] == ',' ? 1 : 0);
 	}

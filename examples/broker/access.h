@@ -27,8 +27,7 @@ bool access_is_handler(const char *identity);
 /* Whether the topic is a command without its user id: 1 to 64 of a-z and _, one level. */
 bool access_topic_bare(const char *topic);
 
-/* Whether that client may publish to the topic (also a bare command: then the plugin puts the user id in
- * front) ... */
+/* Whether that client may publish to the topic (also a bare command: then the plugin puts the user id in front) ... */
 bool access_publish(const char *identity, const char *topic);
 
 /* ... be sent a message on the topic ... */

@@ -32,13 +32,13 @@ struct connection *connections_find(struct connections *connections, const struc
 {
 	const struct connection key = {.client = client};
 	struct connection *const *node = tfind(&key, &connections->tree, connection_compare);
-	return node != NULL ? *node : NULL;
+	return node ? *node : NULL;
 }
 
 void connections_remove(struct connections *connections, const struct mosquitto *client)
 {
 	struct connection *connection = connections_find(connections, client);
-	if (connection != NULL) {
+	if (connection) {
 		tdelete(connection, &connections->tree, connection_compare);
 		free(connection);
 	}
@@ -50,19 +50,17 @@ int connections_add(struct connections *connections, const struct mosquitto *cli
 	connections_remove(connections, client);
 	size_t id_size = strlen(client_id) + 1;
 	struct connection *connection = calloc(1, sizeof(*connection) + id_size);
-	if (connection == NULL) {
+	if (!connection)
 		return -ENOMEM;
-	}
 	connection->client = client;
 	connection->expires = expires;
 	memcpy(connection->client_id, client_id, id_size);
-	if (tsearch(connection, &connections->tree, connection_compare) == NULL) {
+	if (!tsearch(connection, &connections->tree, connection_compare)) {
 		free(connection);
 		return -ENOMEM;
 	}
-	if (expires < connections->earliest) {
+	if (expires < connections->earliest)
 		connections->earliest = expires;
-	}
 	return 0;
 }
 
@@ -71,22 +69,19 @@ static void earliest_visit(const void *node, VISIT order, void *context)
 {
 	struct connection *connection = *(struct connection *const *)node, **earliest = context;
 	if ((order == postorder || order == leaf) &&
-		(*earliest == NULL || connection->expires < (*earliest)->expires)) {
+		(!*earliest || connection->expires < (*earliest)->expires))
 		*earliest = connection;
-	}
 }
 
 struct connection *connections_take_expired(struct connections *connections, int64_t now)
 {
-	if (now < connections->earliest) {
+	if (now < connections->earliest)
 		return NULL;
-	}
 	struct connection *earliest = NULL;
 	twalk_r(connections->tree, earliest_visit, &earliest);
-	connections->earliest = earliest != NULL ? earliest->expires : INT64_MAX;
-	if (earliest == NULL || now < earliest->expires) {
+	connections->earliest = earliest ? earliest->expires : INT64_MAX;
+	if (!earliest || now < earliest->expires)
 		return NULL;
-	}
 	tdelete(earliest, &connections->tree, connection_compare);
 	return earliest;
 }

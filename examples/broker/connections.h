@@ -38,8 +38,7 @@ struct connection *connections_find(struct connections *connections, const struc
 /* Nothing happens if it is not there. */
 void connections_remove(struct connections *connections, const struct mosquitto *client);
 
-/* Takes out one connection whose token has expired: free() it. NULL if there is none. Cheap while there is
- * none. */
+/* Takes out one connection whose token has expired: free() it. NULL if there is none. Cheap while there is none. */
 struct connection *connections_take_expired(struct connections *connections, int64_t now);
 
 #endif

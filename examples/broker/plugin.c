@@ -59,12 +59,10 @@ static int secret_load(struct plugin *plugin)
 	bool readable_by_others = false;
 	int error = secret_read(
 		plugin->secret_file, plugin->allow_short_secret, &secret, &readable_by_others, reason);
-	if (error == SECRET_E_UNUSABLE) {
+	if (error == SECRET_E_UNUSABLE)
 		mosquitto_log_printf(MOSQ_LOG_ERR, "cashew plugin: %s", reason);
-	}
-	if (error != 0) {
+	if (error != 0)
 		return error;
-	}
 	if (readable_by_others) {
 		mosquitto_log_printf(MOSQ_LOG_WARNING,
 			"cashew plugin: others can read secret_file %s: chmod 600 it", plugin->secret_file);
@@ -80,8 +78,8 @@ static int connect_refuse(struct mosquitto_evt_basic_auth *event, const char *re
 {
 	const char *address = mosquitto_client_address(event->client),
 		   *id = mosquitto_client_id(event->client);
-	mosquitto_log_printf(MOSQ_LOG_NOTICE, "cashew plugin: refused client %s from %s: %s",
-		id != NULL ? id : "-", address != NULL ? address : "-", reason);
+	mosquitto_log_printf(MOSQ_LOG_NOTICE, "cashew plugin: refused client %s from %s: %s", id ? id : "-",
+		address ? address : "-", reason);
 	return MOSQ_ERR_AUTH;
 }
 
@@ -93,10 +91,9 @@ static int connect_refuse(struct mosquitto_evt_basic_auth *event, const char *re
  */
 static bool verified_before(struct plugin *plugin, const struct mosquitto *client, const char *username)
 {
-	if (access_user(username) == NULL && !access_is_handler(username)) {
+	if (!access_user(username) && !access_is_handler(username))
 		return false;
-	}
-	return connections_find(&plugin->connections, client) != NULL ||
+	return connections_find(&plugin->connections, client) ||
 	       (plugin->reloading && mosquitto_client_protocol(client) != mp_websockets);
 }
 
@@ -124,35 +121,29 @@ static int on_basic_auth(int event_number, void *event_data, void *context)
 	(void)event_number;
 	struct plugin *plugin = context;
 	struct mosquitto_evt_basic_auth *event = event_data;
-	if (verified_before(plugin, event->client, event->username)) {
+	if (verified_before(plugin, event->client, event->username))
 		return MOSQ_ERR_SUCCESS;
-	}
-	if (event->username == NULL || strcmp(event->username, "JWT") != 0) {
+	if (!event->username || strcmp(event->username, "JWT") != 0)
 		return connect_refuse(event, "the user name must be \"JWT\" and the password a token");
-	}
-	if (event->password == NULL) {
+	if (!event->password)
 		return connect_refuse(event, "there is no password: it must be a token");
-	}
 	char reason[TOKEN_REASON_SIZE];
 	struct token_identity identity;
 	int error = token_verify(
 		plugin->secret, event->password, strlen(event->password), time(NULL), &identity, reason);
-	if (error != 0) {
+	if (error != 0)
 		return error == TOKEN_E_REFUSED ? connect_refuse(event, reason) : MOSQ_ERR_NOMEM;
-	}
 	if (!identity.is_handler) {
 		error = client_id_check(plugin, event, identity.user_id);
-		if (error != MOSQ_ERR_SUCCESS) {
+		if (error != MOSQ_ERR_SUCCESS)
 			return error;
-		}
 	}
 	char text[ACCESS_IDENTITY_SIZE];
 	(void)snprintf(text, sizeof(text), "%s%s", identity.is_handler ? ACCESS_HANDLER : ACCESS_USER,
 		identity.is_handler ? identity.name : identity.user_id);
 	if (connections_add(&plugin->connections, event->client, mosquitto_client_id(event->client),
-		    identity.expires) != 0) {
+		    identity.expires) != 0)
 		return MOSQ_ERR_NOMEM;
-	}
 	return mosquitto_set_username(event->client, text);
 }
 
@@ -170,11 +161,10 @@ static int on_disconnect(int event_number, void *event_data, void *context)
 static int access_refuse(
 	struct plugin *plugin, const struct mosquitto_evt_acl_check *event, const char *identity)
 {
-	/* Not being sent a message is no attempt at anything; and the last will of a client that is gone has
-	 * no connection any more. */
+	/* Not being sent a message is no attempt at anything; and the last will of a client that is gone has no connection any more. */
 	struct connection *connection =
 		event->access == MOSQ_ACL_READ ? NULL : connections_find(&plugin->connections, event->client);
-	if (connection != NULL && connection->refusals < REFUSALS_LOGGED) {
+	if (connection && connection->refusals < REFUSALS_LOGGED) {
 		connection->refusals++;
 		mosquitto_log_printf(MOSQ_LOG_NOTICE, "cashew plugin: %s (client %s) may not %s %s%s",
 			identity, connection->client_id,
@@ -199,8 +189,7 @@ static int on_acl_check(int event_number, void *event_data, void *context)
 	case MOSQ_ACL_UNSUBSCRIBE: allowed = true; break;
 	default: break;
 	}
-	return allowed ? MOSQ_ERR_SUCCESS
-		       : access_refuse(context, event, identity != NULL ? identity : "nobody");
+	return allowed ? MOSQ_ERR_SUCCESS : access_refuse(context, event, identity ? identity : "nobody");
 }
 
 /*
@@ -214,20 +203,17 @@ static int on_message(int event_number, void *event_data, void *context)
 	(void)context;
 	struct mosquitto_evt_message *event = event_data;
 	const char *user = access_user(mosquitto_client_username(event->client));
-	if (user == NULL || !access_topic_bare(event->topic)) {
+	if (!user || !access_topic_bare(event->topic))
 		return MOSQ_ERR_SUCCESS;
-	}
 	size_t user_size = strlen(user), command_size = strlen(event->topic);
 	char *topic = mosquitto_malloc(user_size + 1 + command_size + 1);
-	if (topic == NULL) {
+	if (!topic)
 		return MOSQ_ERR_NOMEM;
-	}
 	memcpy(topic, user, user_size);
 	topic[user_size] = '/';
 	memcpy(topic + user_size + 1, event->topic, command_size + 1);
-	if (!BROKER_FREES_OLD_TOPIC) {
+	if (!BROKER_FREES_OLD_TOPIC)
 		mosquitto_free(event->topic);
-	}
 	event->topic = topic;
 	return MOSQ_ERR_SUCCESS;
 }
@@ -269,7 +255,7 @@ static bool text_replace(char **text, const char *value)
 {
 	free(*text);
 	*text = strdup(value);
-	return *text != NULL;
+	return *text;
 }
 
 static int switch_read(const char *name, const char *value, bool *ret_on)
@@ -285,12 +271,10 @@ static int switch_read(const char *name, const char *value, bool *ret_on)
 static int options_read(struct plugin *plugin, const struct mosquitto_opt *options, int option_count)
 {
 	const char *environment = getenv("ALLOW_SHORT_SECRET");
-	int error = environment != NULL
-			    ? switch_read("ALLOW_SHORT_SECRET", environment, &plugin->allow_short_secret)
-			    : MOSQ_ERR_SUCCESS;
-	if (!text_replace(&plugin->handler_client_ids, "cashewd")) {
+	int error = environment ? switch_read("ALLOW_SHORT_SECRET", environment, &plugin->allow_short_secret)
+				: MOSQ_ERR_SUCCESS;
+	if (!text_replace(&plugin->handler_client_ids, "cashewd"))
 		error = MOSQ_ERR_NOMEM;
-	}
 	for (int i = 0; i < option_count && error == MOSQ_ERR_SUCCESS; i++) {
 		const char *key = options[i].key, *value = options[i].value;
 		if (strcmp(key, "secret_file") == 0) {
@@ -303,9 +287,7 @@ static int options_read(struct plugin *plugin, const struct mosquitto_opt *optio
 				"plugin_opt_allow_short_secret", value, &plugin->allow_short_secret);
 		} else {
 			mosquitto_log_printf(MOSQ_LOG_ERR,
-				"cashew plugin: plugin_opt_%s is unknown; known are secret_file, "
-				"allow_short_secret, "
-				"handler_client_ids",
+				"cashew plugin: plugin_opt_%s is unknown; known are secret_file, allow_short_secret, handler_client_ids",
 				key);
 			error = MOSQ_ERR_INVAL;
 		}
@@ -329,9 +311,8 @@ enum { EVENT_COUNT = sizeof(events) / sizeof(events[0]) };
 
 static void events_unregister(struct plugin *plugin, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++)
 		(void)mosquitto_callback_unregister(plugin->id, events[i].event, events[i].callback, NULL);
-	}
 }
 
 static int events_register(struct plugin *plugin)
@@ -361,11 +342,9 @@ static void plugin_free(struct plugin *plugin)
 
 EXPORT int mosquitto_plugin_version(int supported_version_count, const int *supported_versions)
 {
-	for (int i = 0; i < supported_version_count; i++) {
-		if (supported_versions[i] == MOSQ_PLUGIN_VERSION) {
+	for (int i = 0; i < supported_version_count; i++)
+		if (supported_versions[i] == MOSQ_PLUGIN_VERSION)
 			return MOSQ_PLUGIN_VERSION;
-		}
-	}
 	return -1;
 }
 
@@ -373,18 +352,15 @@ EXPORT int mosquitto_plugin_init(
 	mosquitto_plugin_id_t *identifier, void **userdata, struct mosquitto_opt *options, int option_count)
 {
 	struct plugin *plugin = calloc(1, sizeof(*plugin));
-	if (plugin == NULL) {
+	if (!plugin)
 		return MOSQ_ERR_NOMEM;
-	}
 	plugin->id = identifier;
 	connections_init(&plugin->connections);
 	int error = options_read(plugin, options, option_count);
-	if (error == MOSQ_ERR_SUCCESS && secret_load(plugin) != 0) {
+	if (error == MOSQ_ERR_SUCCESS && secret_load(plugin) != 0)
 		error = MOSQ_ERR_INVAL;
-	}
-	if (error == MOSQ_ERR_SUCCESS) {
+	if (error == MOSQ_ERR_SUCCESS)
 		error = events_register(plugin);
-	}
 	if (error != MOSQ_ERR_SUCCESS) {
 		plugin_free(plugin);
 		return error;

@@ -14,7 +14,7 @@ enum { SECRET_MAX = 4096 };
 
 void secret_free(char *secret)
 {
-	if (secret != NULL) {
+	if (secret) {
 		explicit_bzero(secret, strlen(secret));
 		free(secret);
 	}
@@ -27,9 +27,8 @@ static int file_read(
 	struct stat status;
 	ssize_t size = fd >= 0 && fstat(fd, &status) == 0 ? read(fd, text, SECRET_MAX + 2) : -1;
 	int error = errno;
-	if (fd >= 0) {
+	if (fd >= 0)
 		close(fd);
-	}
 	if (size < 0) {
 		(void)snprintf(reason, SECRET_REASON_SIZE, "secret_file %s cannot be read: %s", path,
 			strerror(error));
@@ -40,12 +39,10 @@ static int file_read(
 		(void)snprintf(reason, SECRET_REASON_SIZE, "secret_file %s holds a NUL byte", path);
 		return SECRET_E_UNUSABLE;
 	}
-	if (size > 0 && text[size - 1] == '\n') {
+	if (size > 0 && text[size - 1] == '\n')
 		text[--size] = '\0';
-	}
-	if (size > 0 && text[size - 1] == '\r') {
+	if (size > 0 && text[size - 1] == '\r')
 		text[--size] = '\0';
-	}
 	if (size > SECRET_MAX) {
 		(void)snprintf(reason, SECRET_REASON_SIZE, "secret_file %s is larger than %d bytes", path,
 			SECRET_MAX);
@@ -60,34 +57,29 @@ int secret_read(const char *path, bool allow_short, char **ret_secret, bool *ret
 {
 	char text[SECRET_MAX + 3] = "";
 	bool readable_by_others = false;
-	const char *given = path == NULL ? getenv("JWT_SECRET") : text,
-		   *source = path == NULL ? "JWT_SECRET" : path;
-	if (path != NULL) {
+	const char *given = !path ? getenv("JWT_SECRET") : text, *source = !path ? "JWT_SECRET" : path;
+	if (path) {
 		int error = file_read(path, text, &readable_by_others, reason);
-		if (error != 0) {
+		if (error != 0)
 			return error;
-		}
 	}
-	if (given == NULL || given[0] == '\0') {
+	if (!given || given[0] == '\0') {
 		(void)snprintf(reason, SECRET_REASON_SIZE,
-			"%s is %s: give the secret by plugin_opt_secret_file, or by JWT_SECRET "
-			"in the broker's environment",
-			source, given == NULL ? "not set" : "empty");
+			"%s is %s: give the secret by plugin_opt_secret_file, or by JWT_SECRET in the broker's environment",
+			source, !given ? "not set" : "empty");
 		return SECRET_E_UNUSABLE;
 	}
 	if (strlen(given) < TOKEN_SECRET_MIN && !allow_short) {
 		(void)snprintf(reason, SECRET_REASON_SIZE,
-			"the secret of %s has %zu bytes: HS256 wants %d or more "
-			"(plugin_opt_allow_short_secret on accepts it all the same)",
+			"the secret of %s has %zu bytes: HS256 wants %d or more (plugin_opt_allow_short_secret on accepts it all the same)",
 			source, strlen(given), TOKEN_SECRET_MIN);
 		explicit_bzero(text, sizeof(text));
 		return SECRET_E_UNUSABLE;
 	}
 	char *secret = strdup(given);
 	explicit_bzero(text, sizeof(text));
-	if (secret == NULL) {
+	if (!secret)
 		return -ENOMEM;
-	}
 	*ret_secret = secret;
 	*ret_readable_by_others = readable_by_others;
 	return 0;

@@ -6,9 +6,8 @@
  *	cashew-device send        sends one command and shows what comes back
  *	cashew-device listen      shows what comes
  *
- * Where the broker is, it reads from the environment, as cashewd does; users' tokens it reads from files, so
- *that no list of processes shows them. Exit: 0 when everything awaited has come; 1 when it has not; 64 when
- *it was called wrongly.
+ * The environment says where the broker is, as it does for cashewd. Users' tokens are read from files, so that no list of processes shows them.
+ * Exit: 0 when everything awaited has come; 1 when it has not; 64 when it was called wrongly.
  */
 #include "device.h"
 #include "story.h"
@@ -40,15 +39,13 @@ static void usage(void)
 	fputs("Usage: cashew-device [OPTION].. apples|contacts|listen\n"
 	      "       cashew-device [OPTION].. send COMMAND [PAYLOAD]    (PAYLOAD: JSON, {} unless given)\n"
 	      "Plays the part of a phone, beside a broker that cashewd is connected to.\n"
-	      "  --token-file FILE  the user's token, as cashew-token makes it; twice for contacts, which "
-	      "has two users\n"
+	      "  --token-file FILE  the user's token, as cashew-token makes it; twice for contacts, which has two users\n"
 	      "  --afresh           contacts: first end the contact that an earlier run may have left\n"
 	      "  --event NAME       send: wait for this event, not just for any\n"
 	      "  --deadline S       give up after so many seconds (30)\n"
 	      "  --pause MS         wait so many milliseconds before each command, for show (0)\n"
 	      "  --log FILE         write what is shown into FILE, too\n"
-	      "The environment says where the broker is: BROKER_HOST (127.0.0.1), BROKER_PORT (8883), "
-	      "BROKER_CA_FILE (the\n"
+	      "The environment says where the broker is: BROKER_HOST (127.0.0.1), BROKER_PORT (8883), BROKER_CA_FILE (the\n"
 	      "system's authorities), BROKER_TLS (on; off for a broker without TLS). NO_COLOR: no colours.\n",
 		stdout);
 }

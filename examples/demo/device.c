@@ -45,8 +45,7 @@ static const char *error_text(int error)
 	if (error == MOSQ_ERR_ERRNO)
 		return strerror(errno);
 	if (error == MOSQ_ERR_TLS)
-		return "TLS failed: is BROKER_CA_FILE the authority of its certificate, and BROKER_HOST a "
-		       "name in it?";
+		return "TLS failed: is BROKER_CA_FILE the authority of its certificate, and BROKER_HOST a name in it?";
 	return mosquitto_strerror(error);
 }
 
@@ -182,8 +181,7 @@ static int configure(struct device *device, const struct device_options *options
 		error = mosquitto_username_pw_set(device->mosq, "JWT", options->token);
 	if (error != MOSQ_ERR_SUCCESS || !options->tls)
 		return error;
-	/* The broker's certificate and its host name are verified: libmosquitto does so unless told
-	 * otherwise. */
+	/* The broker's certificate and its host name are verified: libmosquitto does so unless told otherwise. */
 	if (options->ca_file)
 		return mosquitto_tls_set(device->mosq, options->ca_file, NULL, NULL, NULL, NULL);
 	return mosquitto_int_option(device->mosq, MOSQ_OPT_TLS_USE_OS_CERTS, 1);

@@ -35,8 +35,7 @@ struct device_options {
 	void *context;
 };
 
-/* Makes the device; devices_run() connects it. The options' texts are copied. NULL after a word on standard
- * error. */
+/* Makes the device; devices_run() connects it. The options' texts are copied. NULL after a word on standard error. */
 struct device *device_open(const struct device_options *options);
 
 /* Says goodbye to the broker and frees the device. */

@@ -234,8 +234,7 @@ bool story_apples(struct story *story)
 	struct device *phone = story->devices[0];
 	char more[COMMAND_SIZE];
 
-	/* With the user id in front it is a topic for any broker. The demo's broker adds it where it is
-	 * missing. */
+	/* With the user id in front it is a topic for any broker. The demo's broker adds it where it is missing. */
 	snprintf(more, sizeof(more), "%s/get_more_apples", device_user(phone));
 
 	/* Two handlers answer the second one, with three apples each. */

@@ -61,7 +61,7 @@ static char *read_head(struct connection *c)
 	for (;;) {
 		c->head[c->head_size] = '\0';
 		char *end = strstr(c->head, "\r\n\r\n");
-		if (end != NULL) {
+		if (end) {
 			*end = '\0';
 			c->head_used = (size_t)(end + 4 - c->head);
 			return c->head;
@@ -90,7 +90,7 @@ static bool read_body(struct connection *c, char *body, size_t size)
 static size_t find_length(const char *head)
 {
 	const char *at = strcasestr(head, "\r\ncontent-length:");
-	return at != NULL ? strtoull(at + strlen("\r\ncontent-length:"), NULL, 10) : 0;
+	return at ? strtoull(at + strlen("\r\ncontent-length:"), NULL, 10) : 0;
 }
 
 /* What this request gets; counts it. */
@@ -98,7 +98,7 @@ static struct bulk_answer begin_request(struct bulk_server *server, const char *
 {
 	struct bulk_answer answer = {.status = 200};
 	const char *path = strchr(head, ' ');
-	const size_t size = path != NULL ? strcspn(path + 1, " \r\n") : 0;
+	const size_t size = path ? strcspn(path + 1, " \r\n") : 0;
 	pthread_mutex_lock(&server->lock);
 	if (server->answer_count > 0) {
 		answer = server->answers[0];
@@ -110,8 +110,7 @@ static struct bulk_answer begin_request(struct bulk_server *server, const char *
 	}
 	if (answer.status == 0)
 		answer.status = 200;
-	snprintf(server->counts.path, sizeof(server->counts.path), "%.*s", (int)size,
-		path != NULL ? path + 1 : "");
+	snprintf(server->counts.path, sizeof(server->counts.path), "%.*s", (int)size, path ? path + 1 : "");
 	server->counts.requests++;
 	pthread_cond_broadcast(&server->came);
 	pthread_mutex_unlock(&server->lock);
@@ -129,7 +128,7 @@ static uint64_t count_lines(const char *lines, size_t size)
 static void take(struct bulk_server *server, const char *body, size_t size)
 {
 	pthread_mutex_lock(&server->take_lock);
-	if (server->options.take != NULL)
+	if (server->options.take)
 		server->options.take(server->options.context, body, size);
 	pthread_mutex_unlock(&server->take_lock);
 	pthread_mutex_lock(&server->lock);
@@ -149,10 +148,9 @@ static const char *words_of(int status)
 		{400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
 		{408, "Request Timeout"}, {413, "Content Too Large"}, {429, "Too Many Requests"},
 		{500, "Internal Server Error"}, {503, "Service Unavailable"}};
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 		if (table[i].status == status)
 			return table[i].words;
-	}
 	return "Answer";
 }
 
@@ -167,14 +165,13 @@ static void pause_for(const struct bulk_server *server, int ms)
 static bool give_answer(struct connection *c, const struct bulk_answer *answer)
 {
 	char text[2048], body[512];
-	const int body_size = answer->body != NULL
-				      ? snprintf(body, sizeof(body), "%s", answer->body)
-				      : snprintf(body, sizeof(body), "{\"response\":\"%s\"}",
-						answer->status == 200 ? "ok" : words_of(answer->status));
+	const int body_size = answer->body ? snprintf(body, sizeof(body), "%s", answer->body)
+					   : snprintf(body, sizeof(body), "{\"response\":\"%s\"}",
+						     answer->status == 200 ? "ok" : words_of(answer->status));
 	const int size = snprintf(text, sizeof(text),
 		"HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s%s\r\n%s",
-		answer->status, words_of(answer->status), body_size,
-		answer->header != NULL ? answer->header : "", answer->header != NULL ? "\r\n" : "", body);
+		answer->status, words_of(answer->status), body_size, answer->header ? answer->header : "",
+		answer->header ? "\r\n" : "", body);
 	if (answer->delay_ms > 0)
 		pause_for(c->server, (int)answer->delay_ms);
 	const size_t left = answer->manner == BULK_CUTS_STATUS	 ? 10
@@ -195,7 +192,7 @@ static bool serve_request(struct connection *c, const char *head)
 	if (answer.status == 200 && strncmp(head, "POST /bulk/", 11) != 0)
 		answer.status = 404;
 	char *body = malloc(size + 1);
-	if (body == NULL || !read_body(c, body, size)) {
+	if (!body || !read_body(c, body, size)) {
 		free(body);
 		return false;
 	}
@@ -239,7 +236,7 @@ static void free_connections(struct bulk_server *server, bool all)
 {
 	struct connection *to_free = NULL;
 	pthread_mutex_lock(&server->lock);
-	for (struct connection **at = &server->connections; *at != NULL;) {
+	for (struct connection **at = &server->connections; *at;) {
 		struct connection *c = *at;
 		if (all)
 			shutdown(c->fd, SHUT_RDWR);
@@ -252,7 +249,7 @@ static void free_connections(struct bulk_server *server, bool all)
 		}
 	}
 	pthread_mutex_unlock(&server->lock);
-	while (to_free != NULL) {
+	while (to_free) {
 		struct connection *c = to_free;
 		to_free = c->next;
 		connection_free(c);
@@ -264,10 +261,10 @@ static void connection_start(struct bulk_server *server, int fd)
 	struct connection *c = calloc(1, sizeof(*c));
 	const int on = 1;
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (c != NULL)
+	if (c)
 		*c = (struct connection){.server = server, .fd = fd, .tls = SSL_new(server->tls)};
-	if (c == NULL || c->tls == NULL || SSL_set_fd(c->tls, fd) != 1) {
-		if (c != NULL)
+	if (!c || !c->tls || SSL_set_fd(c->tls, fd) != 1) {
+		if (c)
 			SSL_free(c->tls);
 		free(c);
 		close(fd);
@@ -280,7 +277,7 @@ static void connection_start(struct bulk_server *server, int fd)
 		c = NULL;
 	}
 	pthread_mutex_unlock(&server->lock);
-	if (c != NULL) {
+	if (c) {
 		SSL_free(c->tls);
 		close(fd);
 		free(c);
@@ -327,7 +324,7 @@ static int open_tls(struct bulk_server *server)
 {
 	const struct bulk_server_options *options = &server->options;
 	server->tls = SSL_CTX_new(TLS_server_method());
-	if (server->tls == NULL)
+	if (!server->tls)
 		return -ENOMEM;
 	if (options->old_tls && (SSL_CTX_set_min_proto_version(server->tls, TLS1_VERSION) != 1 ||
 					SSL_CTX_set_max_proto_version(server->tls, TLS1_1_VERSION) != 1 ||
@@ -355,7 +352,7 @@ static void server_free(struct bulk_server *server)
 int bulk_server_start(const struct bulk_server_options *options, struct bulk_server **ret)
 {
 	struct bulk_server *server = calloc(1, sizeof(*server));
-	if (server == NULL)
+	if (!server)
 		return -ENOMEM;
 	server->options = *options;
 	server->listener = server->stop = -1;
@@ -387,7 +384,7 @@ int bulk_server_start(const struct bulk_server_options *options, struct bulk_ser
 
 void bulk_server_stop(struct bulk_server *server)
 {
-	if (server == NULL)
+	if (!server)
 		return;
 	(void)eventfd_write(server->stop, 1);
 	pthread_join(server->thread, NULL);

@@ -20,8 +20,7 @@ struct bulk_server_options {
 	unsigned port;		       /* 0: any free one */
 	const char *certificate, *key; /* PEM files */
 	bool old_tls;		       /* speaks TLS 1.1 at most */
-	/* Called with the lines of every request that is answered by 200, by one thread at a time, before the
-	 * answer leaves. */
+	/* Called with the lines of every request that is answered by 200, by one thread at a time, before the answer leaves. */
 	void (*take)(void *context, const char *lines, size_t size);
 	void *context;
 };

@@ -28,8 +28,7 @@ struct arguments {
 static void print_help(FILE *to)
 {
 	fputs("Usage: cashew-loggly --certificate FILE --key FILE [OPTION]...\n"
-	      "Takes the log of cashewd on https://127.0.0.1:PORT as Loggly does, and writes its events "
-	      "down.\n"
+	      "Takes the log of cashewd on https://127.0.0.1:PORT as Loggly does, and writes its events down.\n"
 	      "\n"
 	      "  --certificate FILE, --key FILE  in PEM; examples/broker/certificates makes some\n"
 	      "  --port N       (default: any free one)\n"
@@ -70,7 +69,7 @@ static int parse(int count, char **values, struct arguments *ret)
 		default: return EXIT_WRONG_USAGE;
 		}
 	}
-	if (optind < count || ret->certificate == NULL || ret->key == NULL) {
+	if (optind < count || !ret->certificate || !ret->key) {
 		print_help(stderr);
 		return EXIT_WRONG_USAGE;
 	}
@@ -95,13 +94,13 @@ static void write_down(void *context, const char *lines, size_t size)
 static int tell_ready(const char *path, unsigned port)
 {
 	char fresh[PATH_MAX];
-	if (path == NULL)
+	if (!path)
 		return 0;
 	if (snprintf(fresh, sizeof(fresh), "%s.new", path) >= (int)sizeof(fresh))
 		return -ENAMETOOLONG;
 	FILE *file = fopen(fresh, "we");
-	if (file == NULL || fprintf(file, "LOGGLY_URL=https://127.0.0.1:%u\n", port) < 0 ||
-		fclose(file) != 0 || rename(fresh, path) != 0)
+	if (!file || fprintf(file, "LOGGLY_URL=https://127.0.0.1:%u\n", port) < 0 || fclose(file) != 0 ||
+		rename(fresh, path) != 0)
 		return -errno;
 	return 0;
 }
@@ -117,9 +116,8 @@ int main(int count, char **values)
 	sigaddset(&ends, SIGTERM);
 	sigaddset(&ends, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &ends, NULL);
-	int fd = arguments.events != NULL
-			 ? open(arguments.events, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600)
-			 : STDOUT_FILENO;
+	int fd = arguments.events ? open(arguments.events, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600)
+				  : STDOUT_FILENO;
 	if (fd < 0) {
 		fprintf(stderr, "cashew-loggly: %s: %s\n", arguments.events, strerror(errno));
 		return 1;

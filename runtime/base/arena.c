@@ -97,8 +97,7 @@ char *arena_format_list(struct arena *arena, const char *format, va_list argumen
 	va_copy(again, arguments);
 	const int size = vsnprintf(NULL, 0, format, again);
 	va_end(again);
-	/* vsnprintf only fails on texts of 2 GiB and on bad wide characters: neither fits into memory as
-	 * asked */
+	/* vsnprintf only fails on texts of 2 GiB and on bad wide characters: neither fits into memory as asked */
 	char *text = size < 0 ? NULL : take(arena, (size_t)size + 1);
 	if (!text) {
 		arena->out_of_memory = true;

@@ -20,8 +20,8 @@ static bool disarmed;
 static void read_environment(void)
 {
 	const char *text = disarmed ? NULL : getenv("FAILPOINT");
-	const char *colon = text != NULL ? strchr(text, ':') : NULL;
-	if (colon == NULL || (size_t)(colon - text) >= sizeof(chosen))
+	const char *colon = text ? strchr(text, ':') : NULL;
+	if (!colon || (size_t)(colon - text) >= sizeof(chosen))
 		return;
 	memcpy(chosen, text, (size_t)(colon - text));
 	atomic_store(&left, strtol(colon + 1, NULL, 10));

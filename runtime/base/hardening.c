@@ -25,10 +25,9 @@ enum { BLOCK_SIZE_MAX = 128 * 1024 };
 void hardening_apply(void)
 {
 	/* A closed descriptor 2 would become a socket, and log lines would go to the broker. */
-	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
 			abort();
-	}
 	umask(077);
 	(void)setrlimit(RLIMIT_CORE, &(const struct rlimit){.rlim_cur = 0, .rlim_max = 0});
 #ifndef SANITIZED
@@ -36,8 +35,7 @@ void hardening_apply(void)
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
 	signal(SIGPIPE, SIG_IGN);
-	/* Many threads of small allocations: few heaps, and large blocks go back to the system when they are
-	 * freed. */
+	/* Many threads of small allocations: few heaps, and large blocks go back to the system when they are freed. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	(void)mallopt(M_MMAP_THRESHOLD, BLOCK_SIZE_MAX);
 	(void)mallopt(M_TRIM_THRESHOLD, BLOCK_SIZE_MAX);

@@ -56,7 +56,7 @@ int http_address_read(const char *text, struct http_address *ret)
 	}
 	const bool bracketed = text[0] == '[';
 	const char *begin = text + bracketed, *colon = strrchr(text, ':');
-	if (colon == NULL || colon < begin + bracketed)
+	if (!colon || colon < begin + bracketed)
 		return HTTP_ADDRESS_E_BAD;
 	const char *end = colon - bracketed;
 	const size_t size = (size_t)(end - begin);
@@ -104,8 +104,8 @@ bool http_address_host_is_local(const char *host)
 {
 	char with_port[HTTP_ADDRESS_TEXT_SIZE];
 	struct http_address address;
-	const char *bracket = strrchr(host, ']'), *colon = strrchr(bracket != NULL ? bracket : host, ':');
-	if ((size_t)snprintf(with_port, sizeof(with_port), "%s%s", host, colon != NULL ? "" : ":80") >=
+	const char *bracket = strrchr(host, ']'), *colon = strrchr(bracket ? bracket : host, ':');
+	if ((size_t)snprintf(with_port, sizeof(with_port), "%s%s", host, colon ? "" : ":80") >=
 		sizeof(with_port))
 		return false;
 	return http_address_read(with_port, &address) == 0 && !address.off &&

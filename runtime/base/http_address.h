@@ -16,8 +16,7 @@ struct http_address {
 	socklen_t size;
 };
 
-/* Reads "127.0.0.1:9883", "[::1]:9883", "localhost:9883", or "off", which nothing at all means as well. 0, or
- * HTTP_ADDRESS_E_BAD. */
+/* Reads "127.0.0.1:9883", "[::1]:9883", "localhost:9883", or "off", which nothing at all means as well. 0, or HTTP_ADDRESS_E_BAD. */
 __attribute__((warn_unused_result)) int http_address_read(const char *text, struct http_address *ret);
 
 /* As it is read. */

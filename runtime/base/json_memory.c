@@ -56,14 +56,14 @@ static void reserve_free(void)
 bool json_memory_begin_reserved(void)
 {
 	reserve.blocks = malloc(RESERVE_BLOCKS * sizeof(*reserve.blocks));
-	while (reserve.blocks != NULL && reserve.left < RESERVE_BLOCKS) {
+	while (reserve.blocks && reserve.left < RESERVE_BLOCKS) {
 		void *block = malloc(RESERVE_BLOCK_SIZE);
-		if (block == NULL)
+		if (!block)
 			reserve_free();
 		else
 			reserve.blocks[reserve.left++] = block;
 	}
-	if (reserve.blocks == NULL)
+	if (!reserve.blocks)
 		return false;
 	json_memory_begin();
 	return true;

@@ -16,17 +16,16 @@ char *text_line(const char *text)
 	const size_t size = strlen(text);
 	const bool utf8 = text_is_utf8(text, size);
 	char *line = malloc(4 * size + 1), *to = line;
-	if (line == NULL)
+	if (!line)
 		return NULL;
 	for (size_t i = 0; i < size; i++) {
 		const unsigned char byte = (unsigned char)text[i];
-		if (text_is_control(byte) || (byte >= 0x80 && !utf8)) {
+		if (text_is_control(byte) || (byte >= 0x80 && !utf8))
 			to += sprintf(to, "\\x%02x", byte);
-		} else if (text_is_c1((const unsigned char *)text + i, size - i)) {
+		else if (text_is_c1((const unsigned char *)text + i, size - i))
 			to += sprintf(to, "\\x%02x", (unsigned char)text[++i]);
-		} else {
+		else
 			*to++ = (char)byte;
-		}
 	}
 	*to = '\0';
 	return line;

@@ -15,14 +15,20 @@ static bool is_user_character(unsigned char c)
 	       c == '_' || c == '|' || c == '-';
 }
 
+bool topic_user_characters(const char *text)
+{
+	while (*text && is_user_character((unsigned char)*text))
+		text++;
+	return !*text;
+}
+
 bool topic_user_valid(const char *user, size_t size)
 {
 	if (size < 1 || size > USER_ID_MAX)
 		return false;
-	for (size_t i = 0; i < size; i++) {
+	for (size_t i = 0; i < size; i++)
 		if (!is_user_character((unsigned char)user[i]))
 			return false;
-	}
 	return true;
 }
 

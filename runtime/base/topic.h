@@ -10,7 +10,10 @@
 
 enum { USER_ID_MAX = 64 };
 
-/* Whether the bytes are a user id: 1 to 64 of A-Z a-z 0-9 . _ | - */
+/* Whether text has only characters that a user id may have: A-Z a-z 0-9 . _ | - */
+bool topic_user_characters(const char *text);
+
+/* Whether the bytes are a user id: 1 to USER_ID_MAX of these characters. */
 bool topic_user_valid(const char *user, size_t size);
 
 /* Whether text is an event's name: 1 to 64 of a-z 0-9 _ */
@@ -19,8 +22,7 @@ bool topic_event_valid(const char *event);
 /* The size in bytes of the topic's first level, or 0 if it is no valid user id or nothing follows it. */
 size_t topic_user_size(const char *topic);
 
-/* Whether the filter is well-formed: levels separated by /, + alone in a level, # alone in the last; and no
- * shared subscription. */
+/* Whether the filter is well-formed: levels separated by /, + alone in a level, # alone in the last; and no shared subscription. */
 bool topic_filter_valid(const char *filter);
 
 /* Whether the filter is one of a shared subscription: "$share/{group}/{filter}" (MQTT 5.0 section 4.8.2). */

@@ -4,16 +4,15 @@
  */
 #include "board.h"
 
-#include <endian.h>
+#include "clock.h"
+#include "random.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { SEALS = F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL, STATE_BITS = 2, STATE_MASK = 3 };
@@ -33,14 +32,12 @@ static int map(int fd, struct board **ret)
 	return 0;
 }
 
-static int name_owner(char ret[static BOARD_OWNER_SIZE])
+static void name_owner(char ret[static BOARD_OWNER_SIZE])
 {
 	unsigned char bytes[(BOARD_OWNER_SIZE - 1) / 2];
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		return -EIO;
+	random_bytes(bytes, sizeof(bytes));
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		snprintf(ret + 2 * i, 3, "%02x", (unsigned)bytes[i]);
-	return 0;
 }
 
 int board_new(struct board **ret, int *ret_fd)
@@ -57,12 +54,7 @@ int board_new(struct board **ret, int *ret_fd)
 		close(fd);
 		return error;
 	}
-	error = name_owner(board->owner);
-	if (error != 0) {
-		board_unmap(board);
-		close(fd);
-		return error;
-	}
+	name_owner(board->owner);
 	board->supervisor = getpid();
 	*ret = board;
 	*ret_fd = fd;
@@ -115,55 +107,7 @@ void board_count_command(struct board *board, unsigned end)
 	board_count(counters[end], 1);
 }
 
-/* ---- Keys ---- */
-
-/* Multiplies into 128 bits and folds: the halves of the product depend on every bit of both. */
-static uint64_t mix(uint64_t a, uint64_t b)
-{
-	const unsigned __int128 product = (unsigned __int128)a * b;
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* Eight bytes at a time, in the order of the bytes whatever the machine's. The length goes in as well, so
- * that neighbours cannot trade bytes. */
-static uint64_t add(uint64_t hash, const void *bytes, size_t size)
-{
-	static const uint64_t step = UINT64_C(0x9e3779b97f4a7c15), other = UINT64_C(0xd6e8feb86659fd93);
-	const unsigned char *at = bytes;
-	uint64_t word;
-	hash = mix(hash ^ size, step);
-	for (; size >= sizeof(word); at += sizeof(word), size -= sizeof(word)) {
-		memcpy(&word, at, sizeof(word));
-		hash = mix(hash ^ le64toh(word), other) + step;
-	}
-	if (size > 0) {
-		word = 0;
-		memcpy(&word, at, size);
-		hash = mix(hash ^ le64toh(word), other) + step;
-	}
-	return hash;
-}
-
-uint64_t board_key(const char *topic, const void *payload, size_t payload_size, const void *correlation,
-	size_t correlation_size)
-{
-	uint64_t hash = UINT64_C(0x243f6a8885a308d3);
-	hash = add(hash, topic, strlen(topic));
-	hash = add(hash, payload, payload_size);
-	if (correlation)
-		hash = add(hash, correlation, correlation_size);
-	hash = mix(hash ^ (hash >> 32), UINT64_C(0xd6e8feb86659fd93));
-	return hash != 0 ? hash : 1;
-}
-
 /* ---- Slots ---- */
-
-int64_t board_clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void copy(char *to, size_t room, const char *from)
 {
@@ -182,7 +126,7 @@ void board_slot_enter(struct board_slot *slot, const struct board_entry *entry)
 	copy(run->topic, sizeof(run->topic), entry->topic);
 	run->fingerprint = entry->fingerprint;
 	run->identity = entry->identity;
-	run->started_ms = board_clock_ms();
+	run->started_ms = clock_ms();
 	run->deadline_ms = entry->deadline_ms;
 	run->attempt = entry->attempt;
 	run->crashes = entry->crashes;

@@ -47,7 +47,7 @@ struct board_run {
 	char topic[BOARD_TOPIC_SIZE];
 	uint64_t fingerprint; /* of the command's content */
 	uint64_t identity;    /* of this command alone: see struct board_entry */
-	int64_t started_ms;   /* board_clock_ms() */
+	int64_t started_ms;   /* clock_ms() */
 	uint32_t deadline_ms;
 	uint32_t attempt; /* 1 for the first */
 	uint32_t crashes; /* deaths that the host knows it to be to blame for */
@@ -147,14 +147,6 @@ static inline uint64_t board_read(const _Atomic uint64_t *counter)
 }
 
 /* ---- Slots ---- */
-
-/* The clock of the slots: monotonic, in milliseconds, a few milliseconds coarse. */
-int64_t board_clock_ms(void);
-
-/* By which a command is known again when it is redelivered; the same in every process and build. Correlation
- * NULL: none. Never 0. */
-uint64_t board_key(const char *topic, const void *payload, size_t payload_size, const void *correlation,
-	size_t correlation_size);
 
 /* What board_slot_enter() is told; the texts are copied. */
 struct board_entry {

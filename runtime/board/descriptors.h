@@ -7,6 +7,7 @@
 #ifndef DESCRIPTORS_H
 #define DESCRIPTORS_H
 
-enum { HOST_FD_SETTINGS = 3, HOST_FD_BOARD, HOST_FD_LOG, HOST_FD_PROGRAM };
+/* The last one is the host's program, which it has no use for. */
+enum { DESCRIPTOR_SETTINGS = 3, DESCRIPTOR_BOARD, DESCRIPTOR_LOG, DESCRIPTOR_PROGRAM };
 
 #endif

@@ -59,7 +59,7 @@ struct figures_handler {
 struct figures_connection {
 	_Atomic uint32_t state;	  /* enum connection_state; 0: not wanted */
 	_Atomic bool standby;	  /* another host has its session */
-	_Atomic int64_t since_ms; /* UP: since when, by board_clock_ms(); else 0 */
+	_Atomic int64_t since_ms; /* UP: since when, by clock_ms(); else 0 */
 	_Atomic uint64_t opened, lost;
 };
 
@@ -87,7 +87,7 @@ struct figures_egress {
 
 /* What the host has, all lanes together. */
 struct figures_now {
-	_Atomic int64_t turned_ms; /* when the I/O thread's loop turned last, by board_clock_ms() */
+	_Atomic int64_t turned_ms; /* when the I/O thread's loop turned last, by clock_ms() */
 	_Atomic uint64_t commands; /* in memory, in whatever state */
 	_Atomic uint64_t jobs;	   /* of those, the ones that workers run or will run next */
 	_Atomic uint64_t parked;   /* claimed from the store */

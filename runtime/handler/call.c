@@ -55,10 +55,9 @@ static json_t *text_to_json(struct arena *arena, const char *text)
 	unsigned char *ascii = arena_copy(arena, text, strlen(text));
 	if (!ascii)
 		return NULL;
-	for (size_t i = 0; ascii[i]; i++) {
+	for (size_t i = 0; ascii[i]; i++)
 		if (ascii[i] >= 0x80)
 			ascii[i] = '?';
-	}
 	return json_string((const char *)ascii);
 }
 
@@ -192,10 +191,10 @@ enum call_end call_run(struct cashew_command *cmd)
 	call_begin(cmd);
 	arena_init(&cmd->scratch, buffer, sizeof(buffer));
 	if (input->response_topic && !topic_response_allowed(input->response_topic, input->user))
-		return end_rejected(cmd, arena_format(cmd->arena,
-						 "the Response Topic is not one below %s/: expected a topic "
-						 "of the sender's own",
-						 input->user));
+		return end_rejected(cmd,
+			arena_format(cmd->arena,
+				"the Response Topic is not one below %s/: expected a topic of the sender's own",
+				input->user));
 	enum call_end end = read_payload(cmd);
 	if (end == CALL_DONE)
 		end = run_handler(cmd);

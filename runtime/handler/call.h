@@ -27,6 +27,9 @@ struct call_event {
 	/* the host's, zero at first: where the event stands on its way to the broker */
 	struct call_event *previous;
 	void *owner;
+	const void *correlation; /* of the command that caused it; NULL: none */
+	uint16_t correlation_size;
+	const char *cause; /* its topic */
 	struct call_event *mid_next;
 	uint16_t mid; /* packet identifier on this connection */
 };

@@ -374,8 +374,7 @@ size_t cashew_event_max(const cashew_command *cmd)
 
 /* ---- The store ---- */
 
-/* A mistake in the handler's source that its first run shows, in a test or in the host: there is nothing to
- * answer it with. */
+/* A mistake in the handler's source that its first run shows, in a test or in the host: there is nothing to answer it with. */
 __attribute__((noreturn)) static void handler_broken(const cashew_command *cmd, const char *message)
 {
 	log_error("handler_broken", message, LOG_TEXT("handler", cmd->handler->name));
@@ -387,8 +386,8 @@ struct store_client *cashew_store(cashew_command *cmd)
 {
 	if (!cmd->client) {
 		if (cmd->handler->light)
-			handler_broken(cmd, "a handler that is .light asked for the store: it would make all "
-					    "others wait");
+			handler_broken(cmd,
+				"a handler that is .light asked for the store: it would make all others wait");
 		if (!cmd->store)
 			handler_broken(cmd, "a handler asked for the store where it is run without one");
 		cmd->client = store_acquire(cmd->store);

@@ -3,12 +3,12 @@
  */
 #include "configuration.h"
 
-#include "handler_table.h"
-#include "host.h"
+#include "exit_codes.h"
+#include "select.h"
+#include "settings_file.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 void configuration_free(struct configuration *configuration)
 {
@@ -18,32 +18,30 @@ void configuration_free(struct configuration *configuration)
 	*configuration = (struct configuration){.handlers = NULL};
 }
 
-int configuration_read(const char *env_file, bool must_exist, char *const *environment, FILE *problems,
-	struct configuration *ret)
+int configuration_read(const struct configuration_source *source, FILE *problems, struct configuration *ret)
 {
 	struct configuration found = {.handlers = NULL};
 	size_t size;
 	FILE *warnings = open_memstream(&found.warnings, &size);
-	if (warnings == NULL)
-		return HOST_EXIT_SOFTWARE;
+	if (!warnings)
+		return EXIT_SOFTWARE;
 	int error = 0;
-	if (must_exist && access(env_file, F_OK) != 0) {
-		fprintf(problems, "%s: cannot be opened: %s\n", env_file, strerror(errno));
+	if (source->env_file_must_exist && !settings_file_exists(source->env_file, problems)) {
 		error = SETTINGS_E_INVALID;
 	} else {
-		error = settings_read(
-			env_file, environment, handler_table, problems, warnings, &found.settings);
+		error = settings_read(source->env_file, source->environment, source->handlers, problems,
+			warnings, &found.settings);
 	}
 	if (fclose(warnings) != 0 || error == -ENOMEM) {
 		fputs("cashewd: out of memory\n", problems);
 		configuration_free(&found);
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
 	if (error != 0) {
 		fputs(found.warnings, problems);
-		error = HOST_EXIT_CONFIG;
+		error = EXIT_CONFIG;
 	} else {
-		error = host_select_handlers(&found.settings, handler_table, problems, &found.handlers);
+		error = select_handlers(&found.settings, source->handlers, problems, &found.handlers);
 	}
 	if (error != 0) {
 		configuration_free(&found);

@@ -12,13 +12,20 @@ struct configuration {
 	char *warnings;				/* lines */
 };
 
+/* Where settings come from, and which handlers they choose from. The texts stay the caller's. */
+struct configuration_source {
+	const char *env_file;			      /* as in settings_read() */
+	bool env_file_must_exist;		      /* it is a problem where it is missing */
+	char *const *environment;		      /* laid on top of the file; ended by NULL */
+	const struct cashew_handler *const *handlers; /* those built in; ended by NULL */
+};
+
 /*
- * Reads the settings (env_file as in settings_read(); must_exist: it is a problem where it is missing) and
- * picks the handlers; tells every problem to `problems`, and the warnings too where there are problems. 0 and
- * *ret, to be freed; HOST_EXIT_CONFIG or HOST_EXIT_SOFTWARE.
+ * Reads the settings and picks the handlers. Every problem is written to `problems`, one line each, and where there are problems the warnings too. Any
+ * thread. 0 and *ret, which configuration_free() frees; EXIT_CONFIG where the settings or the handlers cannot be used, EXIT_SOFTWARE when out of memory.
  */
-__attribute__((warn_unused_result)) int configuration_read(const char *env_file, bool must_exist,
-	char *const *environment, FILE *problems, struct configuration *ret);
+__attribute__((warn_unused_result)) int configuration_read(
+	const struct configuration_source *source, FILE *problems, struct configuration *ret);
 
 /* All-zero is fine; leaves it so. */
 void configuration_free(struct configuration *configuration);

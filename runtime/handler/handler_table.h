@@ -1,5 +1,4 @@
-/* handler_table.h - the handlers built in: one per file of handlers/, ended by NULL. The build writes the
- * table. */
+/* handler_table.h - the handlers built in: one per file of handlers/, ended by NULL. The build writes the table. */
 #ifndef HANDLER_TABLE_H
 #define HANDLER_TABLE_H
 

@@ -15,13 +15,11 @@
 enum { PAYLOAD_DEPTH_MAX = 32, PAYLOAD_REASON_SIZE = 200 };
 enum payload_error { PAYLOAD_E_REFUSED = 1 };
 
-/* 0 and *ret_json, a new reference; PAYLOAD_E_REFUSED and a reason for the sender's eyes, which never quotes
- * the payload; -ENOMEM. Any thread. */
+/* 0 and *ret_json, a new reference; PAYLOAD_E_REFUSED and a reason for the sender's eyes, which never quotes the payload; -ENOMEM. Any thread. */
 __attribute__((warn_unused_result)) int payload_parse(const void *bytes, size_t size, size_t size_max,
 	json_t **ret_json, char reason[static PAYLOAD_REASON_SIZE]);
 
-/* Whether size is over size_max, with the reason for the sender: for payloads that are not parsed. Any
- * thread. */
+/* Whether size is over size_max, with the reason for the sender: for payloads that are not parsed. Any thread. */
 bool payload_too_large(size_t size, size_t size_max, char reason[static PAYLOAD_REASON_SIZE]);
 
 /* "an object", "a list", "a text", "an integer" ...: what the value is, for messages; "missing" for NULL. */

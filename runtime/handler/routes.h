@@ -34,7 +34,10 @@ struct routes {
 	size_t lane_count;
 };
 
-/* handlers: ended by NULL, as host_select_handlers() returned them; outlives the routes. 0 or -ENOMEM. */
+/* The lane that a handler asks for; "main" where it names none. */
+const char *routes_lane_name(const struct cashew_handler *handler);
+
+/* handlers: ended by NULL, as select_handlers() returned them; outlives the routes. 0 or -ENOMEM. */
 __attribute__((warn_unused_result)) int routes_new(
 	const struct cashew_handler *const *handlers, struct routes *ret);
 void routes_free(struct routes *routes);
@@ -42,8 +45,7 @@ void routes_free(struct routes *routes);
 /* The route of a topic, or NULL when no handler of the lane wants it. Filters of a lane do not overlap. */
 const struct route *routes_find(const struct route_lane *lane, const char *topic);
 
-/* The client id of a lane's session: that of the settings for the lane main, with the lane's name behind it
- * for others. */
+/* The client id of a lane's session: that of the settings for the lane main, with the lane's name behind it for others. */
 void routes_client_id(
 	const struct route_lane *lane, const char *base, char ret_client_id[static ROUTE_CLIENT_ID_SIZE]);
 

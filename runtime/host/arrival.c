@@ -1,22 +1,38 @@
 /*
- * arrival.c - see host_arrival.h.
+ * arrival.c - see arrival.h.
  */
 #include "arrival.h"
 
 #include "board.h"
-#include "command.h"
+#include "clock.h"
 #include "context.h"
+#include "dispatch.h"
 #include "failpoint.h"
-#include "host_group.h"
+#include "fingerprint.h"
 #include "lane.h"
 #include "log.h"
 #include "settings.h"
-#include "suspects.h"
 #include "topic.h"
-#include <mosquitto.h>
+#include "unpromised.h"
+#include "users.h"
 #include <mqtt_protocol.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* What is known of a message before it is a command. */
+struct arrival {
+	const char *topic;
+	size_t user_size;
+	const void *payload; /* NULL: it was too large to be read */
+	size_t payload_size;
+	const void *correlation;
+	uint16_t correlation_size;
+	const char *response_topic; /* NULL: none */
+	uint64_t number;	    /* of its place, or LANE_NO_PLACE */
+	uint16_t mid;
+	int qos;
+	uint64_t user_key, fingerprint;
+};
 
 /* What a command keeps of its MQTT 5 properties; freed by properties_free(). */
 struct properties {
@@ -29,14 +45,13 @@ struct properties {
 static bool properties_read(const mosquitto_property *list, struct properties *ret)
 {
 	*ret = (struct properties){0};
-	if (list == NULL)
+	if (!list)
 		return true;
-	const bool correlates = mosquitto_property_read_binary(list, MQTT_PROP_CORRELATION_DATA,
-					&ret->correlation, &ret->correlation_size, false) != NULL;
-	const bool responds = mosquitto_property_read_string(
-				      list, MQTT_PROP_RESPONSE_TOPIC, &ret->response_topic, false) != NULL;
-	return (!correlates || ret->correlation != NULL || ret->correlation_size == 0) &&
-	       (!responds || ret->response_topic != NULL);
+	const bool correlates = mosquitto_property_read_binary(
+		list, MQTT_PROP_CORRELATION_DATA, &ret->correlation, &ret->correlation_size, false);
+	const bool responds =
+		mosquitto_property_read_string(list, MQTT_PROP_RESPONSE_TOPIC, &ret->response_topic, false);
+	return (!correlates || ret->correlation || ret->correlation_size == 0) && (!responds || ret->response_topic);
 }
 
 static void properties_free(struct properties *properties)
@@ -56,207 +71,194 @@ static char *append(char **at, const void *bytes, size_t size)
 	return copy;
 }
 
-/* All that came with the message stands in one block with the command, with room for a few small events
- * behind it. A payload that is too large is not kept: it is going to be rejected. */
-static struct command *new_command(struct lane *lane, const struct mosquitto_message *message,
-	size_t user_size, const struct properties *properties, uint64_t key)
+/* Who it is among equals. Never 0. */
+static uint64_t identity_of(const struct host_lane *home, const struct arrival *arrival)
 {
-	const size_t topic_size = strlen(message->topic), size = (size_t)message->payloadlen;
-	const size_t payload_size = size <= lane_host(lane)->settings->payload_max ? size : 0;
-	const size_t response_size =
-		properties->response_topic != NULL ? strlen(properties->response_topic) : 0;
+	const uint64_t identity = (arrival->fingerprint ^ home->key ^ arrival->mid) * UINT64_C(0x9e3779b97f4a7c15);
+	return identity != 0 ? identity : 1;
+}
+
+/* All that came with the message stands in one block with the command, with room for a few small events behind it. A
+ * payload that is too large is not kept: it is going to be rejected. NULL when out of memory. */
+static struct command *new_command(struct host_lane *home, const struct arrival *arrival)
+{
+	struct host *host = home->host;
+	const size_t topic_size = strlen(arrival->topic);
+	const size_t payload_size =
+		arrival->payload && arrival->payload_size <= host->settings->payload_max ? arrival->payload_size : 0;
+	const size_t response_size = arrival->response_topic ? strlen(arrival->response_topic) : 0;
 	const size_t texts =
-		topic_size + user_size + payload_size + response_size + properties->correlation_size + 5;
+		topic_size + arrival->user_size + payload_size + response_size + arrival->correlation_size + 5;
 	struct command *command = malloc(sizeof(*command) + texts + COMMAND_ARENA_SIZE);
-	if (command == NULL)
+	if (!command)
 		return NULL;
 	memset(command, 0, sizeof(*command));
 	char *at = (char *)(command + 1);
-	const char *topic = append(&at, message->topic, topic_size);
-	command->lane = lane;
-	command->origin = message->qos > 0 ? COMMAND_FROM_BROKER : COMMAND_UNPROMISED;
-	command->mid = message->qos > 0 ? (uint16_t)message->mid : 0;
+	const char *topic = append(&at, arrival->topic, topic_size);
+	command->job.run = worker_job;
+	command->home = home;
+	command->origin = arrival->number != LANE_NO_PLACE ? COMMAND_FROM_BROKER : COMMAND_UNPROMISED;
 	command->input = (struct call_input){
 		.topic = topic,
-		.user = append(&at, message->topic, user_size),
-		.command = user_size > 0 ? topic + user_size + 1 : topic,
-		.payload = append(&at, message->payload, payload_size),
+		.user = append(&at, arrival->topic, arrival->user_size),
+		.command = arrival->user_size > 0 ? topic + arrival->user_size + 1 : topic,
+		.payload = append(&at, arrival->payload, payload_size),
 		.payload_size = payload_size,
-		.response_topic = properties->response_topic != NULL
-					  ? append(&at, properties->response_topic, response_size)
-					  : NULL,
+		.response_topic =
+			arrival->response_topic ? append(&at, arrival->response_topic, response_size) : NULL,
 		.attempt = 1,
 	};
-	if (properties->correlation != NULL)
-		command->correlation = append(&at, properties->correlation, properties->correlation_size);
-	command->correlation_size = properties->correlation_size;
-	command->payload_cut_from = size - payload_size;
+	if (arrival->correlation)
+		command->correlation = append(&at, arrival->correlation, arrival->correlation_size);
+	command->correlation_size = arrival->correlation_size;
+	command->payload_cut_from = arrival->payload_size - payload_size;
+	command->fingerprint = arrival->fingerprint;
+	if (arrival->number != LANE_NO_PLACE)
+		command->identity = identity_of(home, arrival);
 	arena_init(&command->arena, at, COMMAND_ARENA_SIZE);
-	command->key = key;
 	command->events_end = &command->events;
 	command->handler = "";
-	lane_host(lane)->commands++;
+	command->arrived_ms = host->now_ms;
+	host->commands++;
+	host->bytes += payload_size;
 	return command;
 }
 
-/* One more; whether it is the first. */
-static bool count_first(_Atomic uint64_t *counter)
+static void ignore_retained(struct host *host, const char *topic)
 {
-	board_count(counter, 1);
-	return board_read(counter) == 1;
-}
-
-static void ignore_retained(struct host *host, const struct mosquitto_message *message)
-{
-	if (count_first(&host->board->account.ignored))
+	board_count(&host->board->account.ignored, 1);
+	if (board_read(&host->board->account.ignored) == 1)
 		log_warn("retained_ignored",
-			"a retained command is ignored, as all will be: it would run again at every start; "
-			"clear it by publishing "
+			"a retained command is ignored, as all will be: it would run again at every start; clear it by publishing "
 			"an empty retained message",
-			LOG_TEXT("topic", message->topic));
+			LOG_TEXT("topic", topic));
 }
 
-void arrival_dropped(
-	struct host *host, const char *topic, const char *user, unsigned attempt, const char *reason)
+/* The same packet identifier once more on one link: a copy that came too early, or a broker that has lost count. */
+static void same_identifier(struct lane *lane, const struct arrival *arrival)
 {
-	board_count(&host->board->account.qos0_dropped, 1);
-	const uint64_t untold = ++host->qos0_dropped - host->qos0_dropped_told;
-	if (host->qos0_dropped_told > 0 && host->now_ms < host->qos0_dropped_told_ms + ARRIVAL_DROPPED_LOG_MS)
-		return;
-	host->qos0_dropped_told = host->qos0_dropped;
-	host->qos0_dropped_told_ms = host->now_ms;
-	log_warn("qos0_dropped", "a QoS 0 command is dropped: no broker sends it again",
-		LOG_INT("dropped", untold), LOG_TEXT("topic", topic), LOG_TEXT("user", user),
-		LOG_INT("attempt", attempt), LOG_TEXT("reason", reason));
+	const struct place *place = lane_held_place(lane, arrival->mid);
+	if (place && (place->fingerprint != arrival->fingerprint || place->user != arrival->user_key))
+		lane_give_up(lane, "the broker uses a packet identifier for two messages at once");
 }
 
-static bool admit_unacknowledged(struct lane *lane, const struct mosquitto_message *message)
+/* A copy of what is known. */
+static bool takes_over(struct host_lane *home, const struct arrival *arrival, bool dup)
 {
-	struct host *host = lane_host(lane);
-	if (count_first(&host->board->account.qos0))
-		log_warn("qos0_command",
-			"a command came at QoS 0, which carries no promise; further ones are not logged",
-			LOG_TEXT("topic", message->topic));
-	if (lane_add_unacknowledged(lane))
-		return true;
-	arrival_dropped(host, message->topic, NULL, 0, "too many are waiting");
-	return false;
-}
-
-/* A redelivered copy of what is known under its packet identifier. Anything else has taken that over. */
-static bool joins(struct lane *lane, const struct mosquitto_message *message, size_t user_size, uint64_t key)
-{
-	struct held *first = lane_in_flight(lane, (uint16_t)message->mid);
-	if (first == NULL)
+	const struct place *place = lane_take_copy(
+		home->lane, arrival->number, arrival->mid, dup, arrival->user_key, arrival->fingerprint);
+	if (!place)
 		return false;
-	char user[USER_ID_MAX + 1];
-	memcpy(user, message->topic, user_size);
-	user[user_size] = '\0';
-	if (first->key != key || first->user != group_user_key(user)) {
-		lane_unlist(lane, first);
-		return false;
+	board_count(&home->host->board->account.joined, 1);
+	log_debug("command_joined", "a redelivered command is known, and not run twice",
+		LOG_TEXT("topic", arrival->topic),
+		LOG_TEXT("state", command_state_name(place->command ? place->command->state : COMMAND_SETTLED)));
+	return true;
+}
+
+/* With a place, unless it has none, and in its user's line. NULL: there is no memory. */
+static struct command *take(struct host_lane *home, const struct arrival *arrival)
+{
+	struct host *host = home->host;
+	failpoint("command_read");
+	struct command *command = new_command(home, arrival);
+	struct user *user = users_get(home->users, arrival->user_key, arrival->topic, arrival->user_size);
+	struct place *place = NULL;
+	if (command && user && arrival->number != LANE_NO_PLACE)
+		place = lane_hold(
+			home->lane, arrival->number, arrival->mid, arrival->user_key, arrival->fingerprint);
+	if (!command || !user || (arrival->number != LANE_NO_PLACE && !place)) {
+		if (command)
+			dispatch_forget(host, command);
+		else if (arrival->number == LANE_NO_PLACE)
+			unpromised_end(home);
+		if (user)
+			users_drop_idle(user);
+		lane_give_up(home->lane, "out of memory");
+		return NULL;
 	}
-	board_count(&lane_host(lane)->board->account.joined, 1);
-	const enum command_state state = first->command != NULL ? first->command->state : COMMAND_SETTLED;
-	log_debug("command_joined", "a redelivered command joined the first, which is not run twice",
-		LOG_TEXT("user", user), LOG_TEXT("topic", message->topic),
-		LOG_TEXT("state", command_state_name(state)));
-	lane_join(lane, first);
-	return true;
+	command->place = place;
+	if (place)
+		place->command = command;
+	command->active_before_ms = user_active_ms(user, host->now_ms);
+	user_append(user, command);
+	return command;
 }
 
-/* A redelivered copy of a command that was parked before the lane connected: the store has it, so that the
- * PUBACK which is queued for it may leave with whatever leaves next. */
-static bool is_parked(struct lane *lane, struct command *command)
+static void begin(struct host_lane *home, struct command *command, size_t payload_size)
 {
-	struct parked_copy copy;
-	if (command->mid == 0 || !lane_awaits_parked(lane) ||
-		!lane_take_parked(lane, command->mid, command->key, &copy))
-		return false;
-	command->ahead = copy.before;
-	if (command->ahead)
-		return false;
-	lane_acknowledge_parked(lane, &copy);
-	board_count(&lane_host(lane)->board->account.joined, 1);
-	log_info("command_joined", "a redelivered command is parked already, and not run twice",
-		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic));
-	command_destroy(command);
-	return true;
+	struct host *host = home->host;
+	command->route = routes_find(home->routes, command->input.topic);
+	if (command->input.user[0] == '\0') {
+		dispatch_die(host, command, "the topic does not begin with a user id: 1 to 64 of A-Z a-z 0-9 . _ | -");
+		return;
+	}
+	if (!command->route)
+		lane_unsubscribe_stale(home->lane, command->input.topic);
+	if (payload_size > host->settings->payload_max) {
+		const char *reason = arena_format(&command->arena, "the payload is %zu bytes: %zu at most", payload_size,
+			host->settings->payload_max);
+		dispatch_reject(host, command, reason ? reason : "the payload is too large");
+	} else if (!command->route) {
+		dispatch_die(host, command, "no handler wants this topic");
+	} else if (command->user->waiting > host->settings->user_window) {
+		dispatch_reject(host, command, "too many of your commands are waiting: send this one again later");
+	} else {
+		dispatch_begin(host, command);
+	}
 }
 
-/* True: it is known to kill the host, and has been dealt with. */
-static bool is_given_up(struct command *command)
+static void arrive(struct host_lane *home, struct arrival *arrival, bool dup)
 {
-	if (!board_marks_any(lane_host(command->lane)->board) && !board_near_any(lane_host(command->lane)->board))
-		return false;
-	if (command->origin == COMMAND_FROM_BROKER)
-		return suspects_judge(command);
-	if (board_mark_find(lane_host(command->lane)->board, command->key) == NULL)
-		return false;
-	arrival_dropped(lane_host(command->lane), command->input.topic, command->input.user, 0,
-		"it may have killed the host before");
-	command_destroy(command);
-	return true;
+	arrival->user_size = topic_user_size(arrival->topic);
+	arrival->user_key = users_key(arrival->topic, arrival->user_size);
+	arrival->fingerprint = fingerprint(arrival->topic, arrival->payload, arrival->payload ? arrival->payload_size : 0,
+		arrival->correlation, arrival->correlation_size);
+	if (arrival->number == LANE_NO_PLACE && arrival->qos == 1) {
+		same_identifier(home->lane, arrival);
+		return;
+	}
+	if (arrival->number != LANE_NO_PLACE && takes_over(home, arrival, dup))
+		return;
+	struct command *command = take(home, arrival);
+	if (command)
+		begin(home, command, arrival->payload_size);
 }
 
-/* The message as a command in the lane's group. NULL: it is a copy of one, or there is no memory. */
-static struct command *take_command(struct lane *lane, const struct mosquitto_message *message,
-	const mosquitto_property *list, size_t user_size)
+void arrival_message(void *owner, const struct mosquitto_message *message, const mosquitto_property *list, uint64_t number,
+	bool dup)
 {
+	struct host_lane *home = owner;
 	struct properties properties;
-	struct command *command = NULL;
+	struct arrival arrival = {
+		.topic = message->topic,
+		.payload = message->payload ? message->payload : "",
+		.payload_size = (size_t)message->payloadlen,
+		.number = number,
+		.mid = (uint16_t)message->mid,
+		.qos = message->qos,
+	};
+	if (message->retain) {
+		ignore_retained(home->host, message->topic);
+		if (number != LANE_NO_PLACE && !lane_hold_settled(home->lane, number, arrival.mid))
+			lane_give_up(home->lane, "out of memory");
+		return;
+	}
+	if (number == LANE_NO_PLACE && message->qos != 1 && !unpromised_admit(home, message->topic, message->qos))
+		return;
 	if (properties_read(list, &properties)) {
-		const uint64_t key = board_key(message->topic, message->payload, (size_t)message->payloadlen,
-			properties.correlation, properties.correlation_size);
-		if (message->qos > 0 && joins(lane, message, user_size, key)) {
-			properties_free(&properties);
-			return NULL;
-		}
-		failpoint("command_read");
-		command = new_command(lane, message, user_size, &properties, key);
+		arrival.correlation = properties.correlation;
+		arrival.correlation_size = properties.correlation_size;
+		arrival.response_topic = properties.response_topic;
+		arrive(home, &arrival, dup);
+	} else {
+		lane_give_up(home->lane, "out of memory");
 	}
 	properties_free(&properties);
-	if (command != NULL && is_parked(lane, command))
-		return NULL;
-	if (command != NULL && (command->mid == 0 || lane_attach(lane, command) == 0))
-		return command;
-	if (command != NULL)
-		command_destroy(command);
-	else if (message->qos == 0)
-		lane_remove_unacknowledged(lane);
-	lane_give_up(lane, "out of memory");
-	return NULL;
 }
 
-void arrival_take(
-	struct lane *lane, const struct mosquitto_message *message, const mosquitto_property *properties)
+void arrival_oversized(void *owner, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup)
 {
-	struct host *host = lane_host(lane);
-	if (message->retain) {
-		ignore_retained(host, message);
-		return;
-	}
-	if (message->qos == 0 && !admit_unacknowledged(lane, message))
-		return;
-	const size_t user_size = topic_user_size(message->topic);
-	struct command *command = take_command(lane, message, properties, user_size);
-	if (command == NULL)
-		return;
-	command->route = routes_find(lane_routes(lane), command->input.topic);
-	if (user_size == 0) {
-		command_die(
-			command, "the topic does not begin with a user id: 1 to 64 of A-Z a-z 0-9 . _ | -");
-		return;
-	}
-	if (command->route == NULL)
-		lane_unsubscribe_stale(lane, command->input.topic);
-	if ((size_t)message->payloadlen > host->settings->payload_max) {
-		const char *reason = arena_format(&command->arena, "the payload is %d bytes: %zu at most",
-			message->payloadlen, host->settings->payload_max);
-		command_reject(command, reason != NULL ? reason : "the payload is too large");
-	} else if (command->route == NULL) {
-		command_die(command, "no handler wants this topic");
-	} else if (!is_given_up(command)) {
-		command_dispatch(command);
-	}
+	struct arrival arrival = {.topic = topic, .payload_size = size, .number = number, .mid = mid, .qos = 1};
+	arrive(owner, &arrival, dup);
 }

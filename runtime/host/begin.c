@@ -7,6 +7,7 @@
  * outlives its supervisor: the kernel kills it, and should that be too early to be asked for, it ends here.
  */
 #include "descriptors.h"
+#include "exit_codes.h"
 #include "host.h"
 
 #include "board.h"
@@ -61,20 +62,22 @@ static int read_passed(int fd, struct passed *ret)
 }
 
 /* Problems that were none when the supervisor read the same: told one by one. */
-static int read_configuration(struct configuration *ret)
+static int read_configuration(const struct cashew_handler *const *handlers, struct configuration *ret)
 {
 	__attribute__((cleanup(passed_free))) struct passed passed = {.text = NULL};
 	char *problems = NULL;
 	size_t size;
-	int rc = read_passed(HOST_FD_SETTINGS, &passed);
-	close(HOST_FD_SETTINGS);
+	int rc = read_passed(DESCRIPTOR_SETTINGS, &passed);
+	close(DESCRIPTOR_SETTINGS);
 	FILE *stream = rc == 0 ? open_memstream(&problems, &size) : NULL;
 	if (stream == NULL) {
 		log_error("start_failed", "the settings cannot be read from the supervisor",
 			LOG_TEXT("reason", strerror(rc != 0 ? -rc : errno)));
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
-	rc = configuration_read(NULL, false, passed.variables, stream, ret);
+	rc = configuration_read(
+		&(const struct configuration_source){.handlers = handlers, .environment = passed.variables},
+		stream, ret);
 	fclose(stream);
 	char *rest = problems;
 	for (char *line; rc != 0 && (line = strsep(&rest, "\n")) != NULL;) {
@@ -89,17 +92,17 @@ static int read_configuration(struct configuration *ret)
 static int take_over(struct board **ret_board)
 {
 	struct board *board;
-	if (board_map(HOST_FD_BOARD, &board) != 0) {
+	if (board_map(DESCRIPTOR_BOARD, &board) != 0) {
 		fputs("cashewd-host: only cashewd can start this program; see cashewd --help\n", stderr);
-		return HOST_EXIT_USAGE;
+		return EXIT_USAGE;
 	}
 	/* Killed, not drained: another supervisor may start at once, and its host must not find this one at
 	 * work beside it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != board->supervisor)
-		_exit(HOST_EXIT_SOFTWARE);
-	for (int fd = HOST_FD_SETTINGS; fd <= HOST_FD_LOG; fd++)
+		_exit(EXIT_SOFTWARE);
+	for (int fd = DESCRIPTOR_SETTINGS; fd <= DESCRIPTOR_LOG; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-	close(HOST_FD_PROGRAM);
+	close(DESCRIPTOR_PROGRAM);
 	/* It would be called by the number of its program's descriptor. */
 	(void)prctl(PR_SET_NAME, "cashewd-host");
 	*ret_board = board;
@@ -108,20 +111,20 @@ static int take_over(struct board **ret_board)
 
 static int run(const struct configuration *configuration, struct board *board)
 {
-	const int rc = crash_watch(board, HOST_FD_BOARD);
+	const int rc = crash_watch(board, DESCRIPTOR_BOARD);
 	if (rc != 0) {
 		log_error("start_failed", "the host cannot start", LOG_TEXT("reason", strerror(-rc)));
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
 	if (board->hosts > 1)
 		failpoint_disarm();
 	return host_run(&(const struct host_options){.settings = &configuration->settings,
 		.handlers = configuration->handlers,
 		.board = board,
-		.supervisor_fd = HOST_FD_LOG});
+		.supervisor_fd = DESCRIPTOR_LOG});
 }
 
-int host_begin(bool trial)
+int host_begin(const struct cashew_handler *const *handlers, bool trial)
 {
 	struct configuration configuration = {.handlers = NULL};
 	struct board *board;
@@ -130,9 +133,9 @@ int host_begin(bool trial)
 		return code;
 	/* Always JSON: the supervisor renders it where it writes text. */
 	if (log_open(&(struct log_options){
-		    .fd = HOST_FD_LOG, .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_ERROR}) != 0)
-		return HOST_EXIT_SOFTWARE;
-	code = read_configuration(&configuration);
+		    .fd = DESCRIPTOR_LOG, .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_ERROR}) != 0)
+		return EXIT_SOFTWARE;
+	code = read_configuration(handlers, &configuration);
 	if (code == 0 && trial) {
 		code = host_try(&configuration.settings);
 	} else if (code == 0) {

@@ -4,59 +4,79 @@
 #ifndef CONTEXT_H
 #define CONTEXT_H
 
-#include "backlogs.h"
 #include "board.h"
-#include "clock.h"
-#include "command.h"
 #include "crash.h"
 #include "routes.h"
 #include "suspects.h"
 #include "worker.h"
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+struct command;
 struct egress;
-struct host_tls;
 struct lane;
+struct parking;
+struct pool;
+struct resolver;
 struct settings;
+struct store;
 struct store_watch;
-struct worker_pool;
+struct users;
+
+/* A lane, and what the host knows beside it. */
+struct host_lane {
+	struct host *host;
+	struct lane *lane;
+	const struct route_lane *routes;
+	struct users *users;
+	uint64_t key;	       /* of its client id: tells equal packet identifiers of two lanes apart */
+	int64_t last_position; /* of what is in the store; microseconds of the database's clock */
+	size_t unpromised;     /* QoS 0 commands under way */
+};
+
+/* QoS 0 commands that were dropped, and how many of them the log has told of. */
+struct unpromised {
+	uint64_t dropped, told;
+	int64_t told_ms;
+};
 
 struct host {
 	const struct settings *settings;
 	struct board *board; /* shared with the supervisor */
 	const char *owner;   /* the supervisor's random id, which its next hosts have as well */
 	struct routes routes;
-	struct lane **lanes;
+	struct host_lane *lanes;
 	size_t lane_count;
-	char **lane_ids; /* client ids */
+	struct users *foreign; /* users of other hosts' lanes: "client id/user" */
+	struct resolver *resolver;
 	struct egress *egress;
-	struct worker_pool *pool;
+	struct store *store;
+	struct pool *pool;	   /* the workers */
+	struct pool *storing_pool; /* what is written and claimed never waits for a worker */
+	struct parking *parking;
 	struct store_watch *store_watch;
-	struct host_tls *tls;	     /* NULL: plain TCP */
 	struct worker_context light; /* for the handlers that the I/O thread runs itself */
 	unsigned *places;	     /* of the handlers in the board's figures */
 	uint64_t log_dropped_before; /* lines of earlier hosts */
 	_Atomic size_t event_max;
 	struct command *retrying; /* linked by retry_next */
-	struct parked parked;
-	size_t parked_running; /* claims from the store and what is run of it */
+	struct command *shelved;  /* the same: until the store answers again */
+	int64_t retries_at_ms;	  /* the first of retrying */
+	int64_t places_at_ms;	  /* when places are looked at next, at the earliest */
 	struct suspects suspects;
-	size_t commands; /* alive, in whatever state */
-	size_t jobs;	 /* of those, the ones that the worker pool has: running, or next in its queue */
-	uint64_t qos0_dropped, qos0_dropped_told; /* commands; those that the log has told of */
-	int64_t qos0_dropped_told_ms;
+	size_t commands;    /* alive, in whatever state */
+	size_t jobs;	    /* of those, the ones that the workers have */
+	size_t bytes;	    /* of the payloads of all that are alive */
+	struct unpromised unpromised;
 	int64_t now_ms; /* monotonic, of this turn of the loop */
 	bool store_up;
+	bool active; /* this host has the lease */
 	bool ready;
 	bool stopping;
 	unsigned stop_signals; /* of the supervisor */
 	struct crash_stack crash_stack;
 };
-
-/* A handler or a dead letter found the store away: at the end of this turn of the loop every lane is dropped,
- * to be opened again when the store answers. */
-void host_store_away(struct host *host);
 
 #endif

@@ -11,31 +11,17 @@ struct board;
 struct cashew_handler;
 struct settings;
 
-/* Exit codes (sysexits.h where it has one). */
-enum host_exit { HOST_EXIT_OK = 0, HOST_EXIT_USAGE = 64, HOST_EXIT_SOFTWARE = 70, HOST_EXIT_CONFIG = 78 };
-
-/*
- * Picks the handlers that settings->handlers names (all of `handlers`, ended by NULL, where it is empty) and
- * refuses descriptors that cannot be used, overlapping filters within a lane, and a deadline above
- * SETTINGS_HANDLER_TIMEOUT_MAX_S. 0 and an array ended by NULL, freed with free(); HOST_EXIT_CONFIG, or
- * HOST_EXIT_SOFTWARE when out of memory, after writing what is wrong to `problems` (a FILE *), one line each.
- */
-struct _IO_FILE;
-__attribute__((warn_unused_result)) int host_select_handlers(const struct settings *settings,
-	const struct cashew_handler *const *handlers, struct _IO_FILE *problems,
-	const struct cashew_handler ***ret_selected);
-
 /*
  * The whole life of a process that the supervisor has started: takes over the descriptors, reads the
  * settings, opens the log, and runs; or, for a trial, only opens what a host opens, and closes it again.
- * Returns the exit code. Main thread, as all that follow.
+ * Returns the exit code. handlers: those built in, ended by NULL. Main thread, as all that follow.
  */
-int host_begin(bool trial);
+int host_begin(const struct cashew_handler *const *handlers, bool trial);
 
 /* What host_run() is given; all of it outlives the call. */
 struct host_options {
 	const struct settings *settings;
-	const struct cashew_handler *const *handlers; /* of host_select_handlers() */
+	const struct cashew_handler *const *handlers; /* of select_handlers() */
 	struct board *board;
 	int supervisor_fd; /* hung up when the supervisor is gone; -1: there is none */
 };
@@ -47,7 +33,7 @@ struct host_options {
  */
 __attribute__((warn_unused_result)) int host_run(const struct host_options *options);
 
-/* Opens what settings name, and cannot be checked without: 0 or HOST_EXIT_CONFIG after logging why. */
+/* Opens what settings name, and cannot be checked without: 0 or EXIT_CONFIG after logging why. */
 __attribute__((warn_unused_result)) int host_try(const struct settings *settings);
 
 #endif

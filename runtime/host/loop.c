@@ -6,6 +6,8 @@
  * the workers, send the collected events, and release the acknowledgements of groups that have drained. Then
  * sleep until something happens.
  */
+#include "clock.h"
+#include "exit_codes.h"
 #include "host.h"
 
 #include "context.h"
@@ -91,7 +93,7 @@ static int timeout_ms(const struct host *host, int64_t stop_at_ms)
 		due_ms = command->retry_at_ms < due_ms && !suspects_quiet(host) ? command->retry_at_ms
 										: due_ms;
 	due_ms = stop_at_ms < due_ms ? stop_at_ms : due_ms;
-	const int64_t wait_ms = due_ms - host_clock_ms();
+	const int64_t wait_ms = due_ms - clock_ms();
 	return wait_ms < 0 ? 0 : wait_ms > 60000 ? 60000 : (int)wait_ms;
 }
 
@@ -224,10 +226,10 @@ static void loop(struct host *host, struct pollfd *polls)
 			wait_for_something(host, polls, stop_at_ms);
 		else
 			nothing_happened(host, polls);
-		host->now_ms = host_clock_ms();
+		host->now_ms = clock_ms();
 		/* The next supervisor's host may be at work already. */
 		if ((polls[POLL_SUPERVISOR].revents & (POLLHUP | POLLERR)) != 0)
-			_exit(HOST_EXIT_SOFTWARE);
+			_exit(EXIT_SOFTWARE);
 		if ((polls[POLL_SIGNALS].revents & POLLIN) != 0)
 			stop_at_ms = read_signal(host, polls[POLL_SIGNALS].fd, stop_at_ms);
 		serve(host, polls);
@@ -251,13 +253,13 @@ static int open_store(struct host *host, struct store **ret_store)
 	};
 	const int rc = store_open(&options, ret_store, message);
 	if (rc == 0)
-		return HOST_EXIT_OK;
+		return EXIT_OK;
 	log_error("bad_setting",
 		"MONGO_DB_URL cannot be used: expected a connection string that MongoDB's driver "
 		"understands, like "
 		"mongodb://user:password@host:27017",
 		LOG_TEXT("setting", "MONGO_DB_URL"), LOG_TEXT("reason", message));
-	return HOST_EXIT_CONFIG;
+	return EXIT_CONFIG;
 }
 
 static int open_tls(struct host *host)
@@ -265,12 +267,12 @@ static int open_tls(struct host *host)
 	char reason[TLS_REASON_SIZE] = "out of memory";
 	if (!host->settings->broker_tls) {
 		log_warn("tls_off", "BROKER_TLS=off: the token and all commands travel in clear");
-		return HOST_EXIT_OK;
+		return EXIT_OK;
 	}
 	if (tls_new(host->settings, &host->tls, reason) == 0)
-		return HOST_EXIT_OK;
+		return EXIT_OK;
 	log_error("bad_setting", "TLS cannot be set up", LOG_TEXT("reason", reason));
-	return HOST_EXIT_CONFIG;
+	return EXIT_CONFIG;
 }
 
 static int open_connections(struct host *host)
@@ -376,7 +378,7 @@ static int open_signals(sigset_t *signals, int *ret_fd)
 static void exit_now(int signal_number)
 {
 	(void)signal_number;
-	_exit(HOST_EXIT_OK);
+	_exit(EXIT_OK);
 }
 
 /* Everything is freed when all threads have come to an end. A handler that still runs, or a store that does
@@ -386,11 +388,11 @@ static void close_host(struct host *host, struct store *store, int rc)
 {
 	for (size_t i = 0; i < host->lane_count; i++)
 		lane_free(host->lanes[i]);
-	if (rc == HOST_EXIT_OK && (host->commands > 0 || !host->store_up)) {
+	if (rc == EXIT_OK && (host->commands > 0 || !host->store_up)) {
 		log_close(LOG_CLOSE_MS);
 		_exit(rc);
 	}
-	if (rc == HOST_EXIT_OK) {
+	if (rc == EXIT_OK) {
 		signal(SIGALRM, exit_now);
 		alarm(CLOSE_S);
 	}
@@ -415,9 +417,9 @@ static void close_host(struct host *host, struct store *store, int rc)
 static int run(struct host *host, struct store **ret_store, int signal_fd, int supervisor_fd)
 {
 	int rc = open_store(host, ret_store);
-	if (rc == HOST_EXIT_OK)
+	if (rc == EXIT_OK)
 		rc = open_tls(host);
-	if (rc != HOST_EXIT_OK)
+	if (rc != EXIT_OK)
 		return rc;
 	rc = open_figures(host);
 	if (rc == 0)
@@ -431,7 +433,7 @@ static int run(struct host *host, struct store **ret_store, int signal_fd, int s
 		free(polls);
 		log_error("start_failed", "the host cannot start",
 			LOG_TEXT("reason", strerror(rc != 0 ? -rc : ENOMEM)));
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
 	polls[POLL_SIGNALS] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
 	polls[POLL_SUPERVISOR] = (struct pollfd){.fd = supervisor_fd};
@@ -440,7 +442,7 @@ static int run(struct host *host, struct store **ret_store, int signal_fd, int s
 	atomic_store(&host->board->host_up, 1);
 	loop(host, polls);
 	free(polls);
-	return HOST_EXIT_OK;
+	return EXIT_OK;
 }
 
 int host_try(const struct settings *settings)
@@ -448,7 +450,7 @@ int host_try(const struct settings *settings)
 	struct host host = {.settings = settings};
 	struct store *store = NULL;
 	int rc = open_store(&host, &store);
-	if (rc == HOST_EXIT_OK)
+	if (rc == EXIT_OK)
 		rc = open_tls(&host);
 	tls_free(host.tls);
 	store_close(store);
@@ -461,14 +463,14 @@ int host_run(const struct host_options *options)
 		.board = options->board,
 		.owner = options->board->owner,
 		.event_max = options->settings->event_max,
-		.now_ms = host_clock_ms()};
+		.now_ms = clock_ms()};
 	struct store *store = NULL;
 	sigset_t signals;
 	int signal_fd = -1;
 	if (open_signals(&signals, &signal_fd) != 0 || routes_new(options->handlers, &host.routes) != 0 ||
 		mosquitto_lib_init() != MOSQ_ERR_SUCCESS) {
 		log_error("start_failed", "the host cannot start", LOG_TEXT("reason", strerror(errno)));
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
 	const int rc = run(&host, &store, signal_fd, options->supervisor_fd);
 	close_host(&host, store, rc);

@@ -1,28 +1,30 @@
 /*
- * store_watch.c - see host_store.h.
+ * store_watch.c - see store_watch.h.
+ *
+ * A turn of the thread: it asks whether the store answers, takes or renews the lease, and, where that is ours, asks what is due and reads the
+ * backlogs if that is wanted. Then it tells what came of it, and waits. All that it waits for is done without the mutex.
  */
 #include "store_watch.h"
 
-#include "backlogs.h"
 #include "board.h"
-#include "clock.h"
+#include "hosts.h"
 #include "log.h"
-#include "parking.h"
-#include "pool.h"
+#include "parked_commands.h"
 #include "store.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum {
 	ASK_UP_MS = 1000,
 	ASK_AWAY_MS = 500,
-	TRY_MS = 10000,
-	TRY_AGAIN_MS = 2000,
 	SLOW_MS = 500,
-	OVERDUE_MS = 10000, /* between looks for what other hosts have left */
-	DUE_MAX = 1000
+	OVERDUE_EVERY_MS = 10000, /* between looks for what other hosts have left */
+	OVERDUE_MS = 60000,	  /* what has waited that long, somebody else may take */
+	MARGIN_MS = 1000,	  /* the lease counts as over that much before its end: clocks differ */
+	DUE_MAX = 1000,
 };
 
 struct store_watch {
@@ -32,35 +34,57 @@ struct store_watch {
 	pthread_cond_t changed;
 	/* under the mutex */
 	bool stopping;
-	bool up;
-	unsigned suspicion; /* counts; a verdict holds for the suspicion that was current when it was asked
-			       for */
-	struct parked_marks *to_load; /* linked by next */
-	struct parked_marks *loaded, **loaded_end;
-	struct parked_user *due; /* of the last question */
-	size_t due_count;
+	bool release;	    /* when stopping */
+	unsigned suspicion; /* counts; a verdict holds for the suspicion that was current when it was asked for */
+	bool load;	    /* wanted by the I/O thread */
+	struct store_news news;
 	/* the thread's own */
 	bool prepared;
 	bool told_away;
-	bool unanswered; /* the last question */
 	bool told_refused;
-	int64_t try_at_ms;     /* the next trial write */
+	bool told_standby;
+	bool unanswered;       /* the last question */
+	bool to_load;	       /* the backlogs: they are not known since we became active, or are wanted anew */
+	int64_t ours_until_ms; /* our lease; 0: never had it */
 	int64_t overdue_at_ms; /* the next look for what is long overdue */
 };
 
+/* What a turn came to. */
+struct turn {
+	int error; /* of the questions, not of the lease */
+	bool ours;
+	int64_t free_in_ms;
+	struct parked_user *due;
+	size_t due_count;
+	struct store_backlogs *backlogs;
+};
+
+void store_backlogs_free(struct store_backlogs *backlogs)
+{
+	for (struct store_backlogs *next; backlogs; backlogs = next) {
+		next = backlogs->next;
+		for (size_t i = 0; i < backlogs->count; i++)
+			free(backlogs->backlogs[i].user);
+		free(backlogs->backlogs);
+		free(backlogs);
+	}
+}
+
+/* ---- Whether it answers ---- */
+
 /* For the deadlines of handlers: time in which the store does not answer is not theirs. */
-static void note_answer(struct store_watch *watch, int rc, int64_t asked_ms)
+static void note_answer(struct store_watch *watch, int error, int64_t asked_ms)
 {
 	struct board *board = watch->options.board;
-	const int64_t now_ms = board_clock_ms();
-	if (rc == 0 && (watch->unanswered || now_ms - asked_ms > SLOW_MS))
+	const int64_t now_ms = clock_ms();
+	if (error == 0 && (watch->unanswered || now_ms - asked_ms > SLOW_MS))
 		atomic_store_explicit(&board->store_back_ms, now_ms, memory_order_relaxed);
-	watch->unanswered = rc != 0;
-	if (rc == 0)
+	watch->unanswered = error != 0;
+	if (error == 0)
 		atomic_store_explicit(&board->store_seen_ms, asked_ms, memory_order_release);
 }
 
-static int64_t clock_us(void)
+static int64_t now_us(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -69,81 +93,209 @@ static int64_t clock_us(void)
 
 static int ping(struct store_watch *watch, struct store_client *client)
 {
-	const int64_t began_us = clock_us();
-	const int rc = store_ping(client);
-	if (rc == 0)
-		figures_observe(
-			&watch->options.board->figures.store.latency, (uint64_t)(clock_us() - began_us));
-	return rc;
+	const int64_t began_us = now_us();
+	const int error = store_ping(client);
+	if (error == 0)
+		figures_observe(&watch->options.board->figures.store.latency, (uint64_t)(now_us() - began_us));
+	return error;
 }
 
 static int ask(struct store_watch *watch, struct store_client *client)
 {
-	const int64_t asked_ms = board_clock_ms();
-	const int rc = watch->prepared ? ping(watch, client) : store_prepare(client);
-	if (rc == 0)
+	const int64_t asked_ms = clock_ms();
+	const int error = watch->prepared ? ping(watch, client) : store_prepare(client);
+	if (error == 0)
 		watch->prepared = true;
 	else
 		figures_add(&watch->options.board->figures.store.failed, 1);
-	note_answer(watch, rc, asked_ms);
-	return rc;
+	note_answer(watch, error, asked_ms);
+	return error;
 }
 
-/* The users of this host's lanes. Where it has none, those of whatever lane that are long overdue: seldom,
- * but for as long as there are any. */
-static int ask_due(struct store_watch *watch, struct store_client *client, struct parked_user **ret_due,
-	size_t *ret_count)
-{
-	const int64_t now_ms = host_unix_ms(), clock_ms = board_clock_ms();
-	const struct store_watch_options *options = &watch->options;
-	int rc = parked_command_due(
-		client, options->lanes, options->lane_count, now_ms, DUE_MAX, ret_due, ret_count);
-	if (rc != 0 || *ret_count > 0 || clock_ms < watch->overdue_at_ms)
-		return rc;
-	parked_users_free(*ret_due, *ret_count);
-	*ret_due = NULL;
-	rc = parked_command_due(client, NULL, 0, now_ms - PARKING_OVERDUE_MS, DUE_MAX, ret_due, ret_count);
-	if (rc == 0 && *ret_count == 0)
-		watch->overdue_at_ms = clock_ms + OVERDUE_MS;
-	return rc;
-}
+/* ---- The lease ---- */
 
 /* Tells a change once, not at every question. */
-static void tell(struct store_watch *watch, int rc, const struct store_client *client)
+static void tell_lease(struct store_watch *watch, int error, const struct host_lease *lease, const struct store_client *client)
 {
-	if (rc == 0) {
+	if (error != 0 && !watch->told_refused)
+		log_error("store_refuses_writes",
+			"the store answers, but does not take the write that says which host is active: not ready",
+			LOG_TEXT("reason", store_last_error(client)));
+	else if (error == 0 && watch->told_refused)
+		log_info("store_takes_writes", "the store takes writes again");
+	watch->told_refused = error != 0;
+	if (error != 0 || lease->ours == !watch->told_standby)
+		return;
+	if (lease->ours)
+		log_info("host_active", "no other host of this client id is active any more: this one is",
+			LOG_TEXT("client_id", watch->options.host));
+	else
+		log_info("host_standby", "another host of this client id is active: this one stands by",
+			LOG_TEXT("client_id", watch->options.host));
+	watch->told_standby = !lease->ours;
+}
+
+/* Whether it is ours now. It counts from before it was asked for. A request that may have taken it without an answer, after ours was over, has as
+ * well taken it from another host. */
+static bool hold_lease(struct store_watch *watch, struct store_client *client, int64_t *ret_free_in_ms)
+{
+	const struct store_watch_options *options = &watch->options;
+	const int64_t asked_ms = clock_ms();
+	struct host_lease lease = {.ours = false};
+	const int error = host_lease_hold(client, options->host, options->owner, STORE_WATCH_LEASE_MS, &lease);
+	FIGURES_SET(options->board->figures.store.writable, error == 0);
+	tell_lease(watch, error, &lease, client);
+	if (error != 0) {
+		watch->to_load = watch->to_load || asked_ms >= watch->ours_until_ms;
+		return clock_ms() < watch->ours_until_ms;
+	}
+	*ret_free_in_ms = lease.free_in_ms;
+	watch->to_load = watch->to_load || lease.taken || !lease.ours;
+	watch->ours_until_ms = lease.ours ? asked_ms + STORE_WATCH_LEASE_MS - MARGIN_MS : 0;
+	return lease.ours;
+}
+
+/* ---- What is parked ---- */
+
+/* The users of this host's lanes. Where it has none, those of whatever lane that are long overdue: seldom, but for as long as there are any. */
+static int ask_due(struct store_watch *watch, struct store_client *client, struct turn *turn)
+{
+	const int64_t now_ms = clock_ms();
+	const struct store_watch_options *options = &watch->options;
+	int error = parked_commands_due(client, options->lanes, options->lane_count, 0, DUE_MAX, &turn->due, &turn->due_count);
+	if (error != 0 || turn->due_count > 0 || now_ms < watch->overdue_at_ms)
+		return error;
+	parked_users_free(turn->due, turn->due_count);
+	turn->due = NULL;
+	error = parked_commands_due(client, NULL, 0, OVERDUE_MS, DUE_MAX, &turn->due, &turn->due_count);
+	if (error == 0 && turn->due_count == 0)
+		watch->overdue_at_ms = now_ms + OVERDUE_EVERY_MS;
+	return error;
+}
+
+struct reading {
+	struct store_backlogs *backlogs;
+	size_t room;
+	bool no_memory;
+};
+
+static void add_backlog(void *context, const char *user, int64_t due_in_ms)
+{
+	struct reading *reading = context;
+	struct store_backlogs *backlogs = reading->backlogs;
+	if (reading->no_memory)
+		return;
+	if (backlogs->count == reading->room) {
+		const size_t room = reading->room > 0 ? 2 * reading->room : 16;
+		struct store_backlog *grown = reallocarray(backlogs->backlogs, room, sizeof(*grown));
+		if (!grown) {
+			reading->no_memory = true;
+			return;
+		}
+		backlogs->backlogs = grown;
+		reading->room = room;
+	}
+	char *copy = strdup(user);
+	if (!copy) {
+		reading->no_memory = true;
+		return;
+	}
+	backlogs->backlogs[backlogs->count++] = (struct store_backlog){.user = copy, .due_in_ms = due_in_ms};
+}
+
+static int read_lane(struct store_watch *watch, struct store_client *client, size_t lane, struct store_backlogs **ret)
+{
+	struct reading reading = {.backlogs = calloc(1, sizeof(*reading.backlogs))};
+	if (!reading.backlogs)
+		return -ENOMEM;
+	reading.backlogs->lane = lane;
+	int error = parked_commands_backlogs(
+		client, watch->options.lanes[lane], watch->options.owner, add_backlog, &reading, &reading.backlogs->last_position);
+	if (error == 0 && reading.no_memory)
+		error = -ENOMEM;
+	if (error != 0) {
+		log_warn("parked_unknown", "what a lane has parked cannot be read: it does not connect",
+			LOG_TEXT("client_id", watch->options.lanes[lane]),
+			LOG_TEXT("reason", error > 0 ? store_last_error(client) : strerror(-error)));
+		store_backlogs_free(reading.backlogs);
+		return error;
+	}
+	*ret = reading.backlogs;
+	return 0;
+}
+
+/* Of all lanes, or none. */
+static int read_backlogs(struct store_watch *watch, struct store_client *client, struct turn *turn)
+{
+	struct store_backlogs **end = &turn->backlogs;
+	for (size_t i = 0; i < watch->options.lane_count; i++) {
+		const int error = read_lane(watch, client, i, end);
+		if (error != 0) {
+			store_backlogs_free(turn->backlogs);
+			turn->backlogs = NULL;
+			return error;
+		}
+		end = &(*end)->next;
+	}
+	watch->to_load = false;
+	return 0;
+}
+
+/* ---- The thread ---- */
+
+static void take_turn(struct store_watch *watch, struct store_client *client, struct turn *turn)
+{
+	turn->error = ask(watch, client);
+	if (turn->error != 0) {
+		FIGURES_SET(watch->options.board->figures.store.writable, false);
+		return;
+	}
+	turn->ours = hold_lease(watch, client, &turn->free_in_ms);
+	if (!turn->ours)
+		return;
+	turn->error = ask_due(watch, client, turn);
+	if (turn->error == 0 && watch->to_load)
+		turn->error = read_backlogs(watch, client, turn);
+	/* What does not know its backlogs is not active yet. */
+	turn->ours = !watch->to_load;
+}
+
+static void tell(struct store_watch *watch, int error, const struct store_client *client)
+{
+	if (error == 0) {
 		log_info("store_up", "the store answers");
 		watch->told_away = false;
 	} else if (!watch->told_away) {
 		log_error("store_away",
-			"the store does not answer: commands stay with the broker, unacknowledged, until it "
-			"does",
+			"the store does not answer: commands stay with the broker, unacknowledged, until it does",
 			LOG_TEXT("reason", store_last_error(client)));
 		watch->told_away = true;
 	}
 }
 
-/* Now and then, and at once when the store is back. */
-static void try_to_write(struct store_watch *watch, struct store_client *client, bool up)
+/* Under the mutex. Wakes the I/O thread where there is something that it does not know. */
+static void publish(struct store_watch *watch, const struct turn *turn, unsigned asked_for, const struct store_client *client)
 {
-	struct figures_store *figures = &watch->options.board->figures.store;
-	const int64_t now_ms = board_clock_ms();
-	if (!up) {
-		FIGURES_SET(figures->writable, false);
-		watch->try_at_ms = now_ms;
+	struct store_news *news = &watch->news;
+	const bool ours = turn->error == 0 ? turn->ours : news->ours && clock_ms() < watch->ours_until_ms;
+	bool wake = ours != news->ours || turn->due_count > 0 || turn->backlogs;
+	if (asked_for == watch->suspicion && (news->up != (turn->error == 0) || (turn->error != 0 && !watch->told_away))) {
+		news->up = turn->error == 0;
+		tell(watch, turn->error, client);
+		wake = true;
 	}
-	if (now_ms < watch->try_at_ms || !up)
-		return;
-	const int rc = store_trial_write(client, watch->options.host);
-	FIGURES_SET(figures->writable, rc == 0);
-	watch->try_at_ms = now_ms + (rc == 0 ? TRY_MS : TRY_AGAIN_MS);
-	if (rc != 0 && !watch->told_refused)
-		log_error("store_refuses_writes",
-			"the store answers, but does not take a trial write: not ready",
-			LOG_TEXT("reason", store_last_error(client)));
-	else if (rc == 0 && watch->told_refused)
-		log_info("store_takes_writes", "the store takes writes again");
-	watch->told_refused = rc != 0;
+	news->ours = ours;
+	news->ours_until_ms = watch->ours_until_ms;
+	news->free_in_ms = turn->free_in_ms;
+	parked_users_free(news->due, news->due_count);
+	news->due = turn->due;
+	news->due_count = turn->due_count;
+	if (turn->backlogs) {
+		store_backlogs_free(news->backlogs);
+		news->backlogs = turn->backlogs;
+	}
+	if (wake)
+		watch->options.wake(watch->options.context);
 }
 
 static void wait_ms(struct store_watch *watch, long ms, unsigned asked_for)
@@ -156,39 +308,17 @@ static void wait_ms(struct store_watch *watch, long ms, unsigned asked_for)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000;
 	}
-	while (!watch->stopping && watch->suspicion == asked_for && watch->to_load == NULL)
+	while (!watch->stopping && watch->suspicion == asked_for && !watch->load)
 		if (pthread_cond_timedwait(&watch->changed, &watch->mutex, &until) == ETIMEDOUT)
 			return;
 }
 
-/* Under the mutex, which it gives up meanwhile. */
-static void load(struct store_watch *watch, struct store_client *client)
+/* When to ask again. A host that stands by asks when the other's lease ends. */
+static long rest_ms(const struct turn *turn)
 {
-	while (watch->to_load != NULL) {
-		struct parked_marks *marks = watch->to_load;
-		watch->to_load = marks->next;
-		pthread_mutex_unlock(&watch->mutex);
-		parked_marks_read(marks, client, watch->options.copies_max);
-		if (marks->error != 0)
-			log_warn("parked_unknown",
-				"what a lane has parked cannot be read: it does not connect",
-				LOG_TEXT("client_id", marks->lane_id),
-				LOG_TEXT("reason", store_last_error(client)));
-		pthread_mutex_lock(&watch->mutex);
-		marks->next = NULL;
-		*watch->loaded_end = marks;
-		watch->loaded_end = &marks->next;
-		worker_pool_wake(watch->options.pool);
-	}
-}
-
-static void set_due(struct store_watch *watch, struct parked_user *due, size_t count)
-{
-	parked_users_free(watch->due, watch->due_count);
-	watch->due = due;
-	watch->due_count = count;
-	if (count > 0)
-		worker_pool_wake(watch->options.pool);
+	if (turn->error != 0)
+		return ASK_AWAY_MS;
+	return turn->free_in_ms > 0 && turn->free_in_ms < ASK_UP_MS ? (long)turn->free_in_ms : ASK_UP_MS;
 }
 
 static void *run(void *argument)
@@ -197,76 +327,67 @@ static void *run(void *argument)
 	pthread_mutex_lock(&watch->mutex);
 	while (!watch->stopping) {
 		const unsigned asked_for = watch->suspicion;
+		struct turn turn = {.error = 0};
+		watch->to_load = watch->to_load || watch->load;
+		watch->load = false;
 		pthread_mutex_unlock(&watch->mutex);
 
 		struct store_client *client = store_acquire(watch->options.store);
-		struct parked_user *due = NULL;
-		size_t due_count = 0;
-		int rc = ask(watch, client);
-		if (rc == 0)
-			rc = ask_due(watch, client, &due, &due_count);
+		take_turn(watch, client, &turn);
 
 		pthread_mutex_lock(&watch->mutex);
-		if (asked_for == watch->suspicion &&
-			(watch->up != (rc == 0) || (rc != 0 && !watch->told_away))) {
-			watch->up = rc == 0;
-			tell(watch, rc, client);
-			worker_pool_wake(watch->options.pool);
-		}
-		set_due(watch, due, due_count);
-		load(watch, client);
-		pthread_mutex_unlock(&watch->mutex);
-		try_to_write(watch, client, rc == 0);
+		publish(watch, &turn, asked_for, client);
 		store_release(client);
-		pthread_mutex_lock(&watch->mutex);
-		wait_ms(watch, rc == 0 ? ASK_UP_MS : ASK_AWAY_MS, asked_for);
+		wait_ms(watch, rest_ms(&turn), asked_for);
 	}
+	const bool release = watch->release && watch->ours_until_ms > 0 && watch->news.up;
 	pthread_mutex_unlock(&watch->mutex);
+	if (release) {
+		struct store_client *client = store_acquire(watch->options.store);
+		if (host_lease_release(client, watch->options.host, watch->options.owner) != 0)
+			log_warn("lease_not_released", "the lease could not be given up: another host waits for its end",
+				LOG_TEXT("reason", store_last_error(client)));
+		store_release(client);
+	}
 	return NULL;
 }
 
 int store_watch_new(const struct store_watch_options *options, struct store_watch **ret)
 {
 	struct store_watch *watch = calloc(1, sizeof(*watch));
-	if (watch == NULL)
+	if (!watch)
 		return -ENOMEM;
 	watch->options = *options;
-	watch->loaded_end = &watch->loaded;
+	watch->to_load = true;
 	pthread_mutex_init(&watch->mutex, NULL);
 	pthread_condattr_t attributes;
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&watch->changed, &attributes);
 	pthread_condattr_destroy(&attributes);
-	const int rc = pthread_create(&watch->thread, NULL, run, watch);
-	if (rc != 0) {
+	const int error = pthread_create(&watch->thread, NULL, run, watch);
+	if (error != 0) {
+		pthread_mutex_destroy(&watch->mutex);
+		pthread_cond_destroy(&watch->changed);
 		free(watch);
-		return -rc;
+		return -error;
 	}
 	*ret = watch;
 	return 0;
 }
 
-static void free_list(struct parked_marks *marks)
+void store_watch_free(struct store_watch *watch, bool release)
 {
-	for (struct parked_marks *next; marks != NULL; marks = next) {
-		next = marks->next;
-		parked_marks_free(marks);
-	}
-}
-
-void store_watch_free(struct store_watch *watch)
-{
-	if (watch == NULL)
+	if (!watch)
 		return;
 	pthread_mutex_lock(&watch->mutex);
 	watch->stopping = true;
+	watch->release = release;
 	pthread_cond_signal(&watch->changed);
 	pthread_mutex_unlock(&watch->mutex);
 	pthread_join(watch->thread, NULL);
-	free_list(watch->to_load);
-	free_list(watch->loaded);
-	parked_users_free(watch->due, watch->due_count);
+	store_backlogs_free(watch->news.backlogs);
+	parked_users_free(watch->news.due, watch->news.due_count);
 	pthread_mutex_destroy(&watch->mutex);
 	pthread_cond_destroy(&watch->changed);
 	free(watch);
@@ -275,32 +396,25 @@ void store_watch_free(struct store_watch *watch)
 void store_watch_news(struct store_watch *watch, struct store_news *ret)
 {
 	pthread_mutex_lock(&watch->mutex);
-	*ret = (struct store_news){
-		.up = watch->up, .loaded = watch->loaded, .due = watch->due, .due_count = watch->due_count};
-	watch->loaded = NULL;
-	watch->loaded_end = &watch->loaded;
-	watch->due = NULL;
-	watch->due_count = 0;
+	*ret = watch->news;
+	watch->news.backlogs = NULL;
+	watch->news.due = NULL;
+	watch->news.due_count = 0;
 	pthread_mutex_unlock(&watch->mutex);
 }
 
-bool store_watch_load(struct store_watch *watch, const char *lane_id)
+void store_watch_load(struct store_watch *watch)
 {
-	struct parked_marks *marks = parked_marks_new(lane_id);
-	if (marks == NULL)
-		return false;
 	pthread_mutex_lock(&watch->mutex);
-	marks->next = watch->to_load;
-	watch->to_load = marks;
+	watch->load = true;
 	pthread_cond_signal(&watch->changed);
 	pthread_mutex_unlock(&watch->mutex);
-	return true;
 }
 
 void store_watch_suspect(struct store_watch *watch)
 {
 	pthread_mutex_lock(&watch->mutex);
-	watch->up = false;
+	watch->news.up = false;
 	watch->suspicion++;
 	pthread_cond_signal(&watch->changed);
 	pthread_mutex_unlock(&watch->mutex);

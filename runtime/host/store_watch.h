@@ -1,18 +1,15 @@
 /*
- * store_watch.h - the watch over the store: one thread that asks the database what the I/O thread cannot wait
- * for.
+ * store_watch.h - the watch over the store: one thread, with a client of its own, that asks the database what the I/O thread cannot wait for.
  *
- * It prepares the database at the start, and then asks it every second whether it still answers, and which
- * users have parked commands that are due: on this host's lanes, and, every ten seconds, on any lane those
- * that are a minute late, as a host that died leaves them. A lane that is about to connect is told at once
- * what it has parked.
+ * It prepares the database at the start. Then it asks every second (twice as often while the store is away) whether it still answers and what time it
+ * is there; takes or renews the lease that says who is active (hosts.h), and is the trial write too: a full disk, or rights that are missing, show
+ * in no answer to a question, and are noted on the board; and asks which users have parked commands that are due: on this host's lanes, and,
+ * every ten seconds, on any lane those that are a minute late, as a host that died leaves them. A host that becomes active is told first which
+ * backlogs its lanes have.
  *
- * Every ten seconds it makes a trial write, and notes on the board whether that was taken: a full disk, or
- * rights that are missing, show in no answer to a question. Nothing but /readyz and the log follows from it:
- * what a command cannot write is that command's matter.
- *
- * The I/O thread is told by news. A verdict counts only if its question was asked after the last suspicion,
- * so an answer from before a handler's failure does not open the lanes again.
+ * The I/O thread is told by news, and woken by a callback. A verdict counts only if its question was asked after the last suspicion, so an answer from
+ * before a handler's failure does not open the lanes again. The lease holds for as long as ours_until_ms says, whatever the thread is at: it may itself
+ * wait for a database that does not answer.
  */
 #ifndef STORE_WATCH_H
 #define STORE_WATCH_H
@@ -22,45 +19,63 @@
 #include <stdint.h>
 
 struct board;
-struct parked_marks;
 struct parked_user;
 struct store;
 struct store_watch;
-struct worker_pool;
+
+enum { STORE_WATCH_LEASE_MS = 10000 };
 
 struct store_watch_options {
 	struct store *store;
-	struct worker_pool *pool; /* through which the I/O thread is woken */
+	void (*wake)(void *context); /* wakes the I/O thread, which then asks for the news; from the watch's thread */
+	void *context;
 	const char *const *lanes; /* client ids; they outlive the watch */
 	size_t lane_count;
-	size_t copies_max;   /* see parked_marks_read() */
-	const char *host;    /* its client id, for the trial write; outlives the watch */
-	struct board *board; /* store_seen_ms and store_back_ms are noted there */
+	const char *host;    /* the host's client id, which the lease is on; outlives the watch */
+	const char *owner;   /* the supervisor's random id, in whose name; outlives the watch */
+	struct board *board; /* store_seen_ms, store_back_ms and the store's figures are noted there */
 };
 
-/* What there is to know, of which the lists are told once. */
+struct store_backlog {
+	char *user;
+	int64_t due_in_ms; /* of its first, at the time of reading; not more than 0: due */
+};
+
+/* The backlogs of one lane. */
+struct store_backlogs {
+	struct store_backlogs *next;
+	size_t lane;	       /* which of the lanes, from 0 */
+	int64_t last_position; /* the highest that a command of the lane has; 0: there is none */
+	size_t count;
+	struct store_backlog *backlogs;
+};
+void store_backlogs_free(struct store_backlogs *backlogs); /* the whole list; NULL is fine */
+
+/* What there is to know; lists are told once. */
 struct store_news {
-	bool up;		     /* whether the store answers, as of the last verdict that counts */
-	struct parked_marks *loaded; /* linked by next; the caller's */
-	struct parked_user *due;     /* the caller's: parked_users_free() */
+	bool up;   /* whether the store answers, as of the last verdict that counts */
+	bool ours; /* this host is the active one, and its lanes' backlogs have been told; as of the last answer. See ours_until_ms */
+	int64_t ours_until_ms; /* until when, by the monotonic clock (board_clock_ms()): after that it is not, unless the next news says so */
+	int64_t free_in_ms;    /* not ours, but another's: when that one's lease ends if it is not renewed; else 0 */
+	struct store_backlogs *backlogs; /* of all lanes, when the host became active, or after store_watch_load(); the caller's */
+	struct parked_user *due; /* the caller's: parked_users_free(). Users that the caller has backlogs of may be among them */
 	size_t due_count;
 };
 
 /* Starts the thread. 0 and *ret; -errno. */
-__attribute__((warn_unused_result)) int store_watch_new(
-	const struct store_watch_options *options, struct store_watch **ret);
+__attribute__((warn_unused_result)) int store_watch_new(const struct store_watch_options *options, struct store_watch **ret);
 
-/* Stops the thread, after the question that is under way, and joins it. NULL is fine. */
-void store_watch_free(struct store_watch *watch);
+/* Stops the thread, after the question that is under way, and joins it. release: the lease is given up (a stop that is meant to last), so that
+ * another host need not wait for its end; else it stays in the supervisor's name. NULL is fine. */
+void store_watch_free(struct store_watch *watch, bool release);
 
 /* What is new. I/O thread. */
 void store_watch_news(struct store_watch *watch, struct store_news *ret);
 
-/* Asks what that lane has parked; it comes with the news, whatever the store says. False when out of memory.
- * I/O thread. */
-bool store_watch_load(struct store_watch *watch, const char *lane_id);
+/* Asks for the backlogs once more; they come with the news as soon as the store answers and the lease is ours. I/O thread. */
+void store_watch_load(struct store_watch *watch);
 
-/* A worker found the store away: not up until it has answered again; asks at once. I/O thread. */
+/* Somebody found the store away: not up until it has answered again; asks at once. I/O thread. */
 void store_watch_suspect(struct store_watch *watch);
 
 #endif

@@ -1,101 +1,107 @@
 /*
- * suspects.c - see host_suspects.h.
+ * suspects.c - see suspects.h.
  */
 #include "suspects.h"
 
 #include "board.h"
 #include "command.h"
-#include "context.h"
-#include "lane.h"
-#include "settings.h"
 #include <string.h>
 
 /* The reason why it is kept apart, or given up. */
-static void blame(struct command *command, const char *handler, const char *what)
+static void blame(struct command *command, const struct board_mark *mark)
 {
-	const char *name = arena_copy(&command->arena, handler, strlen(handler));
-	const char *reason =
-		command->crashes > 0
-			? arena_format(&command->arena, "handler %s killed the host %u time%s: %s", handler,
-				  command->crashes, command->crashes > 1 ? "s" : "", what)
-			: "it was being run when the host was killed";
-	command->handler = name != NULL ? name : "";
-	command->reason = reason != NULL ? reason : "it killed the host";
+	const char *name = arena_copy(&command->arena, mark->handler, strlen(mark->handler));
+	const char *reason = arena_format(&command->arena, "handler %s killed the host %u time%s: %s", mark->handler,
+		command->crashes, command->crashes > 1 ? "s" : "", mark->what);
+	command->handler = name ? name : "";
+	command->reason = reason ? reason : "it killed the host";
 }
 
-bool suspects_judge(struct command *command)
+enum suspects_verdict suspects_judge(const struct board *board, struct command *command, unsigned crash_limit)
 {
-	const struct host *host = lane_host(command->lane);
-	const struct board_mark *suspect = board_mark_find(host->board, command->key);
-	command->suspect = suspect != NULL || command->crashes > 0 ||
-			   board_near_deaths(host->board, command->key) >= host->settings->crash_limit;
-	if (suspect != NULL) {
-		if (suspect->crashes > command->crashes)
-			command->crashes = suspect->crashes;
-		blame(command, suspect->handler, suspect->what);
+	const struct board_mark *mark =
+		board_marks_any(board) ? board_mark_find(board, command->fingerprint) : NULL;
+	const bool news = mark && mark->crashes > command->crashes;
+	if (mark) {
+		command->marked = true;
+		if (news)
+			command->crashes = mark->crashes;
+		blame(command, mark);
 	}
-	if (command->crashes < host->settings->crash_limit)
-		return false;
-	command_die(command, command->reason);
-	return true;
+	if (command->crashes >= crash_limit) {
+		if (!command->reason)
+			command->reason = "it killed the host";
+		return SUSPECTS_GUILTY;
+	}
+	if (news)
+		return SUSPECTS_TO_BE_PARKED;
+	const bool near = command->identity != 0 && board_near_any(board) &&
+			  board_near_deaths(board, command->identity) >= crash_limit;
+	return near ? SUSPECTS_ALONE : SUSPECTS_INNOCENT;
 }
 
-void suspects_add(struct host *host, struct command *command)
+void suspects_add(struct suspects *suspects, struct command *command)
 {
-	struct command **end = &host->suspects.waiting;
-	while (*end != NULL)
-		end = &(*end)->user_next;
-	command->user_next = NULL;
+	struct command **end = &suspects->waiting;
+	while (*end)
+		end = &(*end)->retry_next;
+	command->retry_next = NULL;
 	*end = command;
 }
 
-void suspects_end(struct host *host, const struct command *command)
+void suspects_end(struct suspects *suspects, struct command *command, int64_t now_ms)
 {
-	struct suspects *suspects = &host->suspects;
-	if (suspects->alone != command)
+	if (suspects->alone == command) {
+		/* This turn at least is the others'. */
+		const int64_t quiet_ms = now_ms - suspects->begun_ms + 1;
+		suspects->alone = NULL;
+		suspects->rest_until_ms = now_ms + (quiet_ms < SUSPECTS_QUIET_MS ? quiet_ms : SUSPECTS_QUIET_MS);
 		return;
-	/* This turn at least is the others'. */
-	const int64_t quiet_ms = host->now_ms - suspects->begun_ms + 1;
-	suspects->alone = NULL;
-	suspects->rest_until_ms =
-		host->now_ms + (quiet_ms < SUSPECTS_QUIET_MS ? quiet_ms : SUSPECTS_QUIET_MS);
+	}
+	struct command **at = &suspects->waiting;
+	while (*at && *at != command)
+		at = &(*at)->retry_next;
+	if (*at) {
+		*at = command->retry_next;
+		command->retry_next = NULL;
+	}
 }
 
-void suspects_serve(struct host *host)
+struct command *suspects_serve(struct suspects *suspects, struct board *board, bool busy, int64_t now_ms)
 {
-	struct suspects *suspects = &host->suspects;
-	if (suspects->alone == NULL && suspects->waiting != NULL && host->now_ms >= suspects->rest_until_ms) {
+	if (!suspects->alone && suspects->waiting && now_ms >= suspects->rest_until_ms) {
 		suspects->alone = suspects->waiting;
-		suspects->waiting = suspects->alone->user_next;
-		suspects->alone->user_next = NULL;
+		suspects->waiting = suspects->alone->retry_next;
+		suspects->alone->retry_next = NULL;
 		suspects->started = false;
-		suspects->begun_ms = host->now_ms;
-		suspects->quiet_until_ms = host->now_ms + SUSPECTS_QUIET_MS;
+		suspects->begun_ms = now_ms;
+		suspects->quiet_until_ms = now_ms + SUSPECTS_QUIET_MS;
 	}
 	struct command *alone = suspects->alone;
-	if (alone == NULL)
-		return;
-	if (!suspects->started && (host->jobs == 0 || host->now_ms >= suspects->quiet_until_ms)) {
+	if (!alone)
+		return NULL;
+	if (!suspects->started && (!busy || now_ms >= suspects->quiet_until_ms)) {
 		suspects->started = true;
-		suspects->quiet_until_ms = host->now_ms + SUSPECTS_QUIET_MS;
-		alone->alone = host->jobs == 0;
-		command_start(alone);
-	} else if (suspects->started && alone->alone && host->now_ms >= suspects->quiet_until_ms) {
+		suspects->quiet_until_ms = now_ms + SUSPECTS_QUIET_MS;
+		alone->alone = !busy;
+		return alone;
+	}
+	if (suspects->started && alone->alone && now_ms >= suspects->quiet_until_ms) {
 		/* From here on others run beside it. */
 		alone->alone = false;
-		board_not_alone(host->board);
+		board_not_alone(board);
 	}
+	return NULL;
 }
 
-bool suspects_quiet(const struct host *host)
+bool suspects_quiet(const struct suspects *suspects, int64_t now_ms)
 {
-	return host->suspects.alone != NULL && host->now_ms < host->suspects.quiet_until_ms;
+	return suspects->alone && now_ms < suspects->quiet_until_ms;
 }
 
-int64_t suspects_due_ms(const struct host *host)
+int64_t suspects_due_ms(const struct suspects *suspects, int64_t now_ms)
 {
-	const struct suspects *suspects = &host->suspects;
-	if (suspects->alone != NULL && host->now_ms < suspects->quiet_until_ms)
+	if (suspects->alone && now_ms < suspects->quiet_until_ms)
 		return suspects->quiet_until_ms;
-	return suspects->alone == NULL && suspects->waiting != NULL ? suspects->rest_until_ms : INT64_MAX;
+	return !suspects->alone && suspects->waiting ? suspects->rest_until_ms : INT64_MAX;
 }

@@ -1,12 +1,11 @@
 /*
- * suspects.h - commands that may have killed a host: told from others when they arrive, and tried alone.
+ * suspects.h - commands that may have killed a host: who is to blame, and who is tried alone.
  *
- * The board has an entry for each: the supervisor has made it of what was running when the host died. Such a
- * command is parked at once, so that nothing waits for it, and tried from the store, one at a time: the lanes
- * stop reading and nothing is started until nothing else runs, SUSPECTS_QUIET_MS at most; then it is started,
- * and all goes on when it has come back, or after SUSPECTS_QUIET_MS. So whoever dies alone is to blame. When
- * it ends well, its entry is cleared; after CRASH_LIMIT crashes it is buried without being run. I/O thread
- * only.
+ * A death that left a mark (a crash, a hang, or a death while nothing else ran) blames one command alone. It is
+ * parked and tried again later, and is dead after CRASH_LIMIT such deaths. A death without a mark (kill -9, out of memory)
+ * blames nobody; but a command that was there at CRASH_LIMIT deaths in a row is *tried alone*: when its turn comes nothing
+ * else is started, what runs gets SUSPECTS_QUIET_MS to end, then it runs, alone for as long at most; after that others
+ * run beside it. Nobody waits for a command that never comes again. I/O thread only.
  */
 #ifndef SUSPECTS_H
 #define SUSPECTS_H
@@ -14,14 +13,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct board;
 struct command;
-struct host;
 
-enum { SUSPECTS_QUIET_MS = 500 };
+enum { SUSPECTS_QUIET_MS = 1000 };
+
+enum suspects_verdict {
+	SUSPECTS_INNOCENT,
+	SUSPECTS_TO_BE_PARKED, /* it has killed a host since it was written down last */
+	SUSPECTS_ALONE,	       /* it may have killed hosts */
+	SUSPECTS_GUILTY,       /* it has done so too often */
+};
 
 /* Zero: there are none. */
 struct suspects {
-	struct command *waiting; /* linked by user_next */
+	struct command *waiting; /* linked by retry_next */
 	struct command *alone;	 /* the one that is tried, or is going to be */
 	bool started;
 	int64_t begun_ms;	/* when it was to become quiet for it */
@@ -29,20 +35,20 @@ struct suspects {
 	int64_t rest_until_ms;	/* before the next one is tried: as long as it was quiet for the last one */
 };
 
-/* Marks a command that may have killed a host. True: it has done so CRASH_LIMIT times, and is being buried. */
-bool suspects_judge(struct command *command);
+/* Judges a command whose turn has come, and notes its crashes, handler and reason in it. */
+enum suspects_verdict suspects_judge(const struct board *board, struct command *command, unsigned crash_limit);
 
-/* To be tried, in state WAITING. */
-void suspects_add(struct host *host, struct command *command);
+/* To be tried alone, in state WAITING. */
+void suspects_add(struct suspects *suspects, struct command *command);
 
-/* It has come to its end, or is forgotten; of any command from the store. */
-void suspects_end(struct host *host, const struct command *command);
+/* It has come back, or is forgotten; of any command. */
+void suspects_end(struct suspects *suspects, struct command *command, int64_t now_ms);
 
-/* Each turn of the loop. */
-void suspects_serve(struct host *host);
-int64_t suspects_due_ms(const struct host *host);
+/* Each turn of the loop. busy: whether anything runs. Returns the command that may start now, or NULL. */
+struct command *suspects_serve(struct suspects *suspects, struct board *board, bool busy, int64_t now_ms);
+int64_t suspects_due_ms(const struct suspects *suspects, int64_t now_ms);
 
 /* Whether nothing else is to be started. */
-bool suspects_quiet(const struct host *host);
+bool suspects_quiet(const struct suspects *suspects, int64_t now_ms);
 
 #endif

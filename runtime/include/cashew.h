@@ -15,14 +15,14 @@
  *	CASHEW_HANDLER(.topic = "+/get_apples", .handle = get_apples, .light = true);
  *
  * Rules of the house:
- * - A command may run more than once (the host or the broker may crash before it is acknowledged), so write
- *   handlers that can be repeated: insert by a derived _id, upsert, set, delete.
+ * - A command may run more than once: the host or the broker may crash before it is acknowledged. So write handlers that can be repeated: insert by a
+ *   derived _id, upsert, set, delete.
  * - Commands of one user run one at a time, in order; those of different users run in parallel.
- * - What a function here returns by pointer lives until the handler returns. Nothing to free, nothing to
- *lock.
+ * - What a function here returns by pointer lives until the handler returns. There is nothing to free and nothing to lock.
  * - Events leave only when the handler returned CASHEW_DONE, and the command is acknowledged only when the
  *   broker has them.
  * - Out of memory is sticky: every later call on the same command fails too, so straight-line code is right.
+ *
  * All functions here are called from the thread that runs the handler, and only until it returns.
  */
 #ifndef CASHEW_H
@@ -64,12 +64,13 @@ const char *cashew_user(const cashew_command *cmd);
 /* The whole topic, "68946/get_apples". */
 const char *cashew_topic(const cashew_command *cmd);
 
-/* Which attempt this is: 1, then 2 .. when it is run again after CASHEW_RETRY. Those of the first second
- * count once when it is parked, so the first run after that is attempt 2 again. */
+/*
+ * Which attempt this is: 1 at first, one more each time the command is run again after CASHEW_RETRY. A command that is still not done after a second is
+ * kept in the store; all its attempts of that second count as one, so its first run from the store is attempt 2.
+ */
 unsigned cashew_attempt(const cashew_command *cmd);
 
-/* The payload's bytes as they came; *ret_size is their number. They are followed by a NUL that is not
- * counted. */
+/* The payload's bytes as they came; *ret_size is their number. They are followed by a NUL that is not counted. */
 const void *cashew_payload(const cashew_command *cmd, size_t *ret_size);
 
 /* The payload as JSON, borrowed and read-only; NULL for a handler with .payload = CASHEW_BYTES. */
@@ -120,8 +121,7 @@ CASHEW_USE_RESULT cashew_result cashew_send_json(
 CASHEW_USE_RESULT cashew_result cashew_send_bytes(
 	cashew_command *cmd, const char *user, const char *event, const void *bytes, size_t size);
 
-/* The largest payload in bytes that an event may have: what the broker takes in one packet, EVENT_MAX at
- * most. */
+/* The largest payload in bytes that an event may have: what the broker takes in one packet, EVENT_MAX at most. */
 size_t cashew_event_max(const cashew_command *cmd);
 
 /* ---- Ends ---- */
@@ -131,18 +131,16 @@ size_t cashew_event_max(const cashew_command *cmd);
 CASHEW_USE_RESULT cashew_result cashew_reject(cashew_command *cmd, const char *reason, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* "return cashew_fail(cmd, ...)": the command becomes a dead letter with that reason; the sender sees
- * nothing. */
+/* "return cashew_fail(cmd, ...)": the command becomes a dead letter with that reason; the sender sees nothing. */
 CASHEW_USE_RESULT cashew_result cashew_fail(cashew_command *cmd, const char *reason, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* ---- The store ---- */
 
 /*
- * The store for the typed functions of cashew_store.h, and the whole database for those who know MongoDB (not
- * with the tests' stand-in store: NULL there). A connection is taken from the pool at the first call. Never
- * NULL for cashew_store(): when the database is away, the typed functions say so. Not for handlers that are
- * .light: it would make all others wait, so the call aborts.
+ * cashew_store(): the store for the typed functions of cashew_store.h. Never NULL: when the database is away, the typed functions say so.
+ * cashew_database(): the whole database, for those who know MongoDB. NULL with the tests' stand-in store.
+ * A connection is taken from the pool at the first call. A handler that is .light must not call either: all other commands would wait, so the call aborts.
  */
 struct store_client;
 struct _mongoc_database_t;
@@ -150,10 +148,9 @@ struct store_client *cashew_store(cashew_command *cmd);
 struct _mongoc_database_t *cashew_database(cashew_command *cmd);
 
 /*
- * What the store answered, as a result: 0 = CASHEW_DONE; the database away, a transient error or out of
- * memory = CASHEW_RETRY; anything else = CASHEW_FAIL. A condition that the handler cares about
- * (STORE_E_NOT_FOUND) it looks at first. cashew_mongo() is the same for a call of your own on
- * cashew_database(): pass what it returned and its bson_error_t.
+ * What the store answered, as a result: 0 is CASHEW_DONE; the database away, a transient error or out of memory is CASHEW_RETRY; anything else is
+ * CASHEW_FAIL. A handler that cares about a condition (STORE_E_NOT_FOUND) looks at the error before it calls this. cashew_mongo() is the same for a call of
+ * your own on cashew_database(): pass what it returned and its bson_error_t.
  */
 struct _bson_error_t;
 CASHEW_USE_RESULT cashew_result cashew_stored(cashew_command *cmd, int store_error);
@@ -168,8 +165,7 @@ void *cashew_alloc(cashew_command *cmd, size_t size) __attribute__((alloc_size(2
 /* printf into such memory. NULL when out of memory. */
 char *cashew_format(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* A log line with the command's user, topic, handler and attempt. Never blocks. Never log what a payload
- * holds. */
+/* A log line with the command's user, topic, handler and attempt. Never blocks. Never log what a payload holds. */
 void cashew_log(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cashew_warn(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -204,8 +200,8 @@ struct cashew_handler {
 	enum cashew_payload payload;
 	const char *lane;     /* a broker session of its own, for slow work; NULL: "main" */
 	unsigned deadline_ms; /* longer counts as hung; 0: HANDLER_TIMEOUT */
-	/* State per thread that runs handlers: init returns 0 and sets *ret_state, or non-zero: the host does
-	 * not start. fini is called with that state at the end; never where there is no init. */
+	/* State of each thread that runs handlers. init sets *ret_state and returns 0; where it returns anything else the host does not start. fini is called
+	 * with that state at the end, never where there is no init. */
 	int (*init)(void **ret_state);
 	void (*fini)(void *state);
 	const struct cashew_setting *settings; /* own settings, ended by {0}; NULL: none */

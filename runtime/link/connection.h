@@ -1,11 +1,11 @@
 /*
- * connection.h - one MQTT connection of the host: opened without blocking, reopened for ever, dropped at
- * will.
+ * connection.h - one MQTT link of the host after another: opened without blocking, reopened for ever, dropped at will.
  *
- * Happy path: connection_new(), connection_want(true); then the I/O loop calls connection_poll() before
- * poll(), and connection_serve() after it; the owner hears of it through its callbacks. Failure modes:
- * whatever ends the connection, the owner's `down` is called once, and the connection is opened again after a
- * delay that doubles, with jitter, up to CONNECTION_DELAY_MAX_MS.
+ * Happy path: connection_new(), connection_want(true); then the I/O loop calls connection_poll() before poll() and
+ * connection_serve() after it, connection_read() while there is something to read, and connection_flush() once per turn; the
+ * owner hears of it through its callbacks. Failure modes: whatever ends a link, the owner's `down` is called once, and the next
+ * one is opened after a delay that doubles, with jitter: to CONNECTION_DELAY_MAX_MS within the first minute of an outage, and
+ * to CONNECTION_DELAY_LATER_MS after that.
  *
  *             want            delay over            CONNACK       disconnect, drop, leave
  *     IDLE ---------> WAITING -----------> OPENING ----------> UP -----------> CLOSING
@@ -14,10 +14,10 @@
  *      +----------------+------------------- lost --------------+                 |
  *      +----------------+--- the broker has closed, or took too long -------------+
  *
- * Every opening is a new libmosquitto instance, and every end destroys it: nothing that was queued for one
- * connection (a PUBACK above all, which would acknowledge another message) can ever leave on the next.
- * libmosquitto is told that it is driven by threads, so that packets are written only by connection_flush().
- * All functions: the I/O thread only.
+ *      broker <-- way.h <-- gate.h <-- wire.h: libmosquitto, on a socket pair --> the owner
+ *
+ * Every link has a way, a gate and a libmosquitto instance of its own, and its end destroys them: nothing that was queued for
+ * one link (a PUBACK above all, which would acknowledge another message) can ever leave on the next. I/O thread only.
  */
 #ifndef CONNECTION_H
 #define CONNECTION_H
@@ -25,26 +25,24 @@
 #include <mosquitto.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-struct settings;
-struct host_tls;
 struct connection;
+struct resolver;
+struct settings;
 
-enum connection_state {
-	CONNECTION_IDLE,
-	CONNECTION_WAITING,
-	CONNECTION_OPENING,
-	CONNECTION_UP,
-	CONNECTION_CLOSING
-};
+enum connection_state { CONNECTION_IDLE, CONNECTION_WAITING, CONNECTION_OPENING, CONNECTION_UP, CONNECTION_CLOSING };
 
 enum {
 	CONNECTION_DELAY_MIN_MS = 100,
-	CONNECTION_DELAY_MAX_MS = 10000,
-	CONNECTION_OPEN_MS = 8000,     /* TCP, TLS and CONNACK together */
-	CONNECTION_FAREWELL_MS = 5000, /* a broker on a busy machine needs a second for a large group */
+	CONNECTION_DELAY_MAX_MS = 1000,
+	CONNECTION_DELAY_LATER_MS = 10000,
+	CONNECTION_OPEN_MS = 8000,     /* from the lookup of the name to the CONNACK */
+	CONNECTION_FAREWELL_MS = 5000, /* until the broker has read what was written, and closed */
 };
+
+#define CONNECTION_NO_PLACE UINT64_MAX
 
 /* What a CONNACK said; for MQTT 3.1.1 the values that stand for "no limit". */
 struct connection_terms {
@@ -55,31 +53,32 @@ struct connection_terms {
 	uint32_t packet_max;	  /* bytes; UINT32_MAX: no limit */
 };
 
-/* down() is called once for each loss; a takeover that is noticed only when it is due to be opened again is
- * told by a second down(owner, false, true). Called from within the functions below. A callback must not end
- * its own connection: no drop, want(false), disconnect, free. up and down are required. */
+/* down() is called once for each loss. All are called from within the functions below. A callback must not end its own
+ * connection but by connection_fail(). up and down are required, the others where such things come. */
 struct connection_owner {
 	void (*up)(void *owner, const struct connection_terms *terms);
-	void (*down)(void *owner, bool was_up, bool taken_over);
-	void (*message)(
-		void *owner, const struct mosquitto_message *message, const mosquitto_property *properties);
+	void (*down)(void *owner, bool was_up);
+	/* place: the number of the place that the message has on this link, counted from 0; CONNECTION_NO_PLACE at QoS 0 and 2, and
+	 * for a packet identifier whose place is held. dup: as it stands in the packet. */
+	void (*message)(void *owner, const struct mosquitto_message *message, const mosquitto_property *properties,
+		uint64_t place, bool dup);
+	/* A PUBLISH at QoS 1 that is too large was skipped. */
+	void (*oversized)(void *owner, const char *topic, size_t size, uint64_t place, uint16_t mid, bool dup);
+	/* The first so many of the places held are released: their PUBACKs are on their way. */
+	void (*released)(void *owner, size_t count);
 	void (*published)(void *owner, int mid, int reason_code);
 	void (*subscribed)(void *owner, int mid, int granted_count, const int *granted);
 	void (*unsubscribed)(void *owner, int mid, const mosquitto_property *properties);
-	/* Whether it may be opened now that it is due: asked until it may. NULL: it always may. */
-	bool (*may_open)(void *owner);
-	/* Since when another connection of this host's to the same broker is up; INT64_MAX: it is not. For a
-	 * persistent session: tells a takeover that the broker is silent about, see host_takeover.h. */
-	int64_t (*witness)(void *owner);
 };
 
 struct connection_options {
 	const char *label; /* for the log: "main", "egress" */
 	const char *client_id;
-	bool persistent; /* a session that outlives the connection: clean start off, SESSION_EXPIRY */
-	unsigned receive_maximum; /* of what the broker may send ahead; 0: the protocol's default */
+	bool persistent; /* a session that outlives the link: clean start off, SESSION_EXPIRY */
+	bool holds;	 /* PUBACKs are held until their places are settled */
+	unsigned window; /* places at most: the Receive Maximum, and where reading stops; 0: the protocol's default */
 	const struct settings *settings;
-	struct host_tls *tls; /* NULL: plain TCP */
+	struct resolver *resolver;
 	const struct connection_owner *callbacks;
 	void *owner;
 };
@@ -91,56 +90,52 @@ __attribute__((warn_unused_result)) int connection_new(
 /* Closes without a DISCONNECT and without acknowledging anything more. NULL is fine. */
 void connection_free(struct connection *connection);
 
-/* Whether it should be open: false closes it at once and keeps it closed. Wanted again, it opens at once, or
- * with backoff if the last link did not last. */
+/* Whether it should be open: false closes it at once and keeps it closed. Wanted again, it opens at once, or after a delay if
+ * the last link did not last. */
 void connection_want(struct connection *connection, bool want, int64_t now_ms);
 
-/*
- * Drops the link without acknowledging what is held, and opens it again with backoff. A persistent session's
- * connection is CLOSING before that, until the broker has read what was written and
- * closed as well, CONNECTION_FAREWELL_MS at most; down() is called at the end of it.
- */
+/* Drops the link without acknowledging what is held, and opens it again after a delay. A persistent session's connection is
+ * CLOSING before that, until the broker has read what was written and closed as well, CONNECTION_FAREWELL_MS at most; down()
+ * is called at the end of it. */
 void connection_drop(struct connection *connection, int64_t now_ms);
 
 /* The same, but keeps it closed until it is wanted. */
 void connection_leave(struct connection *connection, int64_t now_ms);
 
-/*
- * Sends DISCONNECT after everything that is queued, and does not open again. Nothing held may be unfinished.
- * A persistent session's connection is CLOSING then, until the broker has closed as well,
- * CONNECTION_FAREWELL_MS at most; another one is IDLE at once.
- */
+/* Sends DISCONNECT after everything that is queued, and does not open again. No place is held. A persistent session's
+ * connection is CLOSING then; another one is IDLE at once. */
 void connection_disconnect(struct connection *connection);
+
+/* Ends the link at the next connection_serve() or connection_flush(), for that reason. May be called from callbacks. */
+void connection_fail(struct connection *connection, const char *reason);
 
 /* The link was of use, however short it lasts: the one after it opens with the shortest delay. */
 void connection_served(struct connection *connection);
 
-/* What to poll for. read, write: what the owner wants of an UP connection; while opening it sees to itself.
- * fd -1: nothing. */
-void connection_poll(const struct connection *connection, bool read, bool write, struct pollfd *ret_poll);
+/* What to poll for. read: whether the owner wants to read an UP connection; while opening it sees to itself. fd -1: nothing. */
+void connection_poll(const struct connection *connection, bool read, struct pollfd *ret_poll);
 
 /* When it next needs connection_serve() for its own sake. */
 int64_t connection_due_ms(const struct connection *connection);
 
-/* Advances opening, time-outs and reconnects. While UP it only notices a broken link: the owner reads and
- * flushes. */
+/* Advances opening, time-outs, reconnects, the keepalive and what could not be written before. While UP, reading is the
+ * owner's. */
 void connection_serve(struct connection *connection, short revents, int64_t now_ms);
 
-/* Reads one packet or one TLS record; true if there may be more. Owner's callbacks are called. UP only. */
+/* Reads a burst, and calls the owner's callbacks for it; true if there may be more at once. UP only. */
 bool connection_read(struct connection *connection);
 
-/* Whether OpenSSL holds decrypted bytes, of which poll() cannot tell. */
+/* Whether something can be read of which poll() cannot tell. */
 bool connection_pending(const struct connection *connection);
 
-/* Writes everything that is queued, as far as the socket takes it: with held acknowledgements this releases
- * them all. many: several packets are queued and should travel in full segments. UP only. */
-void connection_flush(struct connection *connection, bool many);
+/* Once per turn: PUBACKs whose places are settled, and all that libmosquitto has queued, are written. UP only. */
+void connection_flush(struct connection *connection);
 
-/* Whether something is queued that the socket has not taken yet. */
-bool connection_want_write(const struct connection *connection);
+/* The command of that place has settled. UP only. */
+void connection_settle(struct connection *connection, uint64_t place);
 
-/* libmosquitto's keepalive: may queue a PINGREQ and flushes it. Only while nothing is held. */
-void connection_keepalive(struct connection *connection);
+/* Places held. */
+size_t connection_held(const struct connection *connection);
 
 enum connection_state connection_state(const struct connection *connection);
 
@@ -149,7 +144,6 @@ int64_t connection_up_since_ms(const struct connection *connection);
 
 /* The same, but INT64_MAX also where the broker has closed it and nobody has read so far. */
 int64_t connection_alive_since_ms(const struct connection *connection);
-const char *connection_state_name(enum connection_state state);
 
 /* The libmosquitto instance, for publish, subscribe and unsubscribe; NULL unless UP. */
 struct mosquitto *connection_mosquitto(const struct connection *connection);

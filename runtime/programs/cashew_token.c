@@ -7,6 +7,10 @@
  * that is missing, empty or short or a .env that cannot be read (78), a token that is refused (1), standard
  * output that cannot be written (74), no memory (70).
  */
+#include "clock.h"
+#include "exit_codes.h"
+#include "hardening.h"
+#include "output.h"
 #include "settings_file.h"
 #include "token.h"
 #include "topic.h"
@@ -20,12 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/prctl.h>
 #include <time.h>
-#include <unistd.h>
-
-/* Of sysexits.h, but for the first. */
-enum { EXIT_REFUSED = 1, EXIT_USAGE = 64, EXIT_MEMORY = 70, EXIT_OUTPUT = 74, EXIT_CONFIG = 78 };
 
 static const int64_t lifetime_max_s = (int64_t)36500 * 24 * 3600;
 
@@ -44,24 +43,20 @@ static const char help[] =
 	"\n"
 	"  cashew-token user ID [--expires TIME]        a token for a user's devices\n"
 	"  cashew-token handler NAME [--expires TIME]   a token for a handler, which acts for all users\n"
-	"  cashew-token show                            says what the token on standard input says, and "
-	"whether\n"
+	"  cashew-token show                            says what the token on standard input says, and whether\n"
 	"                                               the broker would accept it\n"
 	"\n"
 	"  --expires TIME    from now on, 1h by default: 90s, 15m, 1h or 30d\n"
 	"  --env-file FILE   read JWT_SECRET from FILE, which must exist, instead of .env\n"
 	"  --help, --version\n"
 	"\n"
-	"The secret is JWT_SECRET of the environment, else of .env in the working directory: 32 bytes or "
-	"more, unless\n"
+	"The secret is JWT_SECRET of the environment, else of .env in the working directory: 32 bytes or more, unless\n"
 	"ALLOW_SHORT_SECRET=on stands beside it. ID and NAME: 1 to 64 of A-Z a-z 0-9 . _ | -\n"
 	"\n"
 	"A token is all that a device needs to act for its user: hand it to nobody else.\n"
-	"  mosquitto_sub -h HOST -p 8883 -i 68946-phone -u JWT -P \"$(cashew-token user 68946)\" -t "
-	"'68946/#' -v\n"
+	"  mosquitto_sub -h HOST -p 8883 -i 68946-phone -u JWT -P \"$(cashew-token user 68946)\" -t '68946/#' -v\n"
 	"\n"
-	"Exit codes: 0, 1 (show: the broker would refuse it), 64 (wrong command line), 78 (no usable "
-	"secret).\n";
+	"Exit codes: 0, 1 (show: the broker would refuse it), 64 (wrong command line), 78 (no usable secret).\n";
 
 /* ---- The command line ---- */
 
@@ -80,9 +75,8 @@ __attribute__((format(printf, 1, 2), noreturn)) static void usage_fail(const cha
 static int64_t duration_parse(const char *text)
 {
 	size_t digits = strspn(text, "0123456789");
-	if (digits == 0 || digits > 9 || strlen(text) != digits + 1) {
+	if (digits == 0 || digits > 9 || strlen(text) != digits + 1)
 		return 0;
-	}
 	int64_t number = strtoll(text, NULL, 10);
 	switch (text[digits]) {
 	case 's': return number;
@@ -91,15 +85,6 @@ static int64_t duration_parse(const char *text)
 	case 'd': return number * 24 * 3600;
 	default: return 0;
 	}
-}
-
-static int output_close(void)
-{
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "cashew-token: standard output cannot be written: %s\n", strerror(errno));
-		return EXIT_OUTPUT;
-	}
-	return 0;
 }
 
 static void options_parse(int argc, char **argv, struct arguments *arguments)
@@ -117,16 +102,16 @@ static void options_parse(int argc, char **argv, struct arguments *arguments)
 		case 'e':
 			arguments->lifetime_s = duration_parse(optarg);
 			if (arguments->lifetime_s < 1 || arguments->lifetime_s > lifetime_max_s) {
-				usage_fail("--expires: expected a number and s, m, h or d, up to 36500d, as "
-					   "in 1h");
+				usage_fail(
+					"--expires: expected a number and s, m, h or d, up to 36500d, as in 1h");
 			}
 			break;
 		case 'f':
 			arguments->env_file = optarg;
 			arguments->env_file_given = true;
 			break;
-		case 'h': fputs(help, stdout); exit(output_close());
-		case 'v': puts("cashew-token " CASHEW_VERSION); exit(output_close());
+		case 'h': fputs(help, stdout); exit(output_flush("cashew-token", EXIT_OK));
+		case 'v': puts("cashew-token " CASHEW_VERSION); exit(output_flush("cashew-token", EXIT_OK));
 		case ':': usage_fail("%s needs a value", argv[optind - 1]);
 		default: usage_fail("unknown option");
 		}
@@ -137,28 +122,23 @@ static void arguments_parse(int argc, char **argv, struct arguments *ret)
 {
 	*ret = (struct arguments){.env_file = ".env"};
 	options_parse(argc, argv, ret);
-	const char *task = argv[optind], *name = task != NULL ? argv[optind + 1] : NULL;
-	if (task == NULL) {
+	const char *task = argv[optind], *name = task ? argv[optind + 1] : NULL;
+	if (!task)
 		usage_fail("expected user, handler or show");
-	}
 	if (strcmp(task, "show") == 0) {
 		ret->task = TASK_SHOW;
-		if (name != NULL || ret->lifetime_s != 0) {
+		if (name || ret->lifetime_s != 0)
 			usage_fail("show takes nothing but a token on standard input");
-		}
 		return;
 	}
-	if (strcmp(task, "user") != 0 && strcmp(task, "handler") != 0) {
+	if (strcmp(task, "user") != 0 && strcmp(task, "handler") != 0)
 		usage_fail("%s: expected user, handler or show", task);
-	}
 	ret->task = task[0] == 'u' ? TASK_USER : TASK_HANDLER;
 	ret->name = name;
-	if (ret->lifetime_s == 0) {
+	if (ret->lifetime_s == 0)
 		ret->lifetime_s = 3600;
-	}
-	if (name == NULL || argv[optind + 2] != NULL) {
+	if (!name || argv[optind + 2])
 		usage_fail("%s: expected one %s", task, ret->task == TASK_USER ? "user id" : "name");
-	}
 	if (!topic_user_valid(name, strlen(name))) {
 		usage_fail(
 			"%s: expected 1 to %d of A-Z a-z 0-9 . _ | -, not \"%s\"", task, USER_ID_MAX, name);
@@ -171,11 +151,10 @@ static void arguments_parse(int argc, char **argv, struct arguments *ret)
 static const char *setting(const struct settings_file *file, const char *name)
 {
 	const char *value = getenv(name);
-	if (value != NULL) {
+	if (value)
 		return value;
-	}
 	const struct settings_entry *entry = settings_file_find(file, name);
-	return entry != NULL ? entry->value : NULL;
+	return entry ? entry->value : NULL;
 }
 
 /* As cashewd reads a switch. */
@@ -183,34 +162,28 @@ static bool switched_on(const char *value)
 {
 	static const char *const words[] = {"on", "true", "yes", "1"};
 	bool on = false;
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && value != NULL; i++) {
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]) && value; i++)
 		on = on || strcasecmp(value, words[i]) == 0;
-	}
 	return on;
 }
 
 static int secret_find(const struct arguments *arguments, struct settings_file *file, const char **ret_secret)
 {
-	if (arguments->env_file_given && access(arguments->env_file, F_OK) != 0) {
-		fprintf(stderr, "cashew-token: %s: %s\n", arguments->env_file, strerror(errno));
+	if (arguments->env_file_given && !settings_file_exists(arguments->env_file, stderr))
 		return EXIT_CONFIG;
-	}
 	int error = settings_file_read(arguments->env_file, stderr, stderr, file);
-	if (error != 0) {
-		return error == SETTINGS_FILE_E_INVALID ? EXIT_CONFIG : EXIT_MEMORY;
-	}
+	if (error != 0)
+		return error == SETTINGS_FILE_E_INVALID ? EXIT_CONFIG : EXIT_SOFTWARE;
 	const char *secret = setting(file, "JWT_SECRET"), *allow_short = setting(file, "ALLOW_SHORT_SECRET");
-	if (secret == NULL || secret[0] == '\0') {
+	if (!secret || secret[0] == '\0') {
 		fprintf(stderr,
-			"cashew-token: JWT_SECRET is %s: set it in the environment or in %s (openssl rand "
-			"-base64 48 makes one)\n",
-			secret == NULL ? "not set" : "empty", arguments->env_file);
+			"cashew-token: JWT_SECRET is %s: set it in the environment or in %s (openssl rand -base64 48 makes one)\n",
+			!secret ? "not set" : "empty", arguments->env_file);
 		return EXIT_CONFIG;
 	}
 	if (strlen(secret) < TOKEN_SECRET_MIN && !switched_on(allow_short)) {
 		fprintf(stderr,
-			"cashew-token: JWT_SECRET has %zu bytes: expected %d or more; for trials "
-			"ALLOW_SHORT_SECRET=on accepts it\n",
+			"cashew-token: JWT_SECRET has %zu bytes: expected %d or more; for trials ALLOW_SHORT_SECRET=on accepts it\n",
 			strlen(secret), TOKEN_SECRET_MIN);
 		return EXIT_CONFIG;
 	}
@@ -229,21 +202,19 @@ static int make(const struct arguments *arguments, const char *secret)
 							   arguments->lifetime_s, &token);
 	if (error != 0) {
 		fprintf(stderr, "cashew-token: the token could not be signed: %s\n", strerror(-error));
-		return EXIT_MEMORY;
+		return EXIT_SOFTWARE;
 	}
 	puts(token);
 	free(token);
-	return output_close();
+	return output_flush("cashew-token", EXIT_OK);
 }
 
-/* Standard input without the white space around it; one byte more than a token may have, so that a larger one
- * is refused as such. */
+/* Standard input without the white space around it; one byte more than a token may have, so that a larger one is refused as such. */
 static size_t token_read(char token[static TOKEN_SIZE_MAX + 64])
 {
 	size_t size = fread(token, 1, TOKEN_SIZE_MAX + 63, stdin);
-	while (size > 0 && memchr(" \t\r\n", token[size - 1], 4) != NULL) {
+	while (size > 0 && memchr(" \t\r\n", token[size - 1], 4))
 		size--;
-	}
 	return size;
 }
 
@@ -252,43 +223,36 @@ static int show(const char *secret)
 	char token[TOKEN_SIZE_MAX + 64], reason[TOKEN_REASON_SIZE], *header = NULL, *claims = NULL;
 	size_t size = token_read(token);
 	int error = token_show(token, size, &header, &claims, reason);
-	if (error == 0) {
+	if (error == 0)
 		printf("header: %s\nclaims: %s\n", header, claims);
-	}
 	free(header);
 	free(claims);
 	struct token_identity identity;
-	if (error == 0 && secret != NULL) {
+	if (error == 0 && secret)
 		error = token_verify(secret, token, size, time(NULL), &identity, reason);
-	}
 	if (error == -ENOMEM) {
 		fprintf(stderr, "cashew-token: out of memory\n");
-		return EXIT_MEMORY;
+		return EXIT_SOFTWARE;
 	}
 	if (error == TOKEN_E_REFUSED) {
 		printf("refused: %s\n", reason);
-		return output_close() != 0 ? EXIT_OUTPUT : EXIT_REFUSED;
+		return output_flush("cashew-token", EXIT_OK) != EXIT_OK ? EXIT_IO : EXIT_FAILED;
 	}
-	if (secret == NULL) {
-		return output_close();
-	}
-	char expires[32] = "a day beyond the calendar";
-	const time_t at = (time_t)identity.expires;
-	struct tm day;
-	if (gmtime_r(&at, &day) != NULL) {
-		(void)strftime(expires, sizeof(expires), "%Y-%m-%dT%H:%M:%SZ", &day);
-	}
+	if (!secret)
+		return output_flush("cashew-token", EXIT_OK);
+	static const int64_t calendar_end = INT64_C(253402300799); /* of the year 9999 */
+	char expires[CLOCK_ISO_SIZE] = "a day beyond the calendar";
+	if (identity.expires <= calendar_end)
+		clock_iso(identity.expires * 1000, expires);
 	printf("accepted: %s %s, until %s\n", identity.is_handler ? "handler" : "user",
 		identity.is_handler ? identity.name : identity.user_id, expires);
-	return output_close();
+	return output_flush("cashew-token", EXIT_OK);
 }
 
 int main(int argc, char **argv)
 {
-#ifndef __SANITIZE_ADDRESS__ /* its search for leaks needs what this forbids */
 	/* Neither a core dump nor another process of this user's may show the secret. */
-	(void)prctl(PR_SET_DUMPABLE, 0);
-#endif
+	hardening_apply();
 	struct arguments arguments;
 	arguments_parse(argc, argv, &arguments);
 	struct settings_file file = {0};

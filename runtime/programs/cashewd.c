@@ -11,10 +11,12 @@
 #include "cashewd_doctor.h"
 #include "cashewd_top.h"
 #include "configuration.h"
+#include "exit_codes.h"
 #include "handler_table.h"
 #include "hardening.h"
-#include "host.h"
 #include "log.h"
+#include "output.h"
+#include "routes.h"
 #include "settings.h"
 #include "store.h"
 #include "supervisor.h"
@@ -29,7 +31,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_IO = 74 /* EX_IOERR of sysexits.h */, LOG_CLOSE_MS = 2000 };
+enum { LOG_CLOSE_MS = 2000 };
 
 /* What the program is asked to do. */
 enum task {
@@ -53,18 +55,15 @@ static void print_help(void)
 	puts("cashewd - a handler runtime host for MQTT with MongoDB persistence.\n"
 	     "\n"
 	     "Runs a handler for each command that arrives at the broker, lets it read and write MongoDB,\n"
-	     "sends the events that it causes, and acknowledges the command only when all of that is "
-	     "durably\n"
+	     "sends the events that it causes, and acknowledges the command only when all of that is durably\n"
 	     "done.\n"
 	     "\n"
 	     "Usage: cashewd [OPTION]...\n"
 	     "       cashewd dead-letters list|show|replay|drop ...  (see cashewd dead-letters --help)\n"
-	     "       cashewd doctor [OPTION]...  (checks what the host stands on; see cashewd doctor "
-	     "--help)\n"
+	     "       cashewd doctor [OPTION]...  (checks what the host stands on; see cashewd doctor --help)\n"
 	     "       cashewd top [OPTION]...  (shows what the running cashewd does; see cashewd top --help)\n"
 	     "\n"
-	     "  --check               check the settings, show them with secrets masked and the handlers; "
-	     "exit\n"
+	     "  --check               check the settings, show them with secrets masked and the handlers; exit\n"
 	     "  --list-handlers       show the handlers that are built in; needs no settings\n"
 	     "  --env-file FILE       read settings from FILE, which must exist, instead of .env\n"
 	     "  --settings-env        write a commented .env to start from\n"
@@ -74,15 +73,11 @@ static void print_help(void)
 	     "Settings are read from .env in the working directory; the environment wins over it.\n");
 	settings_help(stdout);
 	puts("\n"
-	     "Signals: SIGTERM or SIGINT finishes what runs, acknowledges it and exits; a second one leaves "
-	     "it\n"
-	     "to the broker. SIGHUP reads .env again and goes on with a fresh host, or with the old one "
-	     "where "
-	     "the\n"
+	     "Signals: SIGTERM or SIGINT finishes what runs, acknowledges it and exits; a second one leaves it\n"
+	     "to the broker. SIGHUP reads .env again and goes on with a fresh host, or with the old one where the\n"
 	     "settings cannot be used.\n"
 	     "\n"
-	     "Exit codes: 0 stopped as told, 64 wrong option, 70 internal failure, 74 output failed, 78 "
-	     "wrong\n"
+	     "Exit codes: 0 stopped as told, 64 wrong option, 70 internal failure, 74 output failed, 78 wrong\n"
 	     "settings or handlers.");
 }
 
@@ -109,24 +104,23 @@ static void print_handlers(const struct cashew_handler *const *handlers, const s
 {
 	int name_width = (int)strlen("handler"), topic_width = (int)strlen("topic"),
 	    lane_width = (int)strlen("lane");
-	for (size_t i = 0; handlers[i] != NULL; i++) {
+	for (size_t i = 0; handlers[i]; i++) {
 		const int name = (int)strlen(handlers[i]->name), topic = (int)strlen(handlers[i]->topic);
-		const int lane = handlers[i]->lane != NULL ? (int)strlen(handlers[i]->lane) : 0;
+		const int lane = (int)strlen(routes_lane_name(handlers[i]));
 		name_width = name > name_width ? name : name_width;
 		topic_width = topic > topic_width ? topic : topic_width;
 		lane_width = lane > lane_width ? lane : lane_width;
 	}
 	printf("%-*s  %-*s  %-*s  light  %-15s  payload\n", name_width, "handler", topic_width, "topic",
 		lane_width, "lane", "deadline");
-	for (size_t i = 0; handlers[i] != NULL; i++) {
+	for (size_t i = 0; handlers[i]; i++) {
 		char deadline[32] = "HANDLER_TIMEOUT";
 		if (handlers[i]->deadline_ms != 0)
 			snprintf(deadline, sizeof(deadline), "%u ms", handlers[i]->deadline_ms);
-		else if (settings != NULL)
+		else if (settings)
 			snprintf(deadline, sizeof(deadline), "%u ms", settings->handler_timeout_s * 1000);
 		printf("%-*s  %-*s  %-*s  %-5s  %-15s  %s\n", name_width, handlers[i]->name, topic_width,
-			handlers[i]->topic, lane_width,
-			handlers[i]->lane != NULL ? handlers[i]->lane : "main",
+			handlers[i]->topic, lane_width, routes_lane_name(handlers[i]),
 			handlers[i]->light ? "yes" : "no", deadline, payload_name(handlers[i]->payload));
 	}
 }
@@ -148,7 +142,7 @@ static int parse_arguments(int count, char **values, struct arguments *ret)
 	for (int option; (option = getopt_long(count, values, "h", options, NULL)) != -1;) {
 		if (option == '?') {
 			fputs("cashewd: see cashewd --help\n", stderr);
-			return HOST_EXIT_USAGE;
+			return EXIT_USAGE;
 		}
 		if (option == ENV_FILE) {
 			found.env_file = optarg;
@@ -159,7 +153,7 @@ static int parse_arguments(int count, char **values, struct arguments *ret)
 	}
 	if (optind < count) {
 		fprintf(stderr, "cashewd: unexpected argument '%s'; see cashewd --help\n", values[optind]);
-		return HOST_EXIT_USAGE;
+		return EXIT_USAGE;
 	}
 	*ret = found;
 	return 0;
@@ -168,7 +162,7 @@ static int parse_arguments(int count, char **values, struct arguments *ret)
 static void forget(const char *name)
 {
 	char *value = getenv(name);
-	if (value != NULL)
+	if (value)
 		explicit_bzero(value, strlen(value));
 	(void)unsetenv(name);
 }
@@ -176,16 +170,14 @@ static void forget(const char *name)
 /* Removes secrets from the environment, where libraries, handlers and /proc/PID/environ would still see them. */
 static void forget_secrets(void)
 {
-	for (size_t i = 0; i < settings_count; i++) {
+	for (size_t i = 0; i < settings_count; i++)
 		if (settings_table[i].secret || strcmp(settings_table[i].name, "MONGO_DB_URL") == 0)
 			forget(settings_table[i].name);
-	}
-	for (size_t i = 0; handler_table[i] != NULL; i++) {
+	for (size_t i = 0; handler_table[i]; i++) {
 		const struct cashew_setting *setting = handler_table[i]->settings;
-		for (; setting != NULL && setting->name != NULL; setting++) {
+		for (; setting && setting->name; setting++)
 			if (setting->secret)
 				forget(setting->name);
-		}
 	}
 }
 
@@ -201,7 +193,7 @@ static int check_store(const struct settings *settings)
 		&store, message);
 	if (error != 0) {
 		fprintf(stderr, "MONGO_DB_URL: %s\n", message);
-		return HOST_EXIT_CONFIG;
+		return EXIT_CONFIG;
 	}
 	store_close(store);
 	return 0;
@@ -219,17 +211,16 @@ static int check(const struct configuration *configuration)
 	return error;
 }
 
-/* A copy of the environment before the secrets are removed from it: SIGHUP lays it on top of .env again. NULL
- * when out of memory. */
+/* A copy of the environment before the secrets are removed from it: SIGHUP lays it on top of .env again. NULL when out of memory. */
 static char **copy_environment(void)
 {
 	size_t count = 0;
-	while (environ[count] != NULL)
+	while (environ[count])
 		count++;
 	char **copy = calloc(count + 1, sizeof(*copy));
-	for (size_t i = 0; copy != NULL && i < count; i++) {
+	for (size_t i = 0; copy && i < count; i++) {
 		copy[i] = strdup(environ[i]);
-		if (copy[i] == NULL)
+		if (!copy[i])
 			return NULL;
 	}
 	return copy;
@@ -237,7 +228,7 @@ static char **copy_environment(void)
 
 static void free_environment(char **copy)
 {
-	for (char **at = copy; *at != NULL; at++) {
+	for (char **at = copy; *at; at++) {
 		explicit_bzero(*at, strlen(*at));
 		free(*at);
 	}
@@ -252,11 +243,12 @@ static int run(const struct arguments *arguments, char **environment, struct con
 		.level = (enum log_level)settings->log_level});
 	if (error != 0) {
 		fprintf(stderr, "cashewd: the log's thread cannot be started: %s\n", strerror(-error));
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
-	const int code = supervisor_run(&(const struct supervisor_options){.env_file = arguments->env_file,
+	const int code = supervisor_run(&(const struct configuration_source){.env_file = arguments->env_file,
 						.env_file_must_exist = arguments->env_file_given,
-						.environment = environment},
+						.environment = environment,
+						.handlers = handler_table},
 		configuration);
 	log_close(LOG_CLOSE_MS);
 	return code;
@@ -266,14 +258,17 @@ static int configure_and(const struct arguments *arguments)
 {
 	__attribute__((cleanup(configuration_free))) struct configuration configuration = {.handlers = NULL};
 	char **environment = copy_environment();
-	if (environment == NULL) {
+	if (!environment) {
 		fputs("cashewd: out of memory\n", stderr);
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
-	int code = configuration_read(
-		arguments->env_file, arguments->env_file_given, environ, stderr, &configuration);
+	int code = configuration_read(&(const struct configuration_source){.env_file = arguments->env_file,
+					      .env_file_must_exist = arguments->env_file_given,
+					      .environment = environ,
+					      .handlers = handler_table},
+		stderr, &configuration);
 	forget_secrets();
-	if (code == HOST_EXIT_CONFIG)
+	if (code == EXIT_CONFIG)
 		fputs("cashewd: not started: the settings cannot be used\n", stderr);
 	else if (code == 0 && arguments->task == TASK_CHECK)
 		code = check(&configuration);
@@ -292,7 +287,7 @@ int main(int count, char **values)
 	}
 	if (count > 1 && strcmp(values[1], "doctor") == 0) {
 		hardening_apply();
-		return cashewd_doctor(count - 1, values + 1, forget_secrets);
+		return cashewd_doctor(count - 1, values + 1, handler_table, forget_secrets);
 	}
 	if (count > 1 && strcmp(values[1], "top") == 0) {
 		hardening_apply();
@@ -316,9 +311,5 @@ int main(int count, char **values)
 	case TASK_MARKDOWN: settings_markdown(stdout); break;
 	case TASK_EXAMPLE: settings_example(stdout); break;
 	}
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "cashewd: standard output cannot be written: %s\n", strerror(errno));
-		return code != 0 ? code : EXIT_IO;
-	}
-	return code;
+	return output_flush("cashewd", code);
 }

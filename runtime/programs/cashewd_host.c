@@ -2,9 +2,11 @@
  * cashewd_host.c - the program cashewd-host: what cashewd, the supervisor, starts to run handlers. It is a
  * program of its own so that libraries which only the supervisor needs take no memory here.
  *
- * Happy path: cashewd starts it without an argument, or with --trial to try settings out; host_begin() is the
+ * Happy path: cashewd starts it without an argument, or with --trial to try settings out; host_begin(handler_table, ) is the
  * rest. Failure: with any other argument, or started by hand, it says so and exits with 64.
  */
+#include "exit_codes.h"
+#include "handler_table.h"
 #include "hardening.h"
 #include "host.h"
 
@@ -17,8 +19,8 @@ int main(int count, char **values)
 	if (count > 1 && !trial) {
 		fputs("cashewd-host: unexpected argument: cashewd starts this program; see cashewd --help\n",
 			stderr);
-		return HOST_EXIT_USAGE;
+		return EXIT_USAGE;
 	}
 	hardening_apply();
-	return host_begin(trial);
+	return host_begin(handler_table, trial);
 }

@@ -8,6 +8,7 @@
 #include "settings.h"
 
 #include "cashew.h"
+#include "nearest.h"
 #include "settings_file.h"
 #include "settings_private.h"
 
@@ -228,7 +229,7 @@ static int check_names(struct reader *r)
 		}
 		if (find_retired(entry->name))
 			continue;
-		const char *nearest = settings_nearest(entry->name, names);
+		const char *nearest = nearest_name(entry->name, names);
 		r->base.count++;
 		if (!nearest && !is_written_as_name(entry->name)) {
 			fprintf(r->base.problems,

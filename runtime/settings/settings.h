@@ -132,7 +132,4 @@ void settings_example(FILE *out);
 /* Whether the list, names separated by commas and blanks (HANDLERS), holds the name. */
 bool settings_list_holds(const char *list, const char *name);
 
-/* The name among `names` (ended by NULL) that a mistyped one most likely means, or NULL where none is near. */
-const char *settings_nearest(const char *mistyped, const char *const *names);
-
 #endif

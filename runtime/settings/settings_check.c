@@ -6,7 +6,9 @@
 #include "settings.h"
 
 #include "cashew.h"
+#include "database_name.h"
 #include "http_address.h"
+#include "nearest.h"
 #include "settings_private.h"
 #include "token.h"
 
@@ -15,7 +17,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,46 +44,6 @@ bool settings_list_holds(const char *list, const char *name)
 		at += item;
 	}
 	return false;
-}
-
-/* The number of single-character changes from a to b, upper and lower case alike. */
-static unsigned distance(const char *a, const char *b)
-{
-	enum { SIZE = 64 };
-	unsigned row[SIZE + 1];
-	const size_t size = strlen(b);
-	if (size > SIZE || strlen(a) > SIZE)
-		return SIZE;
-	for (unsigned j = 0; j <= size; j++)
-		row[j] = j;
-	for (unsigned i = 1; a[i - 1] != '\0'; i++) {
-		unsigned diagonal = row[0];
-		row[0] = i;
-		for (unsigned j = 1; j <= size; j++) {
-			const unsigned above = row[j];
-			const unsigned change = diagonal + (strncasecmp(&a[i - 1], &b[j - 1], 1) != 0);
-			const unsigned drop = (above < row[j - 1] ? above : row[j - 1]) + 1;
-			row[j] = change < drop ? change : drop;
-			diagonal = above;
-		}
-	}
-	return row[size];
-}
-
-const char *settings_nearest(const char *mistyped, const char *const *names)
-{
-	const char *nearest = NULL;
-	unsigned least = (unsigned)strnlen(mistyped, 64) / 3;
-	least = (least < 2 ? 2 : least) + 1;
-	for (size_t i = 0; names[i]; i++) {
-		const unsigned steps = distance(mistyped, names[i]);
-		/* A name of which nothing is left is not near. */
-		if (steps < least && steps < strlen(names[i])) {
-			least = steps;
-			nearest = names[i];
-		}
-	}
-	return nearest;
 }
 
 static void check_secret(struct settings_reader *reader, const struct settings *settings)
@@ -155,10 +116,10 @@ static void check_database(struct settings_reader *reader, const struct settings
 	if (url[0] != '\0' && strncmp(url, "mongodb://", 10) != 0 && strncmp(url, "mongodb+srv://", 14) != 0)
 		problem(reader, "MONGO_DB_URL: expected it to begin with mongodb:// or mongodb+srv://");
 	const char *name = settings->mongo_db_name;
-	if (name[strcspn(name, "/\\. \"$*<>:|?")] != '\0')
+	if (!database_name_plain(name))
 		problem(reader,
 			"MONGO_DB_NAME=%s: expected a name without / \\ . \" $ * < > : | ? and blanks", name);
-	else if (strcmp(name, "admin") == 0 || strcmp(name, "local") == 0 || strcmp(name, "config") == 0)
+	else if (database_name_reserved(name))
 		problem(reader, "MONGO_DB_NAME=%s: that is one of MongoDB's own: expected another name",
 			name);
 }
@@ -207,7 +168,7 @@ static void check_handlers(struct settings_reader *reader, const struct settings
 		for (size_t i = 0; reader->handlers[i]; i++)
 			known |= strlen(reader->handlers[i]->name) == size &&
 				 strcmp(reader->handlers[i]->name, name) == 0;
-		const char *nearest = known ? NULL : settings_nearest(name, names);
+		const char *nearest = known ? NULL : nearest_name(name, names);
 		if (!known)
 			problem(reader, "HANDLERS: there is no handler %s%s%s%s", name,
 				nearest ? "; did you mean " : " (--list-handlers shows them)",

@@ -329,6 +329,14 @@ int settings_file_read(const char *path, FILE *problems, FILE *warnings, struct 
 	return error != 0 || parser.invalid ? SETTINGS_FILE_E_INVALID : 0;
 }
 
+bool settings_file_exists(const char *path, FILE *problems)
+{
+	if (access(path, F_OK) == 0)
+		return true;
+	fprintf(problems, "%s: cannot be opened: %s\n", path, strerror(errno));
+	return false;
+}
+
 const struct settings_entry *settings_file_find(const struct settings_file *file, const char *name)
 {
 	for (size_t i = file->count; i > 0; i--) {

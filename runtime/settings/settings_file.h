@@ -9,6 +9,7 @@
 #ifndef SETTINGS_FILE_H
 #define SETTINGS_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -38,6 +39,12 @@ struct settings_file {
  */
 __attribute__((warn_unused_result)) int settings_file_read(
 	const char *path, FILE *problems, FILE *warnings, struct settings_file *ret);
+
+/*
+ * Whether there is a file at path. Where there is none, that is a line on `problems`: for a file that was named on the command line, while a .env that
+ * nobody asked for may be missing.
+ */
+bool settings_file_exists(const char *path, FILE *problems);
 
 /* The last assignment of that name, which is the one that counts; NULL if there is none. */
 const struct settings_entry *settings_file_find(const struct settings_file *file, const char *name);

@@ -7,6 +7,7 @@
 #include "settings.h"
 
 #include "settings_private.h"
+#include "topic.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -111,7 +112,6 @@ static void store_number(struct settings_reader *reader, const struct setting *s
 static void store_text(struct settings_reader *reader, const struct setting *setting,
 	const struct settings_found *found, struct settings *settings)
 {
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._|-";
 	const char *value = found->value;
 	const int64_t size = (int64_t)strlen(value);
 	bool control = false;
@@ -126,7 +126,7 @@ static void store_text(struct settings_reader *reader, const struct setting *set
 			fputs("it is empty: ", reader->problems);
 		fprintf(reader->problems, "expected %" PRId64 " to %" PRId64 " bytes%s\n", setting->min,
 			setting->max, setting->plain ? " of A-Z a-z 0-9 . _ | -" : "");
-	} else if (setting->plain && value[strspn(value, plain)] != '\0') {
+	} else if (setting->plain && !topic_user_characters(value)) {
 		settings_problem(reader, found, setting->name, show);
 		fputs("expected only A-Z a-z 0-9 . _ | -\n", reader->problems);
 	} else if (!setting->secret && control) {

@@ -11,7 +11,8 @@
 #include "board.h"
 #include "child.h"
 #include "child_log.h"
-#include "host.h"
+#include "clock.h"
+#include "exit_codes.h"
 #include "http_server.h"
 #include "launch.h"
 #include "log.h"
@@ -28,7 +29,6 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { POLL_SIGNALS, POLL_HOST, POLL_TRIAL, POLLS };
@@ -49,7 +49,7 @@ struct trial {
 };
 
 struct supervisor {
-	const struct supervisor_options *options;
+	const struct configuration_source *source;
 	struct configuration configuration;
 	struct board *board;
 	int board_fd;
@@ -64,13 +64,6 @@ struct supervisor {
 	struct http_server *http;
 	int64_t now_ms;
 };
-
-static int64_t clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static int64_t stop_limit_ms(const struct supervisor *s)
 {
@@ -129,9 +122,8 @@ static int read_again(struct supervisor *s, struct configuration *ret)
 	size_t size;
 	FILE *stream = open_memstream(&problems, &size);
 	if (!stream)
-		return HOST_EXIT_SOFTWARE;
-	const int error = configuration_read(
-		s->options->env_file, s->options->env_file_must_exist, s->options->environment, stream, ret);
+		return EXIT_SOFTWARE;
+	const int error = configuration_read(s->source, stream, ret);
 	fclose(stream);
 	if (error != 0 && problems)
 		log_lines(LOG_LEVEL_ERROR, "bad_setting", problems);
@@ -192,7 +184,7 @@ static void trial_ended(struct supervisor *s, int status)
 	struct trial *trial = &s->trial;
 	trial->pid = 0;
 	child_log_close(&trial->logs);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == HOST_EXIT_OK) {
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK) {
 		struct configuration old = s->configuration;
 		s->configuration = trial->configuration;
 		trial->configuration = (struct configuration){.handlers = NULL};
@@ -227,7 +219,7 @@ static void host_ended(struct supervisor *s, int status)
 	figures_clear_host(&s->board->figures);
 	if (s->board->host_up != 0)
 		child_up(child);
-	if (death.exited && death.code == HOST_EXIT_OK) {
+	if (death.exited && death.code == EXIT_OK) {
 		log_info("host_stopped", "the host has stopped", LOG_INT("pid", pid));
 		figures_add(&s->board->figures.hosts.stopped, 1);
 	} else if (s->board->host_up == 0 && death.exited && s->board->crash.kind == BOARD_CRASH_NONE) {
@@ -418,9 +410,9 @@ static bool open_all(struct supervisor *s)
 	return true;
 }
 
-int supervisor_run(const struct supervisor_options *options, struct configuration *first)
+int supervisor_run(const struct configuration_source *source, struct configuration *first)
 {
-	struct supervisor s = {.options = options,
+	struct supervisor s = {.source = source,
 		.configuration = *first,
 		.logs = {.fd = -1},
 		.trial = {.logs = {.fd = -1}},
@@ -428,7 +420,7 @@ int supervisor_run(const struct supervisor_options *options, struct configuratio
 	*first = (struct configuration){.handlers = NULL};
 	if (!open_all(&s)) {
 		configuration_free(&s.configuration);
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
 	log_lines(LOG_LEVEL_WARN, "settings_warning", s.configuration.warnings);
 	view_init(&s.view, s.board);
@@ -437,7 +429,7 @@ int supervisor_run(const struct supervisor_options *options, struct configuratio
 	child_init(&s.child, s.now_ms);
 	watch_init(&s.watch);
 	loop(&s);
-	if (s.child.exit_code == HOST_EXIT_OK)
+	if (s.child.exit_code == EXIT_OK)
 		print_account(&s);
 	end_trial(&s);
 	http_server_close(s.http);

@@ -9,16 +9,11 @@
 
 #include "configuration.h"
 
-struct supervisor_options {
-	const char *env_file; /* read again at SIGHUP */
-	bool env_file_must_exist;
-	char *const *environment; /* a copy with the secrets, laid on top of the file */
-};
-
 /* Runs hosts until SIGTERM or SIGINT, or until the first one refuses its settings; returns the exit code. Takes over what *first holds. The log is
- * open, and supervisor_block_signals() was called when the program began. Main thread. */
+ * open, and supervisor_block_signals() was called when the program began. Main thread. The source is read again at SIGHUP; its environment is a copy
+ * that still has the secrets. */
 __attribute__((warn_unused_result)) int supervisor_run(
-	const struct supervisor_options *options, struct configuration *first);
+	const struct configuration_source *source, struct configuration *first);
 
 /* Blocks the signals that supervisor_run() reads: SIGTERM, SIGINT, SIGHUP and SIGCHLD. To be called as early as can be. */
 void supervisor_block_signals(void);

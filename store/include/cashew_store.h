@@ -26,38 +26,35 @@ enum store_error {
 
 #define STORE_USE_RESULT __attribute__((warn_unused_result))
 
-/* A list function visits that many at most, whatever its limit says; the next page begins after the last one
- * visited. */
+/* A list function visits that many at most, whatever its limit says. The next page begins after the last one that was visited. */
 enum { STORE_LIST_MAX = 10000 };
 
-/* Called once per document of a page, in order; item points at memory that lives until the call returns.
- * Returns false to stop early. */
 struct store_contact {
 	const char *user_id; /* the other user */
 	int64_t at_ms;	     /* since when: milliseconds since 1970, UTC */
 };
+
+/* Called once for each document of a page, in order. *item lives until the call returns. Returns false to stop early. */
 typedef bool (*store_contact_visitor)(const struct store_contact *item, void *context);
 
 /* ---- contact_requests ---- */
 
-/* Stores that from asks to; asking twice leaves the first request as it is. */
+/* Stores that the user `from` asks the user `to` to be a contact. Asking twice leaves the first request as it is. */
 STORE_USE_RESULT int contact_request_add(struct store_client *client, const char *from, const char *to);
 
-/* 0 when from has asked to and it is not answered; STORE_E_NOT_FOUND when not. */
+/* 0 when `from` has asked `to`, and the request is not answered yet; STORE_E_NOT_FOUND when not. */
 STORE_USE_RESULT int contact_request_find(struct store_client *client, const char *from, const char *to);
 
 /* Removes the request; 0 also when there is none. */
 STORE_USE_RESULT int contact_request_remove(struct store_client *client, const char *from, const char *to);
 
-/* Visits those who asked user, ordered by their user ids, after the user id `after` (NULL: from the start),
- * at most limit. */
+/* Visits those who asked `user`, in the order of their user ids: `limit` of them at most, from behind the user id `after` (NULL: from the start). */
 STORE_USE_RESULT int contact_request_list(struct store_client *client, const char *user, const char *after,
 	unsigned limit, store_contact_visitor visit, void *context);
 
 /* ---- contacts ---- */
 
-/* Makes a and b each other's contact, both ways; nothing changes when they are. A crash in between is
- * repaired by calling it again. */
+/* Makes a and b each other's contact. Nothing changes where they are. What a crash left half done is repaired by calling it again. */
 STORE_USE_RESULT int contact_add(struct store_client *client, const char *a, const char *b);
 
 /* 0 when contact is in user's list; STORE_E_NOT_FOUND when not. */
@@ -66,7 +63,7 @@ STORE_USE_RESULT int contact_find(struct store_client *client, const char *user,
 /* Removes a and b from each other's list; 0 also when they were not there. */
 STORE_USE_RESULT int contact_remove(struct store_client *client, const char *a, const char *b);
 
-/* Visits user's contacts, ordered by user id, after `after` (NULL: from the start), at most limit. */
+/* Visits the contacts of `user`, in the order of their user ids: `limit` of them at most, from behind the user id `after` (NULL: from the start). */
 STORE_USE_RESULT int contact_list(struct store_client *client, const char *user, const char *after,
 	unsigned limit, store_contact_visitor visit, void *context);
 

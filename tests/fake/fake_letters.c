@@ -1,7 +1,6 @@
 /* fake_letters.c - the stand-in store's dead letters: an array in the order they came. */
 #include "fake_store_private.h"
 #include <string.h>
-#include <time.h>
 
 /* ---- copies ---- */
 
@@ -46,25 +45,25 @@ void fake_letters_free_all(struct store *store)
 
 /* ---- store.h ---- */
 
-void dead_letter_new_id(unsigned char ret_id[static 12])
+struct store_id store_new_id(void)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static unsigned next;
-	unsigned number;
+	struct store_id id = {{0}};
 
 	pthread_mutex_lock(&lock);
-	number = ++next;
+	const unsigned number = ++next;
 	pthread_mutex_unlock(&lock);
-	memset(ret_id, 0, 12);
-	memcpy(ret_id, &number, sizeof(number));
+	memcpy(id.bytes, &number, sizeof(number));
+	return id;
 }
 
 /* letters_count where there is none. */
-static size_t place_of(const struct store *store, const unsigned char id[static 12])
+static size_t place_of(const struct store *store, const struct store_id *id)
 {
 	size_t place = 0;
 
-	while (place < store->letters_count && memcmp(store->letters[place]->id, id, 12) != 0)
+	while (place < store->letters_count && memcmp(store->letters[place]->id.bytes, id->bytes, sizeof(id->bytes)) != 0)
 		place++;
 	return place;
 }
@@ -73,16 +72,14 @@ int dead_letter_add(struct store_client *client, const struct dead_letter *lette
 {
 	struct store *store = client->store;
 	struct dead_letter *copy;
-	struct timespec now;
 	const int r = fake_operation_begin(client);
 
 	if (r != 0)
 		return r;
-	if (place_of(store, letter->id) < store->letters_count)
+	if (place_of(store, &letter->id) < store->letters_count)
 		return fake_operation_end(client, 0);
-	clock_gettime(CLOCK_REALTIME, &now);
 	copy = copy_of(letter);
-	copy->when_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	copy->when_ms = fake_now_ms(store);
 	copy->expires_ms =
 		letter->keep_days > 0 ? copy->when_ms + (int64_t)letter->keep_days * 24 * 3600 * 1000 : 0;
 	store->letters =
@@ -164,7 +161,7 @@ int dead_letter_count(struct store_client *client, const struct dead_letter_quer
 }
 
 int dead_letter_get(
-	struct store_client *client, const unsigned char id[static 12], struct dead_letter **ret_letter)
+	struct store_client *client, const struct store_id *id, struct dead_letter **ret_letter)
 {
 	struct store *store = client->store;
 	struct dead_letter *copy;
@@ -193,7 +190,7 @@ static void remove_at(struct store *store, size_t place)
 		(store->letters_count - place) * sizeof(store->letters[0]));
 }
 
-int dead_letter_drop(struct store_client *client, const unsigned char id[static 12])
+int dead_letter_drop(struct store_client *client, const struct store_id *id)
 {
 	struct store *store = client->store;
 	size_t place;
@@ -227,36 +224,6 @@ int dead_letter_drop_all(
 	if (r == 0)
 		*ret_count = count;
 	return r;
-}
-
-int dead_letter_replay(struct store_client *client, const struct dead_letter *letter, const char *lane,
-	uint64_t key, int64_t position)
-{
-	struct parked_command command = {
-		.lane = lane,
-		.user = letter->user,
-		.topic = letter->topic,
-		.position = position,
-		.payload = letter->payload,
-		.payload_size = letter->payload_size,
-		.correlation = letter->correlation,
-		.correlation_size = letter->correlation_size,
-		.response_topic = letter->response_topic,
-		.key = key,
-		.end = "done",
-		.handler = "",
-		.reason = "replayed",
-		.not_before_ms = position / 1000,
-	};
-	int r;
-
-	memcpy(command.id, letter->id, sizeof(command.id));
-	command.id[11]++;
-	r = parked_command_add(client, &command);
-	if (r != 0)
-		return r;
-	r = dead_letter_drop(client, letter->id);
-	return r == STORE_E_NOT_FOUND ? 0 : r;
 }
 
 /* ---- fake_store.h ---- */

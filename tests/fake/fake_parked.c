@@ -1,17 +1,21 @@
 /*
  * fake_parked.c - the stand-in store's parked commands: an array sorted by user, lane and position, and the
- * rules of store/parked_commands.c over it.
+ * rules of store/parked_commands.h over it.
  */
 #include "fake_store_private.h"
 #include <string.h>
 
+/* What fits into no document; how long somebody need not look at one that is behind others. */
+enum { DOCUMENT_MAX = 16 * 1024 * 1024 - 1024, BEHIND_MS = 5 * 60 * 1000 };
+
 struct fake_parked {
 	struct parked_command command; /* its pointers are copies of ours */
+	int64_t not_before_ms;	       /* when somebody should look at it */
+	char *claimed_by;	       /* NULL: nobody */
 	int64_t lease_until_ms;
-	bool done;
 };
 
-/* ---- copies ---- */
+/* ---- Copies ---- */
 
 static void free_settled(struct parked_command *command)
 {
@@ -37,15 +41,12 @@ static void copy_command(struct parked_command *to, const struct parked_command 
 	to->user = fake_text_copy(from->user);
 	to->topic = fake_text_copy(from->topic);
 	to->payload = fake_bytes_copy(from->payload, from->payload_size);
-	to->correlation =
-		from->correlation ? fake_bytes_copy(from->correlation, from->correlation_size) : NULL;
-	to->before = from->before ? fake_bytes_copy(from->before, from->before_size) : NULL;
+	to->correlation = from->correlation ? fake_bytes_copy(from->correlation, from->correlation_size) : NULL;
 	to->response_topic = from->response_topic ? fake_text_copy(from->response_topic) : NULL;
 	copy_settled(to, from);
 	to->end = fake_text_copy(from->end);
 	to->handler = fake_text_copy(from->handler);
 	to->reason = fake_text_copy(from->reason);
-	to->claimed_by = from->claimed_by ? fake_text_copy(from->claimed_by) : NULL;
 }
 
 static void free_parts(struct parked_command *command)
@@ -55,13 +56,11 @@ static void free_parts(struct parked_command *command)
 	fake_forget(command->topic);
 	fake_forget(command->payload);
 	fake_forget(command->correlation);
-	fake_forget(command->before);
 	fake_forget(command->response_topic);
 	free_settled(command);
 	fake_forget(command->end);
 	fake_forget(command->handler);
 	fake_forget(command->reason);
-	fake_forget(command->claimed_by);
 }
 
 void parked_command_free(struct parked_command *command)
@@ -72,16 +71,29 @@ void parked_command_free(struct parked_command *command)
 	free(command);
 }
 
+void parked_batch_free(struct parked_batch *batch)
+{
+	for (size_t i = 0; i < batch->count; i++)
+		parked_command_free(batch->commands[i]);
+	free(batch->commands);
+	*batch = (struct parked_batch){.commands = NULL};
+}
+
+static void fake_parked_free(struct fake_parked *parked)
+{
+	free_parts(&parked->command);
+	free(parked->claimed_by);
+	free(parked);
+}
+
 void fake_parked_free_all(struct store *store)
 {
-	for (size_t i = 0; i < store->parked_count; i++) {
-		free_parts(&store->parked[i]->command);
-		free(store->parked[i]);
-	}
+	for (size_t i = 0; i < store->parked_count; i++)
+		fake_parked_free(store->parked[i]);
 	free(store->parked);
 }
 
-/* ---- looking up ---- */
+/* ---- Looking up ---- */
 
 static int compare(const struct parked_command *a, const struct parked_command *b)
 {
@@ -94,50 +106,63 @@ static int compare(const struct parked_command *a, const struct parked_command *
 	return order;
 }
 
-static struct fake_parked *by_id(struct store *store, const unsigned char id[static 12])
+/* parked_count where there is none. */
+static size_t place_of(const struct store *store, const struct store_id *id)
 {
-	for (size_t i = 0; i < store->parked_count; i++)
-		if (memcmp(store->parked[i]->command.id, id, 12) == 0)
-			return store->parked[i];
-	return NULL;
+	size_t place = 0;
+
+	while (place < store->parked_count && memcmp(store->parked[place]->command.id.bytes, id->bytes, sizeof(id->bytes)) != 0)
+		place++;
+	return place;
 }
 
-static bool open_of(const struct fake_parked *parked, const char *lane, const char *user)
+/* Of any user where that is NULL. */
+static struct fake_parked *by_id(struct store *store, const char *user, const struct store_id *id)
 {
-	return !parked->done && strcmp(parked->command.lane, lane) == 0 &&
-	       strcmp(parked->command.user, user) == 0;
+	const size_t place = place_of(store, id);
+
+	return place < store->parked_count && (!user || strcmp(store->parked[place]->command.user, user) == 0) ? store->parked[place]
+													       : NULL;
 }
 
-static struct fake_parked *first_of(struct store *store, const char *lane, const char *user)
+static bool is_of(const struct fake_parked *parked, const char *lane, const char *user)
 {
-	for (size_t i = 0; i < store->parked_count; i++)
-		if (open_of(store->parked[i], lane, user))
-			return store->parked[i];
-	return NULL;
+	return strcmp(parked->command.lane, lane) == 0 && strcmp(parked->command.user, user) == 0;
 }
 
-/* ---- store.h ---- */
-
-void parked_command_new_id(unsigned char ret_id[static 12])
+static bool leased_by(const struct fake_parked *parked, const char *owner)
 {
-	dead_letter_new_id(ret_id);
+	return parked->claimed_by && strcmp(parked->claimed_by, owner) == 0;
 }
 
-int parked_command_add(struct store_client *client, const struct parked_command *command)
+/* ---- Appending ---- */
+
+static void set_lease(struct fake_parked *parked, const struct backlog_lease *lease, int64_t now_ms)
 {
-	struct store *store = client->store;
-	struct fake_parked *parked;
+	free(parked->claimed_by);
+	parked->claimed_by = fake_text_copy(lease->owner);
+	parked->not_before_ms = parked->lease_until_ms = now_ms + lease->lease_ms;
+	parked->command.behind = false;
+}
+
+static void end_lease(struct fake_parked *parked, int64_t not_before_ms)
+{
+	free(parked->claimed_by);
+	parked->claimed_by = NULL;
+	parked->not_before_ms = not_before_ms;
+	parked->command.behind = false;
+}
+
+static void append(struct store *store, const struct parked_command *command, const struct backlog_lease *lease, int64_t now_ms)
+{
+	struct fake_parked *parked = checked(calloc(1, sizeof(*parked)));
 	size_t place;
-	const int r = fake_operation_begin(client);
 
-	if (r != 0)
-		return r;
-	if (by_id(store, command->id))
-		return fake_operation_end(client, 0);
-	parked = checked(calloc(1, sizeof(*parked)));
 	copy_command(&parked->command, command);
-	fake_forget(parked->command.claimed_by);
-	parked->command.claimed_by = NULL;
+	if (lease)
+		set_lease(parked, lease, now_ms);
+	else
+		parked->not_before_ms = now_ms + (command->behind ? BEHIND_MS : command->due_in_ms);
 	store->parked = checked(realloc(store->parked, (store->parked_count + 1) * sizeof(store->parked[0])));
 	for (place = store->parked_count; place > 0; place--) {
 		if (compare(&store->parked[place - 1]->command, command) <= 0)
@@ -146,33 +171,202 @@ int parked_command_add(struct store_client *client, const struct parked_command 
 	}
 	store->parked[place] = parked;
 	store->parked_count++;
+}
+
+int parked_commands_append(struct store_client *client, const struct parked_command *const *commands, size_t count,
+	const struct backlog_lease *lease, size_t *ret_failed)
+{
+	struct store *store = client->store;
+	const int error = fake_operation_begin(client);
+
+	*ret_failed = 0;
+	if (error != 0)
+		return error;
+	for (size_t i = 0; i < count; i++) {
+		if (by_id(store, NULL, &commands[i]->id))
+			continue;
+		if (commands[i]->payload_size > DOCUMENT_MAX) {
+			*ret_failed = i;
+			client->last_error = "it does not fit into a document of 16 MiB";
+			return fake_operation_end(client, STORE_E_PERMANENT);
+		}
+		append(store, commands[i], i == 0 ? lease : NULL, fake_now_ms(store));
+	}
 	return fake_operation_end(client, 0);
 }
 
-int parked_command_marks(
-	struct store_client *client, const char *lane, parked_mark_visitor visit, void *context)
+/* ---- Claiming ---- */
+
+static int64_t claimable_in_ms(const struct fake_parked *first, const char *owner, int64_t now_ms)
+{
+	if (leased_by(first, owner))
+		return 0;
+	if (first->claimed_by && first->lease_until_ms > now_ms)
+		return first->lease_until_ms - now_ms;
+	if (first->command.behind || first->not_before_ms <= now_ms)
+		return 0;
+	return first->not_before_ms - now_ms;
+}
+
+static struct parked_command *copy_of(const struct fake_parked *parked, int64_t now_ms)
+{
+	struct parked_command *copy = checked(calloc(1, sizeof(*copy)));
+
+	copy_command(copy, &parked->command);
+	copy->due_in_ms = copy->behind ? 0 : parked->not_before_ms - now_ms;
+	return copy;
+}
+
+/* Those that follow each other in the array. */
+static void read_batch(
+	struct store *store, size_t place, size_t count_max, size_t bytes_max, int64_t now_ms, struct parked_batch *ret)
+{
+	const struct parked_command *first = &store->parked[place]->command;
+	size_t bytes = 0;
+
+	ret->commands = checked(calloc(count_max, sizeof(ret->commands[0])));
+	for (; place < store->parked_count && is_of(store->parked[place], first->lane, first->user); place++) {
+		bytes += store->parked[place]->command.payload_size + store->parked[place]->command.correlation_size;
+		ret->more = ret->count > 0 && (ret->count == count_max || bytes > bytes_max);
+		if (ret->more)
+			return;
+		ret->commands[ret->count++] = copy_of(store->parked[place], now_ms);
+	}
+}
+
+int parked_commands_claim(struct store_client *client, const char *lane, const char *user, const struct backlog_lease *lease,
+	size_t count_max, size_t bytes_max, struct parked_batch *ret)
 {
 	struct store *store = client->store;
-	const int r = fake_operation_begin(client);
+	size_t place = 0;
+	int error = fake_operation_begin(client);
 
-	if (r != 0)
-		return r;
+	*ret = (struct parked_batch){.commands = NULL};
+	if (error != 0)
+		return error;
+	const int64_t now_ms = fake_now_ms(store);
+	while (place < store->parked_count && !is_of(store->parked[place], lane, user))
+		place++;
+	if (place == store->parked_count)
+		return fake_operation_end(client, PARKED_E_NONE);
+	ret->later_ms = claimable_in_ms(store->parked[place], lease->owner, now_ms);
+	if (ret->later_ms > 0)
+		return fake_operation_end(client, PARKED_E_LATER);
+	set_lease(store->parked[place], lease, now_ms);
+	read_batch(store, place, count_max > 0 ? count_max : PARKED_BATCH_MAX, bytes_max > 0 ? bytes_max : PARKED_BATCH_BYTES, now_ms, ret);
+	ret->commands[0]->due_in_ms = 0;
+	error = fake_operation_end(client, 0);
+	if (error != 0)
+		parked_batch_free(ret);
+	return error;
+}
+
+/* ---- What is there already ---- */
+
+int parked_commands_finish(struct store_client *client, const char *user, const struct store_id *done, size_t count,
+	const struct store_id *next, const struct backlog_lease *lease)
+{
+	struct store *store = client->store;
+	const int error = fake_operation_begin(client);
+
+	if (error != 0)
+		return error;
+	struct fake_parked *stays = next ? by_id(store, user, next) : NULL;
+	if (stays && lease && (!stays->claimed_by || leased_by(stays, lease->owner)))
+		set_lease(stays, lease, fake_now_ms(store));
+	for (size_t i = 0; i < count; i++) {
+		const size_t place = place_of(store, &done[i]);
+
+		if (!by_id(store, user, &done[i]))
+			continue;
+		fake_parked_free(store->parked[place]);
+		store->parked_count--;
+		memmove(&store->parked[place], &store->parked[place + 1], (store->parked_count - place) * sizeof(store->parked[0]));
+	}
+	return fake_operation_end(client, 0);
+}
+
+int parked_commands_postpone(
+	struct store_client *client, const struct parked_command *first, const char *owner, unsigned delay_ms)
+{
+	struct store *store = client->store;
+	const int error = fake_operation_begin(client);
+
+	if (error != 0)
+		return error;
+	struct fake_parked *parked = by_id(store, first->user, &first->id);
+	if (parked && (!parked->claimed_by || leased_by(parked, owner))) {
+		struct parked_command *own = &parked->command;
+
+		end_lease(parked, fake_now_ms(store) + delay_ms);
+		free_settled(own);
+		copy_settled(own, first);
+		fake_forget(own->end);
+		own->end = fake_text_copy(first->end);
+		fake_forget(own->handler);
+		own->handler = fake_text_copy(first->handler);
+		fake_forget(own->reason);
+		own->reason = fake_text_copy(first->reason);
+		own->attempts = first->attempts;
+		own->crashes = first->crashes;
+	}
+	return fake_operation_end(client, 0);
+}
+
+int parked_commands_renew(
+	struct store_client *client, const char *user, const struct store_id *first, const struct backlog_lease *lease)
+{
+	struct store *store = client->store;
+	const int error = fake_operation_begin(client);
+
+	if (error != 0)
+		return error;
+	struct fake_parked *parked = by_id(store, user, first);
+	const bool ours = parked && leased_by(parked, lease->owner);
+	if (ours)
+		set_lease(parked, lease, fake_now_ms(store));
+	return fake_operation_end(client, ours ? 0 : PARKED_E_LATER);
+}
+
+int parked_commands_release(
+	struct store_client *client, const char *user, const struct store_id *first, const char *owner)
+{
+	struct store *store = client->store;
+	const int error = fake_operation_begin(client);
+
+	if (error != 0)
+		return error;
+	struct fake_parked *parked = by_id(store, user, first);
+	if (parked && leased_by(parked, owner))
+		end_lease(parked, fake_now_ms(store));
+	return fake_operation_end(client, 0);
+}
+
+/* ---- Who has something parked ---- */
+
+int parked_commands_backlogs(struct store_client *client, const char *lane, const char *owner, parked_backlog_visitor visit,
+	void *context, int64_t *ret_last_position)
+{
+	struct store *store = client->store;
+	const int error = fake_operation_begin(client);
+	const char *user = NULL;
+	int64_t last = 0;
+
+	if (error != 0)
+		return error;
 	for (size_t i = 0; i < store->parked_count; i++) {
 		const struct fake_parked *parked = store->parked[i];
-		const struct parked_mark mark = {
-			.user = parked->command.user,
-			.mid = parked->command.mid,
-			.key = parked->command.key,
-			.before = parked->command.before,
-			.before_size = parked->command.before_size,
-			.done = parked->done,
-			.position = parked->command.position,
-			.not_before_ms = parked->done ? 0 : parked->command.not_before_ms,
-		};
 
-		if (strcmp(parked->command.lane, lane) == 0)
-			visit(context, &mark);
+		if (strcmp(parked->command.lane, lane) != 0)
+			continue;
+		if (parked->command.position > last)
+			last = parked->command.position;
+		if (user && strcmp(user, parked->command.user) == 0)
+			continue;
+		user = parked->command.user;
+		visit(context, user, claimable_in_ms(parked, owner, fake_now_ms(store)));
 	}
+	*ret_last_position = last;
 	return fake_operation_end(client, 0);
 }
 
@@ -184,67 +378,58 @@ static bool named(const char *lane, const char *const *lanes, size_t lane_count)
 	return lane_count == 0;
 }
 
-struct due {
-	const struct parked_command *command; /* the user's longest due one */
-};
-
 static int compare_due(const void *a, const void *b)
 {
-	const int64_t left = ((const struct due *)a)->command->not_before_ms;
-	const int64_t right = ((const struct due *)b)->command->not_before_ms;
+	const int64_t left = (*(const struct fake_parked *const *)a)->not_before_ms;
+	const int64_t right = (*(const struct fake_parked *const *)b)->not_before_ms;
 
 	return (left > right) - (left < right);
 }
 
-/* One for each user and lane: their commands stand side by side. */
-static size_t collect_due(const struct store *store, const char *const *lanes, size_t lane_count,
-	int64_t before_ms, struct due *due)
+/* The longest due one for each user and lane: their commands stand side by side. */
+static size_t collect_due(const struct store *store, const char *const *lanes, size_t lane_count, int64_t before_ms,
+	const struct fake_parked **due)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < store->parked_count; i++) {
-		const struct parked_command *command = &store->parked[i]->command;
+		const struct fake_parked *parked = store->parked[i];
 
-		if (store->parked[i]->done || command->not_before_ms > before_ms ||
-			!named(command->lane, lanes, lane_count))
+		if (parked->not_before_ms > before_ms || !named(parked->command.lane, lanes, lane_count))
 			continue;
-		if (count > 0 && strcmp(due[count - 1].command->user, command->user) == 0 &&
-			strcmp(due[count - 1].command->lane, command->lane) == 0) {
-			if (command->not_before_ms < due[count - 1].command->not_before_ms)
-				due[count - 1].command = command;
+		if (count > 0 && is_of(due[count - 1], parked->command.lane, parked->command.user)) {
+			if (parked->not_before_ms < due[count - 1]->not_before_ms)
+				due[count - 1] = parked;
 			continue;
 		}
-		due[count++].command = command;
+		due[count++] = parked;
 	}
 	return count;
 }
 
-int parked_command_due(struct store_client *client, const char *const *lanes, size_t lane_count,
-	int64_t before_ms, size_t limit, struct parked_user **ret_users, size_t *ret_count)
+int parked_commands_due(struct store_client *client, const char *const *lanes, size_t lane_count, unsigned since_ms,
+	size_t limit, struct parked_user **ret_users, size_t *ret_count)
 {
 	struct store *store = client->store;
-	struct parked_user *users;
-	struct due *due;
-	size_t count;
-	int r = fake_operation_begin(client);
+	int error = fake_operation_begin(client);
 
-	if (r != 0)
-		return r;
-	due = checked(calloc(store->parked_count + 1, sizeof(*due)));
-	count = collect_due(store, lanes, lane_count, before_ms, due);
+	if (error != 0)
+		return error;
+	const struct fake_parked **due = checked(calloc(store->parked_count + 1, sizeof(*due)));
+	size_t count = collect_due(store, lanes, lane_count, fake_now_ms(store) - since_ms, due);
 	qsort(due, count, sizeof(*due), compare_due);
 	if (limit > 0 && count > limit)
 		count = limit;
-	users = checked(calloc(count + 1, sizeof(*users)));
+	struct parked_user *users = checked(calloc(count + 1, sizeof(*users)));
 	for (size_t i = 0; i < count; i++) {
-		users[i].lane = fake_text_copy(due[i].command->lane);
-		users[i].user = fake_text_copy(due[i].command->user);
+		users[i].lane = fake_text_copy(due[i]->command.lane);
+		users[i].user = fake_text_copy(due[i]->command.user);
 	}
 	free(due);
-	r = fake_operation_end(client, 0);
-	if (r != 0) {
+	error = fake_operation_end(client, 0);
+	if (error != 0) {
 		parked_users_free(users, count);
-		return r;
+		return error;
 	}
 	*ret_users = users;
 	*ret_count = count;
@@ -260,138 +445,48 @@ void parked_users_free(struct parked_user *users, size_t count)
 	free(users);
 }
 
-int parked_command_claim(struct store_client *client, const char *lane, const char *user, const char *owner,
-	int64_t now_ms, int64_t lease_ms, struct parked_command **ret_command)
+int parked_command_count(struct store_client *client, uint64_t *ret_count)
 {
-	struct parked_command *copy;
-	struct fake_parked *first;
-	int r = fake_operation_begin(client);
+	const int error = fake_operation_begin(client);
 
-	if (r != 0)
-		return r;
-	first = first_of(client->store, lane, user);
-	if (!first)
-		return fake_operation_end(client, PARKED_E_NONE);
-	if (first->command.not_before_ms > now_ms ||
-		(first->command.claimed_by && strcmp(first->command.claimed_by, owner) != 0 &&
-			first->lease_until_ms > now_ms))
-		return fake_operation_end(client, PARKED_E_LATER);
-	fake_forget(first->command.claimed_by);
-	first->command.claimed_by = fake_text_copy(owner);
-	first->lease_until_ms = lease_ms;
-	first->command.attempts++;
-	copy = checked(calloc(1, sizeof(*copy)));
-	copy_command(copy, &first->command);
-	r = fake_operation_end(client, 0);
-	if (r == 0)
-		*ret_command = copy;
-	else
-		parked_command_free(copy);
-	return r;
-}
-
-static void postpone_first(struct fake_parked *parked, const struct parked_command *command)
-{
-	struct parked_command *own = &parked->command;
-
-	if (parked->done ||
-		(command->claimed_by && own->claimed_by && strcmp(command->claimed_by, own->claimed_by) != 0))
-		return;
-	fake_forget(own->claimed_by);
-	own->claimed_by = NULL;
-	parked->lease_until_ms = 0;
-	free_settled(own);
-	copy_settled(own, command);
-	fake_forget(own->end);
-	own->end = fake_text_copy(command->end);
-	fake_forget(own->handler);
-	own->handler = fake_text_copy(command->handler);
-	fake_forget(own->reason);
-	own->reason = fake_text_copy(command->reason);
-	own->attempts = command->attempts;
-	own->crashes = command->crashes;
-	own->not_before_ms = command->not_before_ms;
-}
-
-int parked_command_postpone(struct store_client *client, const struct parked_command *command)
-{
-	struct store *store = client->store;
-	struct fake_parked *parked;
-	const int r = fake_operation_begin(client);
-
-	if (r != 0)
-		return r;
-	parked = by_id(store, command->id);
-	if (parked)
-		postpone_first(parked, command);
-	for (size_t i = 0; i < store->parked_count; i++) {
-		parked = store->parked[i];
-		if (open_of(parked, command->lane, command->user) &&
-			parked->command.position > command->position)
-			parked->command.not_before_ms = command->not_before_ms;
-	}
+	if (error != 0)
+		return error;
+	*ret_count = client->store->parked_count;
 	return fake_operation_end(client, 0);
-}
-
-int parked_command_finish(struct store_client *client, const struct parked_command *command, bool *ret_more)
-{
-	struct store *store = client->store;
-	struct fake_parked *parked;
-	bool more;
-	int r = fake_operation_begin(client);
-
-	if (r != 0)
-		return r;
-	parked = by_id(store, command->id);
-	if (parked && !parked->done) {
-		parked->done = true;
-		fake_forget(parked->command.payload);
-		fake_forget(parked->command.correlation);
-		fake_forget(parked->command.response_topic);
-		fake_forget(parked->command.claimed_by);
-		parked->command.payload = parked->command.correlation = NULL;
-		parked->command.payload_size = parked->command.correlation_size = 0;
-		parked->command.response_topic = parked->command.claimed_by = NULL;
-	}
-	more = first_of(store, command->lane, command->user) != NULL;
-	r = fake_operation_end(client, 0);
-	if (r == 0)
-		*ret_more = more;
-	return r;
 }
 
 /* ---- fake_store.h ---- */
 
-static size_t count_of(struct store *store, bool done)
+size_t fake_store_parked(struct store *store)
 {
-	size_t count = 0;
-
 	pthread_mutex_lock(&store->lock);
-	for (size_t i = 0; i < store->parked_count; i++)
-		if (store->parked[i]->done == done)
-			count++;
+	const size_t count = store->parked_count;
 	pthread_mutex_unlock(&store->lock);
 	return count;
 }
 
-size_t fake_store_parked(struct store *store)
-{
-	return count_of(store, false);
-}
-
-size_t fake_store_tombstones(struct store *store)
-{
-	return count_of(store, true);
-}
-
 const struct parked_command *fake_store_parked_command(struct store *store, size_t i)
 {
-	const struct parked_command *command;
+	const struct parked_command *command = NULL;
 
 	pthread_mutex_lock(&store->lock);
-	command = i < store->parked_count ? &store->parked[i]->command : NULL;
+	if (i < store->parked_count) {
+		struct fake_parked *parked = store->parked[i];
+
+		if (!parked->command.behind)
+			parked->command.due_in_ms = parked->not_before_ms - fake_now_ms(store);
+		command = &parked->command;
+	}
 	pthread_mutex_unlock(&store->lock);
 	return command;
+}
+
+const char *fake_store_backlog_owner(struct store *store, size_t i)
+{
+	pthread_mutex_lock(&store->lock);
+	const char *owner = i < store->parked_count ? store->parked[i]->claimed_by : NULL;
+	pthread_mutex_unlock(&store->lock);
+	return owner;
 }
 
 void fake_parked_dump(struct store *store, FILE *out)
@@ -399,7 +494,8 @@ void fake_parked_dump(struct store *store, FILE *out)
 	for (size_t i = 0; i < store->parked_count; i++) {
 		const struct parked_command *command = &store->parked[i]->command;
 
-		fprintf(out, "parked_commands %s of %s, attempts %u%s: %s\n", command->topic, command->lane,
-			command->attempts, store->parked[i]->done ? ", done" : "", command->reason);
+		fprintf(out, "parked_commands %s of %s, attempts %u%s%s: %s\n", command->topic, command->lane, command->attempts,
+			store->parked[i]->claimed_by ? ", leased by " : "",
+			store->parked[i]->claimed_by ? store->parked[i]->claimed_by : "", command->reason);
 	}
 }

@@ -232,6 +232,7 @@ void store_close(struct store *store)
 		abort();
 	fake_letters_free_all(store);
 	fake_parked_free_all(store);
+	fake_hosts_free_all(store);
 	free(store->contacts.items);
 	free(store->requests.items);
 	pthread_mutex_destroy(&store->lock);
@@ -255,12 +256,30 @@ int store_ping(struct store_client *client)
 	return r != 0 ? r : fake_operation_end(client, 0);
 }
 
-int store_trial_write(struct store_client *client, const char *host)
+static int64_t now_us(const struct store *store)
 {
-	const int r = fake_operation_begin(client);
+	struct timespec now;
 
-	(void)host;
-	return r != 0 ? r : fake_operation_end(client, 0);
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + store->ahead_ms * 1000;
+}
+
+int64_t fake_now_ms(const struct store *store)
+{
+	return now_us(store) / 1000;
+}
+
+int64_t store_now_us(struct store *store)
+{
+	pthread_mutex_lock(&store->lock);
+	const int64_t us = now_us(store);
+	pthread_mutex_unlock(&store->lock);
+	return us;
+}
+
+int64_t store_now_ms(struct store *store)
+{
+	return store_now_us(store) / 1000;
 }
 
 struct store_client *store_acquire(struct store *store)
@@ -354,6 +373,13 @@ unsigned fake_store_operations(struct store *store)
 	operations = store->operations;
 	pthread_mutex_unlock(&store->lock);
 	return operations;
+}
+
+void fake_store_pass(struct store *store, int64_t ms)
+{
+	pthread_mutex_lock(&store->lock);
+	store->ahead_ms += ms;
+	pthread_mutex_unlock(&store->lock);
 }
 
 static bool has(struct store *store, const struct pairs *pairs, const char *owner, const char *other)

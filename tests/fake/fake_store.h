@@ -8,6 +8,10 @@
 #ifndef FAKE_STORE_H
 #define FAKE_STORE_H
 
+#include "dead_letters.h"
+#include "hosts.h"
+#include "parked_commands.h"
+#include "replays.h"
 #include "store.h"
 #include <stdio.h>
 
@@ -49,12 +53,22 @@ size_t fake_store_dead_letters(struct store *store);
 /* Dead letter number i, from 0, in the order they came; NULL where there is none. Lives until it is dropped. */
 const struct dead_letter *fake_store_dead_letter(struct store *store, size_t i);
 
-size_t fake_store_parked(struct store *store);	   /* parked commands that are not done */
-size_t fake_store_tombstones(struct store *store); /* those that are */
+size_t fake_store_parked(struct store *store); /* parked commands */
 
-/* Parked command number i, from 0, done or not, by user, lane and position; NULL where there is none. Lives
+/* Parked command number i, from 0, by user, lane and position; NULL where there is none. Lives
  * until the next operation on parked commands. */
 const struct parked_command *fake_store_parked_command(struct store *store, size_t i);
+
+/* In whose name that one is leased; NULL: nobody's. Lives as long. */
+const char *fake_store_backlog_owner(struct store *store, size_t i);
+
+/* Who holds the lease on a client id by now; NULL: nobody. Lives until the next operation on it. */
+const char *fake_store_active_host(struct store *store, const char *client_id);
+
+/* ---- time ---- */
+
+/* So much time passes at the database: leases end, what waits becomes due. */
+void fake_store_pass(struct store *store, int64_t ms);
 
 /* Every document in one line, for the message of a failed test. */
 void fake_store_dump(struct store *store, FILE *out);

@@ -6,6 +6,7 @@
 #include "fake_store.h"
 #include <pthread.h>
 
+struct fake_host;   /* fake_hosts.c */
 struct fake_parked; /* fake_parked.c */
 
 struct store {
@@ -16,6 +17,9 @@ struct store {
 	size_t letters_count;
 	struct fake_parked **parked; /* by user, lane, position */
 	size_t parked_count;
+	struct fake_host *hosts;
+	size_t hosts_count;
+	int64_t ahead_ms; /* of the wall clock */
 	bool apples;
 	unsigned clients; /* taken */
 	unsigned operations;
@@ -52,6 +56,10 @@ void fake_forget(const void *copy);
 
 void fake_letters_free_all(struct store *store);
 void fake_letters_dump(struct store *store, FILE *out);
+/* The database's time, with the lock held. */
+int64_t fake_now_ms(const struct store *store);
+
+void fake_hosts_free_all(struct store *store);
 void fake_parked_free_all(struct store *store);
 void fake_parked_dump(struct store *store, FILE *out);
 

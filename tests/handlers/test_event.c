@@ -11,7 +11,7 @@ static cashew_result test_event(cashew_command *cmd)
 	CASHEW_TRY(cashew_text_optional(cmd, "event", &event));
 	CASHEW_TRY(cashew_integer_optional(cmd, "size", 0, 268435456, &size));
 	char *bytes = cashew_alloc(cmd, (size_t)size + 1);
-	if (bytes == NULL)
+	if (!bytes)
 		return CASHEW_RETRY;
 	memset(bytes, 'x', (size_t)size);
 	return cashew_send_bytes(cmd, user, event, bytes, (size_t)size);

@@ -18,7 +18,7 @@ static cashew_result test_flaky(cashew_command *cmd)
 		return cashew_fail(cmd, "the gate's folder is gone");
 	if (!gate_is_open(folder, gate))
 		return CASHEW_RETRY;
-	if (hold != NULL && !gate_enter(folder, hold))
+	if (hold && !gate_enter(folder, hold))
 		return cashew_fail(cmd, "the gate's folder is gone");
 	return cashew_reply_json(cmd, "flaky_passed",
 		json_pack("{s:s,s:i}", "gate", gate, "attempt", (int)cashew_attempt(cmd)));

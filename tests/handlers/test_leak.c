@@ -11,7 +11,7 @@ static cashew_result test_leak(cashew_command *cmd)
 	int64_t mib;
 	CASHEW_TRY(cashew_integer(cmd, "mib", 1, 1024, &mib));
 	void *block = malloc((size_t)mib << 20);
-	if (block == NULL)
+	if (!block)
 		return cashew_fail(cmd, "there is no memory to leak");
 	memset(block, 1, (size_t)mib << 20);
 	/* Chained, so that a leak checker has nothing to say. */

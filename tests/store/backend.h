@@ -11,6 +11,9 @@ void backend_stop(void);
 /* A store without documents, not prepared, closed by store_close(). */
 struct store *backend_open(void);
 
+/* So much time passes at the database: leases end, what waits becomes due. */
+void backend_pass(struct store *store, int64_t ms);
+
 /* How many dead letters there are; -1 when they cannot be counted. */
 long backend_dead_letters(struct store *store);
 

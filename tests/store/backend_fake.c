@@ -23,6 +23,11 @@ struct store *backend_open(void)
 	return store;
 }
 
+void backend_pass(struct store *store, int64_t ms)
+{
+	fake_store_pass(store, ms);
+}
+
 long backend_dead_letters(struct store *store)
 {
 	return (long)fake_store_dead_letters(store);

@@ -1,8 +1,7 @@
 /*
- * parked_contract.c - what store.h promises of parked commands, as cases that the stand-in and the real store
- * both pass.
+ * parked_contract.c - what parked_commands.h promises, as cases that the stand-in and the real store both pass.
  *
- * Every case begins with an empty, prepared store and a client of it. Time is what the cases say it is.
+ * Every case begins with an empty, prepared store and a client of it. Time passes by backend_pass().
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +9,7 @@
 #include <stdint.h>
 /* cmocka wants the four above before it */
 #include "backend.h"
+#include "parked_commands.h"
 #include <cmocka.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,11 +19,9 @@
 
 #define LANE	    "cashewd"
 #define OTHER_LANE  "cashewd-slow"
-#define OWNER	    "owner-1"
-#define OTHER_OWNER "owner-2"
 
-/* A time of day that the cases count from. */
-static const int64_t T = INT64_C(1795432800000);
+enum { LEASE_MS = 20000, BEHIND_MS = 5 * 60 * 1000 };
+static const struct backlog_lease mine = {"owner-1", LEASE_MS}, others = {"owner-2", LEASE_MS};
 
 static struct store *store;
 static struct store_client *client;
@@ -44,12 +42,14 @@ static int close_store(void **state)
 	return 0;
 }
 
-/* ---- making and taking ---- */
+/* ---- Making and taking ---- */
 
 static struct parked_command sample(const char *user, int64_t position)
 {
 	static const char *const settled[] = {"first_handler", "second_handler"};
-	struct parked_command command = {
+
+	return (struct parked_command){
+		.id = store_new_id(),
 		.lane = LANE,
 		.user = user,
 		.topic = "1/request_contact",
@@ -59,8 +59,6 @@ static struct parked_command sample(const char *user, int64_t position)
 		.correlation = "\x01\x00\xff",
 		.correlation_size = 3,
 		.response_topic = "1/answers",
-		.mid = 65535,
-		.key = UINT64_C(0xfedcba9876543210),
 		.settled = settled,
 		.settled_count = 2,
 		.end = "rejected",
@@ -68,168 +66,89 @@ static struct parked_command sample(const char *user, int64_t position)
 		.crashes = 1,
 		.handler = "third_handler",
 		.reason = "it was busy",
-		.not_before_ms = T,
 	};
-
-	parked_command_new_id(command.id);
-	return command;
 }
 
-static void add(const struct parked_command *command)
+static void append_leased(const struct parked_command *commands, size_t count, const struct backlog_lease *lease)
 {
-	assert_int_equal(parked_command_add(client, command), 0);
+	const struct parked_command **pointers = malloc(count * sizeof(pointers[0]));
+	size_t failed;
+
+	assert_non_null(pointers);
+	for (size_t i = 0; i < count; i++)
+		pointers[i] = &commands[i];
+	assert_int_equal(parked_commands_append(client, pointers, count, lease, &failed), 0);
+	free(pointers);
 }
 
-static struct parked_command *claim_at(const char *user, const char *owner, int64_t now_ms)
+static void append(const struct parked_command *commands, size_t count)
 {
-	struct parked_command *command = NULL;
-
-	assert_int_equal(parked_command_claim(client, LANE, user, owner, now_ms, now_ms + 1000, &command), 0);
-	assert_non_null(command);
-	assert_string_equal(command->claimed_by, owner);
-	return command;
+	append_leased(commands, count, NULL);
 }
 
-static void expect_no_claim(const char *user, const char *owner, int64_t now_ms, int expected)
+static struct parked_batch claim(const char *user, const struct backlog_lease *lease)
 {
-	static struct parked_command untouched;
-	struct parked_command *command = &untouched;
+	struct parked_batch batch;
 
-	assert_int_equal(
-		parked_command_claim(client, LANE, user, owner, now_ms, now_ms + 1000, &command), expected);
-	assert_ptr_equal(command, &untouched);
+	assert_int_equal(parked_commands_claim(client, LANE, user, lease, 0, 0, &batch), 0);
+	assert_true(batch.count > 0);
+	return batch;
 }
 
-static bool finish(const struct parked_command *command)
+static void claim_count(const char *user, const struct backlog_lease *lease, size_t expected)
 {
-	bool more = false;
+	struct parked_batch batch = claim(user, lease);
 
-	assert_int_equal(parked_command_finish(client, command, &more), 0);
-	return more;
+	assert_int_equal(batch.count, expected);
+	parked_batch_free(&batch);
 }
 
-/* ---- marks ---- */
-
-enum { MARKS_MAX = 400 };
-
-struct marks {
-	struct parked_mark items[MARKS_MAX];
-	char users[MARKS_MAX][65];
-	char befores[MARKS_MAX][16];
-	size_t count;
-};
-
-static void note(void *context, const struct parked_mark *mark)
+/* later_ms. */
+static int64_t expect_no_claim(const char *user, const struct backlog_lease *lease, int expected)
 {
-	struct marks *marks = context;
+	struct parked_batch batch;
 
-	assert_true(marks->count < MARKS_MAX);
-	assert_true(strlen(mark->user) <= 64);
-	strcpy(marks->users[marks->count], mark->user);
-	assert_true(mark->before_size <= sizeof(marks->befores[0]));
-	if (mark->before_size > 0)
-		memcpy(marks->befores[marks->count], mark->before, mark->before_size);
-	marks->items[marks->count++] = *mark;
+	assert_int_equal(parked_commands_claim(client, LANE, user, lease, 0, 0, &batch), expected);
+	assert_null(batch.commands);
+	assert_int_equal(batch.count, 0);
+	if (expected == PARKED_E_LATER)
+		assert_true(batch.later_ms > 0);
+	return batch.later_ms;
 }
 
-/* In memory that lives until the next call. */
-static struct marks *marks_of(const char *lane)
+static void finish(const struct parked_command *done, size_t count, const struct store_id *next, const struct backlog_lease *lease)
 {
-	static struct marks marks;
+	struct store_id *ids = malloc((count + 1) * sizeof(ids[0]));
 
-	marks.count = 0;
-	assert_int_equal(parked_command_marks(client, lane, note, &marks), 0);
-	return &marks;
+	assert_non_null(ids);
+	for (size_t i = 0; i < count; i++)
+		ids[i] = done[i].id;
+	assert_int_equal(parked_commands_finish(client, done[0].user, ids, count, next, lease), 0);
+	free(ids);
 }
 
-static void test_marks(void **state)
+static uint64_t count_all(void)
 {
-	struct parked_command commands[5] = {
-		sample("b", 30), sample("a", 20), sample("b", 10), sample("a", 40), sample("c", 50)};
-	const struct marks *marks;
+	uint64_t count = 0;
 
-	(void)state;
-	assert_int_equal(marks_of(LANE)->count, 0);
-	commands[0].mid = 0;
-	commands[0].key = 7;
-	commands[4].lane = OTHER_LANE;
-	for (size_t i = 0; i < 5; i++)
-		add(&commands[i]);
-	assert_true(finish(&commands[1]));
-	marks = marks_of(LANE);
-	assert_int_equal(marks->count, 4);
-	{
-		static const struct {
-			const char *user;
-			int64_t position;
-			bool done;
-		} expected[] = {{"a", 20, true}, {"a", 40, false}, {"b", 10, false}, {"b", 30, false}};
-
-		for (size_t i = 0; i < 4; i++) {
-			assert_string_equal(marks->users[i], expected[i].user);
-			assert_int_equal(marks->items[i].position, expected[i].position);
-			assert_int_equal(marks->items[i].done, expected[i].done);
-			assert_int_equal(marks->items[i].not_before_ms, expected[i].done ? 0 : T);
-			assert_int_equal(marks->items[i].mid, i == 3 ? 0 : 65535);
-			assert_true(marks->items[i].key == (i == 3 ? 7 : UINT64_C(0xfedcba9876543210)));
-		}
-	}
-	marks = marks_of(OTHER_LANE);
-	assert_int_equal(marks->count, 1);
-	assert_string_equal(marks->users[0], "c");
+	assert_int_equal(parked_command_count(client, &count), 0);
+	return count;
 }
 
-/* More than a server sends in its first batch (101). */
-/* They are known for as long as it is, done or not. */
-static void test_before(void **state)
-{
-	struct parked_command with = sample("a", 10), without = sample("a", 20);
-	const struct marks *marks;
-
-	(void)state;
-	with.before = "\x01\x02\x00\x03\x00";
-	with.before_size = 5;
-	add(&with);
-	add(&without);
-	marks = marks_of(LANE);
-	assert_int_equal(marks->count, 2);
-	assert_int_equal(marks->items[0].before_size, 5);
-	assert_memory_equal(marks->befores[0], with.before, 5);
-	assert_int_equal(marks->items[1].before_size, 0);
-	assert_true(finish(&with));
-	marks = marks_of(LANE);
-	assert_true(marks->items[0].done);
-	assert_int_equal(marks->items[0].before_size, 5);
-}
-
-static void test_many_marks(void **state)
-{
-	const struct marks *marks;
-
-	(void)state;
-	for (int i = 0; i < 300; i++) {
-		struct parked_command command = sample("1", 300 - i);
-
-		add(&command);
-	}
-	marks = marks_of(LANE);
-	assert_int_equal(marks->count, 300);
-	for (int i = 0; i < 300; i++)
-		assert_int_equal(marks->items[i].position, i + 1);
-}
-
-/* ---- add, claim ---- */
+/* ---- Append, claim ---- */
 
 static void assert_same(const struct parked_command *found, const struct parked_command *expected)
 {
-	assert_memory_equal(found->id, expected->id, sizeof(expected->id));
+	assert_memory_equal(&found->id, &expected->id, sizeof(expected->id));
 	assert_string_equal(found->lane, expected->lane);
 	assert_string_equal(found->user, expected->user);
 	assert_string_equal(found->topic, expected->topic);
 	assert_int_equal(found->position, expected->position);
 	assert_int_equal(found->payload_size, expected->payload_size);
+	assert_non_null(found->payload);
 	if (expected->payload_size > 0)
 		assert_memory_equal(found->payload, expected->payload, expected->payload_size);
+	assert_int_equal(((const char *)found->payload)[found->payload_size], '\0');
 	assert_int_equal(found->correlation_size, expected->correlation_size);
 	if (expected->correlation_size > 0)
 		assert_memory_equal(found->correlation, expected->correlation, expected->correlation_size);
@@ -238,8 +157,6 @@ static void assert_same(const struct parked_command *found, const struct parked_
 		assert_string_equal(found->response_topic, expected->response_topic);
 	else
 		assert_null(found->response_topic);
-	assert_int_equal(found->mid, expected->mid);
-	assert_true(found->key == expected->key);
 	assert_int_equal(found->settled_count, expected->settled_count);
 	for (size_t i = 0; i < expected->settled_count; i++)
 		assert_string_equal(found->settled[i], expected->settled[i]);
@@ -248,25 +165,24 @@ static void assert_same(const struct parked_command *found, const struct parked_
 	assert_int_equal(found->crashes, expected->crashes);
 	assert_string_equal(found->handler, expected->handler);
 	assert_string_equal(found->reason, expected->reason);
-	assert_int_equal(found->not_before_ms, expected->not_before_ms);
+	assert_true(found->due_in_ms <= 0);
 }
 
 static void test_comes_back_as_it_was(void **state)
 {
 	static unsigned char large[200 * 1024];
-	struct parked_command cases[4] = {
-		sample("u0", 1), sample("u1", INT64_MAX), sample("u2", 3), sample("u|_.-", 4)};
+	struct parked_command cases[4] = {sample("u0", 1), sample("u1", INT64_MAX), sample("u2", 3), sample("u|_.-", 4)};
 	static const char *const names[] = {"all fields", "as little as can be", "large", "bytes"};
 
 	(void)state;
-	cases[1] = (struct parked_command){.lane = LANE,
+	cases[1] = (struct parked_command){.id = store_new_id(),
+		.lane = LANE,
 		.user = "u1",
 		.topic = "u1/x",
 		.position = INT64_MAX,
 		.end = "done",
 		.handler = "",
 		.reason = ""};
-	parked_command_new_id(cases[1].id);
 	memset(large, 0xfe, sizeof(large));
 	cases[2].payload = large;
 	cases[2].payload_size = sizeof(large);
@@ -276,316 +192,458 @@ static void test_comes_back_as_it_was(void **state)
 	cases[3].payload = "\0\xff\0";
 	cases[3].payload_size = 3;
 	cases[3].settled_count = 0;
-	for (size_t i = 0; i < 4; i++)
-		add(&cases[i]);
+	append(cases, 4);
 	for (size_t i = 0; i < 4; i++) {
-		struct parked_command *found;
-
 		print_message("  %s\n", names[i]);
-		found = claim_at(cases[i].user, OWNER, T);
-		cases[i].attempts++;
-		assert_same(found, &cases[i]);
-		parked_command_free(found);
+		struct parked_batch batch = claim(cases[i].user, &mine);
+		assert_int_equal(batch.count, 1);
+		assert_false(batch.more);
+		assert_same(batch.commands[0], &cases[i]);
+		/* It may be taken out. */
+		struct parked_command *taken = batch.commands[0];
+		batch.commands[0] = NULL;
+		parked_batch_free(&batch);
+		assert_same(taken, &cases[i]);
+		parked_command_free(taken);
 	}
 	parked_command_free(NULL);
 }
 
 static void test_texts_that_are_not_utf8(void **state)
 {
-	struct parked_command command = sample("1", 1), *found;
+	struct parked_command command = sample("1", 1);
 
 	(void)state;
 	command.reason = "\xff why";
 	command.handler = "\xc3";
-	add(&command);
-	found = claim_at("1", OWNER, T);
-	parked_command_free(found);
+	append(&command, 1);
+	claim_count("1", &mine, 1);
 }
 
-static void test_added_twice_is_one(void **state)
+/* Whatever of the same call was written before: it ends with all, once. */
+static void test_append_again(void **state)
 {
-	struct parked_command command = sample("1", 1), *found;
-
-	(void)state;
-	for (int i = 0; i < 3; i++)
-		add(&command);
-	assert_int_equal(marks_of(LANE)->count, 1);
-	/* nor does it wake what is claimed, or done */
-	found = claim_at("1", OWNER, T);
-	add(&command);
-	expect_no_claim("1", OTHER_OWNER, T, PARKED_E_LATER);
-	assert_false(finish(found));
-	add(&command);
-	expect_no_claim("1", OWNER, T, PARKED_E_NONE);
-	parked_command_free(found);
-}
-
-static void test_claims_the_first_only(void **state)
-{
-	struct parked_command commands[] = {
-		sample("1", 30), sample("1", 10), sample("1", 20), sample("2", 5)};
-
-	(void)state;
-	expect_no_claim("1", OWNER, T, PARKED_E_NONE);
-	for (size_t i = 0; i < 4; i++)
-		add(&commands[i]);
-	commands[0].lane = OTHER_LANE;
-	parked_command_new_id(commands[0].id);
-	commands[0].position = 1;
-	add(&commands[0]);
-	for (int64_t position = 10; position <= 30; position += 10) {
-		struct parked_command *found = claim_at("1", OWNER, T);
-
-		assert_int_equal(found->position, position);
-		/* nobody gets what comes after it */
-		expect_no_claim("1", OTHER_OWNER, T, PARKED_E_LATER);
-		assert_int_equal(finish(found), position < 30);
-		parked_command_free(found);
-	}
-	expect_no_claim("1", OWNER, T, PARKED_E_NONE);
-	parked_command_free(claim_at("2", OWNER, T));
-}
-
-static void test_when_a_claim_is_answered(void **state)
-{
+	enum { COUNT = 12 };
+	struct parked_command commands[COUNT];
 	static const struct {
 		const char *name;
-		const char *claimed_by; /* NULL: nobody */
-		int64_t lease_ms;
-		const char *owner;
-		int64_t now_ms;
-		int expected;
+		size_t first, count; /* written before */
 	} cases[] = {
-		{"before it is due", NULL, 0, OWNER, -1, PARKED_E_LATER},
-		{"when it is due", NULL, 0, OWNER, 0, 0},
-		{"long after", NULL, 0, OWNER, INT64_C(86400000), 0},
-		{"another has it", OTHER_OWNER, 1000, OWNER, 999, PARKED_E_LATER},
-		{"the other's lease is over", OTHER_OWNER, 1000, OWNER, 1000, 0},
-		{"it is the owner's own", OWNER, 1000, OWNER, 1, 0},
+		{"nothing", 0, 0},
+		{"the first", 0, 1},
+		{"a beginning", 0, 5},
+		{"all", 0, COUNT},
+		{"all but the last", 0, COUNT - 1},
+		{"what only another hand can have left: the end", 5, 7},
+		{"the middle", 3, 4},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char user[8];
-		struct parked_command command, *found = NULL;
+		char user[16];
 
 		print_message("  %s\n", cases[i].name);
-		snprintf(user, sizeof(user), "%zu", i);
-		command = sample(user, 1);
-		add(&command);
-		if (cases[i].claimed_by) {
-			assert_int_equal(parked_command_claim(client, LANE, user, cases[i].claimed_by, T,
-						 T + cases[i].lease_ms, &found),
-				0);
-			parked_command_free(found);
-			found = NULL;
-		}
-		assert_int_equal(parked_command_claim(client, LANE, user, cases[i].owner, T + cases[i].now_ms,
-					 T + cases[i].now_ms + 1000, &found),
-			cases[i].expected);
-		if (cases[i].expected == 0) {
-			assert_int_equal(found->attempts, cases[i].claimed_by ? 6 : 5);
-			parked_command_free(found);
-		} else {
-			assert_null(found);
-		}
+		snprintf(user, sizeof(user), "u%zu", i);
+		for (int k = 0; k < COUNT; k++)
+			commands[k] = sample(user, k + 1);
+		append(&commands[cases[i].first], cases[i].count);
+		append(commands, COUNT);
+		append(commands, COUNT);
+		assert_int_equal(count_all(), COUNT * (i + 1));
+		struct parked_batch batch = claim(user, &mine);
+		assert_int_equal(batch.count, COUNT);
+		for (int k = 0; k < COUNT; k++)
+			assert_same(batch.commands[k], &commands[k]);
+		parked_batch_free(&batch);
+		/* Nor does it wake what is leased. */
+		append(commands, COUNT);
+		(void)expect_no_claim(user, &others, PARKED_E_LATER);
 	}
 }
 
-/* ---- due ---- */
-
-/* "lane/user lane/user ", in memory that lives until the next call. */
-static const char *due(const char *const *lanes, size_t lane_count, int64_t before_ms, size_t limit)
+/* The one that fits into no document is told; those before it are there, those behind it not. */
+static void test_append_too_large(void **state)
 {
-	static char text[1024];
-	struct parked_user *users = NULL;
+	enum { SIZE = 16 * 1024 * 1024 };
+	char *large = calloc(1, SIZE);
+	struct parked_command commands[] = {sample("1", 1), sample("1", 2), sample("1", 3), sample("1", 4)};
+	const struct parked_command *const pointers[] = {&commands[0], &commands[1], &commands[2], &commands[3]};
+	size_t failed = 0;
+
+	(void)state;
+	assert_non_null(large);
+	commands[2].payload = large;
+	commands[2].payload_size = SIZE;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(parked_commands_append(client, pointers, 4, NULL, &failed), STORE_E_PERMANENT);
+		assert_int_equal(failed, 2);
+		assert_string_not_equal(store_last_error(client), "");
+		assert_int_equal(count_all(), 2);
+	}
+	assert_int_equal(parked_commands_append(client, pointers + 2, 2, NULL, &failed), STORE_E_PERMANENT);
+	assert_int_equal(failed, 0);
+	assert_int_equal(parked_commands_append(client, pointers, 0, NULL, &failed), 0);
+	free(large);
+	claim_count("1", &mine, 2);
+}
+
+/* ---- The lease ---- */
+
+static void test_when_a_claim_is_answered(void **state)
+{
+	struct parked_command commands[] = {sample("1", 10), sample("1", 20)};
+
+	(void)state;
+	(void)expect_no_claim("1", &mine, PARKED_E_NONE);
+	commands[0].due_in_ms = 5000;
+	append(commands, 2);
+	assert_in_range(expect_no_claim("1", &mine, PARKED_E_LATER), 1, 5000);
+	backend_pass(store, 5000);
+	claim_count("1", &mine, 2);
+	/* The same owner again, at once. */
+	claim_count("1", &mine, 2);
+	assert_in_range(expect_no_claim("1", &others, PARKED_E_LATER), 1, LEASE_MS);
+	backend_pass(store, LEASE_MS);
+	claim_count("1", &others, 2);
+	(void)expect_no_claim("1", &mine, PARKED_E_LATER);
+	/* Of another lane, or another user, nothing is there. */
+	struct parked_batch batch;
+	assert_int_equal(parked_commands_claim(client, OTHER_LANE, "1", &mine, 0, 0, &batch), PARKED_E_NONE);
+	(void)expect_no_claim("2", &mine, PARKED_E_NONE);
+}
+
+static void test_stepped_aside(void **state)
+{
+	struct parked_command commands[] = {sample("1", 10), sample("1", 20)};
+
+	(void)state;
+	append_leased(commands, 1, &mine);
+	append(&commands[1], 1);
+	(void)expect_no_claim("1", &others, PARKED_E_LATER);
+	claim_count("1", &mine, 2);
+	/* The answer to the append was lost: it is the same once more, with a lease. */
+	append_leased(commands, 1, &mine);
+	claim_count("1", &mine, 2);
+}
+
+static void test_renew_and_release(void **state)
+{
+	struct parked_command command = sample("1", 10);
+
+	(void)state;
+	append_leased(&command, 1, &mine);
+	for (int i = 0; i < 4; i++) {
+		backend_pass(store, LEASE_MS / 2);
+		assert_int_equal(parked_commands_renew(client, "1", &command.id, &mine), 0);
+	}
+	assert_in_range(expect_no_claim("1", &others, PARKED_E_LATER), LEASE_MS / 2, LEASE_MS);
+	assert_int_equal(parked_commands_renew(client, "1", &command.id, &others), PARKED_E_LATER);
+	/* Not theirs to give. */
+	assert_int_equal(parked_commands_release(client, "1", &command.id, others.owner), 0);
+	(void)expect_no_claim("1", &others, PARKED_E_LATER);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(parked_commands_release(client, "1", &command.id, mine.owner), 0);
+	assert_int_equal(parked_commands_renew(client, "1", &command.id, &mine), PARKED_E_LATER);
+	struct parked_batch batch = claim("1", &others);
+	assert_int_equal(batch.commands[0]->attempts, command.attempts);
+	parked_batch_free(&batch);
+	finish(&command, 1, NULL, NULL);
+	assert_int_equal(parked_commands_renew(client, "1", &command.id, &others), PARKED_E_LATER);
+	assert_int_equal(parked_commands_release(client, "1", &command.id, others.owner), 0);
+	assert_int_equal(count_all(), 0);
+}
+
+/* ---- What a claim reads ---- */
+
+static void test_batches(void **state)
+{
+	enum { COUNT = 250 };
+	static struct parked_command commands[COUNT];
+	size_t seen = 0;
+	bool more = true;
+
+	(void)state;
+	for (int i = 0; i < COUNT; i++) {
+		commands[i] = sample("1", i + 1);
+		commands[i].behind = i > 0;
+	}
+	/* whatever order they come in */
+	append(&commands[100], COUNT - 100);
+	append(commands, 100);
+	while (more) {
+		struct parked_batch batch = claim("1", &mine);
+		assert_int_equal(batch.count, COUNT - seen < PARKED_BATCH_MAX ? COUNT - seen : PARKED_BATCH_MAX);
+		for (size_t i = 0; i < batch.count; i++)
+			assert_memory_equal(&batch.commands[i]->id, &commands[seen + i].id, sizeof(commands[0].id));
+		finish(&commands[seen], batch.count, NULL, NULL);
+		seen += batch.count;
+		more = batch.more;
+		assert_int_equal(more, seen < COUNT);
+		parked_batch_free(&batch);
+	}
+	(void)expect_no_claim("1", &mine, PARKED_E_NONE);
+}
+
+static void test_batches_by_bytes(void **state)
+{
+	enum { SIZE = 300 * 1024 };
+	static char payload[SIZE], huge[4 * SIZE];
+	struct parked_command commands[6];
+	static const struct {
+		size_t count_max, bytes_max, expected;
+	} cases[] = {{0, 0, 3}, {2, 0, 2}, {1, 0, 1}, {0, 1, 1}, {0, 2 * SIZE + 100, 2}, {6, 100 * SIZE, 6}, {7, 100 * SIZE, 6}};
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		commands[i] = sample("1", i + 1);
+		commands[i].payload = payload;
+		commands[i].payload_size = SIZE;
+	}
+	append(commands, 6);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct parked_batch batch;
+
+		assert_int_equal(
+			parked_commands_claim(client, LANE, "1", &mine, cases[i].count_max, cases[i].bytes_max, &batch), 0);
+		assert_int_equal(batch.count, cases[i].expected);
+		assert_int_equal(batch.more, cases[i].expected < 6);
+		parked_batch_free(&batch);
+	}
+	/* The first always. */
+	commands[0] = sample("2", 1);
+	commands[0].payload = huge;
+	commands[0].payload_size = sizeof(huge);
+	commands[1] = sample("2", 2);
+	append(commands, 2);
+	claim_count("2", &mine, 1);
+}
+
+/* ---- Postpone ---- */
+
+static void test_postpone(void **state)
+{
+	static const char *const settled[] = {"fourth_handler"};
+	struct parked_command commands[] = {sample("1", 10), sample("1", 20)};
+
+	(void)state;
+	append(commands, 2);
+	claim_count("1", &mine, 2);
+	commands[0].attempts = 7;
+	commands[0].crashes = 2;
+	commands[0].end = "dead";
+	commands[0].handler = "fourth_handler";
+	commands[0].reason = "busy still";
+	commands[0].settled = settled;
+	commands[0].settled_count = 1;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(parked_commands_postpone(client, &commands[0], mine.owner, 3000), 0);
+	/* What follows is not before it either, and nobody has the lease. */
+	assert_in_range(expect_no_claim("1", &mine, PARKED_E_LATER), 1, 3000);
+	assert_in_range(expect_no_claim("1", &others, PARKED_E_LATER), 1, 3000);
+	backend_pass(store, 3000);
+	struct parked_batch batch = claim("1", &others);
+	assert_int_equal(batch.count, 2);
+	assert_same(batch.commands[0], &commands[0]);
+	assert_same(batch.commands[1], &commands[1]);
+	parked_batch_free(&batch);
+	/* Late: another has it by now. */
+	commands[0].attempts = 99;
+	assert_int_equal(parked_commands_postpone(client, &commands[0], mine.owner, 3000), 0);
+	batch = claim("1", &others);
+	assert_int_equal(batch.commands[0]->attempts, 7);
+	parked_batch_free(&batch);
+	/* Too late: it is gone. */
+	finish(commands, 2, NULL, NULL);
+	assert_int_equal(parked_commands_postpone(client, &commands[0], others.owner, 3000), 0);
+	(void)expect_no_claim("1", &others, PARKED_E_NONE);
+}
+
+/* ---- Finish ---- */
+
+static void test_finish(void **state)
+{
+	struct parked_command commands[] = {sample("1", 10), sample("1", 20), sample("1", 30), sample("1", 40), sample("2", 50)};
+
+	(void)state;
+	append(commands, 5);
+	claim_count("1", &mine, 4);
+	for (int i = 0; i < 2; i++) {
+		finish(commands, 2, &commands[2].id, &mine);
+		assert_int_equal(count_all(), 3);
+		/* The lease has gone on to the first that stays. */
+		(void)expect_no_claim("1", &others, PARKED_E_LATER);
+		assert_int_equal(parked_commands_renew(client, "1", &commands[2].id, &mine), 0);
+	}
+	/* It may go on without a delete. */
+	assert_int_equal(parked_commands_finish(client, "1", NULL, 0, &commands[2].id, &mine), 0);
+	assert_int_equal(parked_commands_finish(client, "1", NULL, 0, NULL, &mine), 0);
+	for (int i = 0; i < 2; i++) {
+		finish(&commands[2], 1, NULL, NULL);
+		assert_int_equal(count_all(), 2);
+	}
+	/* Without a lease the rest is anybody's; and one that has it keeps it. */
+	claim_count("1", &others, 1);
+	finish(commands, 2, &commands[3].id, &mine);
+	(void)expect_no_claim("1", &mine, PARKED_E_LATER);
+	finish(&commands[3], 1, NULL, NULL);
+	(void)expect_no_claim("1", &mine, PARKED_E_NONE);
+	/* Another user's stays. */
+	claim_count("2", &mine, 1);
+}
+
+/* ---- Behind ---- */
+
+/* What is behind others is due as soon as it is the first, but nobody looks at it for some minutes. */
+static void test_behind(void **state)
+{
+	struct parked_command commands[] = {sample("1", 10), sample("1", 20)};
+	struct parked_user *users;
+	size_t count;
+
+	(void)state;
+	commands[0].behind = commands[1].behind = true;
+	append(commands, 2);
+	assert_int_equal(parked_commands_due(client, NULL, 0, 0, 10, &users, &count), 0);
+	parked_users_free(users, count);
+	assert_int_equal(count, 0);
+	claim_count("1", &mine, 2);
+	finish(commands, 1, NULL, NULL);
+	backend_pass(store, BEHIND_MS);
+	assert_int_equal(parked_commands_due(client, NULL, 0, 0, 10, &users, &count), 0);
+	assert_int_equal(count, 1);
+	assert_string_equal(users[0].user, "1");
+	parked_users_free(users, count);
+	claim_count("1", &others, 1);
+	/* Leased, and so in good hands. */
+	assert_int_equal(parked_commands_due(client, NULL, 0, 0, 10, &users, &count), 0);
+	parked_users_free(users, count);
+	assert_int_equal(count, 0);
+}
+
+/* ---- Who has something parked ---- */
+
+struct seen {
+	size_t count;
+	char users[400][16];
+	int64_t due_in_ms[400];
+};
+
+static void see(void *context, const char *user, int64_t due_in_ms)
+{
+	struct seen *seen = context;
+
+	snprintf(seen->users[seen->count], sizeof(seen->users[0]), "%s", user);
+	seen->due_in_ms[seen->count++] = due_in_ms;
+}
+
+static int64_t see_all(const char *lane, struct seen *seen)
+{
+	int64_t last = -1;
+
+	seen->count = 0;
+	assert_int_equal(parked_commands_backlogs(client, lane, mine.owner, see, seen, &last), 0);
+	return last;
+}
+
+static void test_backlogs(void **state)
+{
+	struct parked_command commands[] = {
+		sample("1", 10), sample("1", 20), sample("2", 30), sample("3", 40), sample("4", 50), sample("5", 60), sample("6", 1000)};
+	static struct seen seen;
+
+	(void)state;
+	assert_int_equal(see_all(LANE, &seen), 0);
+	assert_int_equal(seen.count, 0);
+	commands[0].due_in_ms = 7000;
+	commands[4].behind = true;
+	commands[6].lane = OTHER_LANE;
+	append_leased(&commands[2], 1, &mine);
+	append_leased(&commands[3], 1, &others);
+	append(commands, 2);
+	append(&commands[4], 3);
+	assert_int_equal(see_all(LANE, &seen), 60);
+	assert_int_equal(seen.count, 5);
+	static const int64_t due[][2] = {{1, 7000}, {0, 0}, {1, LEASE_MS}, {0, 0}, {-1000, 0}};
+	for (size_t i = 0; i < 5; i++) {
+		assert_int_equal(seen.users[i][0], '1' + (int)i);
+		print_message("  user %s: %lld\n", seen.users[i], (long long)seen.due_in_ms[i]);
+		assert_true(seen.due_in_ms[i] >= due[i][0] && seen.due_in_ms[i] <= due[i][1]);
+	}
+	assert_int_equal(see_all(OTHER_LANE, &seen), 1000);
+	assert_int_equal(seen.count, 1);
+}
+
+/* Many users, and long backlogs among them: each once. */
+static void test_many_backlogs(void **state)
+{
+	static struct parked_command commands[900];
+	static char names[300][16];
+	static struct seen seen;
 	size_t count = 0;
 
-	assert_int_equal(parked_command_due(client, lanes, lane_count, before_ms, limit, &users, &count), 0);
-	text[0] = '\0';
+	(void)state;
+	for (int user = 0; user < 300; user++) {
+		const int length = user == 50 ? 300 : user == 299 ? 250 : 1;
+
+		snprintf(names[user], sizeof(names[0]), "u%03d", user);
+		for (int i = 0; i < length; i++, count++)
+			commands[count] = sample(names[user], (int64_t)count + 1);
+	}
+	append(commands, count);
+	assert_int_equal(see_all(LANE, &seen), count);
+	assert_int_equal(seen.count, 300);
+	for (int user = 0; user < 300; user++)
+		assert_string_equal(seen.users[user], names[user]);
+}
+
+static void expect_due(const char *const *lanes, size_t lane_count, unsigned since_ms, size_t limit, const char *expected)
+{
+	struct parked_user *users = NULL;
+	char found[64] = "";
+	size_t count;
+
+	assert_int_equal(parked_commands_due(client, lanes, lane_count, since_ms, limit, &users, &count), 0);
 	for (size_t i = 0; i < count; i++)
-		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s/%s ", users[i].lane,
-			users[i].user);
+		snprintf(found + strlen(found), sizeof(found) - strlen(found), "%s%s", users[i].user,
+			strcmp(users[i].lane, LANE) == 0 ? "" : "'");
+	assert_string_equal(found, expected);
 	parked_users_free(users, count);
-	return text;
 }
 
 static void test_due(void **state)
 {
-	static const char *const one[] = {"one"}, *const both[] = {"one", "two"}, *const none[] = {"three"};
-	static const struct {
-		const char *lane, *user;
-		int64_t position, not_before;
-	} parked[] = {
-		{"one", "a", 1, 300},
-		{"one", "a", 2, 300},
-		{"one", "a", 3, 300},
-		{"one", "b", 4, 100},
-		{"two", "a", 5, 200},
-		{"two", "c", 6, 50},
-		{"one", "d", 7, 900},
-		{"one", "e", 8, 600},
-		{"one", "e", 9, 400},
-	};
-	static const struct {
-		const char *name;
-		const char *const *lanes;
-		size_t lane_count;
-		int64_t before;
-		size_t limit;
-		const char *expected;
-	} cases[] = {
-		{"nothing yet", one, 1, 99, 10, ""},
-		{"the first", one, 1, 100, 10, "one/b "},
-		{"each user once", one, 1, 300, 10, "one/b one/a "},
-		{"a follower counts", one, 1, 400, 10, "one/b one/a one/e "},
-		{"all of one lane", one, 1, 1000, 10, "one/b one/a one/e one/d "},
-		{"both lanes", both, 2, 1000, 10, "two/c one/b two/a one/a one/e one/d "},
-		{"any lane", NULL, 0, 300, 10, "two/c one/b two/a one/a "},
-		{"at most", NULL, 0, 1000, 2, "two/c one/b "},
-		{"a lane without", none, 1, 1000, 10, ""},
-	};
+	static const char *const lane[] = {LANE}, *const both[] = {LANE, OTHER_LANE}, *const none[] = {"nobody's"};
+	struct parked_command commands[] = {sample("1", 10), sample("1", 20), sample("2", 30), sample("3", 40), sample("1", 50), sample("4", 60)};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(parked) / sizeof(parked[0]); i++) {
-		struct parked_command command = sample(parked[i].user, parked[i].position);
-
-		command.lane = parked[i].lane;
-		command.not_before_ms = T + parked[i].not_before;
-		add(&command);
-	}
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		print_message("  %s\n", cases[i].name);
-		assert_string_equal(
-			due(cases[i].lanes, cases[i].lane_count, T + cases[i].before, cases[i].limit),
-			cases[i].expected);
-	}
+	expect_due(lane, 1, 0, 10, "");
+	commands[0].due_in_ms = -30000;
+	commands[2].due_in_ms = -90000;
+	commands[3].due_in_ms = 60000;
+	commands[4].lane = OTHER_LANE;
+	commands[4].due_in_ms = -100000;
+	append(commands, 5);
+	append_leased(&commands[5], 1, &others);
+	expect_due(lane, 1, 0, 10, "21");
+	expect_due(both, 2, 0, 10, "1'21");
+	expect_due(NULL, 0, 0, 10, "1'21");
+	expect_due(both, 2, 0, 2, "1'2");
+	expect_due(none, 1, 0, 10, "");
+	expect_due(both, 2, 60000, 10, "1'2");
+	/* What is claimed is in good hands, until the lease ends. */
+	claim_count("2", &mine, 1);
+	expect_due(lane, 1, 0, 10, "1");
+	backend_pass(store, 60001);
+	expect_due(lane, 1, 0, 10, "1423");
+	expect_due(lane, 1, 70000, 10, "1");
+	finish(commands, 2, NULL, NULL);
+	expect_due(lane, 1, 0, 10, "423");
+	/* Only the user's own are removed. */
+	finish(commands, 4, NULL, NULL);
+	expect_due(lane, 1, 0, 10, "423");
 }
 
-static void test_what_is_done_is_not_due(void **state)
-{
-	static const char *const lanes[] = {LANE};
-	struct parked_command commands[] = {sample("1", 10), sample("1", 20)};
-
-	(void)state;
-	for (size_t i = 0; i < 2; i++)
-		add(&commands[i]);
-	assert_true(finish(&commands[0]));
-	assert_string_equal(due(lanes, 1, T, 10), LANE "/1 ");
-	assert_false(finish(&commands[1]));
-	assert_string_equal(due(lanes, 1, T, 10), "");
-}
-
-/* ---- postpone ---- */
-
-static void test_postpone(void **state)
-{
-	static const char *const lanes[] = {LANE}, *const settled[] = {"a", "b", "c"};
-	struct parked_command commands[] = {
-		sample("1", 10), sample("1", 20), sample("1", 30), sample("2", 40)};
-	struct parked_command *found, changed;
-
-	(void)state;
-	for (size_t i = 0; i < 4; i++)
-		add(&commands[i]);
-	found = claim_at("1", OWNER, T);
-	changed = *found;
-	changed.not_before_ms = T + 5000;
-	changed.attempts = 7;
-	changed.crashes = 2;
-	changed.handler = "c";
-	changed.reason = "again";
-	changed.settled = settled;
-	changed.settled_count = 3;
-	changed.end = "dead";
-	for (int i = 0; i < 2; i++)
-		assert_int_equal(parked_command_postpone(client, &changed), 0);
-	parked_command_free(found);
-	/* what follows it waits as well; another user does not */
-	assert_string_equal(due(lanes, 1, T + 4999, 10), LANE "/2 ");
-	expect_no_claim("1", OTHER_OWNER, T + 4999, PARKED_E_LATER);
-	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(marks_of(LANE)->items[i].not_before_ms, T + 5000);
-	assert_int_equal(marks_of(LANE)->items[3].not_before_ms, T);
-	/* and it is free, with all that was said of it */
-	found = claim_at("1", OTHER_OWNER, T + 5000);
-	commands[0].not_before_ms = T + 5000;
-	commands[0].attempts = 8;
-	commands[0].crashes = 2;
-	commands[0].handler = "c";
-	commands[0].reason = "again";
-	commands[0].settled = settled;
-	commands[0].settled_count = 3;
-	commands[0].end = "dead";
-	assert_same(found, &commands[0]);
-	parked_command_free(found);
-}
-
-static void test_late_postpone(void **state)
-{
-	struct parked_command command = sample("1", 10), *first, *second;
-
-	(void)state;
-	add(&command);
-	first = claim_at("1", OWNER, T);
-	second = claim_at("1", OTHER_OWNER, T + 1000);
-	/* its lease was over, and the claim is somebody else's */
-	first->not_before_ms = T + 500;
-	assert_int_equal(parked_command_postpone(client, first), 0);
-	expect_no_claim("1", OWNER, T + 1500, PARKED_E_LATER);
-	assert_int_equal(marks_of(LANE)->items[0].not_before_ms, T);
-	/* what is done stays so */
-	assert_false(finish(second));
-	second->not_before_ms = T + 2000;
-	assert_int_equal(parked_command_postpone(client, second), 0);
-	expect_no_claim("1", OWNER, T + 9000, PARKED_E_NONE);
-	assert_true(marks_of(LANE)->items[0].done);
-	parked_command_free(first);
-	parked_command_free(second);
-}
-
-/* What a crash between the two halves of a postponement leaves: what follows is due before the first. */
-static void test_half_a_postponement(void **state)
-{
-	static const char *const lanes[] = {LANE};
-	struct parked_command commands[] = {sample("1", 10), sample("1", 20)}, *found;
-
-	(void)state;
-	commands[0].not_before_ms = T + 5000;
-	for (size_t i = 0; i < 2; i++)
-		add(&commands[i]);
-	assert_string_equal(due(lanes, 1, T, 10), LANE "/1 ");
-	expect_no_claim("1", OWNER, T, PARKED_E_LATER);
-	found = claim_at("1", OWNER, T + 5000);
-	assert_int_equal(found->position, 10);
-	found->not_before_ms = T + 9000;
-	assert_int_equal(parked_command_postpone(client, found), 0);
-	assert_string_equal(due(lanes, 1, T + 8999, 10), "");
-	parked_command_free(found);
-}
-
-/* ---- finish ---- */
-
-static void test_finish_twice(void **state)
-{
-	struct parked_command commands[] = {sample("1", 10), sample("1", 20), sample("2", 30)};
-
-	(void)state;
-	for (size_t i = 0; i < 3; i++)
-		add(&commands[i]);
-	for (int i = 0; i < 2; i++)
-		assert_true(finish(&commands[0]));
-	for (int i = 0; i < 2; i++)
-		assert_false(finish(&commands[1]));
-	assert_int_equal(marks_of(LANE)->count, 3);
-	parked_command_free(claim_at("2", OWNER, T));
-	/* one that is not there */
-	commands[0] = sample("3", 1);
-	assert_false(finish(&commands[0]));
-	assert_int_equal(marks_of(LANE)->count, 3);
-}
-
-/* ---- threads ---- */
+/* ---- Threads ---- */
 
 enum { THREADS = 6, COMMANDS = 40 };
 
@@ -595,24 +653,29 @@ static void *work(void *context)
 {
 	struct store_client *own = store_acquire(store);
 	char owner[16];
+	const struct backlog_lease lease = {owner, LEASE_MS};
 
 	snprintf(owner, sizeof(owner), "owner-%d", *(int *)context);
 	while (ended < COMMANDS && failures == 0) {
-		struct parked_command *command;
-		const int r = parked_command_claim(own, LANE, "1", owner, T, T + 1000, &command);
-		bool more;
+		struct parked_batch batch;
+		const int error = parked_commands_claim(own, LANE, "1", &lease, 3, 0, &batch);
 
-		if (r == PARKED_E_LATER || r == PARKED_E_NONE)
+		if (error == PARKED_E_LATER || error == PARKED_E_NONE)
 			continue;
-		if (r != 0 || atomic_fetch_add(&running, 1) != 0 || command->position != ended + 1)
+		if (error != 0 || atomic_fetch_add(&running, 1) != 0)
 			failures++;
-		if (r != 0)
+		if (error != 0)
 			break;
+		for (size_t i = 0; i < batch.count; i++)
+			if (batch.commands[i]->position != ++ended)
+				failures++;
 		running--;
-		ended++;
-		if (parked_command_finish(own, command, &more) != 0 || more != (command->position < COMMANDS))
+		struct store_id ids[3];
+		for (size_t i = 0; i < batch.count; i++)
+			ids[i] = batch.commands[i]->id;
+		if (parked_commands_finish(own, "1", ids, batch.count, NULL, NULL) != 0 || batch.more != (ended < COMMANDS))
 			failures++;
-		parked_command_free(command);
+		parked_batch_free(&batch);
 	}
 	store_release(own);
 	return NULL;
@@ -621,15 +684,14 @@ static void *work(void *context)
 /* Whoever claims, a user's commands run one at a time and in their order. */
 static void test_many_claim(void **state)
 {
+	static struct parked_command commands[COMMANDS];
 	pthread_t threads[THREADS];
 	int numbers[THREADS];
 
 	(void)state;
-	for (int i = 0; i < COMMANDS; i++) {
-		struct parked_command command = sample("1", COMMANDS - i);
-
-		add(&command);
-	}
+	for (int i = 0; i < COMMANDS; i++)
+		commands[i] = sample("1", i + 1);
+	append(commands, COMMANDS);
 	store_release(client);
 	running = ended = failures = 0;
 	for (int i = 0; i < THREADS; i++) {
@@ -641,7 +703,7 @@ static void test_many_claim(void **state)
 	client = store_acquire(store);
 	assert_int_equal(failures, 0);
 	assert_int_equal(ended, COMMANDS);
-	expect_no_claim("1", OWNER, T, PARKED_E_NONE);
+	(void)expect_no_claim("1", &mine, PARKED_E_NONE);
 }
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, open_store, close_store)
@@ -649,20 +711,21 @@ static void test_many_claim(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_marks),
-		CASE(test_before),
-		CASE(test_many_marks),
 		CASE(test_comes_back_as_it_was),
 		CASE(test_texts_that_are_not_utf8),
-		CASE(test_added_twice_is_one),
-		CASE(test_claims_the_first_only),
+		CASE(test_append_again),
+		CASE(test_append_too_large),
 		CASE(test_when_a_claim_is_answered),
-		CASE(test_due),
-		CASE(test_what_is_done_is_not_due),
+		CASE(test_stepped_aside),
+		CASE(test_renew_and_release),
+		CASE(test_batches),
+		CASE(test_batches_by_bytes),
 		CASE(test_postpone),
-		CASE(test_late_postpone),
-		CASE(test_half_a_postponement),
-		CASE(test_finish_twice),
+		CASE(test_finish),
+		CASE(test_behind),
+		CASE(test_backlogs),
+		CASE(test_many_backlogs),
+		CASE(test_due),
 		CASE(test_many_claim),
 	};
 	int failed;

@@ -6,25 +6,25 @@
 #include "egress.h"
 
 #include "call.h"
-#include "command.h"
+#include "clock.h"
 #include "connection.h"
-#include "context.h"
 #include "failpoint.h"
-#include "lane.h"
+#include "figures.h"
 #include "log.h"
+#include "random.h"
 #include "settings.h"
 #include <errno.h>
 #include <mqtt_protocol.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 enum {
 	MID_BUCKETS = 1024,
 	CLIENT_ID_SIZE = 96,
 	SUSPECT_LOSSES = 2,
 	CONDEMN_LOSSES = 5,
-	READS_PER_TURN = 64,
+	READS_PER_TURN = 4,
 	SILENCE_MS = 10000,    /* a broker that PUBACKs nothing for that long is given up: the keepalive would
 				  take longer to notice */
 	IN_FLIGHT_MAX = 32768, /* packet identifiers are 16 bits, and libmosquitto does not look whether one
@@ -41,7 +41,7 @@ enum {
 };
 
 struct egress {
-	struct host *host;
+	struct egress_options options;
 	struct figures_egress *figures; /* on the board */
 	struct connection *connection;
 	char client_id[CLIENT_ID_SIZE];
@@ -56,9 +56,9 @@ struct egress {
 	size_t count;		  /* of events in the list */
 	size_t bytes;		  /* of their payloads */
 	bool full;
-	unsigned queued;       /* sent to libmosquitto since the last flush */
 	int64_t read_at_ms;    /* when PUBACKs are waited for, at the latest */
 	bool read_now;	       /* they are waited for in this turn */
+	int64_t now_ms;	       /* of this turn */
 	int64_t progress_ms;   /* the last PUBACK, or when the first event went out */
 	unsigned losses;       /* that count against the first event, in a row */
 	int64_t first_sent_ms; /* the first event, on this connection or the last one */
@@ -117,24 +117,22 @@ static struct call_event *take_by_mid(struct egress *egress, int mid)
 
 static void finish(struct egress *egress, struct call_event *event, const char *reason, bool permanent)
 {
-	struct command *command = event->owner;
 	unlink_event(egress, event);
-	figures_add(reason == NULL ? &egress->figures->published : &egress->figures->refused, 1);
-	if (reason != NULL)
+	figures_add(reason ? &egress->figures->refused : &egress->figures->published, 1);
+	if (reason)
 		log_warn("event_refused", "an event was refused", LOG_TEXT("event_topic", event->topic),
-			LOG_INT("bytes", event->payload_size), LOG_TEXT("topic", command->input.topic),
+			LOG_INT("bytes", event->payload_size), LOG_TEXT("topic", event->cause),
 			LOG_TEXT("reason", reason));
-	command_event_ended(command, event, reason, permanent);
+	egress->options.ended(egress->options.owner, event, reason, permanent);
 }
 
 static int send_event(
 	struct egress *egress, struct mosquitto *mosquitto, struct call_event *event, int *ret_mid)
 {
-	const struct command *command = event->owner;
 	mosquitto_property *properties = NULL;
-	if (egress->mqtt5 && command->correlation != NULL &&
-		mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, command->correlation,
-			command->correlation_size) != MOSQ_ERR_SUCCESS)
+	if (egress->mqtt5 && event->correlation &&
+		mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, event->correlation,
+			event->correlation_size) != MOSQ_ERR_SUCCESS)
 		return MOSQ_ERR_NOMEM;
 	const int rc = mosquitto_publish_v5(mosquitto, ret_mid, event->topic, (int)event->payload_size,
 		event->payload, 1, false, properties);
@@ -174,35 +172,30 @@ static void pump(struct egress *egress)
 			continue;
 		}
 		if (event == egress->first)
-			egress->first_sent_ms = egress->host->now_ms;
+			egress->first_sent_ms = egress->now_ms;
 		if (egress->timed == NULL) {
 			egress->timed = event;
-			egress->timed_ms = egress->host->now_ms;
+			egress->timed_ms = egress->now_ms;
 		}
 		event->mid = (uint16_t)mid;
 		event->mid_next = egress->by_mid[mid % MID_BUCKETS];
 		egress->by_mid[mid % MID_BUCKETS] = event;
 		egress->next = event->next;
 		if (egress->in_flight++ == 0) {
-			egress->progress_ms = egress->host->now_ms;
-			egress->read_at_ms = egress->host->now_ms + EGRESS_READ_MS;
+			egress->progress_ms = egress->now_ms;
+			egress->read_at_ms = egress->now_ms + EGRESS_READ_MS;
 		}
 		egress->bytes_in_flight += event->payload_size;
-		egress->queued++;
 	}
 }
 
 /* ---- The connection's callbacks ---- */
 
-/* Whether a lane's connection, which was there when the first event was sent, has outlived that of the
- * egress. Asked on the next connection: where the broker is gone, the lanes notice it at the same time. */
+/* Whether a lane's connection, which was there when the first event was sent, has outlived that of the egress. Asked on the
+ * next connection: where the broker is gone, the lanes notice it at the same time. */
 static bool broker_stayed(const struct egress *egress)
 {
-	const struct host *host = egress->host;
-	for (size_t i = 0; i < host->lane_count; i++)
-		if (lane_alive_since_ms(host->lanes[i]) <= egress->first_sent_ms)
-			return true;
-	return false;
+	return egress->options.witness(egress->options.owner) <= egress->first_sent_ms;
 }
 
 /* The connection is up again, after one that was lost with events in flight. */
@@ -221,21 +214,21 @@ static void judge_first(struct egress *egress)
 static void egress_on_up(void *owner, const struct connection_terms *terms)
 {
 	struct egress *egress = owner;
-	figures_up(&egress->figures->connection, egress->host->now_ms);
+	figures_up(&egress->figures->connection, egress->now_ms);
 	egress->mqtt5 = terms->mqtt5;
 	egress->window = terms->receive_maximum < IN_FLIGHT_MAX ? terms->receive_maximum : IN_FLIGHT_MAX;
-	size_t event_max = egress->host->settings->event_max;
+	size_t event_max = egress->options.settings->event_max;
 	if (terms->packet_max < event_max + PACKET_OVERHEAD)
 		event_max = terms->packet_max > PACKET_OVERHEAD ? terms->packet_max - PACKET_OVERHEAD : 0;
-	atomic_store_explicit(&egress->host->event_max, event_max, memory_order_relaxed);
+	atomic_store_explicit(egress->options.event_max, event_max, memory_order_relaxed);
 	judge_first(egress);
 }
 
 /* What was in flight is sent again from the first on. */
-static void egress_on_down(void *owner, bool was_up, bool taken_over)
+static void egress_on_down(void *owner, bool was_up)
 {
 	struct egress *egress = owner;
-	figures_down(&egress->figures->connection, was_up, taken_over);
+	figures_down(&egress->figures->connection, was_up, false);
 	figures_add(&egress->figures->repeated, egress->in_flight);
 	if (was_up)
 		egress->accused = egress->in_flight > 0 && !egress->dropped;
@@ -245,7 +238,6 @@ static void egress_on_down(void *owner, bool was_up, bool taken_over)
 	egress->in_flight = 0;
 	egress->bytes_in_flight = 0;
 	egress->timed = NULL;
-	egress->queued = 0;
 	egress->next = egress->first;
 }
 
@@ -270,9 +262,9 @@ static void egress_on_published(void *owner, int mid, int reason_code)
 		connection_served(egress->connection);
 		egress->losses = 0;
 	}
-	egress->progress_ms = egress->host->now_ms;
+	egress->progress_ms = egress->now_ms;
 	if (event == egress->timed) {
-		egress->far = egress->host->now_ms - egress->timed_ms >= FAR_MS;
+		egress->far = egress->now_ms - egress->timed_ms >= FAR_MS;
 		egress->timed = NULL;
 	}
 	const bool refused = reason_code >= 0x80;
@@ -288,33 +280,29 @@ static const struct connection_owner callbacks = {
 
 /* ---- Public ---- */
 
-int egress_new(struct host *host, struct egress **ret)
+int egress_new(const struct egress_options *options, struct egress **ret)
 {
 	struct egress *egress = calloc(1, sizeof(*egress));
-	if (egress == NULL)
+	if (!egress)
 		return -ENOMEM;
-	egress->host = host;
-	egress->figures = &host->board->figures.egress;
-	/* It keeps no session, so its client id may differ from run to run: a standby must not take it over. */
-	uint32_t random = 0;
-	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
-		free(egress);
-		return -errno;
-	}
-	snprintf(egress->client_id, sizeof(egress->client_id), "%s-egress-%08x", host->settings->client_id,
-		random);
-	const struct connection_options options = {
+	egress->options = *options;
+	egress->figures = options->figures;
+	egress->now_ms = clock_ms();
+	/* It keeps no session, so its client id may differ from run to run. */
+	snprintf(egress->client_id, sizeof(egress->client_id), "%s-egress-%08x", options->settings->client_id,
+		random_below(UINT32_MAX));
+	const struct connection_options connection = {
 		.label = "egress",
 		.client_id = egress->client_id,
-		.settings = host->settings,
-		.tls = host->tls,
+		.settings = options->settings,
+		.resolver = options->resolver,
 		.callbacks = &callbacks,
 		.owner = egress,
 	};
-	const int rc = connection_new(&options, &egress->connection);
-	if (rc != 0) {
+	const int error = connection_new(&connection, &egress->connection);
+	if (error != 0) {
 		free(egress);
-		return rc;
+		return error;
 	}
 	*ret = egress;
 	return 0;
@@ -330,22 +318,19 @@ void egress_free(struct egress *egress)
 
 void egress_start(struct egress *egress)
 {
-	connection_want(egress->connection, true, egress->host->now_ms);
+	connection_want(egress->connection, true, egress->now_ms);
 }
 
-void egress_publish(struct egress *egress, struct command *command, struct call_event *event)
+void egress_publish(struct egress *egress, struct call_event *event)
 {
-	event->owner = command;
 	event->mid = 0;
 	append(egress, event);
 }
 
-void egress_poll(struct egress *egress, bool urgent, struct pollfd *ret_poll)
+void egress_poll(struct egress *egress, bool urgent, int64_t now_ms, struct pollfd *ret_poll)
 {
-	egress->read_now = urgent || egress->in_flight == 0 || egress->next != NULL ||
-			   egress->host->now_ms >= egress->read_at_ms;
-	connection_poll(
-		egress->connection, egress->read_now, connection_want_write(egress->connection), ret_poll);
+	egress->read_now = urgent || egress->in_flight == 0 || egress->next || now_ms >= egress->read_at_ms;
+	connection_poll(egress->connection, egress->read_now, ret_poll);
 }
 
 int64_t egress_due_ms(const struct egress *egress)
@@ -359,44 +344,33 @@ int64_t egress_due_ms(const struct egress *egress)
 	return events_ms < due_ms ? events_ms : due_ms;
 }
 
-void egress_serve(struct egress *egress, short revents)
+void egress_serve(struct egress *egress, short revents, int64_t now_ms)
 {
 	struct connection *connection = egress->connection;
 	const bool was_up = connection_state(connection) == CONNECTION_UP;
-	connection_serve(connection, revents, egress->host->now_ms);
+	egress->now_ms = now_ms;
+	connection_serve(connection, revents, now_ms);
 	if (!was_up || connection_state(connection) != CONNECTION_UP)
 		return;
-	if ((revents & POLLIN) != 0 || (egress->in_flight > 0 && !egress->read_now) ||
-		connection_pending(connection)) {
-		egress->read_at_ms = egress->host->now_ms + EGRESS_READ_MS;
-		/* When the last PUBACK is there, nothing is to come: no need to find the socket empty. */
+	if ((revents & POLLIN) != 0 || (egress->in_flight > 0 && !egress->read_now) || connection_pending(connection)) {
+		egress->read_at_ms = now_ms + EGRESS_READ_MS;
 		for (int i = 0; i < READS_PER_TURN && connection_read(connection); i++)
-			if (egress->in_flight == 0)
-				break;
+			continue;
 	}
-	if (connection_state(connection) == CONNECTION_UP && (revents & POLLOUT) != 0)
-		connection_flush(connection, true);
-	if (connection_state(connection) != CONNECTION_UP)
+	if (connection_state(connection) != CONNECTION_UP || egress->in_flight == 0 ||
+		now_ms - egress->progress_ms < SILENCE_MS)
 		return;
-	if (egress->in_flight > 0 && egress->host->now_ms - egress->progress_ms >= SILENCE_MS) {
-		log_warn("egress_silent", "the broker acknowledges no event: connecting anew",
-			LOG_INT("in_flight", egress->in_flight), LOG_INT("silence_ms", SILENCE_MS));
-		egress->dropped = true;
-		connection_drop(connection, egress->host->now_ms);
-		return;
-	}
-	if (egress->host->now_ms >= connection_due_ms(connection))
-		connection_keepalive(connection);
+	log_warn("egress_silent", "the broker acknowledges no event: connecting anew",
+		LOG_INT("in_flight", egress->in_flight), LOG_INT("silence_ms", SILENCE_MS));
+	egress->dropped = true;
+	connection_drop(connection, now_ms);
 }
 
 void egress_flush(struct egress *egress)
 {
 	pump(egress);
-	if (egress->queued == 0 || connection_state(egress->connection) != CONNECTION_UP)
-		return;
-	const bool many = egress->queued > 1;
-	egress->queued = 0;
-	connection_flush(egress->connection, many);
+	if (connection_state(egress->connection) == CONNECTION_UP)
+		connection_flush(egress->connection);
 }
 
 bool egress_full(struct egress *egress)

@@ -21,31 +21,47 @@
 #define EGRESS_H
 
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { EGRESS_READ_MS = 5 };
 
 struct call_event;
-struct command;
 struct egress;
-struct host;
+struct figures_egress;
+struct resolver;
+struct settings;
 
-__attribute__((warn_unused_result)) int egress_new(struct host *host, struct egress **ret);
+struct egress_options {
+	const struct settings *settings;
+	struct resolver *resolver;
+	struct figures_egress *figures; /* on the board */
+	_Atomic size_t *event_max;	/* what the broker takes: written whenever it is connected */
+	/* What became of an event; once for each. reason: NULL when the broker has PUBACKed it; permanent: it would be refused
+	 * again. Never from within egress_publish(). */
+	void (*ended)(void *owner, struct call_event *event, const char *reason, bool permanent);
+	/* Since when a lane's connection to the same broker lives, at most; INT64_MAX: none does. */
+	int64_t (*witness)(void *owner);
+	void *owner;
+};
+
+/* The options' pointers outlive it. 0 and *ret, or -ENOMEM. */
+__attribute__((warn_unused_result)) int egress_new(const struct egress_options *options, struct egress **ret);
 void egress_free(struct egress *egress);
 
 /* Starts connecting. */
 void egress_start(struct egress *egress);
 
-/* Sends the event for that command; command_event_ended() is called once, never from within this call. */
-void egress_publish(struct egress *egress, struct command *command, struct call_event *event);
+/* Takes the event, with all that struct call_event says of its cause. It lives until ended(). */
+void egress_publish(struct egress *egress, struct call_event *event);
 
-/* While nobody waits for them, PUBACKs are read with whatever else wakes the thread, or EGRESS_READ_MS after
- * the first event: a wake-up for each would cost as much as the rest of a command. urgent: a group waits for
- * them. */
-void egress_poll(struct egress *egress, bool urgent, struct pollfd *ret_poll);
+/* While nobody waits for them, PUBACKs are read with whatever else wakes the thread, or EGRESS_READ_MS after the first event: a
+ * wake-up for each would cost as much as the rest of a command. urgent: nothing else goes on. */
+void egress_poll(struct egress *egress, bool urgent, int64_t now_ms, struct pollfd *ret_poll);
 int64_t egress_due_ms(const struct egress *egress);
-void egress_serve(struct egress *egress, short revents);
+void egress_serve(struct egress *egress, short revents, int64_t now_ms);
 
 /* Sends what egress_publish() has collected. */
 void egress_flush(struct egress *egress);

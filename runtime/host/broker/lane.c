@@ -1,284 +1,171 @@
 /*
- * lane.c - see host_lane.h.
+ * lane.c - see lane.h.
  */
 #include "lane.h"
 
-#include "arrival.h"
-#include "backlogs.h"
-#include "command.h"
+#include "clock.h"
 #include "connection.h"
-#include "context.h"
-#include "egress.h"
+#include "copies.h"
 #include "failpoint.h"
-#include "host_group.h"
+#include "figures.h"
 #include "log.h"
-#include "pool.h"
 #include "settings.h"
-#include "store_watch.h"
 #include "subscriptions.h"
-#include "users.h"
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-	READS_PER_TURN = 32,   /* so that a burst here does not keep events and other lanes waiting */
-	HOLD_MS = 3000,	       /* after connecting, when it has begun to */
-	REDELIVERY_MS = 30000, /* after connecting, when a broker has long sent again what it sends again */
+	READS_PER_TURN = 4, /* bursts, so that one here does not keep events and other lanes waiting */
+	STALL_MS = 20,	    /* nothing has come for that long .. */
+	STALL_SETTLED = 8,  /* .. and so many settled places are held: the broker's own window is full */
+	SPARE_MAX = 4096,
 };
-
 
 struct lane {
-	struct host *host;
+	struct lane_options options;
 	struct figures_lane *figures; /* on the board */
-	const struct route_lane *routes;
 	struct connection *connection;
-	struct lane_users *users;
 	struct subscriptions *subscriptions;
 	char client_id[ROUTE_CLIENT_ID_SIZE];
-	bool stopping, stopped;
-	const char *give_up_reason; /* not NULL: the connection is to be dropped */
+	bool wanted, stopping, stopped;
+	const char *give_up_reason; /* not NULL: the link is to be dropped */
+	int64_t now_ms;		    /* of this turn */
 
-	struct group group;
-
-	int64_t hold_until_ms;	     /* then what is held of an earlier connection's is held no more */
-	int64_t redelivery_until_ms; /* INT64_MAX: nothing of an earlier connection is kept */
-	size_t unacknowledged;	     /* QoS 0 commands under way */
-
-	bool loading, loaded;	       /* what is parked: asked for; known, so that it may connect */
-	struct parked_marks *parked;   /* until no copy of them comes any more; else NULL */
-	int64_t last_position;	       /* of what was parked */
-	int64_t acknowledged_position; /* what is parked up to there was acknowledged by this host */
-	int64_t copied_position;       /* of what is parked, to be acknowledged with the group */
-	int64_t unheld_position;       /* what is parked up to there waits for no acknowledgement any more */
+	struct places places;	/* of this link */
+	struct place *unsettled; /* all places before it have settled; NULL: all */
+	size_t settled;		/* places held that have */
+	int64_t came_ms;	/* the last message */
+	struct copies *copies;
+	struct place *spare; /* linked by next */
+	size_t spare_count;
 };
 
-/* ---- What is parked ---- */
+/* ---- Places ---- */
 
-static void forget_parked(struct lane *lane)
+static void free_place(struct lane *lane, struct place *place, bool released)
 {
-	parked_marks_free(lane->parked);
-	lane->parked = NULL;
-}
-
-void lane_loaded(struct lane *lane, struct parked_marks *marks)
-{
-	lane->loading = false;
-	forget_parked(lane);
-	if (marks->error != 0 || parked_load(&lane->host->parked, lane, marks) != 0) {
-		parked_marks_free(marks);
+	lane->options.callbacks->freed(lane->options.owner, place, released);
+	if (lane->spare_count == SPARE_MAX) {
+		free(place);
 		return;
 	}
-	if (marks->last_position > lane->last_position)
-		lane->last_position = marks->last_position;
-	parked_marks_acknowledged(marks, lane->acknowledged_position);
-	lane->parked = marks;
-	lane->loaded = true;
-	parked_unhold(&lane->host->parked);
+	place->next = lane->spare;
+	lane->spare = place;
+	lane->spare_count++;
 }
 
-bool lane_awaits_parked(const struct lane *lane)
+static void forget_kept(void *owner, struct place *place)
 {
-	return lane->parked != NULL && lane->parked->copy_count > 0;
+	free_place(owner, place, false);
 }
 
-bool lane_take_parked(struct lane *lane, uint16_t mid, uint64_t key, struct parked_copy *ret)
+static void add_place(struct lane *lane, struct place *place)
 {
-	return parked_marks_take(lane->parked, mid, key, ret);
+	places_append(&lane->places, place);
+	lane->settled += place->settled;
+	if (!lane->unsettled && !place->settled)
+		lane->unsettled = place;
 }
 
-void lane_acknowledge_parked(struct lane *lane, const struct parked_copy *copy)
+struct place *lane_hold(struct lane *lane, uint64_t number, uint16_t mid, uint64_t user, uint64_t fingerprint)
 {
-	if (copy->position > lane->copied_position)
-		lane->copied_position = copy->position;
+	struct place *place = lane->spare;
+	if (place) {
+		lane->spare = place->next;
+		lane->spare_count--;
+	} else {
+		place = malloc(sizeof(*place));
+	}
+	if (!place)
+		return NULL;
+	*place = (struct place){
+		.number = number,
+		.mid = mid,
+		.user = user,
+		.fingerprint = fingerprint,
+		.arrived_us = clock_us(),
+	};
+	add_place(lane, place);
+	return place;
 }
 
-bool lane_holds(const struct lane *lane, int64_t held_position)
+bool lane_hold_settled(struct lane *lane, uint64_t number, uint16_t mid)
 {
-	return !lane->loaded || held_position > lane->unheld_position;
+	struct place *place = lane_hold(lane, number, mid, 0, 0);
+	if (!place)
+		return false;
+	place->ignored = true;
+	lane_settle(lane, place, 0);
+	return true;
 }
 
-/* What was held for it may be claimed. */
-static void unhold(struct lane *lane, int64_t position)
+struct place *lane_take_copy(
+	struct lane *lane, uint64_t number, uint16_t mid, bool dup, uint64_t user, uint64_t fingerprint)
 {
-	if (position <= lane->unheld_position)
+	if (!copies_any(lane->copies))
+		return NULL;
+	if (!dup) {
+		copies_end(lane->copies);
+		return NULL;
+	}
+	struct place *place = copies_take(lane->copies, mid, user, fingerprint);
+	if (!place)
+		return NULL;
+	place->number = number;
+	add_place(lane, place);
+	if (place->settled)
+		connection_settle(lane->connection, number);
+	return place;
+}
+
+struct place *lane_held_place(const struct lane *lane, uint16_t mid)
+{
+	struct place *place = lane->places.last;
+	while (place && place->mid != mid)
+		place = place->previous;
+	return place;
+}
+
+void lane_settle(struct lane *lane, struct place *place, unsigned end)
+{
+	place->command = NULL;
+	place->end = (uint8_t)end;
+	place->settled = true;
+	if (place->kept)
 		return;
-	lane->unheld_position = position;
-	if (lane->host->parked.held != NULL) {
-		parked_unhold(&lane->host->parked);
-		worker_pool_wake(lane->host->pool);
-	}
-}
-
-/* No copy comes any more: what was parked before the lane connected has been acknowledged, by whichever host. */
-static void end_redelivery(struct lane *lane)
-{
-	if (lane->parked != NULL)
-		unhold(lane, lane->parked->last_position);
-	forget_parked(lane);
-}
-
-size_t lane_before(struct lane *lane, const struct command *command, unsigned char *ret, size_t max)
-{
-	size_t count = 0;
-	for (const struct held *earlier = lane->group.first; earlier != NULL && earlier != command->held;
-		earlier = earlier->group_next) {
-		if (earlier->user != command->held->user)
-			continue;
-		if (count < max)
-			parked_before_write(ret + count * PARKED_BEFORE_SIZE, earlier->mid, earlier->key);
-		count++;
-	}
-	return count;
-}
-
-bool lane_overtaken(const struct lane *lane, const struct command *command)
-{
-	(void)lane;
-	const struct held *held = command->held;
-	for (const struct held *later = held->group_next; later != NULL; later = later->group_next)
-		if (later->user == held->user &&
-			(later->command == NULL || later->command->state != COMMAND_WAITING))
-			return true;
-	return false;
-}
-
-int64_t lane_next_position(struct lane *lane)
-{
-	const int64_t now_us = host_unix_ms() * 1000;
-	lane->last_position = now_us > lane->last_position ? now_us : lane->last_position + 1;
-	return lane->last_position;
-}
-
-/* ---- The group ---- */
-
-int lane_attach(struct lane *lane, struct command *command)
-{
-	return group_add(&lane->group, command);
-}
-
-struct held *lane_in_flight(const struct lane *lane, uint16_t mid)
-{
-	return group_in_flight(&lane->group, mid);
-}
-
-void lane_join(struct lane *lane, struct held *held)
-{
-	group_join(&lane->group, held);
-}
-
-void lane_unlist(struct lane *lane, struct held *held)
-{
-	group_unlist(&lane->group, held);
-}
-
-void lane_settled(struct lane *lane, struct command *command)
-{
-	struct held *held = command->held;
-	if (held == NULL)
-		return;
-	group_settle(&lane->group, held);
-	/* Too late for the broker to send it again: a copy would be another command. */
-	if (!held->attached && lane->redelivery_until_ms == INT64_MAX &&
-		connection_state(lane->connection) == CONNECTION_UP)
-		group_unlist(&lane->group, held);
-}
-
-void lane_forget(struct lane *lane, struct command *command)
-{
-	if (command->held != NULL)
-		group_forget(&lane->group, command->held);
-}
-
-static bool reads_on(const struct lane *lane)
-{
-	return !lane->stopping;
-}
-
-static bool may_read(struct lane *lane)
-{
-	return !lane->stopping && lane->give_up_reason == NULL && !suspects_quiet(lane->host) &&
-	       group_reads(&lane->group);
-}
-
-static void count_acknowledged(void *context, const struct held *held)
-{
-	struct lane *lane = context;
-	command_count(lane->host, (enum command_end)held->end);
-	if (held->position > lane->copied_position)
-		lane->copied_position = held->position;
-}
-
-/* Of what is parked, all that was read so far is acknowledged with the group. */
-static void release(struct lane *lane)
-{
-	const struct group *group = &lane->group;
-	if (group->count > 0) {
-		const int64_t held_ms = lane->host->now_ms - group->started_ms;
-		figures_add(&lane->figures->acknowledged, group->count);
-		board_count(&lane->host->board->released, group->count);
-		figures_observe(&lane->figures->hold, (uint64_t)held_ms * 1000);
-	}
-	group_release(&lane->group, count_acknowledged, lane);
-	if (lane->copied_position > lane->acknowledged_position)
-		lane->acknowledged_position = lane->copied_position;
-	unhold(lane, lane->acknowledged_position);
-}
-
-static void flush(struct lane *lane, bool many)
-{
-	/* A write drains the whole queue, so nothing may be read until it is empty: an acknowledgement would
-	 * leave early. */
-	connection_flush(lane->connection, many);
+	lane->settled++;
+	while (lane->unsettled && lane->unsettled->settled)
+		lane->unsettled = lane->unsettled->next;
+	/* A link that is being left releases nothing more. */
 	if (connection_state(lane->connection) == CONNECTION_UP)
-		group_flushed(&lane->group, !connection_want_write(lane->connection));
+		connection_settle(lane->connection, place->number);
 }
 
-bool lane_waits(const struct lane *lane)
+const struct place *lane_oldest(const struct lane *lane)
 {
-	return group_waits(&lane->group) || lane->stopping;
+	return lane->unsettled;
 }
 
-void lane_flush(struct lane *lane)
+bool lane_stalls(const struct lane *lane, int64_t now_ms)
 {
-	if (lane->give_up_reason != NULL) {
-		const char *reason = lane->give_up_reason;
-		lane->give_up_reason = NULL;
-		log_warn("lane_dropped", "the lane's connection is dropped, nothing held is acknowledged",
-			LOG_TEXT("lane", lane->routes->name), LOG_TEXT("reason", reason),
-			LOG_INT("held", lane->group.count));
-		figures_add(&lane->figures->dropped, 1);
-		if (lane->stopping) {
-			connection_leave(lane->connection, lane->host->now_ms);
-			lane->stopped = true;
-		} else {
-			connection_drop(lane->connection, lane->host->now_ms);
-		}
-		return;
-	}
-	if (connection_state(lane->connection) != CONNECTION_UP || lane->group.phase == GROUP_FLUSHING)
-		return;
-	if (group_drained(&lane->group, reads_on(lane)) && connection_want_write(lane->connection)) {
-		const bool many = lane->group.count > 1;
-		if (lane->group.count > 0)
-			failpoint("before_acknowledgement");
-		release(lane);
-		flush(lane, many);
-		failpoint("after_acknowledgement");
-	}
-	if (lane->stopping && lane->group.count == 0 && lane->group.phase != GROUP_FLUSHING &&
-		!lane->stopped) {
-		connection_disconnect(lane->connection);
-		lane->stopped = true;
-	}
+	return now_ms >= lane_stalls_at_ms(lane);
 }
 
-/* How long a group may hold acknowledgements, until groups go. */
-static int64_t group_limit_ms(unsigned keepalive_s)
+/* What is settled before the oldest unsettled place leaves with the next flush: what is left is behind it. */
+int64_t lane_stalls_at_ms(const struct lane *lane)
 {
-	const unsigned half_s = keepalive_s / 2;
-	return (keepalive_s == 0 || half_s > 22 ? 20 : half_s > 3 ? half_s - 2 : 1) * 1000;
+	return lane->unsettled && lane->settled >= STALL_SETTLED ? lane->came_ms + STALL_MS : INT64_MAX;
+}
+
+size_t lane_held(const struct lane *lane)
+{
+	return lane->places.count;
+}
+
+void lane_stepped_aside(struct lane *lane)
+{
+	figures_add(&lane->figures->stepped_aside, 1);
 }
 
 /* ---- The connection's callbacks ---- */
@@ -286,101 +173,81 @@ static int64_t group_limit_ms(unsigned keepalive_s)
 static void lane_on_up(void *owner, const struct connection_terms *terms)
 {
 	struct lane *lane = owner;
-	figures_up(&lane->figures->connection, lane->host->now_ms);
-	if (!terms->session_present) {
-		group_unlist_detached(&lane->group, true);
-		end_redelivery(lane);
-	}
-	lane->redelivery_until_ms = lane->host->now_ms + REDELIVERY_MS;
-	lane->hold_until_ms = lane->host->now_ms + HOLD_MS;
-	lane->group.limit_ms = group_limit_ms(terms->keepalive_s);
-	subscriptions_start(lane->subscriptions, connection_mosquitto(lane->connection), terms->mqtt5,
-		lane->host->now_ms);
+	figures_up(&lane->figures->connection, lane->now_ms);
+	if (!terms->session_present)
+		copies_end(lane->copies);
+	lane->came_ms = lane->now_ms;
+	subscriptions_start(
+		lane->subscriptions, connection_mosquitto(lane->connection), terms->mqtt5, lane->now_ms);
 }
 
-/* The broker sends it again; what has begun keeps its result for the copy. */
-static void forget_idle(struct command *command)
+static void lane_on_down(void *owner, bool was_up)
 {
-	if ((command->state == COMMAND_RETRYING || command->state == COMMAND_WAITING) &&
-		command->user == NULL)
-		command_forget(command);
-}
-
-/* What the connection's end means for the group, and for what waits: the broker sends all of it again. */
-static void forget_group(struct lane *lane)
-{
+	struct lane *lane = owner;
+	figures_down(&lane->figures->connection, was_up, false);
 	lane->give_up_reason = NULL;
-	if (lane->stopping)
-		board_count(&lane->host->board->account.left, lane->group.count);
+	lane->unsettled = NULL;
+	lane->settled = 0;
+	if (!was_up)
+		return;
+	copies_keep(lane->copies, &lane->places);
 	subscriptions_reset(lane->subscriptions);
-	/* What has not begun is taken back from the workers, to be forgotten with the rest. */
-	struct command *command = worker_pool_take_back(lane->host->pool, lane), *next;
-	for (; command != NULL; command = next) {
-		next = command->job_next;
-		command_take_back(command);
+}
+
+static void lane_on_message(void *owner, const struct mosquitto_message *message,
+	const mosquitto_property *properties, uint64_t number, bool dup)
+{
+	struct lane *lane = owner;
+	lane->came_ms = lane->now_ms;
+	if (lane->give_up_reason)
+		return; /* one before it could not be held: all that follows comes again */
+	lane->options.callbacks->message(lane->options.owner, message, properties, number, dup);
+}
+
+static void lane_on_oversized(
+	void *owner, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup)
+{
+	struct lane *lane = owner;
+	lane->came_ms = lane->now_ms;
+	if (!lane->give_up_reason)
+		lane->options.callbacks->oversized(lane->options.owner, topic, size, number, mid, dup);
+}
+
+static void lane_on_released(void *owner, size_t count)
+{
+	struct lane *lane = owner;
+	const int64_t now_us = clock_us();
+	figures_add(&lane->figures->acknowledged, count);
+	while (count-- > 0) {
+		struct place *place = lane->places.first;
+		places_remove(&lane->places, place);
+		lane->settled--;
+		figures_observe(&lane->figures->hold, (uint64_t)(now_us - place->arrived_us));
+		free_place(lane, place, true);
 	}
-	group_detach(&lane->group, forget_idle);
-	for (command = users_take_idle(lane->users); command != NULL; command = next) {
-		next = command->user_next;
-		command_forget(command);
-	}
-}
-
-static void lane_on_down(void *owner, bool was_up, bool taken_over)
-{
-	struct lane *lane = owner;
-	lane->loaded = false;
-	figures_down(&lane->figures->connection, was_up, taken_over);
-	if (was_up)
-		forget_group(lane);
-	/* Another host has the session now, and acknowledges: packet identifiers will mean other commands. */
-	if (taken_over)
-		group_unlist_detached(&lane->group, true);
-}
-
-/* It connects only when it knows whose commands are parked: what comes from these users goes behind. */
-static bool lane_may_open(void *owner)
-{
-	struct lane *lane = owner;
-	if (!lane->loaded && !lane->loading)
-		lane->loading = store_watch_load(lane->host->store_watch, lane->client_id);
-	return lane->loaded;
-}
-
-static int64_t lane_witness(void *owner)
-{
-	const struct lane *lane = owner;
-	return egress_up_since_ms(lane->host->egress);
-}
-
-static void lane_on_message(
-	void *owner, const struct mosquitto_message *message, const mosquitto_property *properties)
-{
-	struct lane *lane = owner;
-	arrival_take(lane, message, properties);
 }
 
 static void lane_on_subscribed(void *owner, int mid, int count, const int *granted)
 {
 	struct lane *lane = owner;
-	subscriptions_granted(lane->subscriptions, mid, count, granted, lane->host->now_ms);
+	subscriptions_granted(lane->subscriptions, mid, count, granted, lane->now_ms);
 }
 
 static void lane_on_unsubscribed(void *owner, int mid, const mosquitto_property *properties)
 {
 	(void)mid;
 	(void)properties;
-	struct lane *lane = owner;
+	const struct lane *lane = owner;
 	log_info("unsubscribed", "a filter that no handler wants is unsubscribed",
-		LOG_TEXT("lane", lane->routes->name));
+		LOG_TEXT("lane", lane->options.routes->name));
 }
 
 static const struct connection_owner callbacks = {
 	.up = lane_on_up,
 	.down = lane_on_down,
-	.may_open = lane_may_open,
-	.witness = lane_witness,
 	.message = lane_on_message,
+	.oversized = lane_on_oversized,
+	.released = lane_on_released,
 	.subscribed = lane_on_subscribed,
 	.unsubscribed = lane_on_unsubscribed,
 };
@@ -388,32 +255,29 @@ static const struct connection_owner callbacks = {
 /* ---- Public ---- */
 
 /* A constant client id: the session is found again by it. Lanes other than main have ids of their own. */
-int lane_new(struct host *host, const struct route_lane *routes, struct lane **ret)
+int lane_new(const struct lane_options *options, struct lane **ret)
 {
 	struct lane *lane = calloc(1, sizeof(*lane));
-	if (lane == NULL)
+	if (!lane)
 		return -ENOMEM;
-	lane->host = host;
-	lane->routes = routes;
-	lane->figures = &host->board->figures.lanes[figures_lane_place(&host->board->figures, routes->name)];
-	FIGURES_SET(lane->figures->filters, (uint32_t)routes->route_count);
-	lane->hold_until_ms = INT64_MAX;
-	group_init(&lane->group, host, group_limit_ms(host->settings->keepalive_s));
-	routes_client_id(routes, host->settings->client_id, lane->client_id);
-	const struct connection_options options = {
-		.label = routes->name,
+	lane->options = *options;
+	lane->figures = &options->figures->lanes[figures_lane_place(options->figures, options->routes->name)];
+	FIGURES_SET(lane->figures->filters, (uint32_t)options->routes->route_count);
+	routes_client_id(options->routes, options->settings->client_id, lane->client_id);
+	const struct connection_options connection = {
+		.label = options->routes->name,
 		.client_id = lane->client_id,
 		.persistent = true,
-		.receive_maximum = host->settings->window,
-		.settings = host->settings,
-		.tls = host->tls,
+		.holds = true,
+		.window = options->settings->window,
+		.settings = options->settings,
+		.resolver = options->resolver,
 		.callbacks = &callbacks,
 		.owner = lane,
 	};
-	lane->users = users_new();
-	lane->subscriptions = subscriptions_new(routes);
-	if (lane->users == NULL || lane->subscriptions == NULL ||
-		connection_new(&options, &lane->connection) != 0) {
+	lane->copies = copies_new(forget_kept, lane);
+	lane->subscriptions = subscriptions_new(options->routes);
+	if (!lane->copies || !lane->subscriptions || connection_new(&connection, &lane->connection) != 0) {
 		lane_free(lane);
 		return -ENOMEM;
 	}
@@ -423,121 +287,125 @@ int lane_new(struct host *host, const struct route_lane *routes, struct lane **r
 
 void lane_free(struct lane *lane)
 {
-	if (lane == NULL)
+	if (!lane)
 		return;
-	if (lane->connection != NULL)
-		connection_want(lane->connection, false, lane->host->now_ms);
-	group_unlist_detached(&lane->group, true);
-	forget_parked(lane);
-	group_free(&lane->group);
+	if (lane->connection)
+		connection_want(lane->connection, false, lane->now_ms);
+	copies_free(lane->copies);
 	connection_free(lane->connection);
-	users_free(lane->users);
 	subscriptions_free(lane->subscriptions);
+	for (struct place *place = lane->spare, *next; place; place = next) {
+		next = place->next;
+		free(place);
+	}
 	free(lane);
 }
 
-void lane_poll(struct lane *lane, struct pollfd *ret_poll)
+static bool may_read(const struct lane *lane, bool reads)
 {
-	connection_poll(lane->connection, may_read(lane), lane->group.phase == GROUP_FLUSHING, ret_poll);
+	return reads && !lane->stopping && !lane->give_up_reason;
 }
 
-int64_t lane_due_ms(struct lane *lane)
+void lane_poll(struct lane *lane, bool reads, struct pollfd *ret_poll)
 {
-	/* While acknowledgements are held the keepalive must wait: what is due is the group. A lane that
-	 * stops does not linger: it reads no more. */
-	const bool held = lane->group.count > 0 || lane->group.phase == GROUP_FLUSHING;
-	int64_t due_ms = held && connection_state(lane->connection) == CONNECTION_UP
-				 ? group_due_ms(&lane->group, reads_on(lane))
-				 : connection_due_ms(lane->connection);
-	if (connection_pending(lane->connection) && may_read(lane))
-		due_ms = 0;
-	if (lane->host->parked.held != NULL && connection_state(lane->connection) == CONNECTION_UP &&
-		lane->hold_until_ms < due_ms)
-		due_ms = lane->hold_until_ms;
+	connection_poll(
+		lane->connection, may_read(lane, reads), connection_want_write(lane->connection), ret_poll);
+}
+
+int64_t lane_due_ms(const struct lane *lane, bool reads)
+{
+	if (connection_pending(lane->connection) && may_read(lane, reads))
+		return 0;
+	const int64_t due_ms = connection_due_ms(lane->connection);
 	const int64_t retry_ms = subscriptions_due_ms(lane->subscriptions);
 	return retry_ms < due_ms ? retry_ms : due_ms;
 }
 
-static void read_commands(struct lane *lane)
+void lane_serve(struct lane *lane, short revents, bool reads, int64_t now_ms)
 {
-	for (unsigned i = 0; i < READS_PER_TURN && may_read(lane); i++)
-		if (!connection_read(lane->connection) ||
-			connection_state(lane->connection) != CONNECTION_UP) {
-			group_caught_up(&lane->group);
-			return;
-		}
-}
-
-void lane_serve(struct lane *lane, short revents)
-{
-	const int64_t now_ms = lane->host->now_ms;
+	lane->now_ms = now_ms;
 	const bool was_up = connection_state(lane->connection) == CONNECTION_UP;
 	connection_serve(lane->connection, revents, now_ms);
 	if (!was_up || connection_state(lane->connection) != CONNECTION_UP)
 		return;
-	if (group_too_old(&lane->group)) {
-		/* Few unsettled ones are slow by themselves; that many were too many to read. */
-		if (lane->group.unsettled >= lane->host->settings->workers)
-			group_shrink(&lane->group);
-		lane_give_up(lane, lane->group.count > 0 ? "a command is unfinished at the group's age "
-							   "limit; results are kept for its redelivery"
-							 : "the broker does not take the acknowledgements");
-		return;
+	if ((revents & POLLIN) != 0 || connection_pending(lane->connection)) {
+		bool more = true;
+		for (unsigned i = 0; i < READS_PER_TURN && more && may_read(lane, reads); i++)
+			more = connection_read(lane->connection) &&
+			       connection_state(lane->connection) == CONNECTION_UP;
 	}
-	if (now_ms >= lane->hold_until_ms) {
-		lane->hold_until_ms = INT64_MAX;
-		if (lane->parked != NULL)
-			unhold(lane, lane->parked->last_position);
-	}
-	if (now_ms >= lane->redelivery_until_ms) {
-		lane->redelivery_until_ms = INT64_MAX;
-		group_unlist_detached(&lane->group, false);
-		end_redelivery(lane);
-	}
-	if (lane->group.phase == GROUP_FLUSHING && (revents & POLLOUT) != 0)
-		flush(lane, true);
-	if (connection_state(lane->connection) == CONNECTION_UP &&
-		((revents & POLLIN) != 0 || connection_pending(lane->connection)))
-		read_commands(lane);
-	if (connection_state(lane->connection) != CONNECTION_UP)
-		return;
-	subscriptions_retry(lane->subscriptions, connection_mosquitto(lane->connection), now_ms);
-	if (lane->group.phase == GROUP_EMPTY && now_ms >= connection_due_ms(lane->connection) &&
-		!connection_want_write(lane->connection))
-		connection_keepalive(lane->connection);
+	if (connection_state(lane->connection) == CONNECTION_UP)
+		subscriptions_retry(lane->subscriptions, connection_mosquitto(lane->connection), now_ms);
 }
 
-void lane_want(struct lane *lane, bool want)
+static void drop(struct lane *lane)
 {
-	if (lane->stopping)
+	log_warn("lane_dropped", "the lane's connection is dropped, nothing held is acknowledged",
+		LOG_TEXT("lane", lane->options.routes->name), LOG_TEXT("reason", lane->give_up_reason),
+		LOG_INT("held", lane->places.count));
+	figures_add(&lane->figures->dropped, 1);
+	lane->give_up_reason = NULL;
+	if (!lane->stopping) {
+		connection_drop(lane->connection, lane->now_ms);
 		return;
+	}
+	connection_leave(lane->connection, lane->now_ms);
+	lane->stopped = true;
+}
+
+void lane_flush(struct lane *lane, int64_t now_ms)
+{
+	lane->now_ms = now_ms;
+	if (lane->give_up_reason) {
+		drop(lane);
+		return;
+	}
+	if (connection_state(lane->connection) != CONNECTION_UP)
+		return;
+	const bool releases = lane->places.first && lane->places.first->settled;
+	if (releases)
+		failpoint("before_acknowledgement");
+	connection_flush(lane->connection);
+	if (releases)
+		failpoint("after_acknowledgement");
+	if (lane->stopping && !lane->stopped && lane->places.count == 0 &&
+		connection_state(lane->connection) == CONNECTION_UP) {
+		connection_disconnect(lane->connection);
+		lane->stopped = true;
+	}
+}
+
+void lane_want(struct lane *lane, bool want, int64_t now_ms)
+{
+	lane->now_ms = now_ms;
+	if (lane->stopping || want == lane->wanted)
+		return;
+	lane->wanted = want;
 	if (want)
-		connection_want(lane->connection, true, lane->host->now_ms);
+		connection_want(lane->connection, true, now_ms);
 	else
-		connection_leave(lane->connection, lane->host->now_ms);
+		connection_leave(lane->connection, now_ms);
 }
 
 void lane_give_up(struct lane *lane, const char *reason)
 {
-	if (lane->give_up_reason == NULL && connection_state(lane->connection) == CONNECTION_UP)
+	if (!lane->give_up_reason && connection_state(lane->connection) == CONNECTION_UP)
 		lane->give_up_reason = reason;
 }
 
-void lane_tell(struct lane *lane)
+void lane_tell(const struct lane *lane)
 {
 	struct figures_lane *figures = lane->figures;
-	struct group *group = &lane->group;
 	FIGURES_SET(figures->connection.state, (uint32_t)connection_state(lane->connection));
 	FIGURES_SET(figures->granted, (uint32_t)subscriptions_granted_count(lane->subscriptions));
-	FIGURES_SET(figures->held, group->count);
-	FIGURES_SET(figures->unsettled, group->unsettled);
-	FIGURES_SET(figures->oldest_ms, group_oldest_ms(group));
+	FIGURES_SET(figures->held, lane->places.count);
+	FIGURES_SET(figures->unsettled, lane->places.count - lane->settled);
+	FIGURES_SET(figures->oldest_ms, lane->unsettled ? lane->unsettled->arrived_us / 1000 : 0);
 }
 
 bool lane_ready(const struct lane *lane)
 {
-	return connection_state(lane->connection) == CONNECTION_UP &&
-	       subscriptions_ready(lane->subscriptions);
+	return connection_state(lane->connection) == CONNECTION_UP && subscriptions_ready(lane->subscriptions);
 }
 
 int64_t lane_alive_since_ms(const struct lane *lane)
@@ -545,11 +413,11 @@ int64_t lane_alive_since_ms(const struct lane *lane)
 	return connection_alive_since_ms(lane->connection);
 }
 
-void lane_stop(struct lane *lane)
+void lane_stop(struct lane *lane, int64_t now_ms)
 {
 	lane->stopping = true;
 	if (connection_state(lane->connection) != CONNECTION_UP) {
-		connection_leave(lane->connection, lane->host->now_ms);
+		connection_leave(lane->connection, now_ms);
 		lane->stopped = true;
 	}
 }
@@ -557,19 +425,21 @@ void lane_stop(struct lane *lane)
 bool lane_stopped(const struct lane *lane)
 {
 	const enum connection_state state = connection_state(lane->connection);
-	return state != CONNECTION_UP && state != CONNECTION_CLOSING;
+	return lane->stopping && state != CONNECTION_UP && state != CONNECTION_CLOSING;
 }
 
-void lane_abandon(struct lane *lane)
+size_t lane_abandon(struct lane *lane, int64_t now_ms)
 {
+	const size_t left = lane->places.count;
 	lane->stopping = true;
 	lane->stopped = true;
-	connection_want(lane->connection, false, lane->host->now_ms);
+	connection_want(lane->connection, false, now_ms);
+	return left;
 }
 
-struct host *lane_host(const struct lane *lane)
+void lane_forget_copies(struct lane *lane)
 {
-	return lane->host;
+	copies_end(lane->copies);
 }
 
 const char *lane_client_id(const struct lane *lane)
@@ -577,32 +447,9 @@ const char *lane_client_id(const struct lane *lane)
 	return lane->client_id;
 }
 
-const struct route_lane *lane_routes(const struct lane *lane)
-{
-	return lane->routes;
-}
-
-struct lane_users *lane_users(struct lane *lane)
-{
-	return lane->users;
-}
-
 void lane_unsubscribe_stale(struct lane *lane, const char *topic)
 {
 	struct mosquitto *mosquitto = connection_mosquitto(lane->connection);
-	if (mosquitto != NULL)
+	if (mosquitto)
 		subscriptions_drop_stale(lane->subscriptions, mosquitto, topic);
-}
-
-bool lane_add_unacknowledged(struct lane *lane)
-{
-	if (lane->unacknowledged >= lane->host->settings->window)
-		return false;
-	lane->unacknowledged++;
-	return true;
-}
-
-void lane_remove_unacknowledged(struct lane *lane)
-{
-	lane->unacknowledged--;
 }

@@ -1,159 +1,190 @@
 /*
- * users.c - see host_users.h. A hash table with chains; a user's entry lives as long as its queue.
+ * users.c - see users.h. A hash table with chains.
  */
 #include "users.h"
 
 #include "command.h"
-#include "topic.h"
-#include <errno.h>
+#include "fingerprint.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS = 1024 };
+enum { BUCKETS = 4096, SPARE_MAX = 256, SPARE_NAME_SIZE = 65 };
 
-struct lane_user {
-	struct lane_user *next; /* in the bucket */
-	struct command *first, *last;
-	unsigned count;
-	unsigned bucket;
-	size_t size;
-	char name[]; /* of `size` bytes */
-};
-
-struct lane_users {
+struct users {
 	size_t count;
-	struct lane_user *buckets[BUCKETS];
+	struct user *spare; /* linked by bucket_next: most users come and go with each command */
+	size_t spare_count;
+	struct user *buckets[BUCKETS];
 };
 
-/* FNV-1a, 32 bits. */
-static unsigned bucket_of(const char *user, size_t size)
+struct users *users_new(void)
 {
-	uint32_t hash = 2166136261u;
-	for (size_t i = 0; i < size; i++)
-		hash = (hash ^ (unsigned char)user[i]) * 16777619u;
-	return (hash ^ (hash >> 16)) % BUCKETS;
+	return calloc(1, sizeof(struct users));
 }
 
-static struct lane_user *find(const struct lane_users *users, const char *name, size_t size, unsigned bucket)
+void users_free(struct users *users)
 {
-	struct lane_user *user = users->buckets[bucket];
-	while (user != NULL && (user->size != size || memcmp(user->name, name, size) != 0))
-		user = user->next;
+	if (!users)
+		return;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct user *user = users->buckets[i], *next; user; user = next) {
+			next = user->bucket_next;
+			free(user);
+		}
+	}
+	for (struct user *user = users->spare, *next; user; user = next) {
+		next = user->bucket_next;
+		free(user);
+	}
+	free(users);
+}
+
+uint64_t users_key(const char *name, size_t size)
+{
+	return fingerprint_text(name, size);
+}
+
+struct user *users_find(const struct users *users, uint64_t key, const char *name, size_t size)
+{
+	struct user *user = users->buckets[key % BUCKETS];
+	while (user && (user->key != key || strncmp(user->name, name, size) != 0 || user->name[size] != '\0'))
+		user = user->bucket_next;
 	return user;
 }
 
-static struct lane_user *add(struct lane_users *users, const char *name, size_t size, unsigned bucket)
+static struct user *new_user(struct users *users, size_t size)
 {
-	struct lane_user *user = malloc(sizeof(*user) + size);
-	if (user == NULL)
+	if (size >= SPARE_NAME_SIZE)
+		return malloc(sizeof(struct user) + size + 1);
+	struct user *user = users->spare;
+	if (!user)
+		return malloc(sizeof(*user) + SPARE_NAME_SIZE);
+	users->spare = user->bucket_next;
+	users->spare_count--;
+	return user;
+}
+
+struct user *users_get(struct users *users, uint64_t key, const char *name, size_t size)
+{
+	struct user *user = users_find(users, key, name, size);
+	if (user)
+		return user;
+	user = new_user(users, size);
+	if (!user)
 		return NULL;
-	*user = (struct lane_user){.next = users->buckets[bucket], .bucket = bucket, .size = size};
+	*user = (struct user){.bucket_next = users->buckets[key % BUCKETS], .key = key, .users = users};
 	memcpy(user->name, name, size);
-	users->buckets[bucket] = user;
+	user->name[size] = '\0';
+	users->buckets[key % BUCKETS] = user;
 	users->count++;
 	return user;
 }
 
-static void drop(struct lane_users *users, struct lane_user *user)
+void users_drop_idle(struct user *user)
 {
-	struct lane_user **at = &users->buckets[user->bucket];
-	while (*at != user)
-		at = &(*at)->next;
-	*at = user->next;
-	users->count--;
-	free(user);
-}
-
-struct lane_users *users_new(void)
-{
-	return calloc(1, sizeof(struct lane_users));
-}
-
-void users_free(struct lane_users *users)
-{
-	if (users == NULL)
+	if (user->first || user->backlog || user->in_turn)
 		return;
-	for (size_t i = 0; i < BUCKETS; i++)
-		while (users->buckets[i] != NULL)
-			drop(users, users->buckets[i]);
-	free(users);
+	struct users *users = user->users;
+	struct user **at = &users->buckets[user->key % BUCKETS];
+	while (*at != user)
+		at = &(*at)->bucket_next;
+	*at = user->bucket_next;
+	users->count--;
+	if (users->spare_count == SPARE_MAX || strlen(user->name) >= SPARE_NAME_SIZE) {
+		free(user);
+		return;
+	}
+	user->bucket_next = users->spare;
+	users->spare = user;
+	users->spare_count++;
 }
 
-int users_enqueue(struct lane_users *users, struct command *command, unsigned limit, bool *ret_turn)
+void user_append(struct user *user, struct command *command)
 {
-	const size_t size = strlen(command->input.user);
-	const unsigned bucket = bucket_of(command->input.user, size);
-	struct lane_user *user = find(users, command->input.user, size, bucket);
-	if (user != NULL && user->count >= limit)
-		return USERS_E_FULL;
-	if (user == NULL)
-		user = add(users, command->input.user, size, bucket);
-	if (user == NULL)
-		return -ENOMEM;
 	command->user = user;
 	command->user_next = NULL;
-	if (user->last != NULL)
+	command->user_previous = user->last;
+	if (user->last)
 		user->last->user_next = command;
 	else
 		user->first = command;
 	user->last = command;
-	*ret_turn = user->count++ == 0;
-	return 0;
+	if (command->through)
+		return;
+	user->waiting += command->origin != COMMAND_FROM_STORE;
+	if (!user->turn)
+		user->turn = command;
 }
 
-struct command *users_dequeue(struct lane_users *users, struct command *command)
+void user_insert(struct user *user, struct command *command)
 {
-	struct lane_user *user = command->user;
-	if (user->first != command)
-		abort();
-	struct command *next = command->user_next;
+	struct command *before = user->turn;
+	while (before && (before->origin == COMMAND_FROM_STORE || before->state != COMMAND_WAITING))
+		before = before->user_next;
+	if (!before) {
+		user_append(user, command);
+		return;
+	}
+	command->user = user;
+	command->user_next = before;
+	command->user_previous = before->user_previous;
+	before->user_previous = command;
+	if (command->user_previous)
+		command->user_previous->user_next = command;
+	else
+		user->first = command;
+	if (user->turn == before)
+		user->turn = command;
+}
+
+void user_stored(struct user *user, struct command *command)
+{
+	user->waiting -= !command->through && command->origin != COMMAND_FROM_STORE;
+	command->origin = COMMAND_FROM_STORE;
+}
+
+int64_t user_active_ms(const struct user *user, int64_t now_ms)
+{
+	const struct command *turn = user->turn;
+	int64_t since_ms = 0;
+	if (turn && turn->state == COMMAND_RUNNING)
+		since_ms = atomic_load_explicit(&turn->begun_ms, memory_order_relaxed);
+	else if (turn && turn->state == COMMAND_RETRYING && turn->retry_at_ms != INT64_MAX)
+		since_ms = turn->retry_since_ms;
+	return user->active_ms + (since_ms > 0 && now_ms > since_ms ? now_ms - since_ms : 0);
+}
+
+void user_through(struct user *user, struct command *command)
+{
+	if (command->through)
+		return;
+	command->through = true;
+	user->waiting -= command->origin != COMMAND_FROM_STORE;
+	while (user->turn && user->turn->through)
+		user->turn = user->turn->user_next;
+}
+
+void user_remove(struct user *user, struct command *command)
+{
+	user_through(user, command);
+	if (command->user_previous)
+		command->user_previous->user_next = command->user_next;
+	else
+		user->first = command->user_next;
+	if (command->user_next)
+		command->user_next->user_previous = command->user_previous;
+	else
+		user->last = command->user_previous;
 	command->user = NULL;
-	command->user_next = NULL;
-	user->first = next;
-	user->count--;
-	if (next == NULL)
-		drop(users, user);
-	return next;
+	command->user_next = command->user_previous = NULL;
 }
 
-bool users_busy(const struct lane_users *users, const char *user, size_t size)
+void users_each(struct users *users, void (*visit)(void *context, struct user *user), void *context)
 {
-	return users->count > 0 && find(users, user, size, bucket_of(user, size)) != NULL;
-}
-
-/* Keeps the first command if it has begun; appends the others to the list whose end is given, and returns the
- * new end. */
-static struct command **take_from_user(struct lane_user *user, struct command **end)
-{
-	struct command *command = user->first, *next;
-	user->first = user->last = NULL;
-	user->count = 0;
-	for (; command != NULL; command = next) {
-		next = command->user_next;
-		command->user_next = NULL;
-		if (command->state == COMMAND_WAITING || command->state == COMMAND_RETRYING) {
-			command->user = NULL;
-			*end = command;
-			end = &command->user_next;
-		} else {
-			user->first = user->last = command;
-			user->count = 1;
+	for (size_t i = 0; i < BUCKETS && users->count > 0; i++) {
+		for (struct user *user = users->buckets[i], *next; user; user = next) {
+			next = user->bucket_next;
+			visit(context, user);
 		}
 	}
-	return end;
-}
-
-struct command *users_take_idle(struct lane_users *users)
-{
-	struct command *idle = NULL, **end = &idle;
-	for (size_t i = 0; i < BUCKETS; i++) {
-		struct lane_user *user = users->buckets[i], *next;
-		for (; user != NULL; user = next) {
-			next = user->next;
-			end = take_from_user(user, end);
-			if (user->first == NULL)
-				drop(users, user);
-		}
-	}
-	return idle;
 }

@@ -1,36 +1,75 @@
 /*
- * users.h - the order within a user: one queue of commands for each user of a lane who has any.
+ * users.h - the order within a user: a line of commands for each user of a lane who has any.
  *
- * The first of a queue is the one whose turn it is; the others wait behind it. Users without commands cost
- * nothing. I/O thread only.
+ * A line holds a user's unsettled commands in the order of their arrival. The first that is not *through* has the turn:
+ * it runs, or may be started. Those before it have made their effects, and wait for the PUBACKs of their events or for
+ * their deletion in the store; those behind it wait. So whether everything earlier is settled is one look at the head.
+ *
+ * A user's *active time* is the time during which the command that has the turn ran or waited for a retry: not that
+ * in which it waited for a worker, the store, or the broker. By it is known how long a place has been held through
+ * the user's own doing.
+ *
+ * Users without commands and without a backlog cost nothing. I/O thread only.
  */
 #ifndef USERS_H
 #define USERS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+struct backlog;
 struct command;
-struct lane_users;
+struct users;
 
-enum users_error { USERS_E_FULL = 1 };
+struct user {
+	struct user *bucket_next;
+	uint64_t key;		      /* users_key() of the name */
+	struct command *first, *last; /* linked by user_next */
+	struct command *turn;	      /* the first that is not through; NULL: all are */
+	unsigned waiting;	      /* from the broker, not through */
+	struct backlog *backlog;      /* what of his is in the store; NULL: nothing, as far as is known */
+	int64_t active_ms;	      /* in all, up to the last change */
+	bool in_turn, again;	      /* dispatch.c's: his turn is being given, and is to be looked at once more */
+	struct users *users;	      /* where he is */
+	char name[];
+};
 
-struct lane_users *users_new(void);
-void users_free(struct lane_users *users);
+struct users *users_new(void); /* NULL when out of memory */
+void users_free(struct users *users);
 
-/* Queues the command behind those of its user. 0 with *ret_turn telling whether it is first; USERS_E_FULL
- * when `limit` are there already; -ENOMEM. */
-__attribute__((warn_unused_result)) int users_enqueue(
-	struct lane_users *users, struct command *command, unsigned limit, bool *ret_turn);
+/* A hash, by which users are told apart where a name would be too long. Never 0. */
+uint64_t users_key(const char *name, size_t size);
 
-/* Takes the first command of its user's queue out. Returns the next one, whose turn it is now, or NULL. */
-struct command *users_dequeue(struct lane_users *users, struct command *command);
+/* The user of that name; made where there is none. NULL when out of memory. Dropped again by users_drop_idle(). */
+struct user *users_get(struct users *users, uint64_t key, const char *name, size_t size);
 
-/* Whether that user has a command in a queue. */
-bool users_busy(const struct lane_users *users, const char *user, size_t size);
+/* The same, but NULL where there is none. */
+struct user *users_find(const struct users *users, uint64_t key, const char *name, size_t size);
 
-/* Takes out every command that has not begun or waits for a retry: a list linked by user_next, with user
- * NULL. */
-struct command *users_take_idle(struct lane_users *users);
+/* Puts the command at the end of the line. */
+void user_append(struct user *user, struct command *command);
+
+/* Puts a command from the store behind those from the store, and before those from the broker that are not through: it
+ * was earlier. */
+void user_insert(struct user *user, struct command *command);
+
+/* It has stepped aside: from now on it is a command from the store. Sets its origin. */
+void user_stored(struct user *user, struct command *command);
+
+/* It is through: the turn is the next one's. */
+void user_through(struct user *user, struct command *command);
+
+/* It leaves the line, settled or forgotten. */
+void user_remove(struct user *user, struct command *command);
+
+/* Forgets a user who has no command and no backlog. */
+void users_drop_idle(struct user *user);
+
+/* His active time so far. */
+int64_t user_active_ms(const struct user *user, int64_t now_ms);
+
+/* For each user; the callback may drop this one. */
+void users_each(struct users *users, void (*visit)(void *context, struct user *user), void *context);
 
 #endif

@@ -1,490 +1,529 @@
 /*
- * parking.c - see host_parking.h.
+ * parking.c - see parking.h.
+ *
+ * What is to be done next for a backlog is decided in next_step(), whenever something of it has changed: one job at a time,
+ * and in one order, deletions before anything else. Backlogs that wait for a time are found by a walk over all, of which
+ * the next time is known, so that ten thousand that rest cost nothing in between.
  */
 #include "parking.h"
 
-#include "backlogs.h"
-#include "board.h"
 #include "command.h"
-#include "context.h"
-#include "lane.h"
-#include "log.h"
-#include "pool.h"
-#include "settings.h"
-#include "store.h"
-#include "suspects.h"
+#include "parking_private.h"
+#include "place.h"
+#include "record.h"
 #include "users.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { DELAY_DOUBLINGS_MAX = 9, ASLEEP_MS = 60000 };
+enum {
+	CLAIMED_MAX = 64, /* backlogs in memory at once, but for those that stepped aside */
+	SOON_MS = 1000,	  /* a backlog that is due by then lets commands wait in memory */
+};
 
-/* What is left of a backlog when its first has come back. */
-enum rest { REST_NONE, REST_MORE, REST_LATER };
+/* ---- Lists ---- */
 
-static struct host *host_of(const struct command *command)
+void backlog_list_add(struct backlog_list *list, struct command *command)
 {
-	return lane_host(command->lane);
+	if (!list->first)
+		list->end = &list->first;
+	command->backlog_next = NULL;
+	*list->end = command;
+	list->end = &command->backlog_next;
+	list->count++;
 }
 
-/* ---- Into the store ---- */
-
-bool parking_wanted(const struct command *command)
+struct command *backlog_list_take(struct backlog_list *list)
 {
-	if (command->origin != COMMAND_FROM_BROKER || (command->ahead && command->crashes == 0))
-		return false;
-	return command->suspect || parked_find(&host_of(command)->parked, lane_client_id(command->lane),
-					   command->input.user) != NULL;
-}
-
-static int64_t delay_after(unsigned attempts)
-{
-	const unsigned doublings = attempts - 1 < DELAY_DOUBLINGS_MAX ? attempts - 1 : DELAY_DOUBLINGS_MAX;
-	const unsigned delay_ms = PARKING_DELAY_MS << doublings;
-	return host_jitter_ms(delay_ms < PARKING_DELAY_MAX_MS ? delay_ms : PARKING_DELAY_MAX_MS);
-}
-
-/* The handlers that are through with it. Where events were refused it is not known whose they are, so those
- * of before count. */
-static bool record_progress(struct command *command, struct parked_command *record)
-{
-	if (command->refused != NULL)
-		return true;
-	const struct route *route = command->route;
-	const unsigned count = route != NULL ? route->handler_count : 0;
-	const char **names = arena_alloc(&command->arena, (count + 1) * sizeof(*names));
-	if (names == NULL)
-		return false;
-	record->settled_count = 0;
-	for (unsigned i = 0; i < count; i++)
-		if ((command->settled & (UINT32_C(1) << i)) != 0)
-			names[record->settled_count++] =
-				host_of(command)->routes.handlers[route->handlers[i]]->name;
-	record->settled = names;
-	record->end = command_end_name(command->end);
-	return true;
-}
-
-/* In the command's arena; NULL when out of memory. */
-static struct parked_command *new_record(struct command *command)
-{
-	struct parked_command *record = arena_alloc(&command->arena, sizeof(*record));
-	if (record == NULL)
+	struct command *command = list->first;
+	if (!command)
 		return NULL;
-	if (command->parked != NULL)
-		*record = *command->parked;
-	else
-		*record = (struct parked_command){
-			.lane = lane_client_id(command->lane),
-			.user = command->input.user,
-			.topic = command->input.topic,
-			.payload = command->input.payload,
-			.payload_size = command->input.payload_size,
-			.correlation = command->correlation,
-			.correlation_size = command->correlation_size,
-			.response_topic = command->input.response_topic,
-			.mid = command->mid,
-			.key = command->key,
-			.end = command_end_name(COMMAND_DONE),
-		};
-	record->crashes = command->crashes;
-	record->handler = command->handler;
-	record->reason = command->reason;
-	return record_progress(command, record) ? record : NULL;
+	list->first = command->backlog_next;
+	if (!list->first)
+		list->end = &list->first;
+	list->count--;
+	command->backlog_next = NULL;
+	return command;
 }
 
-static void log_parked(const struct command *command, const struct parked_command *record)
+/* ---- Backlogs ---- */
+
+int parking_new(const struct parking_options *options, struct parking **ret)
 {
-	const time_t not_before = (time_t)(record->not_before_ms / 1000);
-	char text[32] = "";
-	struct tm parts;
-	if (gmtime_r(&not_before, &parts) != NULL)
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-	/* Those behind it are as many as its user sends. */
-	const bool follower = record->attempts == 0;
-	LOG_EVENT(follower ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "command_parked",
-		"a command is kept in the store and tried again later", LOG_TEXT("user", command->input.user),
-		LOG_TEXT("topic", command->input.topic), LOG_TEXT("handler", command->handler),
-		LOG_INT("attempts", record->attempts), LOG_TEXT("reason", command->reason),
-		LOG_TEXT("not_before", text));
+	struct parking *parking = calloc(1, sizeof(*parking));
+	if (!parking)
+		return -ENOMEM;
+	parking->options = *options;
+	parking->line_end = &parking->line;
+	parking->walk_at_ms = INT64_MAX;
+	*ret = parking;
+	return 0;
 }
 
-/* Its user's backlog begins with it: those that were run before it must be known when they come again. False
- * when out of memory. */
-static bool record_before(struct command *command, struct parked_command *record)
+void parking_free(struct parking *parking)
 {
-	const size_t count = lane_before(command->lane, command, NULL, 0);
-	if (count == 0)
-		return true;
-	unsigned char *before = arena_alloc(&command->arena, count * PARKED_BEFORE_SIZE);
-	if (before == NULL)
+	if (!parking)
+		return;
+	for (struct backlog *backlog = parking->backlogs, *next; backlog; backlog = next) {
+		next = backlog->next;
+		free(backlog->lane_id);
+		free(backlog);
+	}
+	free(parking);
+}
+
+static void walk_by(struct parking *parking, int64_t at_ms)
+{
+	if (at_ms < parking->walk_at_ms)
+		parking->walk_at_ms = at_ms;
+}
+
+struct backlog *parking_backlog(
+	struct parking *parking, struct user *user, struct host_lane *home, const char *lane_id, bool foreign)
+{
+	if (user->backlog)
+		return user->backlog;
+	struct backlog *backlog = calloc(1, sizeof(*backlog));
+	char *id = strdup(lane_id);
+	if (!backlog || !id) {
+		free(backlog);
+		free(id);
+		return NULL;
+	}
+	*backlog = (struct backlog){.next = parking->backlogs,
+		.link = &parking->backlogs,
+		.user = user,
+		.home = home,
+		.lane_id = id,
+		.foreign = foreign,
+		.due_ms = INT64_MAX};
+	if (parking->backlogs)
+		parking->backlogs->link = &backlog->next;
+	parking->backlogs = backlog;
+	user->backlog = backlog;
+	walk_by(parking, parking->now_ms + PARKING_WALK_MS);
+	return backlog;
+}
+
+static void take_out_of_line(struct parking *parking, struct backlog *backlog)
+{
+	if (!backlog->in_line)
+		return;
+	struct backlog **at = &parking->line;
+	while (*at != backlog)
+		at = &(*at)->line_next;
+	*at = backlog->line_next;
+	if (parking->line_end == &backlog->line_next)
+		parking->line_end = at;
+	backlog->in_line = false;
+}
+
+static void set_state(struct parking *parking, struct backlog *backlog, enum backlog_state state)
+{
+	const bool was_claimed = backlog->state != BACKLOG_RESTING, is_claimed = state != BACKLOG_RESTING;
+	parking->claimed = parking->claimed + is_claimed - was_claimed;
+	backlog->state = state;
+}
+
+/* Nothing is left of it. */
+static void end(struct parking *parking, struct backlog *backlog)
+{
+	struct user *user = backlog->user;
+	set_state(parking, backlog, BACKLOG_RESTING);
+	take_out_of_line(parking, backlog);
+	if (backlog->after)
+		backlog->after->delays = NULL;
+	*backlog->link = backlog->next;
+	if (backlog->next)
+		backlog->next->link = backlog->link;
+	user->backlog = NULL;
+	free(backlog->lane_id);
+	free(backlog);
+	parking->options.callbacks->over(parking->options.owner, user);
+}
+
+static void rest(struct parking *parking, struct backlog *backlog, int64_t due_ms)
+{
+	set_state(parking, backlog, BACKLOG_RESTING);
+	backlog->stepped_aside = false;
+	backlog->leased = false;
+	backlog->more = false;
+	backlog->done_since_ms = 0;
+	backlog->due_ms = due_ms;
+	walk_by(parking, due_ms);
+}
+
+/* Gives back what has not begun, or (lost) all that is in memory. */
+static void give_back(struct parking *parking, struct backlog *backlog, bool lost)
+{
+	struct backlog_list memory = backlog->memory;
+	const bool busy = backlog->busy;
+	backlog->busy = true; /* nothing is begun from within the callbacks */
+	backlog->memory = (struct backlog_list){0};
+	for (struct command *command; (command = backlog_list_take(&memory));) {
+		if (lost || command->state == COMMAND_WAITING) {
+			backlog->more = true;
+			parking->in_memory--;
+			parking->options.callbacks->given_back(parking->options.owner, command);
+		} else {
+			backlog_list_add(&backlog->memory, command);
+		}
+	}
+	backlog->busy = busy;
+}
+
+/* ---- What is next ---- */
+
+/* How many of the first in memory are done. */
+static size_t count_done(const struct backlog *backlog)
+{
+	size_t count = 0;
+	for (const struct command *command = backlog->memory.first;
+		command && command->state == COMMAND_FINISHING && count < PARKED_BATCH_MAX; command = command->backlog_next)
+		count++;
+	return count;
+}
+
+static bool finish(struct parking *parking, struct backlog *backlog)
+{
+	const size_t done = count_done(backlog);
+	if (done == 0)
 		return false;
-	(void)lane_before(command->lane, command, before, count);
-	record->before = before;
-	record->before_size = count * PARKED_BEFORE_SIZE;
+	if (backlog->done_since_ms == 0)
+		backlog->done_since_ms = parking->now_ms;
+	const bool all = done == backlog->memory.count || done == PARKED_BATCH_MAX || backlog->postponed;
+	if (!all && parking->now_ms - backlog->done_since_ms < PARKING_FINISH_MS) {
+		walk_by(parking, backlog->done_since_ms + PARKING_FINISH_MS);
+		return true;
+	}
+	parking_job_finish(parking, backlog, done);
 	return true;
 }
 
-static void put(struct command *command, int64_t delay_ms, unsigned attempts)
+/* It stays in memory until its first documents are written, and is claimed when it is due. */
+static void next_step(struct parking *parking, struct backlog *backlog)
 {
-	struct host *host = host_of(command);
-	struct lane *lane = command->lane;
-	struct parked_command *record = new_record(command);
-	const bool begins = parked_find(&host->parked, lane_client_id(lane), command->input.user) == NULL;
-	if (record != NULL && begins && !record_before(command, record))
-		record = NULL;
-	struct parked_backlog *backlog = record == NULL
-						 ? NULL
-						 : parked_add(&host->parked, lane, lane_client_id(lane),
-							   command->input.user, host_unix_ms() + delay_ms);
-	if (backlog == NULL) {
-		command_leave(command, "out of memory");
+	if (backlog->busy)
+		return;
+	if (backlog->dropped && !backlog->to_store.first) {
+		end(parking, backlog);
 		return;
 	}
-	parked_command_new_id(record->id);
-	command->position = lane_next_position(lane);
-	record->position = command->position;
-	record->attempts = attempts;
-	record->not_before_ms = backlog->not_before_ms;
-	if (record->before != NULL)
-		backlog->held_position = record->position;
-	command->record = record;
-	command->backlog = backlog;
-	backlog->parking++;
-	command_move(command, COMMAND_PARKING);
-	command_submit(command);
-}
-
-void parking_put(struct command *command, int64_t delay_ms)
-{
-	if (command->reason == NULL)
-		command->reason = "an earlier command of its user is parked";
-	/* A suspect has been run before. */
-	put(command, delay_ms, command->suspect ? 1 : 0);
-}
-
-static void postpone(struct command *command, int64_t delay_ms)
-{
-	struct parked_command *record = new_record(command);
-	if (record == NULL) {
-		parking_forget(command);
+	if (finish(parking, backlog) && backlog->busy)
+		return;
+	if (backlog->postponed && backlog->postponed == backlog->memory.first) {
+		parking_job_postpone(parking, backlog);
 		return;
 	}
-	record->attempts = command->attempts;
-	record->not_before_ms = host_unix_ms() + delay_ms;
-	command->record = record;
-	command_move(command, COMMAND_PARKING);
-	command_submit(command);
-}
-
-/* Its turn has ended when only its events were left to do, and those were refused. It can have it back only
- * if no later command of its user has begun: else its handlers would run again after that one's. */
-static bool take_turn_back(struct command *command)
-{
-	bool turn = false;
-	return command->user != NULL ||
-	       (!lane_overtaken(command->lane, command) &&
-		       users_enqueue(lane_users(command->lane), command, 1, &turn) == 0);
-}
-
-void parking_retry(struct command *command)
-{
-	const bool ours = command->origin == COMMAND_FROM_STORE;
-	const unsigned attempts = ours ? command->attempts : 1;
-	if (attempts >= host_of(command)->settings->max_attempts) {
-		command->refused = NULL;
-		command_end_turn(command);
-		command_die(command, command->reason);
-	} else if (ours) {
-		postpone(command, delay_after(command->attempts));
-	} else if (!take_turn_back(command)) {
-		command_leave(command, "an event is refused, and a later command of its user has begun");
-	} else {
-		put(command, delay_after(attempts), attempts);
+	if (backlog->to_store.first) {
+		parking_job_append(parking, backlog);
+		return;
 	}
+	if (backlog->state == BACKLOG_CLAIMED && !backlog->memory.first) {
+		if (!backlog->more) {
+			end(parking, backlog);
+		} else if (!parking->stopping) {
+			parking_job_claim(parking, backlog);
+		} else if (backlog->leased) {
+			parking_job_release(parking, backlog);
+		} else {
+			rest(parking, backlog, INT64_MAX);
+		}
+		return;
+	}
+	if (backlog->state == BACKLOG_RESTING && !backlog->written)
+		end(parking, backlog);
+	else if (backlog->leased && parking->now_ms - backlog->leased_ms >= PARKING_LEASE_MS / 2)
+		parking_job_renew(parking, backlog);
+	else if (backlog->leased)
+		walk_by(parking, backlog->leased_ms + PARKING_LEASE_MS / 2);
 }
 
-/* All its handlers are settled and its end is dead, so the next attempt is the burial alone. */
-void parking_bury_later(struct command *command)
+/* ---- What a job came to ---- */
+
+static void lease_held(struct parking *parking, struct backlog *backlog, const struct store_id *id)
 {
-	const int64_t delay_ms = host_jitter_ms(PARKING_DELAY_MAX_MS);
-	if (command->origin == COMMAND_FROM_STORE)
-		postpone(command, delay_ms);
+	backlog->leased = true;
+	backlog->leased_id = *id;
+	backlog->leased_ms = parking->now_ms;
+	walk_by(parking, parking->now_ms + PARKING_LEASE_MS / 2);
+}
+
+static void appended(struct parking *parking, struct backlog *backlog, struct parking_job *job)
+{
+	const struct parking_owner *callbacks = parking->options.callbacks;
+	const size_t written = job->storing.error == 0 ? job->list.count : job->storing.failed;
+	for (size_t i = 0; i < written; i++) {
+		struct command *command = backlog_list_take(&job->list);
+		backlog->written = true;
+		if (command->stepping) {
+			set_state(parking, backlog, BACKLOG_CLAIMED);
+			lease_held(parking, backlog, command_store_id(command));
+		} else if (backlog->state == BACKLOG_RESTING) {
+			const int64_t due_ms = parking->now_ms + command->record->written.due_in_ms;
+			if (backlog->due_ms == INT64_MAX)
+				backlog->due_ms = due_ms;
+			walk_by(parking, backlog->due_ms);
+		} else {
+			backlog->more = true;
+		}
+		callbacks->stored(parking->options.owner, command, false);
+	}
+	struct command *refused = backlog_list_take(&job->list);
+	if (!refused)
+		return;
+	/* Those behind it are written by the next job, before what has come since. */
+	for (struct command *command; (command = backlog_list_take(&backlog->to_store));)
+		backlog_list_add(&job->list, command);
+	backlog->to_store = job->list;
+	if (refused->stepping)
+		backlog->stepped_aside = false;
+	callbacks->stored(parking->options.owner, refused, true);
+}
+
+static void claimed(struct parking *parking, struct backlog *backlog, struct parking_job *job)
+{
+	struct storing *storing = &job->storing;
+	if (storing->error == PARKED_E_NONE) {
+		backlog->written = false;
+		rest(parking, backlog, INT64_MAX);
+		return;
+	}
+	if (storing->error != 0) {
+		rest(parking, backlog,
+			parking->now_ms + (storing->error == PARKED_E_LATER ? storing->batch.later_ms : PARKING_RETRY_MS));
+		return;
+	}
+	set_state(parking, backlog, BACKLOG_CLAIMED);
+	backlog->more = storing->batch.more;
+	lease_held(parking, backlog, &storing->batch.commands[0]->id);
+	for (size_t i = 0; i < storing->batch.count; i++) {
+		if (!parking->options.callbacks->read(
+			    parking->options.owner, backlog, storing->batch.commands[i])) {
+			backlog->more = true;
+			break;
+		}
+		storing->batch.commands[i] = NULL;
+	}
+	parked_batch_free(&storing->batch);
+	parking->options.callbacks->claimed(parking->options.owner, backlog);
+	if (parking->stopping)
+		give_back(parking, backlog, false);
+}
+
+static void finished(struct parking *parking, struct backlog *backlog, struct parking_job *job)
+{
+	if (job->storing.leased)
+		lease_held(parking, backlog, &job->first);
 	else
-		put(command, delay_ms, command->attempts);
-}
-
-/* The database refuses the document itself, and always will. */
-static void bury_refused(struct command *command)
-{
-	const char *reason = arena_format(
-		&command->arena, "%s; and the database refuses to keep it for later", command->reason);
-	command_end_turn(command);
-	command_die(command, reason != NULL ? reason : "the database refuses to keep it for later");
-}
-
-static void stored_again(struct command *command)
-{
-	if (command->store_error == STORE_E_PERMANENT) {
-		bury_refused(command);
-	} else if (command->store_error != 0) {
-		host_store_away(host_of(command));
-		parking_forget(command);
-	} else {
-		command->backlog->not_before_ms = command->record->not_before_ms;
-		if (command->route != NULL)
-			log_parked(command, command->record);
-		command->end = COMMAND_PARKED;
-		command_settle(command);
+		backlog->leased = false;
+	backlog->done_since_ms = 0;
+	for (size_t i = 0; i < job->storing.count; i++) {
+		parking->in_memory--;
+		parking->options.callbacks->finished(parking->options.owner, backlog_list_take(&backlog->memory));
 	}
+	/* What has stepped aside is through: new commands may wait in memory again. */
+	backlog->stepped_aside = backlog->stepped_aside && backlog->memory.first;
 }
 
-void parking_stored(struct command *command)
+static void postponed(struct parking *parking, struct backlog *backlog)
 {
-	struct host *host = host_of(command);
-	struct parked_backlog *backlog = command->backlog;
-	if (command->origin == COMMAND_FROM_STORE) {
-		stored_again(command);
+	backlog->postponed = NULL;
+	give_back(parking, backlog, true);
+	rest(parking, backlog, parking->now_ms + backlog->postpone_ms);
+}
+
+static void renewed(struct parking *parking, struct backlog *backlog, const struct parking_job *job)
+{
+	if (job->storing.error == 0) {
+		backlog->leased_ms = parking->now_ms;
 		return;
 	}
-	backlog->parking--;
-	if (command->store_error != 0) {
-		/* Whether it is there is not known, so the store is asked when it answers. */
-		parked_line(&host->parked, backlog);
-		if (command->store_error == STORE_E_PERMANENT) {
-			bury_refused(command);
-			return;
+	give_back(parking, backlog, true);
+	backlog->postponed = NULL;
+	rest(parking, backlog, parking->now_ms + PARKING_LEASE_MS);
+}
+
+static void come_back(struct parking *parking, struct parking_job *job)
+{
+	struct backlog *backlog = job->backlog; /* busy: nothing is begun from within the callbacks */
+	switch (job->storing.kind) {
+	case STORING_APPEND: appended(parking, backlog, job); break;
+	case STORING_CLAIM: claimed(parking, backlog, job); break;
+	case STORING_FINISH: finished(parking, backlog, job); break;
+	case STORING_POSTPONE: postponed(parking, backlog); break;
+	case STORING_RENEW: renewed(parking, backlog, job); break;
+	case STORING_RELEASE: rest(parking, backlog, INT64_MAX); break;
+	case STORING_BURY:
+	case STORING_KINDS: abort();
+	}
+	backlog->busy = false;
+	next_step(parking, backlog);
+}
+
+/* Answers that say nothing of what became of it. */
+static bool unanswered(const struct storing *storing)
+{
+	return storing->error != 0 && storing->error != PARKED_E_NONE && storing->error != PARKED_E_LATER &&
+	       storing->error != STORE_E_PERMANENT;
+}
+
+void parking_returned(struct parking *parking, struct job *jobs)
+{
+	for (struct job *next; jobs; jobs = next) {
+		next = jobs->next;
+		struct parking_job *job = (struct parking_job *)jobs;
+		parking->jobs--;
+		if (unanswered(&job->storing)) {
+			job->next = parking->repeated;
+			parking->repeated = job;
+			parking->options.callbacks->away(parking->options.owner);
+			continue;
 		}
-		host_store_away(host);
-		command_leave(command, "a parked command cannot be written");
-		return;
-	}
-	log_parked(command, command->record);
-	backlog->added = true;
-	if (backlog->not_before_ms <= host_unix_ms())
-		parked_line(&host->parked, backlog);
-	command->end = COMMAND_PARKED;
-	command_end_turn(command);
-	command_settle(command);
-}
-
-/* ---- Out of the store ---- */
-
-static struct lane *lane_of(const struct host *host, const char *lane_id)
-{
-	for (size_t i = 0; i < host->lane_count; i++)
-		if (strcmp(lane_client_id(host->lanes[i]), lane_id) == 0)
-			return host->lanes[i];
-	return NULL;
-}
-
-/* Backlogs of other hosts' lanes of which nothing was heard any more. */
-static void drop_asleep(struct host *host)
-{
-	for (size_t i = 0; i < PARKED_BUCKETS; i++) {
-		for (struct parked_backlog *backlog = host->parked.buckets[i], *next; backlog != NULL;
-			backlog = next) {
-			next = backlog->next;
-			if (backlog->lane == NULL && !backlog->in_line && !backlog->running &&
-				host->now_ms >= backlog->asleep_until_ms)
-				parked_drop(&host->parked, backlog);
-		}
-	}
-}
-
-void parking_due(struct host *host, const struct parked_user *users, size_t count)
-{
-	drop_asleep(host);
-	const int64_t now_ms = host_unix_ms();
-	for (size_t i = 0; i < count; i++) {
-		struct lane *lane = lane_of(host, users[i].lane);
-		struct parked_backlog *backlog =
-			parked_add(&host->parked, lane, users[i].lane, users[i].user, now_ms);
-		if (backlog != NULL && host->now_ms >= backlog->asleep_until_ms)
-			parked_line(&host->parked, backlog);
-	}
-}
-
-static void claim(struct host *host, struct parked_backlog *backlog)
-{
-	struct command *command = calloc(1, sizeof(*command) + COMMAND_ARENA_SIZE);
-	if (command == NULL)
-		return;
-	command->origin = COMMAND_FROM_STORE;
-	command->state = COMMAND_CLAIMING;
-	command->lane = backlog->lane != NULL ? backlog->lane : host->lanes[0];
-	command->backlog = backlog;
-	command->input =
-		(struct call_input){.topic = "", .user = backlog->user, .command = "", .payload = ""};
-	command->handler = "";
-	command->events_end = &command->events;
-	arena_init(&command->arena, command + 1, COMMAND_ARENA_SIZE);
-	backlog->running = true;
-	backlog->added = false;
-	host->commands++;
-	host->parked_running++;
-	command_submit(command);
-}
-
-void parking_serve(struct host *host)
-{
-	const size_t room = (host->settings->workers + 1) / 2;
-	while (host->store_up && !host->stopping && !suspects_quiet(host) && host->parked_running < room) {
-		struct parked_backlog *backlog = parked_next(&host->parked);
-		if (backlog == NULL)
-			return;
-		if (backlog->lane != NULL && lane_holds(backlog->lane, backlog->held_position))
-			parked_hold(&host->parked, backlog);
+		if (job->backlog)
+			come_back(parking, job);
 		else
-			claim(host, backlog);
+			parking->options.callbacks->buried(parking->options.owner, job->buried, job->storing.error);
+		free(job);
 	}
 }
 
-/* It is this host's no more: its user is free to be claimed again. */
-static void release(struct command *command, enum rest rest)
+/* ---- Public ---- */
+
+void parking_store(struct parking *parking, struct backlog *backlog, struct command *command)
 {
-	struct host *host = host_of(command);
-	struct parked_backlog *backlog = command->backlog;
-	command->backlog = NULL;
-	backlog->running = false;
-	host->parked_running--;
-	suspects_end(host, command);
-	if (rest == REST_MORE || (rest == REST_NONE && backlog->added))
-		parked_line(&host->parked, backlog);
-	else if (rest == REST_NONE && backlog->parking == 0)
-		parked_drop(&host->parked, backlog);
+	backlog_list_add(&backlog->to_store, command);
+	next_step(parking, backlog);
 }
 
-void parking_forget(struct command *command)
+void parking_add(struct parking *parking, struct backlog *backlog, struct command *command)
 {
-	release(command, REST_LATER);
-	command_destroy(command);
+	command->backlog = backlog;
+	backlog_list_add(&backlog->memory, command);
+	parking->in_memory++;
 }
 
-/* Its lane's; or that of another one of this host's, where the handler has moved to a lane of its own, or the
- * command is another host's. */
-static void find_route(struct command *command)
+void parking_done(struct parking *parking, struct command *command)
 {
-	const struct host *host = host_of(command);
-	command->route = routes_find(lane_routes(command->lane), command->input.topic);
-	for (size_t i = 0; command->route == NULL && i < host->lane_count; i++) {
-		command->route = routes_find(lane_routes(host->lanes[i]), command->input.topic);
-		if (command->route != NULL)
-			command->lane = host->lanes[i];
-	}
+	next_step(parking, command->backlog);
 }
 
-static bool is_settled(const struct parked_command *parked, const char *handler)
+void parking_postpone(struct parking *parking, struct command *command, unsigned delay_ms)
 {
-	for (size_t i = 0; i < parked->settled_count; i++)
-		if (strcmp(parked->settled[i], handler) == 0)
-			return true;
-	return false;
+	struct backlog *backlog = command->backlog;
+	backlog->postponed = command;
+	backlog->postpone_ms = delay_ms;
+	next_step(parking, backlog);
 }
 
-static void read_progress(struct command *command)
+void parking_found(struct parking *parking, struct backlog *backlog, int64_t due_ms)
 {
-	const struct parked_command *parked = command->parked;
-	const struct route *route = command->route;
-	for (unsigned i = 0; route != NULL && i < route->handler_count; i++)
-		if (is_settled(parked, host_of(command)->routes.handlers[route->handlers[i]]->name))
-			command->settled |= UINT32_C(1) << i;
-	for (enum command_end end = COMMAND_DONE; end <= COMMAND_DEAD; end++)
-		if (strcmp(parked->end, command_end_name(end)) == 0)
-			command->end = end;
-	/* The claim has counted this attempt, and the run will. */
-	command->attempts = parked->attempts > 0 ? parked->attempts - 1 : 0;
-	command->crashes = parked->crashes;
-	command->handler = parked->handler;
-	command->reason = parked->reason;
-}
-
-/* Another host's command, for which there is no handler here: it is given back as it was. */
-static void give_back(struct command *command)
-{
-	struct parked_command *record = arena_alloc(&command->arena, sizeof(*record));
-	command->backlog->asleep_until_ms = host_of(command)->now_ms + ASLEEP_MS;
-	if (record == NULL) {
-		parking_forget(command);
+	backlog->written = true;
+	if (backlog->state != BACKLOG_RESTING || due_ms >= backlog->due_ms)
 		return;
+	backlog->due_ms = due_ms;
+	walk_by(parking, due_ms);
+}
+
+void parking_place_freed(struct parking *parking, struct backlog *backlog)
+{
+	backlog->after = NULL;
+	walk_by(parking, backlog->due_ms);
+}
+
+static void walk(struct parking *parking)
+{
+	parking->walk_at_ms = INT64_MAX;
+	for (struct backlog *backlog = parking->backlogs, *next; backlog; backlog = next) {
+		next = backlog->next;
+		if (backlog->state != BACKLOG_RESTING || backlog->to_store.first || backlog->dropped || !backlog->written) {
+			next_step(parking, backlog);
+			continue;
+		}
+		if (backlog->in_line || backlog->after || backlog->busy)
+			continue;
+		if (parking->now_ms < backlog->due_ms) {
+			walk_by(parking, backlog->due_ms);
+			continue;
+		}
+		backlog->in_line = true;
+		backlog->line_next = NULL;
+		*parking->line_end = backlog;
+		parking->line_end = &backlog->line_next;
 	}
-	*record = *command->parked;
-	record->attempts = command->attempts;
-	command->record = record;
-	command_move(command, COMMAND_PARKING);
-	command_submit(command);
+	/* Not more often than a person would notice. */
+	if (parking->walk_at_ms < parking->now_ms + PARKING_WALK_MS)
+		parking->walk_at_ms = parking->now_ms + PARKING_WALK_MS;
 }
 
-static void begin(struct command *command)
+void parking_serve(struct parking *parking, bool may_claim, int64_t now_ms)
 {
-	const struct parked_command *parked = command->parked;
-	const char *slash = strchr(parked->topic, '/');
-	command->input.topic = parked->topic;
-	command->input.user = parked->user;
-	command->input.command = slash != NULL ? slash + 1 : parked->topic;
-	command->input.payload_size = parked->payload_size;
-	command->input.response_topic = parked->response_topic;
-	command->input.attempt = 1;
-	command->correlation = parked->correlation;
-	command->correlation_size = (uint16_t)parked->correlation_size;
-	command->key = board_key(command->input.topic, command->input.payload, command->input.payload_size,
-		command->correlation, command->correlation_size);
-	find_route(command);
-	read_progress(command);
-	command_move(command, COMMAND_WAITING);
-	if (command->route == NULL && command->backlog->lane == NULL) {
-		give_back(command);
-		return;
+	parking->now_ms = now_ms;
+	if (now_ms >= parking->walk_at_ms)
+		walk(parking);
+	while (may_claim && !parking->stopping && parking->line && parking->claimed < CLAIMED_MAX) {
+		struct backlog *backlog = parking->line;
+		take_out_of_line(parking, backlog);
+		if (!backlog->busy && !backlog->to_store.first)
+			parking_job_claim(parking, backlog);
+		else
+			walk_by(parking, now_ms + PARKING_WALK_MS);
 	}
-	log_info("parked_command_run", "a parked command is run", LOG_TEXT("user", command->input.user),
-		LOG_TEXT("topic", command->input.topic), LOG_INT("attempt", command->attempts + 1));
-	if (command->route == NULL)
-		command_die(command, "no handler wants the topic any more");
-	else if (suspects_judge(command))
-		return;
-	else if (command->suspect)
-		suspects_add(host_of(command), command);
-	else
-		command_resume(command);
 }
 
-void parking_claimed(struct command *command)
+int64_t parking_due_ms(const struct parking *parking)
 {
-	const int error = command->store_error;
-	if (error == 0) {
-		begin(command);
-		return;
+	return parking->walk_at_ms;
+}
+
+void parking_store_back(struct parking *parking)
+{
+	struct parking_job *job = parking->repeated, *next;
+	parking->repeated = NULL;
+	for (; job; job = next) {
+		next = job->next;
+		parking_submit(parking, job);
 	}
-	if (error != PARKED_E_NONE && error != PARKED_E_LATER && error != -ENOMEM)
-		host_store_away(host_of(command));
-	release(command, error == PARKED_E_NONE ? REST_NONE : REST_LATER);
-	command_destroy(command);
 }
 
-void parking_finish(struct command *command)
+void parking_stop(struct parking *parking)
 {
-	command_move(command, COMMAND_FINISHING);
-	command_submit(command);
-}
-
-void parking_finished(struct command *command)
-{
-	if (command->store_error != 0) {
-		host_store_away(host_of(command));
-		parking_forget(command);
-		return;
+	parking->stopping = true;
+	for (struct backlog *backlog = parking->backlogs, *next; backlog; backlog = next) {
+		next = backlog->next;
+		if (backlog->state != BACKLOG_CLAIMED)
+			continue;
+		give_back(parking, backlog, false);
+		next_step(parking, backlog);
 	}
-	command_settle(command);
 }
 
-void parking_settled(struct command *command)
+bool parking_idle(const struct parking *parking)
 {
-	release(command, command->end == COMMAND_PARKED ? REST_LATER : command->more ? REST_MORE : REST_NONE);
+	return parking->jobs == 0 && parking->claimed == 0 && !parking->repeated;
 }
 
-bool parking_idle(const struct host *host)
+void parking_drop_all(struct parking *parking)
 {
-	return host->parked_running == 0;
+	for (struct backlog *backlog = parking->backlogs, *next; backlog; backlog = next) {
+		next = backlog->next;
+		give_back(parking, backlog, true);
+		backlog->postponed = NULL;
+		backlog->dropped = true;
+		if (!backlog->to_store.first)
+			next_step(parking, backlog);
+	}
+}
+
+bool parking_lets_wait(const struct parking *parking, const struct backlog *backlog)
+{
+	if (parking->stopping || backlog->stepped_aside || backlog->postponed || backlog->more ||
+		backlog->memory.count + backlog->to_store.count >= PARKING_WAITING_MAX)
+		return false;
+	return backlog->state != BACKLOG_RESTING || (backlog->due_ms <= parking->now_ms + SOON_MS && !backlog->after);
+}
+
+size_t parking_claimed_count(const struct parking *parking)
+{
+	return parking->in_memory;
 }

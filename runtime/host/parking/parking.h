@@ -1,81 +1,114 @@
 /*
- * parking.h - how commands go into the store to be run later, and how they come back from there.
+ * parking.h - commands on their way into the store and out of it: the backlogs of all users, and the storing jobs.
  *
- *   from the broker:  WAITING, RUNNING, COMMITTING --> PARKING --> SETTLED, its end is "parked"
- *   from the store:   CLAIMING --> WAITING --> RUNNING .. --> FINISHING --> SETTLED
- *                                                 +--> PARKING (postponed) --> SETTLED
+ * Happy path: parking_store() has a command's document written. When that is due, its user's backlog is claimed and a
+ * batch of it is read; the owner runs the commands one by one and says parking_done() of each; they are deleted. When
+ * nothing is left the user is back on the straight way. Failure modes: where the store does not answer, the job is
+ * repeated, with the same ids, when it answers again: what it did not answer may be written or not. A document that the
+ * database refuses for ever is reported. A lease that was lost to another host gives back what is in memory.
  *
- * A command of the broker's is parked when a transient failure has outlived its retries in place, when it is
- * suspected of having killed a host, or when its user has a backlog in the store: it goes behind that. One of
- * a user at a time goes, holding its user's turn, so that their order in the store is the order of arrival.
- *
- * What is due is claimed from the store, the first of a user, and run as a command of its own that no broker
- * waits for; then it is finished, postponed with a delay that doubles, or buried, and the user goes to the
- * end of the line. Half of the workers at most are given to it. The store away: it is forgotten here, and
- * claimed again when the store answers; the claim is this supervisor's.
- * I/O thread only.
+ * It reports, and decides nothing about a command: its owner is dispatch.c. I/O thread only.
  */
 #ifndef PARKING_H
 #define PARKING_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "backlog.h"
+#include "dead_letters.h"
+#include "pool.h"
 
-struct command;
-struct host;
-struct parked_marks;
-struct parked_user;
+struct parking;
 
 enum {
-	PARKING_DELAY_MS = 1000, /* before the second attempt; it doubles, with jitter */
-	PARKING_DELAY_MAX_MS = 300000,
-	PARKING_OVERDUE_MS = 60000, /* then any host runs it that has a handler for it */
-	PARKING_LEASE_MS = 12000,   /* beyond the deadlines of its handlers */
+	PARKING_LEASE_MS = 20000,
+	PARKING_WAITING_MAX = 200, /* with fewer left, new commands wait in memory behind a backlog */
+	PARKING_FINISH_MS = 100,   /* what is done is deleted at least that often */
 };
 
-/* ---- Into the store ---- */
+struct parking_owner {
+	/* Its document is in the store; or (refused) the database will never take it. It is in no list any more. */
+	void (*stored)(void *owner, struct command *command, bool refused);
+	/* A document that was claimed; in order. The owner makes a command of it, which takes it over, and adds that by
+	 * parking_add(). False when out of memory: the document stays the caller's. */
+	bool (*read)(void *owner, struct backlog *backlog, struct parked_command *document);
+	/* That were all of a batch. */
+	void (*claimed)(void *owner, struct backlog *backlog);
+	/* Its document is deleted. It is in no list any more. */
+	void (*finished)(void *owner, struct command *command);
+	/* It is in the store as before, and in no list any more: postponed, released, or another host's. */
+	void (*given_back)(void *owner, struct command *command);
+	/* The backlog is gone, and the user on the straight way. */
+	void (*over)(void *owner, struct user *user);
+	/* Its dead letter is written (0), or refused for ever (STORE_E_PERMANENT). */
+	void (*buried)(void *owner, struct command *command, int error);
+	/* The store does not answer. */
+	void (*away)(void *owner);
+};
 
-/* Whether a command of the broker's whose turn it is is to be parked and not run. */
-bool parking_wanted(const struct command *command);
+struct parking_options {
+	struct pool *pool;	 /* of storing_pool_new() */
+	const char *lease_owner; /* the supervisor's random id */
+	const struct parking_owner *callbacks;
+	void *owner;
+};
 
-/* Parks it: behind its user's backlog, if there is one; else it is due after delay_ms. It has its user's
- * turn, which ends when it is in the store. */
-void parking_put(struct command *command, int64_t delay_ms);
+/* The options' pointers outlive it. 0 and *ret, or -ENOMEM. */
+__attribute__((warn_unused_result)) int parking_new(const struct parking_options *options, struct parking **ret);
 
-/* A transient failure of it lasts: it is parked or, run from the store, postponed; after MAX_ATTEMPTS it is
- * buried. */
-void parking_retry(struct command *command);
+/* No job is under way; backlogs are forgotten, with what is in memory of them. NULL is fine. */
+void parking_free(struct parking *parking);
 
-/* The store has refused its dead letter: it is kept, to be buried at a later attempt without being run. */
-void parking_bury_later(struct command *command);
+/* The user's backlog on that lane, made where there is none. NULL when out of memory. */
+struct backlog *parking_backlog(
+	struct parking *parking, struct user *user, struct host_lane *home, const char *lane_id, bool foreign);
 
-/* A worker is through with it, in state PARKING. */
-void parking_stored(struct command *command);
+/* The command's document is to be written, behind what its user has: its record is made, and says not before when. A
+ * command that steps aside (command->stepping) goes on meanwhile, under our lease. */
+void parking_store(struct parking *parking, struct backlog *backlog, struct command *command);
 
-/* ---- Out of the store ---- */
+/* It goes on from the store: the next one in memory of its backlog. */
+void parking_add(struct parking *parking, struct backlog *backlog, struct command *command);
 
-/* The store says that they have something due. */
-void parking_due(struct host *host, const struct parked_user *users, size_t count);
+/* Its end is durable: its document may go. It is FINISHING. */
+void parking_done(struct parking *parking, struct command *command);
 
-/* Claims for those in line while there is room, and starts a suspect when it is quiet. Each turn of the loop. */
-void parking_serve(struct host *host);
-int64_t parking_due_ms(const struct host *host);
+/* It is given back, to be run again after that time, and with it all that is behind it in memory. Its record says how it
+ * stands. */
+void parking_postpone(struct parking *parking, struct command *command, unsigned delay_ms);
 
-/* A worker is through with it, in state CLAIMING or FINISHING. */
-void parking_claimed(struct command *command);
-void parking_finished(struct command *command);
+/* Writes the command's dead letter; its pointers live as long as the command. -ENOMEM. */
+__attribute__((warn_unused_result)) int parking_bury(
+	struct parking *parking, struct command *command, const struct dead_letter *letter);
 
-/* All it had to do is done: it is finished in the store. */
-void parking_finish(struct command *command);
+/* The store has a backlog like that, due at that time. */
+void parking_found(struct parking *parking, struct backlog *backlog, int64_t due_ms);
 
-/* The store is away, or there is no memory: it is forgotten here, and still stands in the store. */
-void parking_forget(struct command *command);
+/* The PUBACK for which it waited has left, or never will. */
+void parking_place_freed(struct parking *parking, struct backlog *backlog);
 
-/* It has settled. */
-void parking_settled(struct command *command);
+/* Jobs have come back from the pool: a list as pool_collect() gives it. */
+void parking_returned(struct parking *parking, struct job *jobs);
 
-/* Whether no command from the store is being run. */
-bool parking_idle(const struct host *host);
+/* Each turn of the loop: claims what is due, deletes what is done, renews leases. may_claim: the store answers, this host
+ * is active, and nothing hinders. */
+void parking_serve(struct parking *parking, bool may_claim, int64_t now_ms);
+int64_t parking_due_ms(const struct parking *parking);
+
+/* The store answers again: what it did not answer is repeated. */
+void parking_store_back(struct parking *parking);
+
+/* Nothing more is claimed; what is in memory and has not begun is given back. */
+void parking_stop(struct parking *parking);
+
+/* Whether nothing is claimed and no job is under way. */
+bool parking_idle(const struct parking *parking);
+
+/* Another host is active: what is not under way is forgotten. */
+void parking_drop_all(struct parking *parking);
+
+/* Whether that backlog lets new commands of its user wait in memory. */
+bool parking_lets_wait(const struct parking *parking, const struct backlog *backlog);
+
+/* Commands claimed from the store, in memory. */
+size_t parking_claimed_count(const struct parking *parking);
 
 #endif

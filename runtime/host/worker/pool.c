@@ -1,15 +1,9 @@
 /*
- * pool.c - see worker_pool.h. One mutex per queue, held for a few pointer writes. A command goes
- * straight to an idle worker, if there is one: to the one that became idle last, whose stack and caches are
- * warm.
+ * pool.c - see pool.h. One mutex per queue, held for a few pointer writes. A job goes straight to an idle thread, if there is one: to the one that
+ * became idle last, whose stack and caches are warm.
  */
 #include "pool.h"
 
-#include "board.h"
-#include "command.h"
-#include "crash.h"
-#include "lane.h"
-#include "log.h"
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -20,29 +14,32 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { WORKER_STACK_SIZE = 1024 * 1024 };
+enum { STACK_SIZE = 1024 * 1024 };
 
-/* Giving way to a worker pays where handlers are short. It costs a change of threads, so where it was in vain
+/* Giving way to a thread pays where jobs are short. It costs a change of threads, so where it was in vain
  * so many times in a row, only every so many-th chance is taken, until one pays again. */
 enum { LET_RUN_IN_VAIN = 4, LET_RUN_EVERY = 64 };
 
 struct queue {
-	struct command *first, **end;
+	struct job *first, **end;
 };
 
-struct worker {
-	struct worker_pool *pool;
-	struct worker_context context;
-	pthread_t thread;
-	struct worker *idle_next;
-	struct command *job; /* handed over before `wake` is posted; NULL: stop */
+struct thread {
+	struct pool *pool;
+	void *context;
+	pthread_t id;
+	struct thread *idle_next;
+	struct job *job; /* handed over before `wake` is posted; NULL: stop */
 	sem_t wake;
 };
 
-struct worker_pool {
+struct pool {
+	struct pool_options options;
 	pthread_mutex_t out_mutex;
-	struct queue out; /* under out_mutex, as the next three: what no worker was free for */
-	struct worker *idle;
+	struct queue out; /* under out_mutex, as the next five: what no thread was free for */
+	struct queue urgent; /* the same, before all else, and also while held */
+	struct thread *idle;
+	unsigned idle_count;
 	bool held; /* written by the I/O thread alone */
 	bool stopping;
 
@@ -50,13 +47,14 @@ struct worker_pool {
 	struct queue back; /* under back_mutex */
 
 	struct queue submitted; /* the I/O thread's own, until it kicks */
-	bool woke_one;		/* a worker; the I/O thread's own, since the last worker_pool_let_run() */
-	unsigned in_vain;	/* the I/O thread's own: calls of worker_pool_let_run() since one has paid */
+	struct queue submitted_now; /* the same */
+	bool woke_one;		/* a thread; the I/O thread's own, since the last pool_let_run() */
+	unsigned in_vain;	/* the I/O thread's own: calls of pool_let_run() since one has paid */
 	_Atomic bool sleeping;	/* the I/O thread is in poll(), or about to be */
-	_Atomic bool woken;	/* by worker_pool_wake(), since the last worker_pool_sleep() */
+	_Atomic bool woken;	/* by pool_wake(), since the last pool_sleep() */
 	int fd;
-	unsigned worker_count;
-	struct worker *workers;
+	unsigned thread_count;
+	struct thread *threads;
 };
 
 static void queue_init(struct queue *queue)
@@ -64,23 +62,32 @@ static void queue_init(struct queue *queue)
 	*queue = (struct queue){.end = &queue->first};
 }
 
-static void queue_append(struct queue *queue, struct command *command)
+static void queue_append(struct queue *queue, struct job *job)
 {
-	command->job_next = NULL;
-	*queue->end = command;
-	queue->end = &command->job_next;
+	job->next = NULL;
+	*queue->end = job;
+	queue->end = &job->next;
 }
 
-static struct command *queue_take_all(struct queue *queue)
+static struct job *queue_take_all(struct queue *queue)
 {
-	struct command *first = queue->first;
+	struct job *first = queue->first;
 	queue_init(queue);
 	return first;
 }
 
-static void wake_sleeper(struct worker_pool *pool)
+static void queue_move(struct queue *to, struct queue *from)
 {
-	/* Sequentially consistent, as in worker_pool_sleep(): either the sleeper sees what is queued, or we
+	if (!from->first)
+		return;
+	*to->end = from->first;
+	to->end = from->end;
+	queue_init(from);
+}
+
+static void wake_sleeper(struct pool *pool)
+{
+	/* Sequentially consistent, as in pool_sleep(): either the sleeper sees what is queued, or we
 	 * see the sleeper. */
 	if (!atomic_exchange(&pool->sleeping, false))
 		return;
@@ -89,186 +96,206 @@ static void wake_sleeper(struct worker_pool *pool)
 		abort();
 }
 
-void worker_pool_wake(struct worker_pool *pool)
+void pool_wake(struct pool *pool)
 {
 	/* What the caller has to tell is in no queue of ours, so it may have been looked for already. */
 	atomic_store(&pool->woken, true);
 	wake_sleeper(pool);
 }
 
-static struct command *queue_take(struct queue *queue)
+static struct job *queue_take(struct queue *queue)
 {
-	struct command *command = queue->first;
-	if (command == NULL)
+	struct job *job = queue->first;
+	if (!job)
 		return NULL;
-	queue->first = command->job_next;
-	if (queue->first == NULL)
+	queue->first = job->next;
+	if (!queue->first)
 		queue->end = &queue->first;
-	return command;
+	return job;
 }
 
-/* Waits for the next command; NULL: the pool stops. */
-static struct command *next_job(struct worker *worker)
+/* Under out_mutex. */
+static struct job *take_next(struct pool *pool)
 {
-	struct worker_pool *pool = worker->pool;
+	struct job *job = queue_take(&pool->urgent);
+	return job || pool->held ? job : queue_take(&pool->out);
+}
+
+/* Waits for the next job; NULL: the pool stops. */
+static struct job *next_job(struct thread *thread)
+{
+	struct pool *pool = thread->pool;
 	pthread_mutex_lock(&pool->out_mutex);
-	struct command *command = pool->held ? NULL : queue_take(&pool->out);
-	if (command != NULL || pool->stopping) {
+	struct job *job = take_next(pool);
+	if (job || pool->stopping) {
 		pthread_mutex_unlock(&pool->out_mutex);
-		return command;
+		return job;
 	}
-	worker->idle_next = pool->idle;
-	pool->idle = worker;
+	thread->idle_next = pool->idle;
+	pool->idle = thread;
+	pool->idle_count++;
 	pthread_mutex_unlock(&pool->out_mutex);
-	while (sem_wait(&worker->wake) != 0)
+	while (sem_wait(&thread->wake) != 0)
 		continue;
-	return worker->job;
+	return thread->job;
 }
 
 static void *work(void *argument)
 {
-	struct worker *worker = argument;
-	struct worker_pool *pool = worker->pool;
-	struct command *command;
-	struct crash_stack stack;
+	struct thread *thread = argument;
+	struct pool *pool = thread->pool;
+	struct job *job;
 
-	/* Without a stack for signal handlers an overflow kills without saying what it was. */
-	if (crash_thread_begin(&stack, worker->context.slot) != 0)
-		log_warn("no_signal_stack", "a worker has no memory for a stack for signal handlers");
-	while ((command = next_job(worker)) != NULL) {
-		worker_do(&worker->context, command);
+	if (pool->options.enter)
+		pool->options.enter(thread->context);
+	while ((job = next_job(thread)) != NULL) {
+		job->run(job, thread->context);
 		pthread_mutex_lock(&pool->back_mutex);
-		queue_append(&pool->back, command);
+		queue_append(&pool->back, job);
 		pthread_mutex_unlock(&pool->back_mutex);
 		wake_sleeper(pool);
 	}
-	crash_thread_end(&stack);
+	if (pool->options.leave)
+		pool->options.leave(thread->context);
 	return NULL;
 }
 
-/* Stops and joins the first `count` workers. */
-static void stop_workers(struct worker_pool *pool, unsigned count)
+static void close_thread(struct pool *pool, struct thread *thread)
+{
+	sem_destroy(&thread->wake);
+	if (pool->options.close)
+		pool->options.close(pool->options.owner, thread->context);
+}
+
+/* Stops and joins those that were started. */
+static void stop_threads(struct pool *pool)
 {
 	pthread_mutex_lock(&pool->out_mutex);
 	pool->stopping = true;
-	for (struct worker *worker = pool->idle; worker != NULL; worker = worker->idle_next) {
-		worker->job = NULL;
-		sem_post(&worker->wake);
+	for (struct thread *thread = pool->idle; thread; thread = thread->idle_next) {
+		thread->job = NULL;
+		sem_post(&thread->wake);
 	}
 	pthread_mutex_unlock(&pool->out_mutex);
-	for (unsigned i = 0; i < count; i++) {
-		pthread_join(pool->workers[i].thread, NULL);
-		sem_destroy(&pool->workers[i].wake);
-		worker_states_free(&pool->workers[i].context);
+	for (unsigned i = 0; i < pool->thread_count; i++) {
+		pthread_join(pool->threads[i].id, NULL);
+		close_thread(pool, &pool->threads[i]);
 	}
 }
 
-static int start_worker(struct worker *worker)
+static int start_thread(struct pool *pool, unsigned number)
 {
-	int rc = worker_states_new(&worker->context);
-	if (rc != 0)
-		return rc;
-	sem_init(&worker->wake, 0, 0);
+	struct thread *thread = &pool->threads[number];
+	*thread = (struct thread){.pool = pool};
+	int error = pool->options.open ? pool->options.open(pool->options.owner, number, &thread->context) : 0;
+	if (error != 0)
+		return error;
+	sem_init(&thread->wake, 0, 0);
 	pthread_attr_t attributes;
 	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, WORKER_STACK_SIZE);
-	rc = -pthread_create(&worker->thread, &attributes, work, worker);
+	pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	error = -pthread_create(&thread->id, &attributes, work, thread);
 	pthread_attr_destroy(&attributes);
-	if (rc != 0) {
-		sem_destroy(&worker->wake);
-		worker_states_free(&worker->context);
-	}
-	return rc;
+	if (error != 0)
+		close_thread(pool, thread);
+	return error;
 }
 
-int worker_pool_new(const struct worker_context *context, unsigned workers, struct worker_pool **ret)
+int pool_new(const struct pool_options *options, struct pool **ret)
 {
-	struct worker_pool *pool = calloc(1, sizeof(*pool));
-	if (pool == NULL)
+	struct pool *pool = calloc(1, sizeof(*pool));
+	if (!pool)
 		return -ENOMEM;
+	pool->options = *options;
 	pthread_mutex_init(&pool->out_mutex, NULL);
 	pthread_mutex_init(&pool->back_mutex, NULL);
 	queue_init(&pool->out);
 	queue_init(&pool->back);
 	queue_init(&pool->submitted);
-	pool->workers = calloc(workers, sizeof(*pool->workers));
+	queue_init(&pool->submitted_now);
+	queue_init(&pool->urgent);
+	pool->threads = calloc(options->threads, sizeof(*pool->threads));
 	pool->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	int rc = pool->workers == NULL ? -ENOMEM : pool->fd < 0 ? -errno : 0;
-	for (; rc == 0 && pool->worker_count < workers; pool->worker_count++) {
-		struct worker *worker = &pool->workers[pool->worker_count];
-		*worker = (struct worker){.pool = pool, .context = *context};
-		worker->context.states = NULL;
-		if (context->slot != NULL)
-			worker->context.slot = context->slot + pool->worker_count + 1;
-		if (context->runs != NULL)
-			worker->context.runs = context->runs + pool->worker_count + 1;
-		rc = start_worker(worker);
-		if (rc != 0)
-			break;
+	int error = !pool->threads ? -ENOMEM : pool->fd < 0 ? -errno : 0;
+	while (error == 0 && pool->thread_count < options->threads) {
+		error = start_thread(pool, pool->thread_count);
+		if (error == 0)
+			pool->thread_count++;
 	}
-	if (rc != 0) {
-		worker_pool_free(pool);
-		return rc;
+	if (error != 0) {
+		pool_free(pool);
+		return error;
 	}
 	*ret = pool;
 	return 0;
 }
 
-void worker_pool_free(struct worker_pool *pool)
+void pool_free(struct pool *pool)
 {
-	if (pool == NULL)
+	if (!pool)
 		return;
-	stop_workers(pool, pool->worker_count);
+	stop_threads(pool);
 	if (pool->fd >= 0)
 		close(pool->fd);
 	pthread_mutex_destroy(&pool->out_mutex);
 	pthread_mutex_destroy(&pool->back_mutex);
-	free(pool->workers);
+	free(pool->threads);
 	free(pool);
 }
 
-void worker_pool_submit(struct worker_pool *pool, struct command *command)
+void pool_submit(struct pool *pool, struct job *job)
 {
-	queue_append(&pool->submitted, command);
+	queue_append(&pool->submitted, job);
 }
 
-/* Moves what was submitted into the queue, and gives the first ones to idle workers. */
-static void hand_out(struct worker_pool *pool, bool held)
+void pool_submit_now(struct pool *pool, struct job *job)
 {
-	struct worker *woken = NULL;
+	queue_append(&pool->submitted_now, job);
+}
+
+unsigned pool_busy(struct pool *pool)
+{
+	pthread_mutex_lock(&pool->out_mutex);
+	const unsigned busy = pool->thread_count - pool->idle_count;
+	pthread_mutex_unlock(&pool->out_mutex);
+	return busy;
+}
+
+/* Moves what was submitted into the queue, and gives the first ones to idle threads. */
+static void hand_out(struct pool *pool, bool held)
+{
+	struct thread *woken = NULL;
 	pthread_mutex_lock(&pool->out_mutex);
 	pool->held = held;
-	if (pool->submitted.first != NULL) {
-		*pool->out.end = pool->submitted.first;
-		pool->out.end = pool->submitted.end;
-		queue_init(&pool->submitted);
-	}
-	while (!held && pool->idle != NULL && pool->out.first != NULL) {
-		struct worker *worker = pool->idle;
-		pool->idle = worker->idle_next;
-		worker->job = queue_take(&pool->out);
-		worker->idle_next = woken;
-		woken = worker;
+	queue_move(&pool->urgent, &pool->submitted_now);
+	queue_move(&pool->out, &pool->submitted);
+	while (pool->idle && (pool->urgent.first || (!held && pool->out.first))) {
+		struct thread *thread = pool->idle;
+		pool->idle = thread->idle_next;
+		pool->idle_count--;
+		thread->job = take_next(pool);
+		thread->idle_next = woken;
+		woken = thread;
 	}
 	pthread_mutex_unlock(&pool->out_mutex);
-	while (woken != NULL) {
-		/* Once posted, the worker may put itself into the idle list again. */
-		struct worker *worker = woken;
-		woken = worker->idle_next;
-		sem_post(&worker->wake);
+	while (woken) {
+		/* Once posted, the thread may put itself into the idle list again. */
+		struct thread *thread = woken;
+		woken = thread->idle_next;
+		sem_post(&thread->wake);
 		pool->woke_one = true;
 	}
 }
 
-static bool nothing_back(struct worker_pool *pool)
+static bool nothing_back(struct pool *pool)
 {
 	pthread_mutex_lock(&pool->back_mutex);
-	const bool nothing = pool->back.first == NULL;
+	const bool nothing = !pool->back.first;
 	pthread_mutex_unlock(&pool->back_mutex);
 	return nothing;
 }
 
-bool worker_pool_let_run(struct worker_pool *pool)
+bool pool_let_run(struct pool *pool)
 {
 	if (!pool->woke_one)
 		return false;
@@ -282,56 +309,34 @@ bool worker_pool_let_run(struct worker_pool *pool)
 	return true;
 }
 
-void worker_pool_kick(struct worker_pool *pool)
+void pool_kick(struct pool *pool)
 {
-	if (pool->submitted.first != NULL)
+	if (pool->submitted.first || pool->submitted_now.first)
 		hand_out(pool, pool->held);
 }
 
-void worker_pool_hold(struct worker_pool *pool, bool hold)
+void pool_hold(struct pool *pool, bool hold)
 {
 	if (pool->held != hold)
 		hand_out(pool, hold);
 }
 
-struct command *worker_pool_collect(struct worker_pool *pool)
+struct job *pool_collect(struct pool *pool)
 {
 	pthread_mutex_lock(&pool->back_mutex);
-	struct command *finished = queue_take_all(&pool->back);
+	struct job *finished = queue_take_all(&pool->back);
 	pthread_mutex_unlock(&pool->back_mutex);
 	return finished;
 }
 
-static void split_queue(struct queue *queue, const struct lane *lane, struct queue *taken)
-{
-	struct command *command = queue_take_all(queue), *next;
-	for (; command != NULL; command = next) {
-		next = command->job_next;
-		const bool take = command->lane == lane && command->state == COMMAND_RUNNING &&
-				  command->origin != COMMAND_FROM_STORE;
-		queue_append(take ? taken : queue, command);
-	}
-}
-
-struct command *worker_pool_take_back(struct worker_pool *pool, const struct lane *lane)
-{
-	struct queue taken;
-	queue_init(&taken);
-	split_queue(&pool->submitted, lane, &taken);
-	pthread_mutex_lock(&pool->out_mutex);
-	split_queue(&pool->out, lane, &taken);
-	pthread_mutex_unlock(&pool->out_mutex);
-	return taken.first;
-}
-
-bool worker_pool_sleep(struct worker_pool *pool)
+bool pool_sleep(struct pool *pool)
 {
 	atomic_store(&pool->sleeping, true);
 	const bool nothing = nothing_back(pool);
 	return !atomic_exchange(&pool->woken, false) && nothing;
 }
 
-void worker_pool_awake(struct worker_pool *pool, bool readable)
+void pool_awake(struct pool *pool, bool readable)
 {
 	atomic_store(&pool->sleeping, false);
 	uint64_t count;
@@ -339,7 +344,7 @@ void worker_pool_awake(struct worker_pool *pool, bool readable)
 		abort();
 }
 
-int worker_pool_fd(const struct worker_pool *pool)
+int pool_fd(const struct pool *pool)
 {
 	return pool->fd;
 }

@@ -1,63 +1,69 @@
 /*
- * pool.h - the worker threads, and the two queues between them and the I/O thread: commands out,
- * finished calls back.
+ * pool.h - threads that do jobs, and the two queues between them and the I/O thread: jobs out, finished ones back.
  *
- * Happy path: worker_pool_submit() some commands, worker_pool_kick(); a worker runs each;
- * worker_pool_collect() returns them. A worker takes one command at a time, so a slow handler delays no other
- * command while a worker is free. The I/O thread is woken through a descriptor, and only when it sleeps: it
- * brackets its poll() by worker_pool_sleep() and worker_pool_awake(), after worker_pool_let_run(). All
- * functions but worker_pool_wake(): the I/O thread.
+ * Happy path: pool_submit() some jobs, pool_kick(); a thread does each; pool_collect() returns them. A thread takes one job at a time, so a slow
+ * one delays no other while a thread is free. The I/O thread is woken through a descriptor, and only when it sleeps: it brackets its poll() by
+ * pool_sleep() and pool_awake(), after pool_let_run(). It may have several pools: each has a descriptor of its own, and is bracketed by itself.
+ * All functions but pool_wake(): the I/O thread.
  */
 #ifndef POOL_H
 #define POOL_H
 
-#include "worker.h"
+#include "job.h"
 #include <stdbool.h>
 
-struct command;
-struct lane;
-struct worker_pool;
+struct pool;
 
-/* Starts the threads and their handlers' states. context: copied, without states; its slot is that before the
- * workers'. 0 and *ret; -errno; -ECANCELED when a handler's init refused. */
-__attribute__((warn_unused_result)) int worker_pool_new(
-	const struct worker_context *context, unsigned workers, struct worker_pool **ret);
+struct pool_options {
+	unsigned threads;
+	void *owner; /* handed to the callbacks; any may be NULL */
+	/* By the thread that calls pool_new(), once for each thread, counted from 0: what its jobs are given as context. An error ends pool_new(). */
+	int (*open)(void *owner, unsigned thread, void **ret_context);
+	/* By the thread that calls pool_free(), when the thread has ended. */
+	void (*close)(void *owner, void *context);
+	/* By the thread itself, before its first job and after its last. */
+	void (*enter)(void *context);
+	void (*leave)(void *context);
+};
 
-/* Stops after the calls that run now, and joins the threads. The queue is empty. */
-void worker_pool_free(struct worker_pool *pool);
+/* Starts the threads. 0 and *ret; -errno; what open() said. */
+__attribute__((warn_unused_result)) int pool_new(const struct pool_options *options, struct pool **ret);
 
-/* Queues a command for what its state says (see worker_do()); it belongs to the pool until it is collected. */
-void worker_pool_submit(struct worker_pool *pool, struct command *command);
+/* Stops after the jobs that run now, and joins the threads. The queue is empty. NULL is fine. */
+void pool_free(struct pool *pool);
 
-/* Lets the workers see what was submitted, and wakes as many as are needed. */
-void worker_pool_kick(struct worker_pool *pool);
+/* Queues a job. */
+void pool_submit(struct pool *pool, struct job *job);
 
-/* Before the I/O thread sleeps: a worker that was woken since the last time, and waits for this processor,
- * gets it now. A short handler is through then, and the two need not wake each other; where handlers turn out
- * not to be short, this is only tried now and then. Returns whether something is finished, so that there is
- * no need to sleep. */
-bool worker_pool_let_run(struct worker_pool *pool);
+/* The same, but before all others, and also while the pool is held. The next pool_kick() hands it out. */
+void pool_submit_now(struct pool *pool, struct job *job);
 
-/* While it holds, no worker begins another command; those that have begun go on. */
-void worker_pool_hold(struct worker_pool *pool, bool hold);
+/* How many threads do a job. */
+unsigned pool_busy(struct pool *pool);
 
-/* Takes what is finished: a list linked by job_next, in the order in which it finished; NULL if nothing is. */
-struct command *worker_pool_collect(struct worker_pool *pool);
+/* Lets the threads see what was submitted, and wakes as many as are needed. */
+void pool_kick(struct pool *pool);
 
-/* Takes back the lane's commands that no worker has begun to run, but for those from the store: a list linked
- * by job_next. */
-struct command *worker_pool_take_back(struct worker_pool *pool, const struct lane *lane);
+/* Before the I/O thread sleeps: a thread that was woken since the last time, and waits for this processor, gets it now. A short job is through then,
+ * and the two need not wake each other; where jobs turn out not to be short, this is only tried now and then. Returns whether something is finished,
+ * so that there is no need to sleep. */
+bool pool_let_run(struct pool *pool);
 
-/* Before poll(): false when something is finished already, or worker_pool_wake() was called since the last
- * time, so poll() must not wait. */
-bool worker_pool_sleep(struct worker_pool *pool);
+/* While it holds, no thread begins another job; those that have begun go on. */
+void pool_hold(struct pool *pool, bool hold);
+
+/* Takes what is finished: a list linked by next, in the order in which it finished; NULL if nothing is. */
+struct job *pool_collect(struct pool *pool);
+
+/* Before poll(): false when something is finished already, or pool_wake() was called since the last time, so poll() must not wait. */
+bool pool_sleep(struct pool *pool);
 /* After poll(): whether the descriptor was readable. */
-void worker_pool_awake(struct worker_pool *pool, bool readable);
+void pool_awake(struct pool *pool, bool readable);
 
 /* The descriptor that becomes readable when the I/O thread must wake up. */
-int worker_pool_fd(const struct worker_pool *pool);
+int pool_fd(const struct pool *pool);
 
 /* Wakes the I/O thread, or keeps it from falling asleep once more: it looks at everything again. Any thread. */
-void worker_pool_wake(struct worker_pool *pool);
+void pool_wake(struct pool *pool);
 
 #endif

@@ -1,19 +1,19 @@
 /*
- * worker.c - see worker_run.h.
+ * worker.c - see worker.h.
  */
 #include "worker.h"
 
-#include "backlogs.h"
 #include "board.h"
 #include "call.h"
 #include "clock.h"
 #include "command.h"
+#include "crash.h"
 #include "failpoint.h"
-#include "lane.h"
 #include "log.h"
+#include "pool.h"
 #include "settings.h"
-#include "store.h"
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 _Static_assert((int)CALL_FAILED + 1 == FIGURES_ENDS, "the figures count all ends");
@@ -127,8 +127,8 @@ static void run_handler(const struct worker_context *context, struct command *co
 	const struct board_entry entry = {
 		.handler = call.handler->name,
 		.topic = command->input.topic,
-		.fingerprint = command->key,
-		.identity = command->key, /* until commands have one of their own */
+		.fingerprint = command->fingerprint,
+		.identity = command->identity,
 		.crashes = command->crashes,
 		.attempt = command->attempts,
 		.deadline_ms = deadline_ms(&call),
@@ -171,100 +171,71 @@ void worker_run(const struct worker_context *context, struct command *command)
 			run_handler(context, command, i);
 }
 
-/* All that the letter says, but for the payload: if it cannot be kept, this is what is left of it. */
-static void log_refused(const struct dead_letter *letter, const char *message, const char *error)
-{
-	log_error("dead_letter_refused", message, LOG_TEXT("user", letter->user),
-		LOG_TEXT("topic", letter->topic), LOG_TEXT("handler", letter->handler),
-		LOG_TEXT("reason", letter->reason), LOG_INT("attempt", letter->attempts),
-		LOG_INT("payload_bytes", letter->payload_size), LOG_TEXT("error", error));
-}
+/* ---- Threads ---- */
 
-/* The server refuses the letter itself: without what a phone put into it there may be room for it. */
-static int bury_without_payload(struct store_client *client, struct dead_letter *letter)
-{
-	log_refused(letter, "the database refuses a dead letter: it is tried without its payload",
-		store_last_error(client));
-	struct dead_letter cut = *letter;
-	if (cut.payload_cut_from == 0)
-		cut.payload_cut_from = cut.payload_size;
-	cut.payload_size = 0;
-	cut.correlation = NULL;
-	cut.response_topic = NULL;
-	return dead_letter_add(client, &cut);
-}
+struct worker {
+	struct worker_context context;
+	struct crash_stack stack;
+};
 
-/* What was to be written keeps its words for the log. */
-static void end_write(struct store_client *client, const struct command *command, const char *message)
+static int worker_open(void *owner, unsigned thread, void **ret_context)
 {
-	if (command->store_error != 0)
-		log_error("store_write_failed", message, LOG_TEXT("user", command->input.user),
-			LOG_TEXT("topic", command->input.topic),
-			LOG_TEXT("reason", store_last_error(client)));
-	store_release(client);
-}
-
-static void bury(const struct worker_context *context, struct command *command)
-{
-	struct store_client *client = store_acquire(context->store);
-	command->store_error = dead_letter_add(client, &command->letter);
-	if (command->store_error == STORE_E_PERMANENT)
-		command->store_error = bury_without_payload(client, &command->letter);
-	if (command->store_error != 0)
-		log_error("dead_letter_failed",
-			"a dead letter cannot be written: the command is not acknowledged",
-			LOG_TEXT("topic", command->input.topic),
-			LOG_TEXT("reason", store_last_error(client)));
-	store_release(client);
-}
-
-static void park(const struct worker_context *context, struct command *command)
-{
-	struct store_client *client = store_acquire(context->store);
-	command->store_error = command->origin == COMMAND_FROM_STORE
-				       ? parked_command_postpone(client, command->record)
-				       : parked_command_add(client, command->record);
-	end_write(client, command, "a command cannot be parked: it is not acknowledged");
-}
-
-static void claim(const struct worker_context *context, struct command *command)
-{
-	struct store_client *client = store_acquire(context->store);
-	const struct parked_backlog *backlog = command->backlog;
-	const int64_t now_ms = host_unix_ms();
-	command->store_error = parked_command_claim(client, backlog->lane_id, backlog->user, context->owner,
-		now_ms, now_ms + context->lease_ms, &command->parked);
-	if (command->store_error == 0) {
-		/* Handlers find a NUL behind it. */
-		const struct parked_command *parked = command->parked;
-		command->input.payload = arena_copy(&command->arena,
-			parked->payload != NULL ? parked->payload : "", parked->payload_size);
-		if (command->input.payload == NULL)
-			command->store_error = -ENOMEM;
+	const struct worker_context *context = owner;
+	struct worker *worker = calloc(1, sizeof(*worker));
+	if (!worker)
+		return -ENOMEM;
+	worker->context = *context;
+	worker->context.states = NULL;
+	if (context->slot)
+		worker->context.slot = context->slot + thread + 1;
+	if (context->runs)
+		worker->context.runs = context->runs + thread + 1;
+	const int error = worker_states_new(&worker->context);
+	if (error != 0) {
+		free(worker);
+		return error;
 	}
-	store_release(client);
+	*ret_context = worker;
+	return 0;
 }
 
-static void finish(const struct worker_context *context, struct command *command)
+static void worker_close(void *owner, void *context)
 {
-	struct store_client *client = store_acquire(context->store);
-	command->store_error = parked_command_finish(client, command->parked, &command->more);
-	end_write(client, command,
-		"a parked command is not known to be finished in the store: if it is not, it is run again");
+	struct worker *worker = context;
+	(void)owner;
+	worker_states_free(&worker->context);
+	free(worker);
 }
 
-void worker_do(const struct worker_context *context, struct command *command)
+static void worker_enter(void *context)
 {
-	switch (command->state) {
-	case COMMAND_RUNNING: worker_run(context, command); break;
-	case COMMAND_PARKING: park(context, command); break;
-	case COMMAND_BURYING: bury(context, command); break;
-	case COMMAND_CLAIMING: claim(context, command); break;
-	case COMMAND_FINISHING: finish(context, command); break;
-	case COMMAND_WAITING:
-	case COMMAND_RETRYING:
-	case COMMAND_COMMITTING:
-	case COMMAND_SETTLED:
-	case COMMAND_STATES: abort();
-	}
+	struct worker *worker = context;
+	/* Without a stack for signal handlers an overflow kills without saying what it was. */
+	if (crash_thread_begin(&worker->stack, worker->context.slot) != 0)
+		log_warn("no_signal_stack", "a worker has no memory for a stack for signal handlers");
+}
+
+static void worker_leave(void *context)
+{
+	struct worker *worker = context;
+	crash_thread_end(&worker->stack);
+}
+
+void worker_job(struct job *job, void *context)
+{
+	const struct worker *worker = context;
+	struct command *command = (struct command *)((char *)job - offsetof(struct command, job));
+	atomic_store_explicit(&command->begun_ms, clock_ms(), memory_order_relaxed);
+	worker_run(&worker->context, command);
+}
+
+int worker_pool_new(struct worker_context *context, unsigned workers, struct pool **ret)
+{
+	const struct pool_options options = {.threads = workers,
+		.owner = context,
+		.open = worker_open,
+		.close = worker_close,
+		.enter = worker_enter,
+		.leave = worker_leave};
+	return pool_new(&options, ret);
 }

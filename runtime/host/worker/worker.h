@@ -1,8 +1,8 @@
 /*
- * worker.h - what a worker does with a command: its unsettled handlers are run, one after the other; or
- * it is taken from the store, or written there.
+ * worker.h - what a worker does with a command: its unsettled handlers are run, one after the other.
  *
- * worker_run() is used by the I/O thread as well, for light handlers.
+ * worker_run() is used by the I/O thread as well, for light handlers. worker_pool_new() starts the threads that do it, each with the states of its
+ * handlers.
  */
 #ifndef WORKER_H
 #define WORKER_H
@@ -14,6 +14,8 @@
 
 struct board_slot;
 struct command;
+struct job;
+struct pool;
 struct routes;
 struct settings;
 struct store;
@@ -23,8 +25,6 @@ struct worker_context {
 	const struct routes *routes;
 	const struct settings *settings;
 	struct store *store;
-	const char *owner;		 /* in whose name parked commands are claimed */
-	int64_t lease_ms;		 /* for how long */
 	const _Atomic size_t *event_max; /* what the broker takes; the I/O thread sets it */
 	void **states;			 /* this thread's, by handler */
 	struct board_slot *slot;	 /* this thread's on the board; NULL: there is no board */
@@ -40,8 +40,14 @@ void worker_states_free(struct worker_context *context);
  * calling thread owns until it hands it on. */
 void worker_run(const struct worker_context *context, struct command *command);
 
-/* What the command's state asks for: it is run, claimed from the store, or written there (parked, postponed,
- * buried, finished), which leaves its result in command->store_error. */
-void worker_do(const struct worker_context *context, struct command *command);
+/*
+ * Starts a pool whose jobs are commands (struct command.job), each run by worker_run() with its thread's context: a copy of this one, with states of
+ * its own, and the slot and the row that follow in the board for each thread (the first ones are the I/O thread's). `context` and what it points to
+ * outlive the pool. 0 and *ret, to be freed by pool_free(); -errno; -ECANCELED when a handler's init refused.
+ */
+__attribute__((warn_unused_result)) int worker_pool_new(struct worker_context *context, unsigned workers, struct pool **ret);
+
+/* The run of struct job for a command. context: a struct worker_context inside of the pool's. */
+void worker_job(struct job *job, void *context);
 
 #endif

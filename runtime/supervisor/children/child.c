@@ -3,7 +3,8 @@
  */
 #include "child.h"
 
-#include "host.h"
+#include "clock.h"
+#include "exit_codes.h"
 #include <stdlib.h>
 
 #define TO(state) (1u << CHILD_##state)
@@ -47,18 +48,14 @@ void child_spawned(struct child *child, pid_t pid, int64_t now_ms)
 	child->kill_at_ms = INT64_MAX;
 }
 
-/* After so many failures in a row, one or more. */
-static int64_t backoff_ms(unsigned failures)
+static int64_t pause_ms(struct child *child)
 {
-	int64_t delay_ms = CHILD_BACKOFF_MIN_MS;
-	for (unsigned i = 1; i < failures && delay_ms < CHILD_BACKOFF_MAX_MS; i++)
-		delay_ms *= 2;
-	return delay_ms < CHILD_BACKOFF_MAX_MS ? delay_ms : CHILD_BACKOFF_MAX_MS;
+	return backoff_ms(child->failures++, CHILD_BACKOFF_MIN_MS, CHILD_BACKOFF_MAX_MS);
 }
 
 void child_not_spawned(struct child *child, int64_t now_ms)
 {
-	child->start_at_ms = now_ms + backoff_ms(++child->failures);
+	child->start_at_ms = now_ms + pause_ms(child);
 }
 
 void child_up(struct child *child)
@@ -96,8 +93,8 @@ void child_died(struct child *child, const struct child_death *death, int64_t no
 	const bool refused = child->state == CHILD_STARTING && !child->ever_up && death->exited;
 	child->pid = 0;
 	child->kill_at_ms = INT64_MAX;
-	if (child->state == CHILD_STOPPING || (refused && death->code != HOST_EXIT_OK)) {
-		child->exit_code = death->exited ? death->code : HOST_EXIT_SOFTWARE;
+	if (child->state == CHILD_STOPPING || (refused && death->code != EXIT_OK)) {
+		child->exit_code = death->exited ? death->code : EXIT_SOFTWARE;
 		move(child, CHILD_ENDED);
 		return;
 	}
@@ -109,7 +106,7 @@ void child_died(struct child *child, const struct child_death *death, int64_t no
 	if (wanted || death->released || death->blamed)
 		return;
 	if (++child->failures > 1)
-		child->start_at_ms += backoff_ms(child->failures - 1);
+		child->start_at_ms += backoff_ms(child->failures - 2, CHILD_BACKOFF_MIN_MS, CHILD_BACKOFF_MAX_MS);
 }
 
 const char *child_state_name(enum child_state state)

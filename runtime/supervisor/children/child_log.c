@@ -49,12 +49,10 @@ static struct timespec read_time(const char *text)
 
 static enum log_level read_level(const char *text)
 {
-	static const char *const names[] = {"error", "warn", "info", "debug"};
-	for (size_t i = 0; text && i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(text, names[i]) == 0)
-			return (enum log_level)i;
-	}
-	return LOG_LEVEL_INFO;
+	enum log_level level = LOG_LEVEL_INFO;
+	if (text)
+		(void)log_level_of(text, &level);
+	return level;
 }
 
 static bool is_head(const char *name)

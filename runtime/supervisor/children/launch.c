@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 /* Above the numbers that the new process gets them under. */
-enum { FD_MIN = HOST_FD_PROGRAM + 1, FDS = FD_MIN - HOST_FD_SETTINGS };
+enum { FD_MIN = DESCRIPTOR_PROGRAM + 1, FDS = FD_MIN - DESCRIPTOR_SETTINGS };
 
 static void close_fd(const int *fd)
 {
@@ -94,12 +94,12 @@ static int start(char *name, enum launch_role role, const int fds[static FDS], p
 	if (error == 0)
 		error = posix_spawnattr_setsigmask(&attributes, &blocked);
 	for (int i = 0; i < FDS && error == 0; i++)
-		error = posix_spawn_file_actions_adddup2(&actions, fds[i], HOST_FD_SETTINGS + i);
+		error = posix_spawn_file_actions_adddup2(&actions, fds[i], DESCRIPTOR_SETTINGS + i);
 	/* What libraries have opened without closing it on exec is not for the host. */
 	if (error == 0)
 		error = posix_spawn_file_actions_addclosefrom_np(&actions, FD_MIN);
 	/* The new process's own descriptor, as it is then. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", HOST_FD_PROGRAM);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", DESCRIPTOR_PROGRAM);
 	if (error == 0)
 		error = posix_spawn(ret_pid, path, &actions, &attributes, arguments, environ);
 	posix_spawnattr_destroy(&attributes);

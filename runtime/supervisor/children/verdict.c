@@ -4,6 +4,7 @@
 #include "verdict.h"
 
 #include "board.h"
+#include "clock.h"
 #include "log.h"
 #include "topic.h"
 #include <stdio.h>

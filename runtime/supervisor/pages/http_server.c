@@ -3,13 +3,13 @@
  */
 #include "http_server.h"
 
+#include "clock.h"
 #include "log.h"
 #include <errno.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { IDLE_S = 5, MEMORY = 8 * 1024, STACK_SIZE = 256 * 1024, BACKLOG = 16 };
@@ -32,13 +32,6 @@ struct http_server {
 	pthread_mutex_t mutex;
 	struct guest guests[HTTP_CONNECTIONS]; /* under the mutex */
 };
-
-static int64_t clock_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* ---- Answers ---- */
 

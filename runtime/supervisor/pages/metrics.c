@@ -7,6 +7,7 @@
 #include "metrics.h"
 
 #include "board.h"
+#include "clock.h"
 #include "http_server.h"
 #include "log.h"
 #include "process.h"
@@ -456,7 +457,7 @@ unsigned metrics_write(struct view *view, FILE *out)
 	write_handler_counters(out, &board->figures, handlers);
 	write_runs(out, &board->figures, handlers);
 	write_now(out, board, write_running(out, board, handlers));
-	write_lanes(out, board, board_clock_ms());
+	write_lanes(out, board, clock_ms());
 	write_connections(out, board);
 	write_events(out, &board->figures.egress);
 	write_store(out, board);

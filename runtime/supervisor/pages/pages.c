@@ -4,6 +4,7 @@
 #include "pages.h"
 
 #include "board.h"
+#include "clock.h"
 #include "metrics.h"
 #include "status.h"
 #include "view.h"
@@ -13,7 +14,7 @@
 
 static unsigned write_health(struct view *view, FILE *out)
 {
-	const int64_t silent_ms = board_clock_ms() - FIGURES_GET(view->turned_ms);
+	const int64_t silent_ms = clock_ms() - FIGURES_GET(view->turned_ms);
 	if (silent_ms > PAGES_SUPERVISOR_MS) {
 		fprintf(out, "the supervisor's loop has not turned for %" PRId64 " ms\n", silent_ms);
 		return HTTP_UNAVAILABLE;
@@ -56,7 +57,7 @@ static void write_store(const struct board *board, int64_t now_ms, FILE *out)
 static void write_why_not(const struct board *board, FILE *out)
 {
 	const struct figures *figures = &board->figures;
-	const int64_t now_ms = board_clock_ms(), turned_ms = now_ms - FIGURES_GET(figures->now.turned_ms);
+	const int64_t now_ms = clock_ms(), turned_ms = now_ms - FIGURES_GET(figures->now.turned_ms);
 	if (FIGURES_GET(figures->hosts.pid) == 0) {
 		fputs("host: none is running\n", out);
 		return;

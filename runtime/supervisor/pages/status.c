@@ -5,6 +5,7 @@
 
 #include "board.h"
 #include "child.h"
+#include "clock.h"
 #include "http_server.h"
 #include "process.h"
 #include "text_line.h"
@@ -12,7 +13,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static json_t *done(json_t *json, int error)
 {
@@ -327,13 +327,6 @@ json_t *status_document(const struct board *board, const struct status_facts *fa
 
 /* ---- The page ---- */
 
-static int64_t unix_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 unsigned status_write(struct view *view, FILE *out)
 {
 	const pid_t pid = FIGURES_GET(view->board->figures.hosts.pid);
@@ -344,9 +337,9 @@ unsigned status_write(struct view *view, FILE *out)
 		state = CHILD_RUNNING;
 	struct status_facts facts = {.version = view->version,
 		.host_state = child_state_name(state),
-		.now_ms = board_clock_ms(),
+		.now_ms = clock_ms(),
 		.supervisor_started_ms = view->started_ms,
-		.unix_ms = unix_ms()};
+		.unix_ms = clock_unix_ms()};
 	if (process_read(view->board->supervisor, &own) == 0)
 		facts.supervisor_rss = own.resident_bytes;
 	if (pid != 0 && process_read(pid, &host) == 0) {

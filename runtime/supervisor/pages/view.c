@@ -4,13 +4,11 @@
 #include "view.h"
 
 #include "board.h"
+#include "clock.h"
 
 void view_init(struct view *view, const struct board *board)
 {
-	*view = (struct view){.board = board,
-		.version = CASHEW_VERSION,
-		.started_ms = board_clock_ms(),
-		.turned_ms = board_clock_ms()};
+	*view = (struct view){.board = board, .version = CASHEW_VERSION, .started_ms = clock_ms(), .turned_ms = clock_ms()};
 	pthread_mutex_init(&view->mutex, NULL);
 }
 

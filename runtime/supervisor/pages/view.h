@@ -17,8 +17,8 @@ struct board;
 struct view {
 	const struct board *board;
 	const char *version;
-	int64_t started_ms;	   /* by board_clock_ms() */
-	_Atomic int64_t turned_ms; /* when the supervisor's loop turned last, by board_clock_ms() */
+	int64_t started_ms;	   /* by clock_ms() */
+	_Atomic int64_t turned_ms; /* when the supervisor's loop turned last, by clock_ms() */
 	_Atomic int child_state;   /* enum child_state */
 	double hosts_cpu_s;	   /* told last; the server's thread alone */
 	pthread_mutex_t mutex;

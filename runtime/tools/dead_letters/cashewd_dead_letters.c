@@ -8,12 +8,16 @@
  */
 #include "cashewd_dead_letters.h"
 
-#include "board.h"
+#include "clock.h"
 #include "dead_letter_options.h"
 #include "dead_letter_print.h"
-#include "host.h"
+#include "exit_codes.h"
+#include "fingerprint.h"
+#include "output.h"
 #include "routes.h"
+#include "select.h"
 #include "settings.h"
+#include "settings_file.h"
 #include "store.h"
 #include "topic.h"
 
@@ -23,11 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
-
-/* sysexits.h */
-enum { EXIT_DATA = 65, EXIT_NO_INPUT = 66, EXIT_UNAVAILABLE = 69, EXIT_IO = 74 };
 
 struct work {
 	const struct dead_letter_options *options;
@@ -44,7 +44,7 @@ struct work {
 
 static void work_free(struct work *work)
 {
-	if (work->client != NULL)
+	if (work->client)
 		store_release(work->client);
 	store_close(work->store);
 	routes_free(&work->routes);
@@ -52,17 +52,10 @@ static void work_free(struct work *work)
 	settings_free(&work->settings);
 }
 
-static int64_t now_us(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static int out_of_memory(void)
 {
 	fputs("cashewd: out of memory\n", stderr);
-	return HOST_EXIT_SOFTWARE;
+	return EXIT_SOFTWARE;
 }
 
 static int store_failed(const struct work *work)
@@ -107,7 +100,7 @@ static bool list_one(const struct dead_letter *letter, void *context)
 	} else {
 		json_t *json = dead_letter_json(letter);
 		fputs(listing->count > 0 ? ",\n" : "", stdout);
-		listing->failed = json == NULL || json_dumpf(json, stdout, JSON_COMPACT) != 0;
+		listing->failed = !json || json_dumpf(json, stdout, JSON_COMPACT) != 0;
 		json_decref(json);
 	}
 	listing->count++;
@@ -128,7 +121,7 @@ static int print_table(struct work *work, const struct listing *listing)
 	uint64_t all = listing->count;
 	if (listing->count > 0)
 		dead_letter_table_print(
-			&listing->table, terminal_width(), terminal && getenv("NO_COLOR") == NULL, stdout);
+			&listing->table, terminal_width(), terminal && !getenv("NO_COLOR"), stdout);
 	if (work->options->limit > 0 && listing->count == work->options->limit &&
 		dead_letter_count(work->client, &work->query, &all) != 0)
 		return store_failed(work);
@@ -148,8 +141,8 @@ static int list(struct work *work)
 	work->query.limit = work->options->limit;
 	if (listing.json)
 		fputs("[", stdout);
-	const int r = dead_letter_list(work->client, &work->query, list_one, &listing);
-	int code = r != 0 ? store_failed(work) : 0;
+	const int error = dead_letter_list(work->client, &work->query, list_one, &listing);
+	int code = error != 0 ? store_failed(work) : 0;
 	if (code == 0 && listing.failed)
 		code = out_of_memory();
 	if (listing.json)
@@ -164,16 +157,16 @@ static int show(struct work *work)
 {
 	const unsigned char *id = work->options->ids[0];
 	struct dead_letter *letter;
-	const int r = dead_letter_get(work->client, id, &letter);
-	if (r == STORE_E_NOT_FOUND) {
+	const int error = dead_letter_get(work->client, id, &letter);
+	if (error == STORE_E_NOT_FOUND) {
 		complain(work, id, EXIT_NO_INPUT, "there is none");
 		return 0;
 	}
-	if (r != 0)
+	if (error != 0)
 		return store_failed(work);
 	if (work->options->json) {
 		json_t *json = dead_letter_json(letter);
-		if (json == NULL || json_dumpf(json, stdout, JSON_INDENT(2)) != 0)
+		if (!json || json_dumpf(json, stdout, JSON_INDENT(2)) != 0)
 			work->code = out_of_memory();
 		fputc('\n', stdout);
 		json_decref(json);
@@ -198,7 +191,7 @@ static bool note_id(const struct dead_letter *letter, void *context)
 	if (ids->count == ids->room) {
 		const size_t room = ids->room > 0 ? 2 * ids->room : 64;
 		void *items = realloc(ids->items, room * sizeof(*ids->items));
-		ids->failed = items == NULL;
+		ids->failed = !items;
 		if (ids->failed)
 			return false;
 		ids->items = items;
@@ -236,7 +229,7 @@ static bool lane_has(
 	const struct route_lane *lane, const struct routes *routes, const char *topic, const char *handler)
 {
 	const struct route *route = routes_find(lane, topic);
-	for (unsigned i = 0; route != NULL && i < route->handler_count; i++)
+	for (unsigned i = 0; route && i < route->handler_count; i++)
 		if (strcmp(routes->handlers[route->handlers[i]]->name, handler) == 0)
 			return true;
 	return false;
@@ -249,7 +242,7 @@ static const struct route_lane *lane_of(const struct routes *routes, const struc
 		if (lane_has(&routes->lanes[i], routes, letter->topic, letter->handler))
 			return &routes->lanes[i];
 	for (size_t i = 0; i < routes->lane_count; i++)
-		if (routes_find(&routes->lanes[i], letter->topic) != NULL)
+		if (routes_find(&routes->lanes[i], letter->topic))
 			return &routes->lanes[i];
 	return NULL;
 }
@@ -260,17 +253,17 @@ static int read_payload(const struct work *work, char **ret, size_t *ret_size)
 	const char *name = work->options->payload_file;
 	const size_t max = work->settings.payload_max;
 	FILE *in = strcmp(name, "-") == 0 ? stdin : fopen(name, "rbe");
-	if (in == NULL) {
+	if (!in) {
 		fprintf(stderr, "%s: cannot be opened: %s\n", name, strerror(errno));
 		return EXIT_NO_INPUT;
 	}
 	char *payload = malloc(max + 1);
-	const size_t size = payload != NULL ? fread(payload, 1, max + 1, in) : 0;
+	const size_t size = payload ? fread(payload, 1, max + 1, in) : 0;
 	const bool failed = ferror(in) != 0;
 	const int error = errno;
 	if (in != stdin)
 		fclose(in);
-	if (payload == NULL)
+	if (!payload)
 		return out_of_memory();
 	if (failed || size > max) {
 		free(payload);
@@ -291,7 +284,7 @@ static bool replayable(struct work *work, const struct dead_letter *letter, cons
 	const size_t max = work->settings.payload_max;
 	if (topic_user_size(letter->topic) == 0)
 		complain(work, letter->id, EXIT_DATA, "its topic holds no valid user id: it stays");
-	else if (lane == NULL)
+	else if (!lane)
 		complain(work, letter->id, EXIT_DATA,
 			"no handler wants its topic (--list-handlers shows what they want): it stays");
 	else if (letter->payload_cut_from > 0)
@@ -314,17 +307,17 @@ static int replay_letter(struct work *work, const struct dead_letter *letter)
 		return 0;
 	char client_id[ROUTE_CLIENT_ID_SIZE];
 	routes_client_id(lane, work->settings.client_id, client_id);
-	const uint64_t key = board_key(letter->topic, letter->payload, letter->payload_size,
+	const uint64_t key = fingerprint(letter->topic, letter->payload, letter->payload_size,
 		letter->correlation, letter->correlation_size);
-	const int64_t now = now_us();
+	const int64_t now = clock_unix_us();
 	work->last_position = now > work->last_position ? now : work->last_position + 1;
-	const int r = dead_letter_replay(work->client, letter, client_id, key, work->last_position);
-	if (r == STORE_E_PERMANENT) {
+	const int error = dead_letter_replay(work->client, letter, client_id, key, work->last_position);
+	if (error == STORE_E_PERMANENT) {
 		complain(work, letter->id, EXIT_DATA, "the database refuses it: %s",
 			store_last_error(work->client));
 		return 0;
 	}
-	if (r != 0)
+	if (error != 0)
 		return store_failed(work);
 	work->done++;
 	return 0;
@@ -333,17 +326,17 @@ static int replay_letter(struct work *work, const struct dead_letter *letter)
 static int replay_one(struct work *work, const unsigned char id[static 12])
 {
 	struct dead_letter *letter;
-	const int r = dead_letter_get(work->client, id, &letter);
-	if (r == STORE_E_NOT_FOUND) {
+	const int error = dead_letter_get(work->client, id, &letter);
+	if (error == STORE_E_NOT_FOUND) {
 		complain(work, id, EXIT_NO_INPUT, "there is none");
 		return 0;
 	}
-	if (r != 0)
+	if (error != 0)
 		return store_failed(work);
 	struct dead_letter changed = *letter;
 	char *payload = NULL;
 	int code = 0;
-	if (work->options->payload_file != NULL) {
+	if (work->options->payload_file) {
 		code = read_payload(work, &payload, &changed.payload_size);
 		changed.payload = payload;
 		changed.payload_cut_from = 0;
@@ -366,12 +359,12 @@ static int replay(struct work *work)
 
 static int drop_one(struct work *work, const unsigned char id[static 12])
 {
-	const int r = dead_letter_drop(work->client, id);
-	if (r == STORE_E_NOT_FOUND) {
+	const int error = dead_letter_drop(work->client, id);
+	if (error == STORE_E_NOT_FOUND) {
 		complain(work, id, EXIT_NO_INPUT, "there is none");
 		return 0;
 	}
-	if (r != 0)
+	if (error != 0)
 		return store_failed(work);
 	work->done++;
 	return 0;
@@ -381,7 +374,7 @@ static bool confirmed(uint64_t count)
 {
 	char answer[16] = "";
 	fprintf(stderr, "Drop %" PRIu64 " %s for good? [y/N] ", count, letters(count));
-	return fgets(answer, sizeof(answer), stdin) != NULL &&
+	return fgets(answer, sizeof(answer), stdin) &&
 	       (strcmp(answer, "y\n") == 0 || strcmp(answer, "yes\n") == 0);
 }
 
@@ -413,18 +406,17 @@ static int configure(struct work *work, const struct cashew_handler *const *hand
 	static const char *const names[] = {
 		"MONGO_DB_URL", "MONGO_DB_NAME", "CLIENT_ID", "HANDLERS", "PAYLOAD_MAX", "KEEPALIVE", NULL};
 	const struct dead_letter_options *options = work->options;
-	if (options->env_file_given && access(options->env_file, F_OK) != 0) {
-		fprintf(stderr, "%s: cannot be opened: %s\n", options->env_file, strerror(errno));
-		return HOST_EXIT_CONFIG;
-	}
-	const int r = settings_read_some(options->env_file, environ, names, stderr, stderr, &work->settings);
-	if (r == SETTINGS_E_INVALID)
-		return HOST_EXIT_CONFIG;
-	if (r != 0)
+	if (options->env_file_given && !settings_file_exists(options->env_file, stderr))
+		return EXIT_CONFIG;
+	const int error =
+		settings_read_some(options->env_file, environ, names, stderr, stderr, &work->settings);
+	if (error == SETTINGS_E_INVALID)
+		return EXIT_CONFIG;
+	if (error != 0)
 		return out_of_memory();
 	if (options->action != DEAD_LETTER_REPLAY)
 		return 0;
-	const int code = host_select_handlers(&work->settings, handlers, stderr, &work->handlers);
+	const int code = select_handlers(&work->settings, handlers, stderr, &work->handlers);
 	if (code != 0)
 		return code;
 	return routes_new(work->handlers, &work->routes) != 0 ? out_of_memory() : 0;
@@ -433,17 +425,17 @@ static int configure(struct work *work, const struct cashew_handler *const *hand
 static int open_store(struct work *work)
 {
 	char message[STORE_MESSAGE_SIZE];
-	const int r = store_open(&(struct store_options){.url = work->settings.mongo_db_url,
-					 .database = work->settings.mongo_db_name,
-					 .app_name = "cashewd dead-letters",
-					 .pool_size = 1},
+	const int error = store_open(&(struct store_options){.url = work->settings.mongo_db_url,
+					     .database = work->settings.mongo_db_name,
+					     .app_name = "cashewd dead-letters",
+					     .pool_size = 1},
 		&work->store, message);
-	if (r == 0) {
+	if (error == 0) {
 		work->client = store_acquire(work->store);
 		return 0;
 	}
 	fprintf(stderr, "cashewd: %s\n", message);
-	return r == STORE_E_AWAY ? EXIT_UNAVAILABLE : HOST_EXIT_CONFIG;
+	return error == STORE_E_AWAY ? EXIT_UNAVAILABLE : EXIT_CONFIG;
 }
 
 static int act(struct work *work)
@@ -456,7 +448,7 @@ static int act(struct work *work)
 	work->query = (struct dead_letter_query){.handler = options->handler,
 		.user = options->user,
 		.since_ms = options->since_ms,
-		.until_ms = now_us() / 1000};
+		.until_ms = clock_unix_ms()};
 	switch (options->action) {
 	case DEAD_LETTER_LIST: code = list(work); break;
 	case DEAD_LETTER_SHOW: code = show(work); break;
@@ -467,34 +459,25 @@ static int act(struct work *work)
 	return code != 0 ? code : work->code;
 }
 
-static int flushed(int code)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return code;
-	fprintf(stderr, "cashewd: standard output cannot be written: %s\n", strerror(errno));
-	return code != 0 ? code : EXIT_IO;
-}
-
 int cashewd_dead_letters(
 	int count, char **values, const struct cashew_handler *const *handlers, void (*forget_secrets)(void))
 {
 	__attribute__((cleanup(dead_letter_options_free))) struct dead_letter_options options = {.ids = NULL};
 	__attribute__((cleanup(work_free))) struct work work = {.options = &options};
-	const int r = dead_letter_options_read(count, values, now_us() / 1000, stderr, &options);
-	if (r != 0)
-		return r == DEAD_LETTER_OPTIONS_E_WRONG ? HOST_EXIT_USAGE : out_of_memory();
+	const int error = dead_letter_options_read(count, values, clock_unix_ms(), stderr, &options);
+	if (error != 0)
+		return error == DEAD_LETTER_OPTIONS_E_WRONG ? EXIT_USAGE : out_of_memory();
 	if (options.action == DEAD_LETTER_HELP) {
 		dead_letter_help(stdout);
-		return flushed(0);
+		return output_flush("cashewd", 0);
 	}
 	if (options.action == DEAD_LETTER_DROP && options.id_count == 0 && !options.yes &&
 		!isatty(STDIN_FILENO)) {
-		fputs("cashewd dead-letters: drop: there is no terminal to ask on: --yes drops without "
-		      "asking\n",
+		fputs("cashewd dead-letters: drop: there is no terminal to ask on: --yes drops without asking\n",
 			stderr);
-		return HOST_EXIT_USAGE;
+		return EXIT_USAGE;
 	}
 	const int code = configure(&work, handlers);
 	forget_secrets();
-	return flushed(code != 0 ? code : act(&work));
+	return output_flush("cashewd", code != 0 ? code : act(&work));
 }

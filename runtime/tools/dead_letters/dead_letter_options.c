@@ -30,19 +30,16 @@ void dead_letter_help(FILE *out)
 	      "Options:\n"
 	      "  --limit N         list that many at most (default 50; 0: all)\n"
 	      "  --json            as JSON: a payload that is no text is payload_base64\n"
-	      "  --payload FILE    replay with the payload in FILE (-: standard input) in place of the "
-	      "letter's;\n"
+	      "  --payload FILE    replay with the payload in FILE (-: standard input) in place of the letter's;\n"
 	      "                    with one ID only\n"
 	      "  --yes             do not ask before dropping\n"
 	      "  --env-file FILE   read settings from FILE instead of .env\n"
 	      "  --help\n"
 	      "\n"
-	      "Settings: MONGO_DB_URL and MONGO_DB_NAME, and for a replay CLIENT_ID, HANDLERS and "
-	      "PAYLOAD_MAX,\n"
+	      "Settings: MONGO_DB_URL and MONGO_DB_NAME, and for a replay CLIENT_ID, HANDLERS and PAYLOAD_MAX,\n"
 	      "as the host has them.\n"
 	      "\n"
-	      "Exit codes: 0 done, 64 wrong option, 65 a letter cannot be replayed, 66 no such letter or "
-	      "file,\n"
+	      "Exit codes: 0 done, 64 wrong option, 65 a letter cannot be replayed, 66 no such letter or file,\n"
 	      "69 the database cannot be used, 70 internal failure, 74 output failed, 78 wrong settings.\n",
 		out);
 }
@@ -83,11 +80,11 @@ static bool parse_date(const char *text, int64_t *ret_ms)
 	struct tm tm = {.tm_isdst = 0};
 	unsigned ms = 0;
 	if (has_form(text, "9999-99-99")) {
-		if (strptime(text, "%Y-%m-%d", &tm) == NULL)
+		if (!strptime(text, "%Y-%m-%d", &tm))
 			return false;
 	} else if (has_form(text, "9999-99-99T99:99:99Z") || has_form(text, "9999-99-99T99:99:99.999Z")) {
 		const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-		if (end == NULL)
+		if (!end)
 			return false;
 		if (*end == '.')
 			ms = (unsigned)strtoul(end + 1, NULL, 10);
@@ -162,7 +159,7 @@ enum { ACTIONS = sizeof(actions) / sizeof(actions[0]) };
 
 static const char *option_name(int option)
 {
-	for (const struct option *at = long_options; at->name != NULL; at++)
+	for (const struct option *at = long_options; at->name; at++)
 		if (at->val == option)
 			return at->name;
 	return "?";
@@ -197,9 +194,7 @@ static int read_option(
 	case OPTION_SINCE:
 		if (!dead_letter_since(value, now_ms, &options->since_ms))
 			return wrong(problems,
-				"--since %s: expected an age like 30m, 2h or 7d, or a date like 2026-11-23 "
-				"or "
-				"2026-11-23T10:00:00Z",
+				"--since %s: expected an age like 30m, 2h or 7d, or a date like 2026-11-23 or 2026-11-23T10:00:00Z",
 				value);
 		break;
 	case OPTION_ALL: options->all = true; break;
@@ -213,7 +208,7 @@ static int read_option(
 		break;
 	default: abort(); /* not in long_options */
 	}
-	options->filtered = options->handler != NULL || options->user != NULL || options->since_ms != 0;
+	options->filtered = options->handler || options->user || options->since_ms != 0;
 	return 0;
 }
 
@@ -235,7 +230,7 @@ static int read_ids(int count, char **values, FILE *problems, struct dead_letter
 		return wrong(
 			problems, "%s: unexpected argument '%s'", actions[options->action].name, values[0]);
 	options->ids = calloc((size_t)count + 1, sizeof(*options->ids));
-	if (options->ids == NULL)
+	if (!options->ids)
 		return -ENOMEM;
 	for (int i = 0; i < count; i++) {
 		if (!parse_id(values[i], options->ids[options->id_count++]))
@@ -257,7 +252,7 @@ static int check(const struct dead_letter_options *options, FILE *problems)
 		return wrong(problems, "%s: expected ids, a filter or --all", name);
 	if (options->id_count > 0 && query)
 		return wrong(problems, "%s: ids and filters cannot be combined", name);
-	if (options->payload_file != NULL && options->id_count != 1)
+	if (options->payload_file && options->id_count != 1)
 		return wrong(problems, "replay --payload: expected one id");
 	return 0;
 }
@@ -279,12 +274,12 @@ static int read_all(
 		if ((actions[options->action].options & BIT(option)) == 0)
 			return wrong(problems, "%s has no option --%s", actions[options->action].name,
 				option_name(option));
-		const int r = read_option(option, optarg, now_ms, problems, options);
-		if (r != 0)
-			return r;
+		const int error = read_option(option, optarg, now_ms, problems, options);
+		if (error != 0)
+			return error;
 	}
-	const int r = read_ids(count - optind, values + optind, problems, options);
-	return r != 0 ? r : check(options, problems);
+	const int error = read_ids(count - optind, values + optind, problems, options);
+	return error != 0 ? error : check(options, problems);
 }
 
 int dead_letter_options_read(
@@ -304,10 +299,10 @@ int dead_letter_options_read(
 	if (action == ACTIONS)
 		return wrong(problems, "'%s': expected list, show, replay or drop", values[1]);
 	options.action = (enum dead_letter_action)action;
-	const int r = read_all(count - 1, values + 1, now_ms, problems, &options);
-	if (r != 0) {
+	const int error = read_all(count - 1, values + 1, now_ms, problems, &options);
+	if (error != 0) {
 		dead_letter_options_free(&options);
-		return r;
+		return error;
 	}
 	*ret = options;
 	return 0;

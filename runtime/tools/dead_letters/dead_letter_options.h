@@ -44,8 +44,7 @@ __attribute__((warn_unused_result)) int dead_letter_options_read(
 	int count, char **values, int64_t now_ms, FILE *problems, struct dead_letter_options *ret);
 void dead_letter_options_free(struct dead_letter_options *options);
 
-/* A time given as "2h" (s, m, h, d or w before now), "2026-11-23" or "2026-11-23T10:00:00Z", in UTC. False
- * for anything else. */
+/* A time given as "2h" (s, m, h, d or w before now), "2026-11-23" or "2026-11-23T10:00:00Z", in UTC. False for anything else. */
 __attribute__((warn_unused_result)) bool dead_letter_since(const char *text, int64_t now_ms, int64_t *ret_ms);
 
 void dead_letter_help(FILE *out);

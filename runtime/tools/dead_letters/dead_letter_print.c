@@ -1,6 +1,7 @@
 /* dead_letter_print.c - see dead_letter_print.h. */
 #include "dead_letter_print.h"
 
+#include "clock.h"
 #include "store.h"
 #include "text_line.h"
 #include <bson/bson.h>
@@ -18,25 +19,6 @@ void dead_letter_id_text(const unsigned char id[static 12], char ret_text[static
 		snprintf(ret_text + 2 * i, 3, "%02x", id[i]);
 }
 
-/* "2026-11-23T10:00:00.123Z" */
-static void time_text(int64_t ms, char ret_text[static DEAD_LETTER_TIME_SIZE])
-{
-	struct tm tm;
-	int64_t seconds = ms / 1000, rest = ms % 1000;
-	if (rest < 0) {
-		seconds--;
-		rest += 1000;
-	}
-	const time_t time = (time_t)seconds;
-	char date[DEAD_LETTER_TIME_SIZE];
-	/* Only a date that a clock never showed has no such form. */
-	if (gmtime_r(&time, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900 ||
-		strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
-		snprintf(ret_text, DEAD_LETTER_TIME_SIZE, "?");
-	else
-		snprintf(ret_text, DEAD_LETTER_TIME_SIZE, "%.19s.%03dZ", date, (int)rest);
-}
-
 /* ---- Texts ---- */
 
 bool dead_letter_is_text(const void *bytes, size_t size)
@@ -45,8 +27,7 @@ bool dead_letter_is_text(const void *bytes, size_t size)
 	if (size > 0 && !bson_utf8_validate(bytes, size, false))
 		return false;
 	for (size_t i = 0; i < size; i++)
-		if ((text_is_control(at[i]) && strchr("\t\n\r", at[i]) == NULL) ||
-			text_is_c1(at + i, size - i))
+		if ((text_is_control(at[i]) && !strchr("\t\n\r", at[i])) || text_is_c1(at + i, size - i))
 			return false;
 	return true;
 }
@@ -69,23 +50,23 @@ static void row_free(struct dead_letter_row *row)
 
 int dead_letter_table_add(struct dead_letter_table *table, const struct dead_letter *letter)
 {
-	char id[DEAD_LETTER_ID_SIZE], when[DEAD_LETTER_TIME_SIZE], attempts[16];
+	char id[DEAD_LETTER_ID_SIZE], when[CLOCK_ISO_SIZE], attempts[16];
 	/* Room grows with the powers of two. */
 	if ((table->count & (table->count - 1)) == 0) {
 		const size_t room = table->count > 0 ? 2 * table->count : 1;
 		struct dead_letter_row *rows = realloc(table->rows, room * sizeof(*rows));
-		if (rows == NULL)
+		if (!rows)
 			return -ENOMEM;
 		table->rows = rows;
 	}
 	dead_letter_id_text(letter->id, id);
-	time_text(letter->when_ms, when);
+	clock_iso_ms(letter->when_ms, when);
 	snprintf(attempts, sizeof(attempts), "%u", letter->attempts);
 	struct dead_letter_row row = {{text_line(id), text_line(when), text_line(letter->topic),
 		text_line(letter->handler[0] != '\0' ? letter->handler : "-"), text_line(attempts),
 		text_line(letter->reason)}};
 	for (size_t i = 0; i < COLUMNS; i++) {
-		if (row.cells[i] == NULL) {
+		if (!row.cells[i]) {
 			row_free(&row);
 			return -ENOMEM;
 		}
@@ -157,7 +138,7 @@ void dead_letter_table_print(const struct dead_letter_table *table, unsigned wid
 static void show_text(const char *name, const char *text, FILE *out)
 {
 	char *line = text_line(text);
-	fprintf(out, "%-15s %s\n", name, line != NULL ? line : "(out of memory)");
+	fprintf(out, "%-15s %s\n", name, line ? line : "(out of memory)");
 	free(line);
 }
 
@@ -165,12 +146,11 @@ static void dump(const unsigned char *bytes, size_t size, FILE *out)
 {
 	for (size_t line = 0; line < size; line += DUMP_WIDTH) {
 		fprintf(out, "%08zx ", line);
-		for (size_t i = line; i < line + DUMP_WIDTH; i++) {
+		for (size_t i = line; i < line + DUMP_WIDTH; i++)
 			if (i < size)
 				fprintf(out, " %02x", bytes[i]);
 			else
 				fputs("   ", out);
-		}
 		fputs("  |", out);
 		for (size_t i = line; i < size && i < line + DUMP_WIDTH; i++)
 			fputc(text_is_control(bytes[i]) || bytes[i] >= 0x80 ? '.' : bytes[i], out);
@@ -195,13 +175,13 @@ static void show_bytes(const char *name, const void *bytes, size_t size, FILE *o
 
 void dead_letter_show(const struct dead_letter *letter, FILE *out)
 {
-	char id[DEAD_LETTER_ID_SIZE], when[DEAD_LETTER_TIME_SIZE];
+	char id[DEAD_LETTER_ID_SIZE], when[CLOCK_ISO_SIZE];
 	dead_letter_id_text(letter->id, id);
 	show_text("id", id, out);
-	time_text(letter->when_ms, when);
+	clock_iso_ms(letter->when_ms, when);
 	show_text("when", when, out);
 	if (letter->expires_ms != 0) {
-		time_text(letter->expires_ms, when);
+		clock_iso_ms(letter->expires_ms, when);
 		show_text("expires", when, out);
 	}
 	show_text("topic", letter->topic, out);
@@ -210,9 +190,9 @@ void dead_letter_show(const struct dead_letter *letter, FILE *out)
 	show_text("reason", letter->reason, out);
 	fprintf(out, "%-15s %u\n%-15s %u\n", "attempts", letter->attempts, "crashes", letter->crashes);
 	show_text("host", letter->host, out);
-	if (letter->response_topic != NULL)
+	if (letter->response_topic)
 		show_text("response topic", letter->response_topic, out);
-	if (letter->correlation != NULL)
+	if (letter->correlation)
 		show_bytes("correlation", letter->correlation, letter->correlation_size, out);
 	if (letter->payload_cut_from > 0)
 		fprintf(out, "%-15s %zu bytes, of which those below were kept\n", "payload was",
@@ -228,22 +208,22 @@ static json_t *json_line(const char *text)
 	if (bson_utf8_validate(text, strlen(text), false))
 		return json_string(text);
 	char *line = text_line(text);
-	json_t *json = line != NULL ? json_string(line) : NULL;
+	json_t *json = line ? json_string(line) : NULL;
 	free(line);
 	return json;
 }
 
 static json_t *json_time(int64_t ms)
 {
-	char text[DEAD_LETTER_TIME_SIZE];
-	time_text(ms, text);
+	char text[CLOCK_ISO_SIZE];
+	clock_iso_ms(ms, text);
 	return json_string(text);
 }
 
 static json_t *json_base64(const void *bytes, size_t size)
 {
 	char *text = malloc(4 * (size / 3 + 1) + 1);
-	if (text == NULL)
+	if (!text)
 		return NULL;
 	text[0] = '\0';
 	if (size > 0)
@@ -257,35 +237,35 @@ json_t *dead_letter_json(const struct dead_letter *letter)
 {
 	char id[DEAD_LETTER_ID_SIZE];
 	json_t *json = json_object();
-	int r = json == NULL;
+	int error = !json;
 	dead_letter_id_text(letter->id, id);
-	r |= json_object_set_new(json, "id", json_string(id));
-	r |= json_object_set_new(json, "when", json_time(letter->when_ms));
+	error |= json_object_set_new(json, "id", json_string(id));
+	error |= json_object_set_new(json, "when", json_time(letter->when_ms));
 	if (letter->expires_ms != 0)
-		r |= json_object_set_new(json, "expires", json_time(letter->expires_ms));
-	r |= json_object_set_new(json, "topic", json_line(letter->topic));
-	r |= json_object_set_new(json, "user_id", json_line(letter->user));
-	r |= json_object_set_new(json, "handler", json_line(letter->handler));
-	r |= json_object_set_new(json, "reason", json_line(letter->reason));
-	r |= json_object_set_new(json, "attempts", json_integer(letter->attempts));
-	r |= json_object_set_new(json, "crashes", json_integer(letter->crashes));
-	r |= json_object_set_new(json, "host", json_line(letter->host));
-	if (letter->response_topic != NULL)
-		r |= json_object_set_new(json, "response_topic", json_line(letter->response_topic));
-	if (letter->correlation != NULL)
-		r |= json_object_set_new(json, "correlation_base64",
+		error |= json_object_set_new(json, "expires", json_time(letter->expires_ms));
+	error |= json_object_set_new(json, "topic", json_line(letter->topic));
+	error |= json_object_set_new(json, "user_id", json_line(letter->user));
+	error |= json_object_set_new(json, "handler", json_line(letter->handler));
+	error |= json_object_set_new(json, "reason", json_line(letter->reason));
+	error |= json_object_set_new(json, "attempts", json_integer(letter->attempts));
+	error |= json_object_set_new(json, "crashes", json_integer(letter->crashes));
+	error |= json_object_set_new(json, "host", json_line(letter->host));
+	if (letter->response_topic)
+		error |= json_object_set_new(json, "response_topic", json_line(letter->response_topic));
+	if (letter->correlation)
+		error |= json_object_set_new(json, "correlation_base64",
 			json_base64(letter->correlation, letter->correlation_size));
 	if (letter->payload_cut_from > 0)
-		r |= json_object_set_new(
+		error |= json_object_set_new(
 			json, "payload_cut_from", json_integer((json_int_t)letter->payload_cut_from));
-	r |= json_object_set_new(json, "payload_bytes", json_integer((json_int_t)letter->payload_size));
+	error |= json_object_set_new(json, "payload_bytes", json_integer((json_int_t)letter->payload_size));
 	if (dead_letter_is_text(letter->payload, letter->payload_size))
-		r |= json_object_set_new(json, "payload",
+		error |= json_object_set_new(json, "payload",
 			json_stringn(letter->payload_size > 0 ? letter->payload : "", letter->payload_size));
 	else
-		r |= json_object_set_new(
+		error |= json_object_set_new(
 			json, "payload_base64", json_base64(letter->payload, letter->payload_size));
-	if (r == 0)
+	if (error == 0)
 		return json;
 	json_decref(json);
 	return NULL;

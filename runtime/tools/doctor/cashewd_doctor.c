@@ -11,7 +11,8 @@
 #include "configuration.h"
 #include "doctor.h"
 #include "doctor_print.h"
-#include "host.h"
+#include "exit_codes.h"
+#include "output.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -19,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_FAILED = 1, EXIT_IO = 74, TIMEOUT_S = 5, TIMEOUT_MAX_S = 300 };
+enum { TIMEOUT_S = 5, TIMEOUT_MAX_S = 300 };
 
 struct options {
 	const char *env_file;
@@ -118,7 +119,7 @@ static int wrong(const char *what, const char *text)
 	if (text != NULL)
 		fprintf(stderr, "cashewd doctor: %s '%s'\n", what, text);
 	fputs("cashewd doctor: see cashewd doctor --help\n", stderr);
-	return HOST_EXIT_USAGE;
+	return EXIT_USAGE;
 }
 
 static int parse_options(int count, char **values, struct options *ret)
@@ -203,7 +204,7 @@ static int print_json(const struct doctor *doctor)
 	if (r == 0)
 		return 0;
 	fputs("cashewd: out of memory\n", stderr);
-	return HOST_EXIT_SOFTWARE;
+	return EXIT_SOFTWARE;
 }
 
 static int examine(struct doctor *doctor, const struct options *options, int settings_code)
@@ -211,7 +212,7 @@ static int examine(struct doctor *doctor, const struct options *options, int set
 	const struct configuration *configuration = doctor->configuration;
 	if (configuration != NULL && routes_new(configuration->handlers, &doctor->routes) != 0) {
 		fputs("cashewd: out of memory\n", stderr);
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
 	run_checks(doctor, !options->json);
 	const struct doctor_totals totals = doctor_totals(doctor->lines, doctor->line_count);
@@ -219,26 +220,30 @@ static int examine(struct doctor *doctor, const struct options *options, int set
 	if (!options->json)
 		doctor_print_totals(&totals, stdout);
 	else if (print_json(doctor) != 0)
-		code = HOST_EXIT_SOFTWARE;
+		code = EXIT_SOFTWARE;
 	doctor_clear(doctor);
 	return settings_code != 0 ? settings_code : code;
 }
 
-static int run(const struct options *options, void (*forget_secrets)(void))
+static int run(const struct options *options, const struct cashew_handler *const *handlers,
+	void (*forget_secrets)(void))
 {
 	__attribute__((cleanup(configuration_free))) struct configuration configuration = {.handlers = NULL};
 	char *problems = NULL;
 	size_t size;
 	FILE *stream = open_memstream(&problems, &size);
 	struct doctor *doctor = calloc(1, sizeof(*doctor));
-	int code = HOST_EXIT_SOFTWARE;
+	int code = EXIT_SOFTWARE;
 	if (stream != NULL)
-		code = configuration_read(
-			options->env_file, options->env_file_given, environ, stream, &configuration);
+		code = configuration_read(&(const struct configuration_source){.env_file = options->env_file,
+						  .env_file_must_exist = options->env_file_given,
+						  .environment = environ,
+						  .handlers = handlers},
+			stream, &configuration);
 	forget_secrets();
-	if (stream == NULL || fclose(stream) != 0 || doctor == NULL || code == HOST_EXIT_SOFTWARE) {
+	if (stream == NULL || fclose(stream) != 0 || doctor == NULL || code == EXIT_SOFTWARE) {
 		fputs("cashewd: out of memory\n", stderr);
-		code = HOST_EXIT_SOFTWARE;
+		code = EXIT_SOFTWARE;
 	} else {
 		doctor->configuration = code == 0 ? &configuration : NULL;
 		doctor->env_file = options->env_file;
@@ -252,7 +257,8 @@ static int run(const struct options *options, void (*forget_secrets)(void))
 	return code;
 }
 
-int cashewd_doctor(int count, char **values, void (*forget_secrets)(void))
+int cashewd_doctor(
+	int count, char **values, const struct cashew_handler *const *handlers, void (*forget_secrets)(void))
 {
 	struct options options;
 	int code = parse_options(count, values, &options);
@@ -261,9 +267,6 @@ int cashewd_doctor(int count, char **values, void (*forget_secrets)(void))
 	if (options.help)
 		print_help();
 	else
-		code = run(&options, forget_secrets);
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return code;
-	fprintf(stderr, "cashewd: standard output cannot be written: %s\n", strerror(errno));
-	return code != 0 ? code : EXIT_IO;
+		code = run(&options, handlers, forget_secrets);
+	return output_flush("cashewd", code);
 }

@@ -2,8 +2,10 @@
 #ifndef CASHEWD_DOCTOR_H
 #define CASHEWD_DOCTOR_H
 
-/* values[0] is "doctor"; forget_secrets: called once the settings are read. Returns the exit code. The
+/* values[0] is "doctor"; handlers: those built in, ended by NULL; forget_secrets: called once the settings are read. Returns the exit code. The
  * process is hardened already. */
-int cashewd_doctor(int count, char **values, void (*forget_secrets)(void));
+struct cashew_handler;
+int cashewd_doctor(
+	int count, char **values, const struct cashew_handler *const *handlers, void (*forget_secrets)(void));
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "doctor_link.h"
 #include "handler_token.h"
+#include "random.h"
 #include "store.h"
 #include "text_line.h"
 #include "tls.h"
@@ -10,26 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
-
-int64_t doctor_now_us(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
-int64_t doctor_now_ms(void)
-{
-	return doctor_now_us() / 1000;
-}
 
 void doctor_random_name(char ret[static DOCTOR_USER_SIZE], const char *text, unsigned digits)
 {
 	unsigned char bytes[DOCTOR_USER_SIZE];
-	if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		abort();
+	random_bytes(bytes, sizeof(bytes));
 	const size_t size = strlen(text);
 	if (size + digits >= DOCTOR_USER_SIZE)
 		abort();

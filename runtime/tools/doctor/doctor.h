@@ -90,10 +90,6 @@ DOCTOR_FORMAT void doctor_warn(struct doctor *doctor, const char *format, ...);
 DOCTOR_FORMAT void doctor_fail(struct doctor *doctor, const char *format, ...);
 DOCTOR_FORMAT void doctor_advise(struct doctor *doctor, const char *format, ...);
 
-/* Monotonic. */
-int64_t doctor_now_ms(void);
-int64_t doctor_now_us(void);
-
 /* So many random hexadecimal digits, fewer than DOCTOR_USER_SIZE, behind the text. */
 void doctor_random_name(char ret[static DOCTOR_USER_SIZE], const char *text, unsigned digits);
 

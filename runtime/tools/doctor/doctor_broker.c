@@ -11,6 +11,7 @@
 #include "doctor_broker.h"
 
 #include "cashew.h"
+#include "clock.h"
 #include "configuration.h"
 #include "doctor_ear.h"
 #include "doctor_link.h"
@@ -120,7 +121,7 @@ void doctor_check_login(struct doctor *doctor)
 	doctor_random_name(doctor->command, "doctor_", 12);
 
 	struct doctor_link *link = NULL;
-	const int64_t start = doctor_now_ms();
+	const int64_t start = clock_ms();
 	doctor->mqtt5 = true;
 	int r = doctor_broker_open(doctor, doctor->client_id, doctor->handler_token, &link);
 	if (r == 0 && !link->up && version_refused(link)) {
@@ -141,7 +142,7 @@ void doctor_check_login(struct doctor *doctor)
 		login_fails(doctor, link);
 	} else {
 		doctor_ok(doctor, "the handler's token is accepted, MQTT %s (%" PRId64 " ms, client id %s)",
-			doctor->mqtt5 ? "5" : "3.1.1", doctor_now_ms() - start, doctor->client_id);
+			doctor->mqtt5 ? "5" : "3.1.1", clock_ms() - start, doctor->client_id);
 		tell_terms(doctor, link);
 	}
 }
@@ -259,7 +260,7 @@ static void ping(struct doctor *doctor, struct doctor_ear *pong)
 	char topic[EAR_TOPIC_SIZE];
 	const char *client_id = doctor->configuration->settings.client_id;
 	snprintf(topic, sizeof(topic), "%s/ping", doctor->user_id);
-	const int64_t start = doctor_now_us();
+	const int64_t start = clock_us();
 	const int code = doctor_link_publish(doctor->handler, topic, pong->payload, false, PING_EXPIRY_S);
 	if (code == MQTT_RC_NO_MATCHING_SUBSCRIBERS) {
 		doctor_warn(doctor, "no session at the broker takes commands: the session %s is not there",

@@ -1,6 +1,7 @@
 /* doctor_ear.c - see doctor_ear.h. */
 #include "doctor_ear.h"
 
+#include "clock.h"
 #include "doctor.h"
 #include "doctor_link.h"
 
@@ -26,7 +27,7 @@ static void hear(void *context, const struct mosquitto_message *message)
 			memcmp(message->payload, ear->payload, size) != 0)
 			continue;
 		ear->heard = true;
-		ear->heard_us = doctor_now_us();
+		ear->heard_us = clock_us();
 	}
 }
 

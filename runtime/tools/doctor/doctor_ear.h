@@ -13,7 +13,7 @@ struct doctor_ear {
 	char topic[EAR_TOPIC_SIZE];
 	char payload[EAR_PAYLOAD_SIZE]; /* JSON, and nobody else's */
 	bool heard;
-	int64_t heard_us; /* doctor_now_us() */
+	int64_t heard_us; /* clock_us() */
 	struct doctor_ear *next;
 };
 

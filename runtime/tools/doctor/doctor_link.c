@@ -6,6 +6,7 @@
  */
 #include "doctor_link.h"
 
+#include "clock.h"
 #include "doctor.h"
 #include "settings.h"
 #include "tls.h"
@@ -186,12 +187,12 @@ static void serve(struct doctor_link *link, short revents)
 
 bool doctor_link_wait(bool (*condition)(void *context), void *context, unsigned timeout_ms)
 {
-	const int64_t until = doctor_now_ms() + timeout_ms;
+	const int64_t until = clock_ms() + timeout_ms;
 	while (!condition(context)) {
 		struct pollfd polls[LINKS_MAX];
 		struct doctor_link *served[LINKS_MAX];
 		nfds_t count = 0;
-		const int64_t left = until - doctor_now_ms();
+		const int64_t left = until - clock_ms();
 		if (left <= 0)
 			return false;
 		for (struct doctor_link *link = links; link != NULL; link = link->next) {

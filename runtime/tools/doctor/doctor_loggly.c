@@ -2,6 +2,7 @@
  * doctor_loggly.c - whether the log can be shipped. Without --send-loggly-event Loggly is only connected to,
  * and the token stays here: whether it is accepted shows only an event, which is then in the log for good.
  */
+#include "clock.h"
 #include "doctor.h"
 
 #include "configuration.h"
@@ -27,7 +28,7 @@ static void tell_answer(struct doctor *doctor, const struct loggly_answer *answe
 	} else if (!doctor->send_loggly_event) {
 		doctor_ok(doctor,
 			"%s answers over TLS in %" PRId64
-			" ms; whether LOGGLY_TOKEN is accepted shows --send-loggly-event",
+			" ms; run with --send-loggly-event to see whether LOGGLY_TOKEN is accepted",
 			url, took_ms);
 	} else if (answer->kind == LOGGLY_TAKEN) {
 		doctor_ok(doctor, "%s has taken an event (\"event\":\"doctor\") in %" PRId64 " ms", url,
@@ -50,7 +51,7 @@ void doctor_check_loggly(struct doctor *doctor)
 		doctor_skip(doctor, "LOGGLY_TOKEN is not set: the log is not shipped");
 		return;
 	}
-	const int64_t start = doctor_now_ms();
+	const int64_t start = clock_ms();
 	const int r = loggly_probe(
 		&(struct loggly_probe){.url = settings->loggly_url,
 			.token = settings->loggly_token,
@@ -63,5 +64,5 @@ void doctor_check_loggly(struct doctor *doctor)
 	if (r != 0)
 		doctor_fail(doctor, "no request can be made: %s", strerror(-r));
 	else
-		tell_answer(doctor, &answer, doctor_now_ms() - start);
+		tell_answer(doctor, &answer, clock_ms() - start);
 }

@@ -4,6 +4,7 @@
  * The settings were read before, by what the host reads them with, so that each problem is told in the same
  * words. Nothing is written: whether a folder can be written to is asked, not tried.
  */
+#include "clock.h"
 #include "doctor.h"
 
 #include "cashew.h"
@@ -214,11 +215,8 @@ static void look_into(struct doctor *doctor, const char *token)
 /* With the time, by which a person sees whether the clock is right. */
 static void signed_here(struct doctor *doctor, const struct settings *settings)
 {
-	const time_t now = time(NULL);
-	struct tm tm;
-	char text[32] = "?";
-	if (gmtime_r(&now, &tm) != NULL)
-		(void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	char text[CLOCK_ISO_SIZE];
+	clock_iso(clock_unix_ms(), text);
 	doctor_ok(doctor, "signed with JWT_SECRET for the handler %s, good for %u s; it is %s here",
 		settings->handler_name, settings->token_lifetime_s, text);
 }

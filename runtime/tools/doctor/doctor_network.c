@@ -4,6 +4,7 @@
  * The name is looked up by a thread of its own, so that a name server that does not answer costs the
  * time-out and no more. Each address is connected to and let go again.
  */
+#include "clock.h"
 #include "doctor.h"
 
 #include "configuration.h"
@@ -92,8 +93,7 @@ static int look_up(struct doctor *doctor, struct addrinfo **ret)
 	int r = 0;
 	if (lookup == NULL)
 		return EAI_MEMORY;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += doctor->timeout_ms / 1000;
+	clock_timespec_in(doctor->timeout_ms, &until);
 	pthread_mutex_lock(&lookup->lock);
 	while (!lookup->done && r == 0)
 		r = pthread_cond_clockwait(&lookup->changed, &lookup->lock, CLOCK_MONOTONIC, &until);
@@ -144,9 +144,9 @@ void doctor_check_name(struct doctor *doctor)
 {
 	const char *host = doctor->configuration->settings.broker_host;
 	struct addrinfo *found = NULL;
-	const int64_t start = doctor_now_ms();
+	const int64_t start = clock_ms();
 	const int error = look_up(doctor, &found);
-	const int64_t took = doctor_now_ms() - start;
+	const int64_t took = clock_ms() - start;
 	if (error != 0) {
 		name_fails(doctor, error);
 		return;
@@ -181,7 +181,7 @@ int doctor_connect(const struct doctor_address *address, unsigned timeout_ms, in
 		error = errno;
 		if (error == EINPROGRESS) {
 			socklen_t size = sizeof(error);
-			if (!doctor_wait_fd(fd, POLLOUT, doctor_now_ms() + timeout_ms))
+			if (!doctor_wait_fd(fd, POLLOUT, clock_ms() + timeout_ms))
 				error = ETIMEDOUT;
 			else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
 				error = errno;
@@ -199,7 +199,7 @@ bool doctor_wait_fd(int fd, short events, int64_t until_ms)
 {
 	for (;;) {
 		struct pollfd wait = {.fd = fd, .events = events};
-		const int64_t left = until_ms - doctor_now_ms();
+		const int64_t left = until_ms - clock_ms();
 		const int r = poll(&wait, 1, left > 0 ? (int)left : 0);
 		if (r > 0)
 			return true;
@@ -226,7 +226,7 @@ void doctor_check_tcp(struct doctor *doctor)
 	int64_t took_us = 0;
 	for (size_t i = 0; i < doctor->address_count; i++) {
 		int fd = -1;
-		const int64_t start = doctor_now_us();
+		const int64_t start = clock_us();
 		errors[i] = -doctor_connect(&doctor->addresses[i], doctor->timeout_ms, &fd);
 		doctor->addresses[i].answers = errors[i] == 0;
 		if (errors[i] != 0)
@@ -234,7 +234,7 @@ void doctor_check_tcp(struct doctor *doctor)
 		close(fd);
 		if (doctor->address == NULL) {
 			doctor->address = &doctor->addresses[i];
-			took_us = doctor_now_us() - start;
+			took_us = clock_us() - start;
 		}
 	}
 	/* The host tries the name's first address, and where that is of IPv6, one of IPv4. */

@@ -11,7 +11,7 @@ struct doctor_address;
 __attribute__((warn_unused_result)) int doctor_connect(
 	const struct doctor_address *address, unsigned timeout_ms, int *ret_fd);
 
-/* Whether one of the events (or an error) came in time; until_ms as doctor_now_ms(). */
+/* Whether one of the events (or an error) came in time; until_ms as clock_ms(). */
 bool doctor_wait_fd(int fd, short events, int64_t until_ms);
 
 #endif

@@ -5,6 +5,7 @@
  * that no document matches, with the write concern in force: indexes are cashewd's to make. Failure: a server
  * that is not there, or does not let us in, costs the driver's time-outs, some seconds.
  */
+#include "clock.h"
 #include "doctor.h"
 
 #include "configuration.h"
@@ -105,12 +106,11 @@ void doctor_check_database(struct doctor *doctor)
 	if (!open_store(doctor))
 		return;
 	int r = store_describe(doctor->client, &is);
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
+	const int64_t now_ms = clock_unix_ms();
 	for (int i = 0; r == 0 && i < PINGS; i++) {
-		const int64_t start = doctor_now_us();
+		const int64_t start = clock_us();
 		r = store_ping(doctor->client);
-		const double took_ms = (double)(doctor_now_us() - start) / 1000;
+		const double took_ms = (double)(clock_us() - start) / 1000;
 		least_ms = i == 0 || took_ms < least_ms ? took_ms : least_ms;
 	}
 	if (r != 0) {
@@ -118,7 +118,7 @@ void doctor_check_database(struct doctor *doctor)
 		return;
 	}
 	tell_kind(doctor, &is, least_ms);
-	tell_clock(doctor, &is, (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	tell_clock(doctor, &is, now_ms);
 }
 
 /* ---- Writing ---- */
@@ -127,7 +127,7 @@ void doctor_check_writes(struct doctor *doctor)
 {
 	struct store_description is;
 	int r = store_describe(doctor->client, &is);
-	const int64_t start = doctor_now_us();
+	const int64_t start = clock_us();
 	if (r == 0)
 		r = store_write_nothing(doctor->client);
 	if (r != 0) {
@@ -137,8 +137,7 @@ void doctor_check_writes(struct doctor *doctor)
 	doctor_ok(doctor,
 		"a write that changes nothing is acknowledged in %.1f ms (w=%s, journal=%s, wtimeout %" PRId64
 		" ms)",
-		(double)(doctor_now_us() - start) / 1000, is.w, is.journal ? "true" : "false",
-		is.wtimeout_ms);
+		(double)(clock_us() - start) / 1000, is.w, is.journal ? "true" : "false", is.wtimeout_ms);
 	if (!is.journal) {
 		doctor_warn(
 			doctor, "journal=false: what the database has acknowledged is lost when it crashes");

@@ -6,6 +6,7 @@
  * told, and is then given up; one that breaks off is followed by a plain CONNECT, which tells whether the
  * broker speaks MQTT without TLS on that port. No token is sent here.
  */
+#include "clock.h"
 #include "doctor.h"
 
 #include "configuration.h"
@@ -183,7 +184,7 @@ static bool speaks_plain_mqtt(const struct doctor *doctor)
 	unsigned char answer = 0;
 	if (doctor_connect(doctor->address, doctor->timeout_ms, &fd) != 0 ||
 		send(fd, connect, sizeof(connect), MSG_NOSIGNAL) != (ssize_t)sizeof(connect) ||
-		!doctor_wait_fd(fd, POLLIN, doctor_now_ms() + doctor->timeout_ms))
+		!doctor_wait_fd(fd, POLLIN, clock_ms() + doctor->timeout_ms))
 		return false;
 	return recv(fd, &answer, 1, 0) == 1 && answer == 0x20;
 }
@@ -343,7 +344,7 @@ void doctor_check_tls(struct doctor *doctor)
 		doctor_advise(doctor, "put certificates in PEM format there");
 		return;
 	}
-	const int64_t start = doctor_now_ms();
+	const int64_t start = clock_ms();
 	int r = doctor_connect(doctor->address, doctor->timeout_ms, &fd);
 	if (r == 0 && (ssl = new_ssl(doctor, fd, &handshake)) == NULL)
 		r = -ENOMEM;
@@ -360,7 +361,7 @@ void doctor_check_tls(struct doctor *doctor)
 	for (size_t i = 0; i < handshake.problem_count; i++)
 		tell_problem(doctor, &handshake.problems[i], certificate);
 	if (handshake.problem_count == 0)
-		tell_good(doctor, ssl, doctor_now_ms() - start);
+		tell_good(doctor, ssl, clock_ms() - start);
 	tell_own_certificate(doctor, ssl, &handshake);
 	(void)SSL_shutdown(ssl);
 }

@@ -8,8 +8,11 @@
  */
 #include "cashewd_top.h"
 
-#include "host.h"
+#include "clock.h"
+#include "exit_codes.h"
+#include "output.h"
 #include "settings.h"
+#include "settings_file.h"
 #include "top_fetch.h"
 #include "top_options.h"
 #include "top_terminal.h"
@@ -19,11 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
-
-/* sysexits.h */
-enum { EXIT_UNAVAILABLE = 69, EXIT_IO = 74 };
 
 enum { POLL_SIGNALS, POLL_KEYS, POLLS };
 
@@ -39,13 +38,6 @@ struct top {
 	char reason[FETCH_REASON_SIZE];
 };
 
-static int64_t clock_ms(clockid_t clock)
-{
-	struct timespec now;
-	clock_gettime(clock, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static bool colours(void)
 {
 	const char *no_colour = getenv("NO_COLOR");
@@ -55,7 +47,7 @@ static bool colours(void)
 static int out_of_memory(void)
 {
 	fputs("cashewd: out of memory\n", stderr);
-	return HOST_EXIT_SOFTWARE;
+	return EXIT_SOFTWARE;
 }
 
 static void top_free(struct top *top)
@@ -73,13 +65,11 @@ static int address_of_settings(struct top *top)
 	static const char *const names[] = {"METRICS_ADDR", NULL};
 	const struct top_options *options = &top->options;
 	struct settings settings;
-	if (options->env_file_given && access(options->env_file, F_OK) != 0) {
-		fprintf(stderr, "%s: cannot be opened: %s\n", options->env_file, strerror(errno));
-		return HOST_EXIT_CONFIG;
-	}
+	if (options->env_file_given && !settings_file_exists(options->env_file, stderr))
+		return EXIT_CONFIG;
 	const int error = settings_read_some(options->env_file, environ, names, stderr, stderr, &settings);
 	if (error != 0)
-		return error == SETTINGS_E_INVALID ? HOST_EXIT_CONFIG : out_of_memory();
+		return error == SETTINGS_E_INVALID ? EXIT_CONFIG : out_of_memory();
 	const bool good = top_address(settings.metrics_addr, top->address);
 	if (!good)
 		fprintf(stderr,
@@ -87,7 +77,7 @@ static int address_of_settings(struct top *top)
 			settings.metrics_addr);
 	settings_free(&settings);
 	top->source = "METRICS_ADDR";
-	return good ? 0 : HOST_EXIT_CONFIG;
+	return good ? 0 : EXIT_CONFIG;
 }
 
 static int find_address(struct top *top)
@@ -157,7 +147,7 @@ static void draw(const struct top *top)
 		error = top_view_away(&(const struct top_away){.source = top->source,
 					      .reason = top->reason,
 					      .since_ms = top->away_since_ms,
-					      .now_ms = clock_ms(CLOCK_REALTIME),
+					      .now_ms = clock_unix_ms(),
 					      .interval_ms = top->options.interval_ms},
 			&options, &text);
 	else if (top->now)
@@ -176,7 +166,7 @@ static void take_answer(struct top *top)
 	top->under_way = false;
 	if (!document) {
 		if (top->away_since_ms == 0)
-			top->away_since_ms = clock_ms(CLOCK_REALTIME);
+			top->away_since_ms = clock_unix_ms();
 		return;
 	}
 	top->away_since_ms = 0;
@@ -187,7 +177,7 @@ static void take_answer(struct top *top)
 
 static void ask(struct top *top)
 {
-	const int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
+	const int64_t now_ms = clock_ms();
 	if (top->under_way || now_ms < top->next_at_ms)
 		return;
 	top->under_way = fetch_start(top->fetch) == 0;
@@ -214,12 +204,12 @@ static int live(struct top *top)
 	const int error = terminal_open(&signal_fd);
 	if (error != 0) {
 		fprintf(stderr, "cashewd top: the terminal cannot be used: %s\n", strerror(-error));
-		return HOST_EXIT_SOFTWARE;
+		return EXIT_SOFTWARE;
 	}
 	(void)terminal_show();
 	for (bool on = true; on;) {
 		ask(top);
-		const int64_t wait_ms = top->next_at_ms - clock_ms(CLOCK_MONOTONIC);
+		const int64_t wait_ms = top->next_at_ms - clock_ms();
 		struct pollfd polls[POLLS] = {[POLL_SIGNALS] = {.fd = signal_fd}, [POLL_KEYS] = {.fd = -1}};
 		const int keys_fd = terminal_keys_fd();
 		polls[POLL_KEYS].fd = keys_fd;
@@ -242,7 +232,7 @@ int cashewd_top(int count, char **values, void (*forget_secrets)(void))
 {
 	__attribute__((cleanup(top_free))) struct top top = {.now = NULL};
 	if (top_options_read(count, values, stderr, &top.options) != 0)
-		return HOST_EXIT_USAGE;
+		return EXIT_USAGE;
 	int code = 0;
 	if (top.options.help) {
 		top_help(stdout);
@@ -255,9 +245,5 @@ int cashewd_top(int count, char **values, void (*forget_secrets)(void))
 			code = top.options.once || top.options.json || !terminal_usable() ? once(&top)
 											  : live(&top);
 	}
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fprintf(stderr, "cashewd: standard output cannot be written: %s\n", strerror(errno));
-		return code != 0 ? code : EXIT_IO;
-	}
-	return code;
+	return output_flush("cashewd", code);
 }

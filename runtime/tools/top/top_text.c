@@ -1,6 +1,7 @@
 /* top_text.c - see top_text.h. */
 #include "top_text.h"
 
+#include "clock.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
@@ -60,9 +61,12 @@ struct top_text top_text_duration(double ms)
 struct top_text top_text_clock(int64_t unix_ms)
 {
 	struct top_text ret;
-	const time_t seconds = (time_t)(unix_ms / 1000);
-	struct tm tm;
-	if (!gmtime_r(&seconds, &tm) || strftime(ret.text, sizeof(ret.text), "%Y-%m-%d %H:%M:%SZ", &tm) == 0)
+	char iso[CLOCK_ISO_SIZE];
+	clock_iso(unix_ms, iso);
+	/* With a blank between date and time, for people. */
+	if (iso[0] == '?')
 		snprintf(ret.text, sizeof(ret.text), "?");
+	else
+		snprintf(ret.text, sizeof(ret.text), "%.10s %s", iso, iso + 11);
 	return ret;
 }

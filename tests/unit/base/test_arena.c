@@ -64,10 +64,9 @@ static void chunks_follow(void **state)
 			memset(pieces[n], (int)(n & 0xff), cases[i].piece);
 		}
 		for (size_t n = 0; n < cases[i].pieces; n++) {
-			for (size_t b = 0; b < cases[i].piece; b++) {
+			for (size_t b = 0; b < cases[i].piece; b++)
 				if (pieces[n][b] != (n & 0xff))
 					fail_msg("%s: piece %zu was overwritten", cases[i].name, n);
-			}
 		}
 		assert_false(arena.out_of_memory);
 		arena_free(&arena);

@@ -61,9 +61,9 @@ static void test_read(void **state)
 		struct http_address address = {.off = false};
 		char text[HTTP_ADDRESS_TEXT_SIZE];
 		print_message("  \"%s\"\n", cases[i].text);
-		const int rc = http_address_read(cases[i].text, &address);
-		assert_int_equal(rc, cases[i].expected != NULL ? 0 : HTTP_ADDRESS_E_BAD);
-		if (rc != 0)
+		const int error = http_address_read(cases[i].text, &address);
+		assert_int_equal(error, cases[i].expected ? 0 : HTTP_ADDRESS_E_BAD);
+		if (error != 0)
 			continue;
 		assert_int_equal(address.off, cases[i].expected[0] == 'o');
 		if (address.off)

@@ -39,10 +39,9 @@ static void user_ids(void **state)
 		{"a\n", false},
 		{"a{", false},
 	};
-	for (size_t i = 0; i < COUNT(cases); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++)
 		if (topic_user_valid(cases[i].user, strlen(cases[i].user)) != cases[i].valid)
 			fail_msg("user id '%s'", cases[i].user);
-	}
 	assert_false(topic_user_valid("a\0b", 3));
 	assert_true(topic_user_valid("ab/c", 2));
 }
@@ -66,10 +65,9 @@ static void event_names(void **state)
 		{"a-b", false},
 		{"a b", false},
 	};
-	for (size_t i = 0; i < COUNT(cases); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++)
 		if (topic_event_valid(cases[i].event) != cases[i].valid)
 			fail_msg("event '%s'", cases[i].event);
-	}
 }
 
 static void first_levels(void **state)
@@ -92,10 +90,9 @@ static void first_levels(void **state)
 		{"a b/get_apples", 0},
 		{SIXTY_FOUR "a/x", 0},
 	};
-	for (size_t i = 0; i < COUNT(cases); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++)
 		if (topic_user_size(cases[i].topic) != cases[i].size)
 			fail_msg("topic '%s': %zu", cases[i].topic, topic_user_size(cases[i].topic));
-	}
 }
 
 static void filters(void **state)
@@ -129,10 +126,9 @@ static void filters(void **state)
 		{"$shared/#", true},
 		{"+/$share/a", true},
 	};
-	for (size_t i = 0; i < COUNT(cases); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++)
 		if (topic_filter_valid(cases[i].filter) != cases[i].valid)
 			fail_msg("filter '%s'", cases[i].filter);
-	}
 	static char longest[65537];
 	memset(longest, 'a', 65535);
 	assert_true(topic_filter_valid(longest));
@@ -174,10 +170,9 @@ static void matches(void **state)
 		{"a/+", "a/$b", true},
 		{"+", "", false},
 	};
-	for (size_t i = 0; i < COUNT(cases); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++)
 		if (topic_matches(cases[i].filter, cases[i].topic) != cases[i].matches)
 			fail_msg("'%s' on '%s'", cases[i].filter, cases[i].topic);
-	}
 }
 
 static void overlaps(void **state)
@@ -299,10 +294,9 @@ static void response_topics(void **state)
 		{"/68946/a", "68946", false},
 		{"$share/68946/a", "68946", false},
 	};
-	for (size_t i = 0; i < COUNT(cases); i++) {
+	for (size_t i = 0; i < COUNT(cases); i++)
 		if (topic_response_allowed(cases[i].response, cases[i].user) != cases[i].allowed)
 			fail_msg("'%s' of %s", cases[i].response, cases[i].user);
-	}
 	static char longest[65537] = "68946/";
 	memset(longest + 6, 'a', 65535 - 6);
 	assert_true(topic_response_allowed(longest, "68946"));

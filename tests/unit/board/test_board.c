@@ -205,60 +205,6 @@ static void test_overdue_thread_waits_for_its_end(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* ---- Keys ---- */
-
-static void test_keys(void **state)
-{
-	static const struct {
-		const char *topic, *payload, *correlation;
-	} commands[] = {
-		{"1/ping", "", NULL},
-		{"1/ping", "", ""},
-		{"1/ping", "1", NULL},
-		{"1/ping", "2", NULL},
-		{"1/ping", "", "1"},
-		{"1/pin", "g", NULL},
-		{"1/ping1", "", NULL},
-		{"2/ping", "1", NULL},
-		{"1/ping", "12345678", NULL},
-		{"1/ping", "123456781", NULL},
-		{"1/ping", "1234567812345678", NULL},
-		{"1/ping", "12345678", "12345678"},
-		{"1/ping", "{\"n\":1}", NULL},
-		{"1/ping", "{\"n\":2}", NULL},
-	};
-	enum { COUNT = sizeof(commands) / sizeof(commands[0]) };
-	uint64_t keys[COUNT];
-	(void)state;
-	for (size_t i = 0; i < COUNT; i++) {
-		const char *correlation = commands[i].correlation;
-		keys[i] = board_key(commands[i].topic, commands[i].payload, strlen(commands[i].payload),
-			correlation, correlation != NULL ? strlen(correlation) : 0);
-		assert_int_not_equal(keys[i], 0);
-		for (size_t k = 0; k < i; k++)
-			if (keys[i] == keys[k])
-				fail_msg("commands %zu and %zu have the same key", k, i);
-	}
-	/* It is kept in the database, so it must not change from one build to the next. */
-	assert_int_equal(board_key("68946/get_apples", "{}", 2, NULL, 0), UINT64_C(0x57fb48b8a1e6f997));
-}
-
-static void test_keys_of_neighbours_scatter(void **state)
-{
-	(void)state;
-	unsigned char seen[1 << 14] = {0};
-	unsigned collisions = 0;
-	char payload[16];
-	for (int i = 0; i < 4096; i++) {
-		const int size = snprintf(payload, sizeof(payload), "%d", i);
-		unsigned char *place = &seen[board_key("1/ping", payload, (size_t)size, NULL, 0) >> 50];
-		collisions += *place;
-		*place = 1;
-	}
-	/* 4096 balls into 16384 places: some 470 land on another. */
-	assert_in_range(collisions, 350, 600);
-}
-
 /* ---- Counters ---- */
 
 static void test_ends_are_counted(void **state)
@@ -424,8 +370,6 @@ int main(void)
 		CASE(test_long_texts_are_cut),
 		CASE(test_deadlines),
 		CASE(test_overdue_thread_waits_for_its_end),
-		CASE(test_keys),
-		CASE(test_keys_of_neighbours_scatter),
 		CASE(test_ends_are_counted),
 		CASE(test_marks),
 		CASE(test_mark_goes_on_from_the_document),

@@ -301,8 +301,7 @@ static void response_topics(void **state)
 			assert_int_equal(end, CALL_REJECTED);
 			assert_int_equal(runs, 0);
 			assert_string_equal(cashew_test_reason(t),
-				"the Response Topic is not one below 68946/: expected "
-				"a topic of the sender's own");
+				"the Response Topic is not one below 68946/: expected a topic of the sender's own");
 			assert_int_equal(cashew_test_event_count(t), 1);
 			assert_string_equal(cashew_test_event_topic(t, 0), "68946/command_rejected");
 		}

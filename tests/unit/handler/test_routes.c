@@ -1,4 +1,4 @@
-/* test_host_routes.c - routes.c: which handlers run, which descriptors are refused, and which route a
+/* test_routes.c - routes.c and select.c: which handlers run, which descriptors are refused, and which route a
  * topic takes. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,8 +10,9 @@
 /* cmocka wants those first */
 #include <cmocka.h>
 
-#include "host.h"
+#include "exit_codes.h"
 #include "routes.h"
+#include "select.h"
 #include "settings.h"
 
 static cashew_result nothing(cashew_command *cmd)
@@ -47,7 +48,7 @@ static const struct cashew_handler no_function = {.name = "no_function", .topic 
 
 #define LIST(...) ((const struct cashew_handler *const[]){__VA_ARGS__, NULL})
 
-/* What host_select_handlers() made of it: the names that it picked, or what it told. */
+/* What select_handlers() made of it: the names that it picked, or what it told. */
 struct selection {
 	int code;
 	char names[256];
@@ -62,13 +63,13 @@ static struct selection select_with(
 	size_t size;
 	FILE *problems = open_memstream(&selection.problems, &size);
 	assert_non_null(problems);
-	selection.code = host_select_handlers(settings, handlers, problems, &selected);
+	selection.code = select_handlers(settings, handlers, problems, &selected);
 	fclose(problems);
 	if (selection.code != 0) {
 		assert_null(selected);
 		return selection;
 	}
-	for (size_t i = 0; selected[i] != NULL; i++) {
+	for (size_t i = 0; selected[i]; i++) {
 		const size_t used = strlen(selection.names);
 		snprintf(selection.names + used, sizeof(selection.names) - used, "%s%s", i > 0 ? " " : "",
 			selected[i]->name);
@@ -137,7 +138,7 @@ static void test_refused(void **state)
 		const struct settings settings = {.handlers = cases[i].chosen};
 		struct selection selection = select_with(&settings, cases[i].handlers);
 		assert_string_equal(selection.problems, cases[i].problems);
-		assert_int_equal(selection.code, HOST_EXIT_CONFIG);
+		assert_int_equal(selection.code, EXIT_CONFIG);
 		free(selection.problems);
 	}
 }
@@ -191,7 +192,7 @@ static void test_handlers_of_one_topic(void **state)
 	many[ROUTE_HANDLERS_MAX] = ping;
 	list[ROUTE_HANDLERS_MAX] = &many[ROUTE_HANDLERS_MAX];
 	selection = select_with(&settings, list);
-	assert_int_equal(selection.code, HOST_EXIT_CONFIG);
+	assert_int_equal(selection.code, EXIT_CONFIG);
 	static const char line[] = "topic \"+/ping\" has 33 handlers: 32 at most\n";
 	assert_int_equal(strncmp(selection.problems, line, strlen(line)), 0);
 	free(selection.problems);
@@ -267,8 +268,8 @@ static void test_find(void **state)
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct route *route = routes_find(&cases[i].routes->lanes[0], cases[i].topic);
-		if (route == NULL || cases[i].filter == NULL) {
-			assert_true(route == NULL && cases[i].filter == NULL);
+		if (!route || !cases[i].filter) {
+			assert_true(!route && !cases[i].filter);
 			continue;
 		}
 		assert_string_equal(route->filter, cases[i].filter);

@@ -174,12 +174,11 @@ static void run_all_orders(const struct race_case *c)
 
 static bool sent(const struct race *race, const char *topic)
 {
-	for (int r = 0; r < 2; r++) {
-		const struct cashew_test *t = race->runners[r].t;
-		for (size_t i = 0; i < cashew_test_event_count(t); i++) {
+	for (int error = 0; error < 2; error++) {
+		const struct cashew_test *t = race->runners[error].t;
+		for (size_t i = 0; i < cashew_test_event_count(t); i++)
 			if (strcmp(cashew_test_event_topic(t, i), topic) == 0)
 				return true;
-		}
 	}
 	return false;
 }

@@ -401,7 +401,8 @@ void egress_publish(struct egress *egress, struct command *command, struct call_
 }
 
 /* By the test's clock. */
-int64_t host_unix_ms(void)
+int64_t __wrap_clock_unix_ms(void);
+int64_t __wrap_clock_unix_ms(void)
 {
 	return PARTS_UNIX_MS + parts.host.now_ms;
 }
@@ -418,7 +419,8 @@ bool store_watch_load(struct store_watch *watch, const char *lane_id)
 }
 
 /* By the test's clock exactly. */
-int64_t host_jitter_ms(unsigned ms)
+int64_t __wrap_clock_jitter_ms(unsigned ms);
+int64_t __wrap_clock_jitter_ms(unsigned ms)
 {
 	return ms;
 }
@@ -440,6 +442,8 @@ static inline int parts_begin(void **state)
 		.keepalive_s = 60,
 		.handler_timeout_s = 10,
 		.workers = 1,
+		.group_max = 4,
+		.group_ms = 250,
 		.window = 8,
 		.user_window = 3,
 		.max_attempts = 10,
@@ -595,7 +599,7 @@ static inline void parts_due(bool any)
 	size_t count = 0;
 	const char *const lanes[] = {lane_client_id(parts.lane)};
 	struct store_client *client = store_acquire(parts.host.light.store);
-	const int rc = parked_command_due(client, lanes, any ? 0 : 1, host_unix_ms(), 256, &users, &count);
+	const int rc = parked_command_due(client, lanes, any ? 0 : 1, clock_unix_ms(), 256, &users, &count);
 	store_release(client);
 	if (rc != 0)
 		return;

@@ -1,19 +1,21 @@
 /* test_host_suspects.c - suspects.c: what may have killed a host is kept apart, tried alone, and given
  * up. */
+#include "clock.h"
+#include "fingerprint.h"
 #include "parking_parts.h"
 
 static uint64_t accuse(const char *topic, const char *payload, unsigned crashes)
 {
-	struct board_run run = {.handler = "one", .fingerprint = board_key(topic, payload, strlen(payload), NULL, 0)};
-	for (unsigned i = 0; i < crashes; i++)
-		(void)board_mark_add(&parts_board, &run, "SIGSEGV", false, host_unix_ms());
-	return run.fingerprint;
+	struct board_run run = {
+		.handler = "one", .key = fingerprint(topic, payload, strlen(payload), NULL, 0)};
+	board_suspect_add(&parts_board, &run, crashes, "SIGSEGV", clock_unix_ms());
+	return run.key;
 }
 
 static void test_suspect(void **state)
 {
 	(void)state;
-	for (unsigned crashes = 1; crashes < 3; crashes++) {
+	for (unsigned crashes = 0; crashes < 3; crashes++) {
 		assert_int_equal(parts_end(state), 0);
 		assert_int_equal(begin(state), 0);
 		const uint64_t key = accuse("u/light", "x", crashes);
@@ -24,9 +26,10 @@ static void test_suspect(void **state)
 		parts_work_on(1);
 		assert_int_equal(parked(0)->crashes, crashes);
 		assert_int_equal(parked(0)->attempts, 1);
-		assert_true(parked(0)->not_before_ms <= host_unix_ms());
+		assert_true(parked(0)->not_before_ms <= clock_unix_ms());
 		assert_string_equal(
-			parked(0)->reason, crashes == 1 ? "handler one killed the host 1 time: SIGSEGV"
+			parked(0)->reason, crashes == 0	  ? "it was being run when the host was killed"
+					   : crashes == 1 ? "handler one killed the host 1 time: SIGSEGV"
 							  : "handler one killed the host 2 times: SIGSEGV");
 		turn();
 		parts_work_on(1);
@@ -45,9 +48,9 @@ static void test_suspect(void **state)
 		assert_true(parts.submitted[0]->alone);
 		assert_int_equal(parts.light.runs, 0);
 		parts_work();
-		assert_non_null(board_mark_find(&parts_board, key));
+		assert_non_null(board_suspect_find(&parts_board, key));
 		work_all();
-		assert_null(board_mark_find(&parts_board, key));
+		assert_null(board_suspect_find(&parts_board, key));
 		turn();
 		in_store(0, 1);
 		/* And what waited is read. */
@@ -109,7 +112,7 @@ static void test_slow_suspect(void **state)
 	command_returned(suspect);
 	work_all();
 	in_store(0, 2);
-	assert_int_equal(parts_board.mark_count, 0);
+	assert_int_equal(parts_board.suspect_count, 0);
 }
 
 /* All that ran when the host was killed: while nothing comes of it, they are through in no time, and half of
@@ -119,14 +122,15 @@ static void test_many_suspects(void **state)
 	(void)state;
 	enum { MANY = 8 };
 	static char topics[MANY][8];
-	parts.settings.window = 2 * 50;
+	parts.settings.window = 100;
+	parts.settings.group_max = 50;
 	for (uint16_t i = 0; i < MANY; i++) {
 		snprintf(topics[i], sizeof(topics[i]), "%u/one", i);
-		accuse(topics[i], "x", 1);
+		accuse(topics[i], "x", 0);
 		parts_read((uint16_t)(i + 1), topics[i], "x");
 	}
 	unsigned quiet = 0, turns = 0;
-	for (; parts_board.mark_count > 0 || fake_store_parked(store()) > 0; turns++) {
+	for (; parts_board.suspect_count > 0 || fake_store_parked(store()) > 0; turns++) {
 		assert_in_range(turns, 0, 200);
 		while (parts.submitted_count > 0)
 			parts_work();
@@ -151,7 +155,7 @@ static void test_crash_limit(void **state)
 	parts_left("7");
 	ended(0, 0, 1, 0);
 	assert_int_equal(parts.one.runs, 0);
-	assert_null(board_mark_find(&parts_board, key));
+	assert_null(board_suspect_find(&parts_board, key));
 	const struct dead_letter *letter = fake_store_dead_letter(store(), 0);
 	assert_string_equal(letter->reason, "handler one killed the host 3 times: SIGSEGV");
 	assert_string_equal(letter->handler, "one");
@@ -166,7 +170,7 @@ static void test_crash_limit(void **state)
 	in_store(0, 1);
 	assert_int_equal(parts.one.runs, 0);
 	assert_int_equal(fake_store_dead_letters(store()), 2);
-	assert_int_equal(parts_board.mark_count, 0);
+	assert_int_equal(parts_board.suspect_count, 0);
 	turn();
 	ended(0, 0, 2, 1);
 }
@@ -178,7 +182,7 @@ static void test_crashes_in_the_store(void **state)
 	accuse("u/one", "x", 2);
 	parts_read(7, "u/one", "x");
 	parts_work();
-	board_mark_clear(&parts_board, board_key("u/one", "x", 1, NULL, 0));
+	board_suspect_clear(&parts_board, fingerprint("u/one", "x", 1, NULL, 0));
 	parts.one.steps = "r";
 	work_all();
 	assert_int_equal(parked(0)->crashes, 2);
@@ -224,7 +228,7 @@ static void test_suspect_in_order(void **state)
 static void test_qos0_suspect(void **state)
 {
 	(void)state;
-	accuse("u/one", "x", 1);
+	accuse("u/one", "x", 0);
 	parts_read(0, "u/one", "x");
 	assert_int_equal(parts.host.commands, 0);
 	assert_int_equal(parts.one.runs, 0);

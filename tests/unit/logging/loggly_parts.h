@@ -33,7 +33,7 @@ static inline void taken_add(void *context, const char *lines, size_t size)
 	struct taken *taken = context;
 	pthread_mutex_lock(&taken->lock);
 	taken->lines = realloc(taken->lines, taken->size + size + 1);
-	if (taken->lines == NULL)
+	if (!taken->lines)
 		abort();
 	memcpy(taken->lines + taken->size, lines, size);
 	taken->size += size;
@@ -46,7 +46,7 @@ static inline int parts_setup(void **state)
 	(void)state;
 	char command[512];
 	strcpy(parts_folder, "/tmp/cashewd-test-XXXXXX");
-	if (mkdtemp(parts_folder) == NULL)
+	if (!mkdtemp(parts_folder))
 		return -1;
 	snprintf(command, sizeof(command), SOURCE_DIR "/examples/broker/certificates %s --bad", parts_folder);
 	return system(command);
@@ -78,7 +78,7 @@ static inline struct bulk_server *server_start(
 		.certificate = parts_path(certificate),
 		.key = parts_path("server.key"),
 		.old_tls = old_tls,
-		.take = taken != NULL ? taken_add : NULL,
+		.take = taken ? taken_add : NULL,
 		.context = taken};
 	assert_int_equal(bulk_server_start(&options, &server), 0);
 	return server;

@@ -72,7 +72,7 @@ static unsigned count_events(const char *text, const char *event, json_int_t *re
 		assert_non_null(json);
 		if (strcmp(json_string_value(json_object_get(json, "event")), event) == 0) {
 			count++;
-			if (ret_sum != NULL)
+			if (ret_sum)
 				*ret_sum += json_integer_value(json_object_get(json, "lines"));
 		}
 		json_decref(json);
@@ -365,7 +365,7 @@ static void test_terminal(void **state)
 		const int fd = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
 		assert_return_code(fd, errno);
 		unsetenv("NO_COLOR");
-		if (cases[i].no_color != NULL)
+		if (cases[i].no_color)
 			setenv("NO_COLOR", cases[i].no_color, 1);
 		setenv("TERM", cases[i].terminal, 1);
 		open_to(fd, LOG_FORMAT_AUTO, LOG_LEVEL_INFO);

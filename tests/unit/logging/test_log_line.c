@@ -25,41 +25,34 @@ static struct line_case line_cases[] = {
 	{"fields", LOG_LEVEL_WARN, "connected to the broker",
 		{LOG_TEXT("broker", "127.0.0.1"), LOG_INT("port", 8883), LOG_REAL("ms", 1.25)}, 3,
 		"WARN  connected to the broker  broker=127.0.0.1 port=8883 ms=1.25",
-		"\"level\":\"warn\",\"event\":\"e\",\"message\":\"connected to the "
-		"broker\",\"broker\":\"127.0.0.1\",\"port\":8883,\"ms\":1.25}"},
+		"\"level\":\"warn\",\"event\":\"e\",\"message\":\"connected to the broker\",\"broker\":\"127.0.0.1\",\"port\":8883,\"ms\":1.25}"},
 	{"no text", LOG_LEVEL_ERROR, "m", {LOG_TEXT("a", NULL), LOG_TEXT("b", "c")}, 2, "ERROR m  b=c",
 		"\"level\":\"error\",\"event\":\"e\",\"message\":\"m\",\"b\":\"c\"}"},
 	{"only no text", LOG_LEVEL_DEBUG, "m", {LOG_TEXT("a", NULL)}, 1, "DEBUG m",
 		"\"level\":\"debug\",\"event\":\"e\",\"message\":\"m\"}"},
 	{"integers", LOG_LEVEL_INFO, "m", {LOG_INT("a", 0), LOG_INT("b", INT64_MIN), LOG_INT("c", INT64_MAX)},
 		3, "INFO  m  a=0 b=-9223372036854775808 c=9223372036854775807",
-		"\"level\":\"info\",\"event\":\"e\",\"message\":\"m\",\"a\":0,\"b\":-9223372036854775808,"
-		"\"c\":"
-		"9223372036854775807}"},
+		"\"level\":\"info\",\"event\":\"e\",\"message\":\"m\",\"a\":0,\"b\":-9223372036854775808,\"c\":9223372036854775807}"},
 	{"reals", LOG_LEVEL_INFO, "m", {LOG_REAL("a", 3), LOG_REAL("b", NAN), LOG_REAL("c", -1e300)}, 3,
 		"INFO  m  a=3 b=nan c=-1e+300",
 		"\"level\":\"info\",\"event\":\"e\",\"message\":\"m\",\"a\":3,\"b\":null,\"c\":-1e+300}"},
 	{"quotes and blanks", LOG_LEVEL_INFO, "say \"a\\b\"",
 		{LOG_TEXT("a", ""), LOG_TEXT("b", "x y"), LOG_TEXT("c", "\"\\")}, 3,
 		"INFO  say \"a\\b\"  a=\"\" b=\"x y\" c=\"\\\"\\\\\"",
-		"\"level\":\"info\",\"event\":\"e\",\"message\":\"say "
-		"\\\"a\\\\b\\\"\",\"a\":\"\",\"b\":\"x y\",\"c\":\"\\\"\\\\\"}"},
+		"\"level\":\"info\",\"event\":\"e\",\"message\":\"say \\\"a\\\\b\\\"\",\"a\":\"\",\"b\":\"x y\",\"c\":\"\\\"\\\\\"}"},
 	{"control characters", LOG_LEVEL_INFO, "a\nb\033[2J\x7f", {LOG_TEXT("a", "\r\t\x01")}, 1,
 		"INFO  a\\nb\\u001b[2J\\u007f  a=\"\\r\\t\\u0001\"",
-		"\"level\":\"info\",\"event\":\"e\",\"message\":\"a\\nb\\u001b[2J\\u007f\",\"a\":"
-		"\"\\r\\t\\u0001\"}"},
+		"\"level\":\"info\",\"event\":\"e\",\"message\":\"a\\nb\\u001b[2J\\u007f\",\"a\":\"\\r\\t\\u0001\"}"},
 	{"UTF-8", LOG_LEVEL_INFO, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x8d\x8e",
 		{LOG_TEXT("a", "\xc2\x9b"
 			       "31m\xc2\xa0")},
 		1, "INFO  \xc3\xa4\xe2\x82\xac\xf0\x9f\x8d\x8e  a=\\u009b31m\xc2\xa0",
-		"\"level\":\"info\",\"event\":\"e\",\"message\":\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x8d\x8e\","
-		"\"a\":\"\\u009b31m\xc2"
+		"\"level\":\"info\",\"event\":\"e\",\"message\":\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x8d\x8e\",\"a\":\"\\u009b31m\xc2"
 		"\xa0\"}"},
 	{"bad UTF-8", LOG_LEVEL_INFO, "\xff\xc3",
 		{LOG_TEXT("a", "\xed\xa0\x80"), LOG_TEXT("b", "\xc0\xaf\xf4\x90\x80\x80")}, 2,
 		"INFO  \\xff\\xc3  a=\\xed\\xa0\\x80 b=\\xc0\\xaf\\xf4\\x90\\x80\\x80",
-		"\"level\":\"info\",\"event\":\"e\",\"message\":\"\\\\xff\\\\xc3\",\"a\":"
-		"\"\\\\xed\\\\xa0\\\\x80\",\"b\":"
+		"\"level\":\"info\",\"event\":\"e\",\"message\":\"\\\\xff\\\\xc3\",\"a\":\"\\\\xed\\\\xa0\\\\x80\",\"b\":"
 		"\"\\\\xc0\\\\xaf\\\\xf4\\\\x90\\\\x80\\\\x80\"}"},
 };
 

@@ -37,7 +37,7 @@ static int each_setup(void **state)
 {
 	(void)state;
 	strcpy(base + strlen(base) - 6, "XXXXXX");
-	if (mkdtemp(base) == NULL)
+	if (!mkdtemp(base))
 		return -1;
 	snprintf(folder, sizeof(folder), "%s/spool", base);
 	return 0;
@@ -110,7 +110,7 @@ static bool find_file(const char *suffix, bool last, char *ret, size_t size)
 	bool found = false;
 	for (int i = 0; i < count; i++) {
 		const char *dot = strrchr(entries[i]->d_name, '.');
-		if (dot != NULL && strcmp(dot, suffix) == 0 && (last || !found)) {
+		if (dot && strcmp(dot, suffix) == 0 && (last || !found)) {
 			found = true;
 			snprintf(ret, size, "%s/%s", folder, entries[i]->d_name);
 		}

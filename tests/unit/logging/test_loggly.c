@@ -130,7 +130,7 @@ static int each_teardown(void **state)
 	(void)state;
 	log_close(10000);
 	char *text = read_log();
-	const bool leaked = strstr(text, PARTS_TOKEN) != NULL;
+	const bool leaked = strstr(text, PARTS_TOKEN);
 	if (leaked)
 		print_error("the token stands in the log:\n%s", text);
 	free(text);
@@ -201,14 +201,14 @@ static unsigned count_taken(bool twice_allowed)
 	unsigned count = 0;
 	assert_non_null(ids);
 	pthread_mutex_lock(&p.taken.lock);
-	for (char *at = p.taken.lines, *end; at != NULL && (end = strchr(at, '\n')) != NULL; at = end + 1) {
+	for (char *at = p.taken.lines, *end; at && (end = strchr(at, '\n')) != NULL; at = end + 1) {
 		json_t *json = json_loadb(at, (size_t)(end - at), JSON_REJECT_DUPLICATES, NULL);
 		assert_non_null(json);
 		assert_string_equal(json_string_value(json_object_get(json, "host")), "host");
 		const char *id = json_string_value(json_object_get(json, "event_id"));
 		const json_t *number = json_object_get(json, "number");
 		assert_non_null(id);
-		if (number != NULL) {
+		if (number) {
 			char *known = ids[json_integer_value(number)];
 			assert_true(json_integer_value(number) < p.put);
 			if (known[0] == '\0')

@@ -35,8 +35,7 @@ static void test_events(void **state)
 		const char *name, *line, *expected;
 	} cases[] = {
 		{"fields", "{\"level\":\"info\",\"n\":1}",
-			"{\"event_id\":\"0000000000001234-7\",\"host\":\"host-1\",\"level\":\"info\",\"n\":1}"
-			"\n"},
+			"{\"event_id\":\"0000000000001234-7\",\"host\":\"host-1\",\"level\":\"info\",\"n\":1}\n"},
 		{"no fields", "{}", "{\"event_id\":\"0000000000001234-7\",\"host\":\"host-1\"}\n"},
 		{"no fields but a blank", "{ }",
 			"{\"event_id\":\"0000000000001234-7\",\"host\":\"host-1\" }\n"},
@@ -98,7 +97,7 @@ static void check_cuts(const char *before, const char *pattern, const char *afte
 		assert_true(made <= LOGGLY_EVENT_MAX && made + 100 + slack >= LOGGLY_EVENT_MAX);
 		json_error_t error;
 		json_t *json = json_loadb(event, made, JSON_REJECT_DUPLICATES, &error);
-		if (json == NULL)
+		if (!json)
 			fail_msg("shift %zu: %s: %.60s", shift, error.text, event + made - 61);
 		assert_true(json_is_true(json_object_get(json, "cut")));
 		assert_int_equal(json_integer_value(json_object_get(json, "cut_from")), size);
@@ -161,7 +160,7 @@ static void test_the_largest_that_is_whole(void **state)
 		json_t *json = json_loadb(event, made, 0, NULL);
 		assert_non_null(json);
 		const size_t text = json_string_length(json_object_get(json, "a"));
-		assert_true(json_object_get(json, "cut") != NULL ? text <= size - 8 + 3 : text == size - 8);
+		assert_true(json_object_get(json, "cut") ? text <= size - 8 + 3 : text == size - 8);
 		json_decref(json);
 	}
 	free(line);

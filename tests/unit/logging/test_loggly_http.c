@@ -92,7 +92,7 @@ static void test_answers(void **state)
 		assert_int_equal(answer.status, cases[i].status);
 		assert_in_range(answer.retry_after_ms, cases[i].retry_least_ms, cases[i].retry_most_ms);
 		assert_true(answer.reason[0] != '\0');
-		if (cases[i].reason != NULL && strstr(answer.reason, cases[i].reason) == NULL)
+		if (cases[i].reason && !strstr(answer.reason, cases[i].reason))
 			fail_msg("%s", answer.reason);
 		bulk_server_counts(server, &after);
 		assert_string_equal(after.path, "/bulk/" PARTS_TOKEN "/tag/a,b/");
@@ -146,7 +146,7 @@ static void test_certificates(void **state)
 		const struct loggly_answer answer = request(http, "{}\n");
 		assert_int_equal(answer.kind, LOGGLY_LATER);
 		assert_int_equal(answer.status, 0);
-		if (strstr(answer.reason, cases[i].reason) == NULL)
+		if (!strstr(answer.reason, cases[i].reason))
 			fail_msg("%s", answer.reason);
 		bulk_server_counts(server, &counts);
 		assert_int_equal(counts.requests, 0);

@@ -32,7 +32,7 @@ static int enter_folder(void **state)
 {
 	(void)state;
 	strcpy(folder + sizeof(folder) - sizeof("XXXXXX"), "XXXXXX");
-	return mkdtemp(folder) == NULL || chdir(folder) != 0 ? -1 : 0;
+	return !mkdtemp(folder) || chdir(folder) != 0 ? -1 : 0;
 }
 
 static int leave_folder(void **state)
@@ -81,7 +81,7 @@ static void run(
 	for (char *next = pairs, *word; (word = strsep(&next, " ")) != NULL;)
 		if (word[0] != '\0')
 			environment[setting_count++] = word;
-	if (getenv("ASAN_OPTIONS") != NULL) {
+	if (getenv("ASAN_OPTIONS")) {
 		snprintf(sanitizer, sizeof(sanitizer), "ASAN_OPTIONS=%s", getenv("ASAN_OPTIONS"));
 		environment[setting_count] = sanitizer;
 	}
@@ -90,7 +90,7 @@ static void run(
 	posix_spawn_file_actions_t files;
 	assert_int_equal(posix_spawn_file_actions_init(&files), 0);
 	posix_spawn_file_actions_addopen(&files, 0, "in", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(&files, 1, out != NULL ? out : "out", O_WRONLY | O_CREAT, 0600);
+	posix_spawn_file_actions_addopen(&files, 1, out ? out : "out", O_WRONLY | O_CREAT, 0600);
 	posix_spawn_file_actions_addopen(&files, 2, "err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	pid_t pid;
 	int status;
@@ -99,7 +99,7 @@ static void run(
 	posix_spawn_file_actions_destroy(&files);
 	free(argv[0]);
 	*ret = (struct outcome){.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1};
-	if (out == NULL)
+	if (!out)
 		read_file("out", ret->out, sizeof(ret->out));
 	read_file("err", ret->err, sizeof(ret->err));
 }
@@ -137,9 +137,9 @@ static void tokens(void **state)
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		unlink(".env");
-		if (cases[i].dotenv != NULL)
+		if (cases[i].dotenv)
 			write_file(".env", cases[i].dotenv);
-		if (cases[i].other_env != NULL)
+		if (cases[i].other_env)
 			write_file("other.env", cases[i].other_env);
 		struct outcome outcome;
 		const int64_t before = time(NULL);
@@ -201,15 +201,15 @@ static void refusals(void **state)
 		{"user 1", "JWT_SECRET= ALLOW_SHORT_SECRET=on", NULL, 78, "JWT_SECRET is empty"},
 		{"user 1", "", "JWT_SECRET " SECRET "\n", 78, ".env"},
 		{"user 1 --env-file missing.env", "JWT_SECRET=" SECRET, NULL, 78,
-			"missing.env: No such file"},
+			"missing.env: cannot be opened: No such file"},
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		unlink(".env");
-		if (cases[i].dotenv != NULL)
+		if (cases[i].dotenv)
 			write_file(".env", cases[i].dotenv);
 		struct outcome outcome;
 		run(cases[i].arguments, cases[i].settings, "", NULL, &outcome);
-		if (outcome.code != cases[i].code || strstr(outcome.err, cases[i].error) == NULL)
+		if (outcome.code != cases[i].code || !strstr(outcome.err, cases[i].error))
 			fail_msg("case %zu: exit code %d: %s", i, outcome.code, outcome.err);
 		assert_string_equal(outcome.out, "");
 		assert_null(strstr(outcome.err, "0123456789"));
@@ -250,18 +250,17 @@ static void shown(void **state)
 			"header: {\"alg\": \"HS256\", \"typ\": \"JWT\"}\nclaims: {\"exp\": "},
 		{NULL, "", "", "", 0, "JWT_SECRET=" SECRET, 1, "refused: the token is empty\n"},
 		{NULL, "eyJhbGciOiJub25lIn0.e30.AA", "", "", 0, "JWT_SECRET=" SECRET, 1,
-			"header: {\"alg\": \"none\"}\nclaims: {}\nrefused: the token's alg is not "
-			"\"HS256\"\n"},
+			"header: {\"alg\": \"none\"}\nclaims: {}\nrefused: the token's alg is not \"HS256\"\n"},
 	};
 	unlink(".env");
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		char *token = cases[i].secret != NULL ? token_made(cases[i].secret, cases[i].age_s)
-						      : strdup(cases[i].raw);
+		char *token =
+			cases[i].secret ? token_made(cases[i].secret, cases[i].age_s) : strdup(cases[i].raw);
 		char input[2048];
 		snprintf(input, sizeof(input), "%s%s%s", cases[i].before, token, cases[i].behind);
 		struct outcome outcome;
 		run("show", cases[i].settings, input, NULL, &outcome);
-		if (outcome.code != cases[i].code || strstr(outcome.out, cases[i].out) == NULL)
+		if (outcome.code != cases[i].code || !strstr(outcome.out, cases[i].out))
 			fail_msg("case %zu: exit code %d: %s%s", i, outcome.code, outcome.out, outcome.err);
 		free(token);
 	}

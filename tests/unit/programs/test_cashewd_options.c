@@ -50,7 +50,7 @@ static int enter_folder(void **state)
 {
 	(void)state;
 	strcpy(folder + sizeof(folder) - sizeof("XXXXXX"), "XXXXXX");
-	return mkdtemp(folder) == NULL || chdir(folder) != 0 ? -1 : 0;
+	return !mkdtemp(folder) || chdir(folder) != 0 ? -1 : 0;
 }
 
 static int leave_folder(void **state)
@@ -70,11 +70,11 @@ static pid_t start(const char *const *arguments, char *const *environment, const
 	 * -9: where one is in the way, it says so on standard error before main() has begun. */
 	static char no_counters[] = "MONGOC_DISABLE_SHM=1";
 	variables[variable_count++] = no_counters;
-	for (; *environment != NULL; environment++)
+	for (; *environment; environment++)
 		variables[variable_count++] = *environment;
 	variables[variable_count] = NULL;
 	values[count++] = strdup("cashewd");
-	for (; *arguments != NULL; arguments++)
+	for (; *arguments; arguments++)
 		values[count++] = strdup(*arguments);
 	values[count] = NULL;
 	posix_spawn_file_actions_t files;
@@ -115,7 +115,7 @@ static struct outcome got;
 
 static void assert_holds(const char *text, const char *part)
 {
-	if (strstr(text, part) == NULL)
+	if (!strstr(text, part))
 		fail_msg("\"%s\" is not in \"%s\"", part, text);
 }
 
@@ -278,11 +278,11 @@ static void test_env_file(void **state)
 static void read_log(int fd, const char *part)
 {
 	size_t size = strlen(got.err);
-	while (part == NULL || strstr(got.err, part) == NULL) {
+	while (!part || !strstr(got.err, part)) {
 		assert_in_range(size, 0, sizeof(got.err) - 2);
 		const ssize_t count = read(fd, got.err + size, sizeof(got.err) - 1 - size);
 		assert_return_code(count, errno);
-		if (count == 0 && part == NULL)
+		if (count == 0 && !part)
 			return;
 		if (count == 0)
 			fail_msg("the program ended with this log: %s", got.err);

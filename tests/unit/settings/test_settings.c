@@ -353,22 +353,6 @@ static void test_bad_declarations(void **state)
 		"handler plums declares the setting APPLES_LIMIT otherwise than another handler does\n");
 }
 
-static void test_nearest(void **state)
-{
-	(void)state;
-	static const char *const names[] = {"KEEPALIVE", "WORKERS", "WINDOW", NULL};
-	static const struct {
-		const char *mistyped, *nearest;
-	} cases[] = {{"KEEP_ALIVE", "KEEPALIVE"}, {"worker", "WORKERS"}, {"WINDWO", "WINDOW"}, {"PATH", NULL},
-		{"", NULL}, {"A", NULL},
-		{"KEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVE", NULL}};
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const char *got = settings_nearest(cases[i].mistyped, names);
-		assert_string_equal(
-			got != NULL ? got : "none", cases[i].nearest != NULL ? cases[i].nearest : "none");
-	}
-}
-
 /* Each allocation fails, alone and with all later ones; what leaks, a sanitizer tells. */
 /* A program that needs a few of them is not held up by the others. */
 static void test_read_some(void **state)
@@ -474,7 +458,6 @@ int main(void)
 		cmocka_unit_test(test_token_file),
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_bad_declarations),
-		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_read_some),
 		cmocka_unit_test(test_out_of_memory),
 	};

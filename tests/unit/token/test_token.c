@@ -78,12 +78,12 @@ static void assert_verdict(const char *name, const char *token, size_t size, con
 	untouched = identity;
 	char reason[TOKEN_REASON_SIZE];
 	int error = verify(SECRET, token, size, &identity, reason);
-	if (expected_reason == NULL) {
+	if (!expected_reason) {
 		if (error != 0)
 			fail_msg("%s: refused: %s", name, reason);
 		return;
 	}
-	if (error != TOKEN_E_REFUSED || strstr(reason, expected_reason) == NULL)
+	if (error != TOKEN_E_REFUSED || !strstr(reason, expected_reason))
 		fail_msg("%s: %d \"%s\", expected \"%s\"", name, error, reason, expected_reason);
 	assert_memory_equal(&identity, &untouched, sizeof(identity));
 }
@@ -415,8 +415,8 @@ static void secrets(void **state)
 		struct token_identity identity;
 		char reason[TOKEN_REASON_SIZE];
 		int error = verify(cases[i].verified_with, token, strlen(token), &identity, reason);
-		if (error != (cases[i].reason != NULL ? TOKEN_E_REFUSED : 0) ||
-			(cases[i].reason != NULL && strstr(reason, cases[i].reason) == NULL))
+		if (error != (cases[i].reason ? TOKEN_E_REFUSED : 0) ||
+			(cases[i].reason && !strstr(reason, cases[i].reason)))
 			fail_msg("%s: %d %s", cases[i].name, error, reason);
 		free(token);
 	}

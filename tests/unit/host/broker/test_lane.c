@@ -177,7 +177,7 @@ static void test_group_bytes(void **state)
 	memset(payload, 'x', MIB);
 	payload[MIB] = '\0';
 	parts.settings.payload_max = MIB;
-	parts.settings.window = 2 * 100;
+	parts.settings.group_max = 100;
 	parts.settings.window = 200;
 	parts.settings.user_window = 200;
 	for (uint16_t mid = 1; mid <= 20; mid++)
@@ -219,7 +219,7 @@ static void test_group_unsettled(void **state)
 	(void)state;
 	enum { UNSETTLED = 1000, SENT = 1100 };
 	static char topics[SENT + 1][16];
-	parts.settings.window = 2 * 2000;
+	parts.settings.group_max = 2000;
 	parts.settings.window = 4000;
 	for (uint16_t mid = 1; mid <= SENT; mid++) {
 		snprintf(topics[mid], sizeof(topics[mid]), "%d/one", mid);
@@ -264,7 +264,7 @@ static void test_group_pause(void **state)
 {
 	(void)state;
 	enum { ENOUGH = 64 + 2 * 4 };
-	parts.settings.window = 2 * 2000;
+	parts.settings.group_max = 2000;
 	parts.settings.window = 4000;
 	send(1, ENOUGH - 1);
 	for (unsigned turn = 0; turn < 10; turn++)
@@ -312,7 +312,7 @@ static void test_group_pause(void **state)
 static void test_reads_per_turn(void **state)
 {
 	(void)state;
-	parts.settings.window = 2 * 100;
+	parts.settings.group_max = 100;
 	send(1, 50);
 	parts_turn(0);
 	assert_int_equal(unread(), 18);
@@ -620,7 +620,7 @@ static void test_keepalive(void **state)
 static void test_company(void **state)
 {
 	(void)state;
-	parts.settings.window = 2 * 100;
+	parts.settings.group_max = 100;
 	parts.light.steps = ".";
 	parts_sent(1, "u/light", "");
 	parts_turn(0);
@@ -680,19 +680,21 @@ static void test_figures(void **state)
 		lane_tell(parts.lane);
 		assert_int_equal(figures->connection.state, FIGURES_CONNECTION_UP);
 		assert_int_equal(figures->granted, figures->filters);
-		assert_int_equal(figures->held, 3);
+		assert_int_equal(figures->group, 3);
 		assert_int_equal(figures->unsettled, 3 - i);
+		assert_int_equal(figures->group_since_ms, begun_ms);
 		assert_int_equal(figures->oldest_ms, begun_ms + since_ms[i]);
 		parts_work();
 	}
 	lane_tell(parts.lane);
-	assert_int_equal(figures->held, 3);
+	assert_int_equal(figures->group, 3);
 	assert_int_equal(figures->oldest_ms, 0);
 	parts_turn(50);
 	lane_tell(parts.lane);
-	assert_int_equal(figures->held, 0);
+	assert_int_equal(figures->group, 0);
+	assert_int_equal(figures->group_since_ms, 0);
 	assert_int_equal(figures->acknowledged, 3);
-	figures_read_times(&figures->hold, &held);
+	figures_read_times(&figures->held, &held);
 	assert_int_equal(held.count, 1);
 	assert_int_equal(held.sum_us, 250000);
 	/* The next group begins anew. */

@@ -1,6 +1,8 @@
 /* test_host_parking.c - parking.c: commands on their way into the store and back, in a real lane with
  * the stand-in store. */
+#include "clock.h"
 #include "failing_malloc.h"
+#include "fingerprint.h"
 #include "parking_parts.h"
 
 #include <mqtt_protocol.h>
@@ -29,15 +31,15 @@ static void test_parked_and_done(void **state)
 	assert_null(document->correlation);
 	assert_null(document->response_topic);
 	assert_int_equal(document->mid, 7);
-	assert_true(document->key == board_key("u/one", "payload", 7, NULL, 0));
+	assert_true(document->key == fingerprint("u/one", "payload", 7, NULL, 0));
 	assert_int_equal(document->settled_count, 0);
 	assert_string_equal(document->end, "done");
 	assert_int_equal(document->attempts, 1);
 	assert_int_equal(document->crashes, 0);
 	assert_string_equal(document->handler, "one");
 	assert_string_equal(document->reason, "handler one asked to be run again and gave no reason");
-	assert_in_range(document->not_before_ms - host_unix_ms(), PARKING_DELAY_MS - 100, PARKING_DELAY_MS);
-	assert_in_range(document->position, host_unix_ms() * 1000 - 1000000, host_unix_ms() * 1000);
+	assert_in_range(document->not_before_ms - clock_unix_ms(), PARKING_DELAY_MS - 100, PARKING_DELAY_MS);
+	assert_in_range(document->position, clock_unix_ms() * 1000 - 1000000, clock_unix_ms() * 1000);
 	assert_int_equal(parts.host.commands, 0);
 
 	after(PARKING_DELAY_MS - 100);
@@ -80,13 +82,13 @@ static void test_attempts_used_up(void **state)
 	turn();
 	parts.one.steps = "r";
 	for (unsigned attempt = 2; attempt < 10; attempt++) {
-		const int64_t pause_ms = parked(0)->not_before_ms - host_unix_ms();
+		const int64_t pause_ms = parked(0)->not_before_ms - clock_unix_ms();
 		assert_true(pause_ms > 0);
 		after((unsigned)pause_ms - 1);
 		assert_int_equal(parked(0)->attempts, attempt - 1);
 		after(1);
 		assert_int_equal(parked(0)->attempts, attempt);
-		const int64_t delay_ms = parked(0)->not_before_ms - host_unix_ms();
+		const int64_t delay_ms = parked(0)->not_before_ms - clock_unix_ms();
 		const int64_t full_ms = (int64_t)PARKING_DELAY_MS << (attempt - 1);
 		assert_int_equal(delay_ms, full_ms < PARKING_DELAY_MAX_MS ? full_ms : PARKING_DELAY_MAX_MS);
 		assert_int_equal(fake_store_dead_letters(store()), 0);
@@ -464,13 +466,13 @@ static void test_backlog_of_the_past(void **state)
 	struct store_client *client = store_acquire(store());
 	parts.host.now_ms += PARKING_DELAY_MS;
 	bool more = true;
-	assert_int_equal(parked_command_claim(client, "cashewd", "u", "other", host_unix_ms(),
-				 host_unix_ms() + 1000, &claimed),
+	assert_int_equal(parked_command_claim(client, "cashewd", "u", "other", clock_unix_ms(),
+				 clock_unix_ms() + 1000, &claimed),
 		0);
 	assert_int_equal(parked_command_finish(client, claimed, &more), 0);
 	parked_command_free(claimed);
-	assert_int_equal(parked_command_claim(client, "cashewd", "v", "other", host_unix_ms(),
-				 host_unix_ms() + 1000, &claimed),
+	assert_int_equal(parked_command_claim(client, "cashewd", "v", "other", clock_unix_ms(),
+				 clock_unix_ms() + 1000, &claimed),
 		0);
 	parked_command_free(claimed);
 	store_release(client);
@@ -502,7 +504,7 @@ static void finish_elsewhere(const char *user)
 	struct store_client *client = store_acquire(store());
 	struct parked_command *command = NULL;
 	bool more = false;
-	const int64_t now_ms = host_unix_ms() + PARKING_OVERDUE_MS;
+	const int64_t now_ms = clock_unix_ms() + PARKING_OVERDUE_MS;
 	assert_int_equal(parked_command_claim(client, "cashewd", user, "other", now_ms,
 				 now_ms + PARKING_LEASE_MS, &command),
 		0);
@@ -843,14 +845,14 @@ static void store_has(const char *lane, const char *topic, const char *user)
 	struct parked_command document = {.lane = lane,
 		.user = user,
 		.topic = topic,
-		.position = host_unix_ms() * 1000,
+		.position = clock_unix_ms() * 1000,
 		.payload = "payload",
 		.payload_size = 7,
 		.end = "done",
 		.attempts = 3,
 		.handler = "h",
 		.reason = "r",
-		.not_before_ms = host_unix_ms()};
+		.not_before_ms = clock_unix_ms()};
 	parked_command_new_id(document.id);
 	struct store_client *client = store_acquire(store());
 	assert_int_equal(parked_command_add(client, &document), 0);
@@ -889,7 +891,7 @@ static void test_lanes_of_other_hosts(void **state)
 		if (strcmp(parked(i)->user, "v") == 0) {
 			assert_int_equal(parked(i)->attempts, 3);
 			assert_string_equal(parked(i)->reason, "r");
-			assert_true(parked(i)->not_before_ms <= host_unix_ms());
+			assert_true(parked(i)->not_before_ms <= clock_unix_ms());
 		}
 	ended(1, 0, 0, 0);
 	assert_int_equal(fake_store_dead_letters(store()), 0);

@@ -1,5 +1,4 @@
-/* test_worker_pool.c - pool.c with the real worker.c: every command is run once and comes back,
- * none is forgotten while the I/O thread sleeps. */
+/* test_pool.c - pool.c: every job is run once and comes back, none is forgotten while the I/O thread sleeps. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,139 +15,116 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
-#include "command.h"
-#include "fake_store.h"
 #include "pool.h"
-#include "settings.h"
 
 enum { HANG_MS = 60000 }; /* nothing here takes that long unless it was forgotten */
 
-/* ---- The handlers: what a command does stands in its payload ---- */
+/* ---- The jobs ---- */
 
-struct job {
-	struct command command;
+struct task {
+	struct job job;
 	atomic_uint runs;
 	bool gated;
+	void *context; /* that it ran with */
 };
 
 static sem_t begun, gate;
-static atomic_uint inits, finis, refused_init;
+static atomic_uint opened, closed, entered, left, refused;
 
-static cashew_result work(cashew_command *cmd)
+static void work(struct job *job, void *context)
 {
-	size_t size;
-	struct job *job;
-	memcpy(&job, cashew_payload(cmd, &size), sizeof(job));
-	job->runs++;
-	if (!job->gated)
-		return CASHEW_DONE;
+	struct task *task = (struct task *)job;
+	task->runs++;
+	task->context = context;
+	if (!task->gated)
+		return;
 	sem_post(&begun);
 	sem_wait(&gate);
-	return CASHEW_DONE;
 }
 
-static int init(void **ret_state)
+static int open_thread(void *owner, unsigned thread, void **ret_context)
 {
-	if (++inits == refused_init)
-		return 1;
-	*ret_state = malloc(1);
-	return *ret_state != NULL ? 0 : 1;
+	assert_ptr_equal(owner, &opened);
+	assert_int_equal(thread, opened);
+	if (++opened == refused)
+		return -ECANCELED;
+	*ret_context = malloc(1);
+	return *ret_context ? 0 : -ENOMEM;
 }
 
-static void fini(void *state)
+static void close_thread(void *owner, void *context)
 {
-	finis++;
-	free(state);
+	assert_ptr_equal(owner, &opened);
+	closed++;
+	free(context);
 }
 
-static const struct cashew_handler handler = {.name = "work",
-	.topic = "+/work",
-	.handle = work,
-	.payload = CASHEW_BYTES,
-	.init = init,
-	.fini = fini};
-static const struct cashew_handler *const handlers[] = {&handler, NULL};
-static const struct route route = {.filter = "+/work", .handler_count = 1, .handlers = {0}};
-static const struct routes routes = {.handlers = handlers, .handler_count = 1};
-static const struct settings settings = {.handler_timeout_s = 10, .payload_max = 1024};
-static _Atomic size_t event_max = 1024;
-static struct worker_context context = {.routes = &routes, .settings = &settings, .event_max = &event_max};
-static char lane_a, lane_b;
-
-static struct job *new_jobs(size_t count)
+static void enter(void *context)
 {
-	struct job *jobs = calloc(count, sizeof(*jobs));
-	assert_non_null(jobs);
-	for (size_t i = 0; i < count; i++) {
-		struct command *command = &jobs[i].command;
-		struct job **self = malloc(sizeof(struct job *) + 1);
-		assert_non_null(self);
-		*self = &jobs[i];
-		command->lane = (struct lane *)(void *)&lane_a;
-		command->route = &route;
-		command->input = (struct call_input){.topic = "u/work",
-			.user = "u",
-			.command = "work",
-			.payload = self,
-			.payload_size = sizeof(struct job *)};
-		command->events_end = &command->events;
-		command->state = COMMAND_RUNNING;
-		arena_init(&command->arena, NULL, 0);
-	}
-	return jobs;
+	entered += context != NULL;
 }
 
-static void free_jobs(struct job *jobs, size_t count)
+static void leave(void *context)
 {
-	for (size_t i = 0; i < count; i++) {
-		arena_free(&jobs[i].command.arena);
-		free((void *)(uintptr_t)jobs[i].command.input.payload);
-	}
-	free(jobs);
+	left += context != NULL;
+}
+
+static struct task *new_tasks(size_t count)
+{
+	struct task *tasks = calloc(count, sizeof(*tasks));
+	assert_non_null(tasks);
+	for (size_t i = 0; i < count; i++)
+		tasks[i].job.run = work;
+	return tasks;
 }
 
 static int begin(void **state)
 {
 	(void)state;
-	inits = finis = refused_init = 0;
-	context.store = fake_store_new();
+	opened = closed = entered = left = refused = 0;
 	return sem_init(&begun, 0, 0) + sem_init(&gate, 0, 0);
 }
 
 static int end(void **state)
 {
 	(void)state;
-	store_close(context.store);
 	return sem_destroy(&begun) + sem_destroy(&gate);
 }
 
-static struct worker_pool *new_pool(unsigned workers)
+static int try_pool(unsigned threads, struct pool **ret)
 {
-	struct worker_pool *pool = NULL;
-	assert_int_equal(worker_pool_new(&context, workers, &pool), 0);
+	const struct pool_options options = {
+		.threads = threads, .owner = &opened, .open = open_thread, .close = close_thread, .enter = enter, .leave = leave};
+	return pool_new(&options, ret);
+}
+
+static struct pool *new_pool(unsigned threads)
+{
+	struct pool *pool = NULL;
+	assert_int_equal(try_pool(threads, &pool), 0);
 	assert_non_null(pool);
 	return pool;
 }
 
 /* What the I/O thread does when it has nothing to do. */
-static void sleep_until_woken(struct worker_pool *pool)
+static void sleep_until_woken(struct pool *pool)
 {
-	struct pollfd ready = {.fd = worker_pool_fd(pool), .events = POLLIN};
-	const bool asleep = worker_pool_sleep(pool);
+	struct pollfd ready = {.fd = pool_fd(pool), .events = POLLIN};
+	const bool asleep = pool_sleep(pool);
 	const int count = poll(&ready, 1, asleep ? HANG_MS : 0);
 	assert_return_code(count, errno);
 	if (asleep && count == 0)
 		fail_msg("the I/O thread is not woken");
-	worker_pool_awake(pool, (ready.revents & POLLIN) != 0);
+	pool_awake(pool, (ready.revents & POLLIN) != 0);
 }
 
 /* Waits until that many have come back, in the order in which they come; returns the first. */
-static struct command *collect(struct worker_pool *pool, size_t count)
+static struct job *collect(struct pool *pool, size_t count)
 {
-	struct command *first = NULL, **at = &first;
+	struct job *first = NULL, **at = &first;
 	while (count > 0) {
 		sleep_until_woken(pool);
-		for (*at = worker_pool_collect(pool); *at != NULL; at = &(*at)->job_next) {
+		for (*at = pool_collect(pool); *at != NULL; at = &(*at)->next) {
 			assert_int_not_equal(count, 0);
 			count--;
 		}
@@ -156,10 +132,10 @@ static struct command *collect(struct worker_pool *pool, size_t count)
 	return first;
 }
 
-static size_t length(const struct command *command)
+static size_t length(const struct job *job)
 {
 	size_t count = 0;
-	for (; command != NULL; command = command->job_next)
+	for (; job; job = job->next)
 		count++;
 	return count;
 }
@@ -168,24 +144,22 @@ static void test_order(void **state)
 {
 	(void)state;
 	enum { COUNT = 1000 };
-	struct worker_pool *pool = new_pool(1);
-	struct job *jobs = new_jobs(COUNT);
+	struct pool *pool = new_pool(1);
+	struct task *tasks = new_tasks(COUNT);
 	for (size_t i = 0; i < COUNT; i++) {
-		worker_pool_submit(pool, &jobs[i].command);
+		pool_submit(pool, &tasks[i].job);
 		if (i % 7 == 0)
-			worker_pool_kick(pool);
+			pool_kick(pool);
 	}
-	worker_pool_kick(pool);
-	const struct command *command = collect(pool, COUNT);
-	for (size_t i = 0; i < COUNT; i++, command = command->job_next) {
-		assert_ptr_equal(command, &jobs[i].command);
-		assert_int_equal(jobs[i].runs, 1);
-		assert_int_equal(command->settled, 1);
-		assert_int_equal(command->attempts, 1);
+	pool_kick(pool);
+	const struct job *job = collect(pool, COUNT);
+	for (size_t i = 0; i < COUNT; i++, job = job->next) {
+		assert_ptr_equal(job, &tasks[i].job);
+		assert_int_equal(tasks[i].runs, 1);
 	}
-	assert_null(worker_pool_collect(pool));
-	worker_pool_free(pool);
-	free_jobs(jobs, COUNT);
+	assert_null(pool_collect(pool));
+	pool_free(pool);
+	free(tasks);
 }
 
 /* While it holds nothing is begun, and what was submitted meanwhile goes to all workers afterwards, in order. */
@@ -193,46 +167,46 @@ static void test_hold(void **state)
 {
 	(void)state;
 	enum { WORKERS = 4, COUNT = 100 };
-	struct worker_pool *pool = new_pool(WORKERS);
-	struct job *jobs = new_jobs(WORKERS + COUNT);
+	struct pool *pool = new_pool(WORKERS);
+	struct task *tasks = new_tasks(WORKERS + COUNT);
 	/* One runs when the hold begins, and comes back. */
-	jobs[0].gated = true;
-	worker_pool_submit(pool, &jobs[0].command);
-	worker_pool_kick(pool);
+	tasks[0].gated = true;
+	pool_submit(pool, &tasks[0].job);
+	pool_kick(pool);
 	sem_wait(&begun);
-	worker_pool_hold(pool, true);
+	pool_hold(pool, true);
 	for (size_t i = 1; i < WORKERS + COUNT; i++) {
-		jobs[i].gated = i <= WORKERS;
-		worker_pool_submit(pool, &jobs[i].command);
-		worker_pool_kick(pool);
+		tasks[i].gated = i <= WORKERS;
+		pool_submit(pool, &tasks[i].job);
+		pool_kick(pool);
 	}
 	sem_post(&gate);
-	assert_ptr_equal(collect(pool, 1), &jobs[0].command);
+	assert_ptr_equal(collect(pool, 1), &tasks[0].job);
 	for (size_t i = 1; i < WORKERS + COUNT; i++)
-		assert_int_equal(jobs[i].runs, 0);
-	worker_pool_hold(pool, true);
-	worker_pool_hold(pool, false);
+		assert_int_equal(tasks[i].runs, 0);
+	pool_hold(pool, true);
+	pool_hold(pool, false);
 	for (size_t i = 0; i < WORKERS; i++)
 		sem_wait(&begun);
 	for (size_t i = 1; i <= WORKERS; i++)
-		assert_int_equal(jobs[i].runs, 1);
+		assert_int_equal(tasks[i].runs, 1);
 	for (size_t i = 0; i < WORKERS; i++)
 		sem_post(&gate);
 	assert_int_equal(length(collect(pool, WORKERS + COUNT - 1)), WORKERS + COUNT - 1);
 	for (size_t i = 1; i < WORKERS + COUNT; i++)
-		assert_int_equal(jobs[i].runs, 1);
-	worker_pool_free(pool);
-	free_jobs(jobs, WORKERS + COUNT);
+		assert_int_equal(tasks[i].runs, 1);
+	pool_free(pool);
+	free(tasks);
 }
 
 /* It may stop while it holds. */
 static void test_stop_while_held(void **state)
 {
 	(void)state;
-	struct worker_pool *pool = new_pool(2);
-	worker_pool_hold(pool, true);
-	worker_pool_free(pool);
-	assert_int_equal(finis, 2);
+	struct pool *pool = new_pool(2);
+	pool_hold(pool, true);
+	pool_free(pool);
+	assert_int_equal(closed, 2);
 }
 
 /* Nothing is begun before it is kicked, and one kick is enough for all workers. */
@@ -240,57 +214,50 @@ static void test_kick(void **state)
 {
 	(void)state;
 	enum { WORKERS = 4 };
-	struct worker_pool *pool = new_pool(WORKERS);
-	struct job *jobs = new_jobs(WORKERS);
-	worker_pool_kick(pool);
+	struct pool *pool = new_pool(WORKERS);
+	struct task *tasks = new_tasks(WORKERS);
+	pool_kick(pool);
 	for (size_t i = 0; i < WORKERS; i++) {
-		jobs[i].gated = true;
-		worker_pool_submit(pool, &jobs[i].command);
+		tasks[i].gated = true;
+		pool_submit(pool, &tasks[i].job);
 	}
-	/* All come back to who has kicked nothing yet. */
-	assert_int_equal(length(worker_pool_take_back(pool, (struct lane *)(void *)&lane_a)), WORKERS);
-	for (size_t i = 0; i < WORKERS; i++)
-		worker_pool_submit(pool, &jobs[i].command);
-	worker_pool_kick(pool);
+	pool_kick(pool);
 	/* Each has a worker of its own: all begin though none ends. */
 	for (size_t i = 0; i < WORKERS; i++)
 		sem_wait(&begun);
-	assert_null(worker_pool_collect(pool));
+	assert_null(pool_collect(pool));
 	for (size_t i = 0; i < WORKERS; i++)
 		sem_post(&gate);
 	assert_int_equal(length(collect(pool, WORKERS)), WORKERS);
-	worker_pool_free(pool);
-	free_jobs(jobs, WORKERS);
+	pool_free(pool);
+	free(tasks);
 }
 
 static void stress(unsigned workers, size_t count, size_t window)
 {
-	struct worker_pool *pool = new_pool(workers);
-	struct job *jobs = new_jobs(count);
+	opened = 0;
+	struct pool *pool = new_pool(workers);
+	struct task *tasks = new_tasks(count);
 	size_t submitted = 0, returned = 0;
 	unsigned chance = 1;
 	while (returned < count) {
 		chance = chance * 1103515245 + 12345;
 		for (size_t burst = chance >> 16 & 15; burst > 0 && submitted < count; burst--)
 			if (submitted - returned < window)
-				worker_pool_submit(pool, &jobs[submitted++].command);
-		worker_pool_kick(pool);
+				pool_submit(pool, &tasks[submitted++].job);
+		pool_kick(pool);
 		/* With nothing under way there is nobody to wake it. */
-		if (submitted > returned && !worker_pool_let_run(pool))
+		if (submitted > returned && !pool_let_run(pool))
 			sleep_until_woken(pool);
-		struct command *command = worker_pool_collect(pool);
-		returned += length(command);
-		for (; command != NULL; command = command->job_next)
-			assert_int_equal(command->settled, 1);
+		struct job *job = pool_collect(pool);
+		returned += length(job);
 	}
 	assert_int_equal(returned, count);
 	/* Also those that slept with their last job behind them have not run it once more when they stop. */
-	worker_pool_free(pool);
-	for (size_t i = 0; i < count; i++) {
-		assert_int_equal(jobs[i].runs, 1);
-		assert_int_equal(jobs[i].command.attempts, 1);
-	}
-	free_jobs(jobs, count);
+	pool_free(pool);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(tasks[i].runs, 1);
+	free(tasks);
 }
 
 static void test_stress(void **state)
@@ -309,7 +276,7 @@ static void test_stress(void **state)
 enum { WAKES = 20000 };
 
 struct waker {
-	struct worker_pool *pool;
+	struct pool *pool;
 	sem_t seen;
 	atomic_uint told;
 };
@@ -319,7 +286,7 @@ static void *wake_often(void *argument)
 	struct waker *waker = argument;
 	for (unsigned i = 0; i < WAKES; i++) {
 		waker->told++;
-		worker_pool_wake(waker->pool);
+		pool_wake(waker->pool);
 		sem_wait(&waker->seen);
 	}
 	return NULL;
@@ -331,11 +298,11 @@ static void test_wake(void **state)
 	(void)state;
 	struct waker waker = {.pool = new_pool(1)};
 	/* Before it sleeps: it must not fall asleep. */
-	worker_pool_wake(waker.pool);
-	assert_false(worker_pool_sleep(waker.pool));
-	worker_pool_awake(waker.pool, false);
-	assert_true(worker_pool_sleep(waker.pool));
-	worker_pool_awake(waker.pool, false);
+	pool_wake(waker.pool);
+	assert_false(pool_sleep(waker.pool));
+	pool_awake(waker.pool, false);
+	assert_true(pool_sleep(waker.pool));
+	pool_awake(waker.pool, false);
 
 	assert_int_equal(sem_init(&waker.seen, 0, 0), 0);
 	pthread_t thread;
@@ -350,122 +317,63 @@ static void test_wake(void **state)
 	}
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	sem_destroy(&waker.seen);
-	worker_pool_free(waker.pool);
+	pool_free(waker.pool);
 }
 
 /* Who is awake is not woken. */
 static void test_not_woken(void **state)
 {
 	(void)state;
-	struct worker_pool *pool = new_pool(1);
-	struct job *jobs = new_jobs(2);
-	struct pollfd ready = {.fd = worker_pool_fd(pool), .events = POLLIN};
-	jobs[1].gated = true;
-	worker_pool_submit(pool, &jobs[0].command);
-	worker_pool_submit(pool, &jobs[1].command);
-	worker_pool_kick(pool);
+	struct pool *pool = new_pool(1);
+	struct task *tasks = new_tasks(2);
+	struct pollfd ready = {.fd = pool_fd(pool), .events = POLLIN};
+	tasks[1].gated = true;
+	pool_submit(pool, &tasks[0].job);
+	pool_submit(pool, &tasks[1].job);
+	pool_kick(pool);
 	/* When the second one has begun, all is over with the first. */
 	sem_wait(&begun);
 	assert_int_equal(poll(&ready, 1, 0), 0);
-	assert_false(worker_pool_sleep(pool));
-	worker_pool_awake(pool, false);
-	assert_ptr_equal(worker_pool_collect(pool), &jobs[0].command);
-	assert_true(worker_pool_sleep(pool));
+	assert_false(pool_sleep(pool));
+	pool_awake(pool, false);
+	assert_ptr_equal(pool_collect(pool), &tasks[0].job);
+	assert_true(pool_sleep(pool));
 	sem_post(&gate);
 	assert_int_equal(poll(&ready, 1, HANG_MS), 1);
-	worker_pool_awake(pool, true);
+	pool_awake(pool, true);
 	assert_int_equal(poll(&ready, 1, 0), 0);
-	assert_ptr_equal(collect(pool, 1), &jobs[1].command);
-	worker_pool_free(pool);
-	free_jobs(jobs, 2);
+	assert_ptr_equal(collect(pool, 1), &tasks[1].job);
+	pool_free(pool);
+	free(tasks);
 }
 
-/* It says whether there is something to collect; what is not finished in time is waited for. */
+/* It says whether there is something to collect; what is not closedhed in time is waited for. */
 static void test_let_run(void **state)
 {
 	(void)state;
 	enum { JOBS = 1000 };
-	struct worker_pool *pool = new_pool(1);
-	struct job *jobs = new_jobs(JOBS + 1);
-	assert_false(worker_pool_let_run(pool));
+	struct pool *pool = new_pool(1);
+	struct task *tasks = new_tasks(JOBS + 1);
+	assert_false(pool_let_run(pool));
 	for (size_t i = 0; i < JOBS; i++) {
-		worker_pool_submit(pool, &jobs[i].command);
-		worker_pool_kick(pool);
-		if (worker_pool_let_run(pool)) {
-			assert_ptr_equal(worker_pool_collect(pool), &jobs[i].command);
+		pool_submit(pool, &tasks[i].job);
+		pool_kick(pool);
+		if (pool_let_run(pool)) {
+			assert_ptr_equal(pool_collect(pool), &tasks[i].job);
 			/* Nobody was woken since. */
-			assert_false(worker_pool_let_run(pool));
+			assert_false(pool_let_run(pool));
 		} else {
-			assert_ptr_equal(collect(pool, 1), &jobs[i].command);
+			assert_ptr_equal(collect(pool, 1), &tasks[i].job);
 		}
 	}
-	jobs[JOBS].gated = true;
-	worker_pool_submit(pool, &jobs[JOBS].command);
-	worker_pool_kick(pool);
-	assert_false(worker_pool_let_run(pool));
+	tasks[JOBS].gated = true;
+	pool_submit(pool, &tasks[JOBS].job);
+	pool_kick(pool);
+	assert_false(pool_let_run(pool));
 	sem_post(&gate);
-	assert_ptr_equal(collect(pool, 1), &jobs[JOBS].command);
-	worker_pool_free(pool);
-	free_jobs(jobs, JOBS + 1);
-}
-
-/* ---- What has not begun comes back ---- */
-
-static void test_take_back(void **state)
-{
-	(void)state;
-	enum { COUNT = 10 };
-	const struct lane *a = (struct lane *)(void *)&lane_a, *b = (struct lane *)(void *)&lane_b;
-	struct worker_pool *pool = new_pool(2);
-	struct job *jobs = new_jobs(COUNT);
-	/* 0 1: begun; 2 .. 6: in the workers' queue; 7 .. 9: not kicked. 3 8: of another lane; 4 9: to be
-	 * buried. */
-	jobs[0].gated = jobs[1].gated = true;
-	jobs[3].command.lane = jobs[8].command.lane = (struct lane *)(void *)&lane_b;
-	jobs[4].command.state = jobs[9].command.state = COMMAND_BURYING;
-	for (size_t i = 4; i < COUNT; i += 5) {
-		struct dead_letter *letter = &jobs[i].command.letter;
-		*letter = (struct dead_letter){.topic = "u/work",
-			.payload = "",
-			.user = "u",
-			.handler = "",
-			.reason = "",
-			.host = ""};
-		dead_letter_new_id(letter->id);
-	}
-	for (size_t i = 0; i < COUNT; i++) {
-		worker_pool_submit(pool, &jobs[i].command);
-		if (i == 1) {
-			worker_pool_kick(pool);
-			sem_wait(&begun);
-			sem_wait(&begun);
-		}
-		if (i == 6)
-			worker_pool_kick(pool);
-	}
-	static const size_t taken[] = {7, 2, 5, 6};
-	const struct command *command = worker_pool_take_back(pool, a);
-	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++, command = command->job_next)
-		assert_ptr_equal(command, &jobs[taken[i]].command);
-	assert_null(command);
-	assert_null(worker_pool_take_back(pool, a));
-	command = worker_pool_take_back(pool, b);
-	assert_ptr_equal(command, &jobs[8].command);
-	assert_ptr_equal(command->job_next, &jobs[3].command);
-	assert_null(command->job_next->job_next);
-
-	/* The rest goes on, and the queues are whole. */
-	worker_pool_submit(pool, &jobs[2].command);
-	worker_pool_kick(pool);
-	sem_post(&gate);
-	sem_post(&gate);
-	assert_int_equal(length(collect(pool, 5)), 5);
-	static const unsigned runs[COUNT] = {1, 1, 1, 0, 0, 0, 0, 0, 0, 0};
-	for (size_t i = 0; i < COUNT; i++)
-		assert_int_equal(jobs[i].runs, runs[i]);
-	assert_int_equal(fake_store_dead_letters(context.store), 2);
-	worker_pool_free(pool);
-	free_jobs(jobs, COUNT);
+	assert_ptr_equal(collect(pool, 1), &tasks[JOBS].job);
+	pool_free(pool);
+	free(tasks);
 }
 
 /* ---- Beginning and end ---- */
@@ -473,64 +381,66 @@ static void test_take_back(void **state)
 static void test_stop(void **state)
 {
 	(void)state;
-	worker_pool_free(NULL);
+	pool_free(NULL);
 	/* busy ones end first; the others sleep, or have not come to it yet. */
 	for (unsigned busy = 0; busy <= 4; busy++) {
-		inits = finis = 0;
-		struct worker_pool *pool = new_pool(4);
-		struct job *jobs = new_jobs(4);
+		opened = closed = 0;
+		struct pool *pool = new_pool(4);
+		struct task *tasks = new_tasks(4);
 		for (unsigned i = 0; i < busy; i++) {
-			jobs[i].gated = true;
-			worker_pool_submit(pool, &jobs[i].command);
+			tasks[i].gated = true;
+			pool_submit(pool, &tasks[i].job);
 		}
-		worker_pool_kick(pool);
+		pool_kick(pool);
 		for (unsigned i = 0; i < busy; i++)
 			sem_wait(&begun);
 		for (unsigned i = 0; i < busy; i++)
 			sem_post(&gate);
-		worker_pool_free(pool);
+		pool_free(pool);
 		for (unsigned i = 0; i < 4; i++)
-			assert_int_equal(jobs[i].runs, i < busy ? 1 : 0);
-		assert_int_equal(inits, 4);
-		assert_int_equal(finis, 4);
-		free_jobs(jobs, 4);
+			assert_int_equal(tasks[i].runs, i < busy ? 1 : 0);
+		assert_int_equal(opened, 4);
+		assert_int_equal(closed, 4);
+		assert_int_equal(entered, 4 * (busy + 1));
+		assert_int_equal(left, 4 * (busy + 1));
+		free(tasks);
 	}
 }
 
-static void test_init_refuses(void **state)
+/* A thread that cannot begin ends those that have. */
+static void test_open_refuses(void **state)
 {
 	(void)state;
 	for (unsigned n = 1; n <= 5; n++) {
-		inits = finis = 0;
-		refused_init = n;
-		struct worker_pool *pool = NULL;
+		opened = closed = 0;
+		refused = n;
+		struct pool *pool = NULL;
 		if (n <= 4) {
-			assert_int_equal(worker_pool_new(&context, 4, &pool), -ECANCELED);
+			assert_int_equal(try_pool(4, &pool), -ECANCELED);
 			assert_null(pool);
 		} else {
 			pool = new_pool(4);
-			worker_pool_free(pool);
+			pool_free(pool);
 		}
-		assert_int_equal(finis, n - 1);
+		assert_int_equal(closed, n - 1);
 	}
 }
 
-#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define WITH_THREADS(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_STORE(test_order),
-		WITH_STORE(test_hold),
-		WITH_STORE(test_stop_while_held),
-		WITH_STORE(test_kick),
-		WITH_STORE(test_stress),
-		WITH_STORE(test_wake),
-		WITH_STORE(test_not_woken),
-		WITH_STORE(test_let_run),
-		WITH_STORE(test_take_back),
-		WITH_STORE(test_stop),
-		WITH_STORE(test_init_refuses),
+		WITH_THREADS(test_order),
+		WITH_THREADS(test_hold),
+		WITH_THREADS(test_stop_while_held),
+		WITH_THREADS(test_kick),
+		WITH_THREADS(test_stress),
+		WITH_THREADS(test_wake),
+		WITH_THREADS(test_not_woken),
+		WITH_THREADS(test_let_run),
+		WITH_THREADS(test_stop),
+		WITH_THREADS(test_open_refuses),
 	};
-	return cmocka_run_group_tests_name("worker_pool", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
 }

@@ -1,5 +1,4 @@
-/* test_worker_run.c - worker.c: what the handlers of a command come to together, their states, and the
- * dead letter. */
+/* test_worker.c - worker.c: what the handlers of a command come to together, their states, and the threads that run them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,12 +10,14 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <poll.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "command.h"
 #include "fake_store.h"
 #include "log.h"
+#include "pool.h"
 #include "settings.h"
 #include "worker.h"
 
@@ -289,78 +290,53 @@ static void test_init_refuses(void **state)
 	}
 }
 
-static void test_bury(void **state)
+/* ---- Threads ---- */
+
+/* Each thread has states of its own, and runs commands with them. */
+static void test_pool(void **state)
 {
 	(void)state;
 	struct fixture fixture;
-	begin(&fixture, "", "", "");
-	struct command *command = &fixture.command;
-	command->letter = (struct dead_letter){.topic = "u/abc",
-		.payload = "payload",
-		.payload_size = 7,
-		.user = "u",
-		.handler = "a",
-		.reason = "never",
-		.attempts = 2,
-		.host = "cashewd"};
-	dead_letter_new_id(command->letter.id);
-	fake_store_fail_next(fixture.context.store, STORE_E_AWAY, 1);
-	command->state = COMMAND_BURYING;
-	worker_do(&fixture.context, command);
-	assert_int_equal(command->store_error, STORE_E_AWAY);
-	assert_int_equal(fake_store_dead_letters(fixture.context.store), 0);
-	worker_do(&fixture.context, command);
-	assert_int_equal(command->store_error, 0);
-	const struct dead_letter *letter = fake_store_dead_letter(fixture.context.store, 0);
-	assert_non_null(letter);
-	assert_string_equal(letter->reason, "never");
-	assert_int_equal(letter->attempts, 2);
+	begin(&fixture, "e", ".", "x");
+	worker_states_free(&fixture.context);
+	inits = finis = 0;
+	struct pool *pool = NULL;
+	assert_int_equal(worker_pool_new(&fixture.context, 2, &pool), 0);
+	assert_int_equal(inits, 4);
+	fixture.command.job.run = worker_job;
+	pool_submit(pool, &fixture.command.job);
+	pool_kick(pool);
+	struct job *job = NULL;
+	while (!(job = pool_collect(pool))) {
+		struct pollfd ready = {.fd = pool_fd(pool), .events = POLLIN};
+		const bool asleep = pool_sleep(pool);
+		assert_return_code(poll(&ready, 1, asleep ? 60000 : 0), errno);
+		pool_awake(pool, (ready.revents & POLLIN) != 0);
+	}
+	assert_ptr_equal(job, &fixture.command.job);
+	assert_int_equal(fixture.command.settled, 7);
+	assert_int_equal(fixture.command.end, COMMAND_REJECTED);
+	/* What the thread's own init has made. */
+	assert_in_range((uintptr_t)plans[1].state, (uintptr_t)&places[0], (uintptr_t)&places[3]);
+	assert_ptr_equal((int *)plans[2].state, (int *)plans[1].state + 1);
+	pool_free(pool);
+	assert_int_equal(finis, 4);
 	end(&fixture);
 }
 
-/* What the database refuses as it is gets another chance without what a phone put into it. */
-static void test_bury_refused(void **state)
+static void test_pool_without_init(void **state)
 {
-	static const struct {
-		const char *name;
-		unsigned refusals;
-		size_t letters;
-		int error;
-	} cases[] = {
-		{"once", 1, 1, 0},
-		{"twice", 2, 0, STORE_E_PERMANENT},
-	};
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (unsigned n = 1; n <= 4; n++) {
 		struct fixture fixture;
-		print_message("  %s\n", cases[i].name);
 		begin(&fixture, "", "", "");
-		struct command *command = &fixture.command;
-		command->letter = (struct dead_letter){.topic = "u/abc",
-			.payload = "payload",
-			.payload_size = 7,
-			.correlation = "c",
-			.correlation_size = 1,
-			.response_topic = "u/answers",
-			.user = "u",
-			.handler = "a",
-			.reason = "never",
-			.attempts = 2,
-			.host = "cashewd"};
-		dead_letter_new_id(command->letter.id);
-		fake_store_fail_next(fixture.context.store, STORE_E_PERMANENT, cases[i].refusals);
-		command->state = COMMAND_BURYING;
-		worker_do(&fixture.context, command);
-		assert_int_equal(command->store_error, cases[i].error);
-		assert_int_equal(fake_store_dead_letters(fixture.context.store), cases[i].letters);
-		if (cases[i].letters > 0) {
-			const struct dead_letter *letter = fake_store_dead_letter(fixture.context.store, 0);
-			assert_string_equal(letter->reason, "never");
-			assert_int_equal(letter->payload_size, 0);
-			assert_int_equal(letter->payload_cut_from, 7);
-			assert_null(letter->correlation);
-			assert_null(letter->response_topic);
-		}
+		worker_states_free(&fixture.context);
+		inits = finis = 0;
+		refused_init = n;
+		struct pool *pool = NULL;
+		assert_int_equal(worker_pool_new(&fixture.context, 2, &pool), -ECANCELED);
+		assert_null(pool);
+		assert_int_equal(finis, n - 1);
 		end(&fixture);
 	}
 }
@@ -422,9 +398,9 @@ int main(void)
 		cmocka_unit_test(test_retry),
 		cmocka_unit_test(test_what_handlers_see),
 		cmocka_unit_test(test_init_refuses),
-		cmocka_unit_test(test_bury),
-		cmocka_unit_test(test_bury_refused),
+		cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_pool_without_init),
 		cmocka_unit_test(test_deadline),
 	};
-	return cmocka_run_group_tests_name("worker_run", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("worker", tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "board.h"
+#include "clock.h"
 #include "http_server.h"
 #include "metrics.h"
 #include "view.h"
@@ -132,7 +133,7 @@ static void test_lanes(void **state)
 	FIGURES_SET(lane->connection.state, FIGURES_CONNECTION_UP);
 	FIGURES_SET(lane->held, 40);
 	FIGURES_SET(lane->unsettled, 3);
-	FIGURES_SET(lane->oldest_ms, board_clock_ms() - 3600 * 1000);
+	FIGURES_SET(lane->oldest_ms, clock_ms() - 3600 * 1000);
 	figures_add(&lane->stepped_aside, 6);
 	figures_add(&lane->dropped, 2);
 	FIGURES_SET(lane->filters, 11);

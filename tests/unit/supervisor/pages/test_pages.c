@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "board.h"
+#include "clock.h"
 #include "pages.h"
 #include "view.h"
 #include <stdlib.h>
@@ -34,10 +35,10 @@ static int begin(void **state)
 	}
 	FIGURES_SET(figures->egress.connection.state, FIGURES_CONNECTION_UP);
 	FIGURES_SET(figures->hosts.pid, getpid());
-	FIGURES_SET(figures->now.turned_ms, board_clock_ms());
+	FIGURES_SET(figures->now.turned_ms, clock_ms());
 	FIGURES_SET(figures->now.store_up, true);
 	FIGURES_SET(figures->store.writable, true);
-	atomic_store(&board->store_seen_ms, board_clock_ms());
+	atomic_store(&board->store_seen_ms, clock_ms());
 	atomic_store(&board->host_up, 1);
 	return 0;
 }
@@ -112,7 +113,7 @@ static void store_away(void)
 }
 static void store_silent(void)
 {
-	atomic_store(&board->store_seen_ms, board_clock_ms() - PAGES_STORE_MS - 1000);
+	atomic_store(&board->store_seen_ms, clock_ms() - PAGES_STORE_MS - 1000);
 }
 static void store_full(void)
 {
@@ -171,7 +172,7 @@ static void test_host_hangs(void **state)
 {
 	(void)state;
 	char *text = NULL;
-	FIGURES_SET(board->figures.now.turned_ms, board_clock_ms() - PAGES_HOST_MS - 1000);
+	FIGURES_SET(board->figures.now.turned_ms, clock_ms() - PAGES_HOST_MS - 1000);
 	assert_int_equal(ask("/readyz", &text), HTTP_UNAVAILABLE);
 	assert_non_null(strstr(text, "host: its I/O thread has not turned for 1"));
 	free(text);
@@ -182,7 +183,7 @@ static void test_supervisor_hangs(void **state)
 {
 	(void)state;
 	char *text = NULL;
-	FIGURES_SET(view.turned_ms, board_clock_ms() - PAGES_SUPERVISOR_MS - 1000);
+	FIGURES_SET(view.turned_ms, clock_ms() - PAGES_SUPERVISOR_MS - 1000);
 	assert_int_equal(ask("/healthz", &text), HTTP_UNAVAILABLE);
 	assert_non_null(strstr(text, "the supervisor's loop has not turned for "));
 	free(text);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "board.h"
+#include "clock.h"
 #include "status.h"
 
 struct fixture {
@@ -172,7 +173,7 @@ static void test_runs(void **state)
 	enter(board, 1, "get_apples", "1/get_apples");
 	enter(board, 2, "get_apples", "2/get_apples");
 	enter(board, 3, "ping", "3/ping");
-	const int64_t now_ms = board_clock_ms();
+	const int64_t now_ms = clock_ms();
 	board->slots[1].run.started_ms = now_ms - 10;
 	board->slots[2].run.started_ms = now_ms - 3000;
 	board->slots[3].run.started_ms = now_ms - 20000;
@@ -212,7 +213,7 @@ static void test_topics(void **state)
 	FIGURES_SET(f->board->figures.hosts.pid, 4711);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		enter(f->board, 1, "any", cases[i].topic);
-		json_t *json = status_of(f, board_clock_ms());
+		json_t *json = status_of(f, clock_ms());
 		const json_t *run = json_array_get(json_object_get(json, "running"), 0);
 		assert_string_equal(json_string_value(json_object_get(run, "topic")), cases[i].shown);
 		json_decref(json);

@@ -70,11 +70,11 @@ static int read_words(const char *const *words, struct dead_letter_options *ret,
 	size_t size;
 	FILE *problems = open_memstream(ret_problems, &size);
 	assert_non_null(problems);
-	for (; *words != NULL; words++)
+	for (; *words; words++)
 		values[count++] = (char *)(uintptr_t)*words;
-	const int r = dead_letter_options_read(count, values, NOW, problems, ret);
+	const int error = dead_letter_options_read(count, values, NOW, problems, ret);
 	fclose(problems);
-	return r;
+	return error;
 }
 
 #define ID "0123456789abcdefABCDEF00"
@@ -137,9 +137,9 @@ static void test_good(void **state)
 		assert_int_equal(options.yes, expected->yes);
 		assert_int_equal(options.env_file_given, expected->env_file_given);
 		assert_string_equal(options.env_file, expected->env_file ? expected->env_file : ".env");
-		assert_int_equal(options.handler == NULL, expected->handler == NULL);
-		assert_int_equal(options.user == NULL, expected->user == NULL);
-		assert_int_equal(options.payload_file == NULL, expected->payload_file == NULL);
+		assert_int_equal(!options.handler, !expected->handler);
+		assert_int_equal(!options.user, !expected->user);
+		assert_int_equal(!options.payload_file, !expected->payload_file);
 		if (options.id_count > 0)
 			assert_memory_equal(
 				options.ids[0], "\x01\x23\x45\x67\x89\xab\xcd\xef\xab\xcd\xef\x00", 12);
@@ -171,7 +171,7 @@ static void test_wrong(void **state)
 		char *problems;
 		assert_int_equal(
 			read_words(cases[i].words, &options, &problems), DEAD_LETTER_OPTIONS_E_WRONG);
-		if (strstr(problems, cases[i].problem) == NULL)
+		if (!strstr(problems, cases[i].problem))
 			fail_msg("\"%s\" does not say \"%s\"", problems, cases[i].problem);
 		assert_ptr_equal(strchr(problems, '\n'), problems + strlen(problems) - 1);
 		free(problems);

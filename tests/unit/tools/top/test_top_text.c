@@ -88,7 +88,7 @@ static void test_clock(void **state)
 	(void)state;
 	assert_string_equal(top_text_clock(INT64_C(1795435200123)).text, "2026-11-23 12:00:00Z");
 	assert_string_equal(top_text_clock(0).text, "1970-01-01 00:00:00Z");
-	assert_string_equal(top_text_clock(INT64_MAX).text, "292278994-08-17 07:12:55Z");
+	assert_string_equal(top_text_clock(INT64_MAX).text, "?");
 }
 
 int main(void)

@@ -1,6 +1,6 @@
-/* loggly_own.h - what the files loggly.c and loggly_thread.c share and nobody else sees. */
-#ifndef LOGGLY_OWN_H
-#define LOGGLY_OWN_H
+/* loggly_private.h - what the files loggly.c and loggly_thread.c share and nobody else sees. */
+#ifndef LOGGLY_PRIVATE_H
+#define LOGGLY_PRIVATE_H
 
 #include "log_spool.h"
 #include "loggly.h"
@@ -57,9 +57,6 @@ struct loggly {
 	enum health health;
 	bool spool_said; /* that it cannot be used */
 };
-
-/* Monotonic time. */
-int64_t loggly_now_ms(void);
 
 uint64_t loggly_random(void);
 

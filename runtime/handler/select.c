@@ -1,0 +1,110 @@
+/*
+ * select.c - see select.h. Each check tells every problem that it finds; overlaps are looked for only among filters that are good.
+ */
+#include "select.h"
+
+#include "exit_codes.h"
+#include "routes.h"
+#include "settings.h"
+#include "topic.h"
+#include <stdlib.h>
+#include <string.h>
+
+static unsigned check_deadline(const struct cashew_handler *handler, FILE *problems)
+{
+	if (handler->deadline_ms <= SETTINGS_HANDLER_TIMEOUT_MAX_S * 1000)
+		return 0;
+	fprintf(problems, "handler %s: .deadline_ms = %u: expected %d or less, which is %d s\n", handler->name, handler->deadline_ms,
+		SETTINGS_HANDLER_TIMEOUT_MAX_S * 1000, SETTINGS_HANDLER_TIMEOUT_MAX_S);
+	return 1;
+}
+
+static unsigned check_handler(
+	const struct settings *settings, const struct cashew_handler *handler, FILE *problems)
+{
+	unsigned found = check_deadline(handler, problems);
+	if (!handler->handle) {
+		fprintf(problems, "handler %s: .handle is missing\n", handler->name);
+		found++;
+	}
+	if (handler->topic && topic_filter_shared(handler->topic)) {
+		fprintf(problems,
+			"handler %s: .topic = \"%s\": a shared subscription would break up the order of a user's "
+			"commands: expected a topic filter like \"+/get_apples\"\n",
+			handler->name, handler->topic);
+		found++;
+	} else if (!handler->topic || !topic_filter_valid(handler->topic)) {
+		fprintf(problems,
+			"handler %s: .topic = \"%s\": expected an MQTT topic filter like \"+/get_apples\"\n",
+			handler->name, handler->topic ? handler->topic : "");
+		found++;
+	}
+	if (handler->lane && !topic_event_valid(handler->lane)) {
+		fprintf(problems, "handler %s: .lane = \"%s\": expected 1 to 64 of a-z 0-9 _\n",
+			handler->name, handler->lane);
+		found++;
+	}
+	return found;
+}
+
+/* Within a lane each command must come once: equal filters share a subscription, overlapping ones would bring it twice. */
+static unsigned check_overlaps(const struct cashew_handler *const *selected, FILE *problems)
+{
+	unsigned found = 0;
+	for (size_t i = 0; selected[i]; i++) {
+		unsigned same = 0;
+		for (size_t j = 0; selected[j]; j++) {
+			const struct cashew_handler *a = selected[i], *b = selected[j];
+			if (strcmp(routes_lane_name(a), routes_lane_name(b)) != 0)
+				continue;
+			if (strcmp(a->topic, b->topic) == 0) {
+				same++;
+			} else if (j > i && topic_filters_overlap(a->topic, b->topic)) {
+				fprintf(problems,
+					"handlers %s and %s: their filters \"%s\" and \"%s\" overlap in lane %s, so a command would "
+					"arrive twice: use the same filter, or a .lane of its own for one of them\n",
+					a->name, b->name, a->topic, b->topic, routes_lane_name(a));
+				found++;
+			}
+		}
+		if (same > ROUTE_HANDLERS_MAX) {
+			fprintf(problems, "topic \"%s\" has %u handlers: %d at most\n", selected[i]->topic,
+				same, ROUTE_HANDLERS_MAX);
+			found++;
+		}
+	}
+	return found;
+}
+
+int select_handlers(const struct settings *settings, const struct cashew_handler *const *handlers,
+	FILE *problems, const struct cashew_handler ***ret_selected)
+{
+	size_t count = 0, chosen = 0;
+	unsigned found = 0;
+	while (handlers[count])
+		count++;
+	const struct cashew_handler **selected = calloc(count + 1, sizeof(*selected));
+	if (!selected) {
+		fputs("out of memory\n", problems);
+		return EXIT_SOFTWARE;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (settings->handlers[0] == '\0' ||
+			settings_list_holds(settings->handlers, handlers[i]->name))
+			selected[chosen++] = handlers[i];
+	if (chosen == 0) {
+		fprintf(problems, "HANDLERS=%s selects no handler: --list-handlers shows their names\n",
+			settings->handlers);
+		found++;
+	}
+	for (size_t i = 0; i < chosen; i++)
+		found += check_handler(settings, selected[i], problems);
+	if (found == 0)
+		found = check_overlaps(selected, problems);
+	if (found != 0) {
+		free(selected);
+		return EXIT_CONFIG;
+	}
+	*ret_selected = selected;
+	return 0;
+}

@@ -1,0 +1,195 @@
+/*
+ * dispatch_time.c - see dispatch.h: what happens because time passes, or because the store is away or back.
+ *
+ * Retries stand in one list, of which the earliest is known: it is walked only when that is due, and not more often than
+ * every RETRY_STEP_MS, so that ten thousand that wait cost little. Places are walked from the oldest unsettled one, as far
+ * as they have been held for long.
+ */
+#include "dispatch.h"
+
+#include "context.h"
+#include "dispatch_private.h"
+#include "lane.h"
+#include "users.h"
+
+enum {
+	LOOK_MS = 50,	    /* between two looks at places that are held for long */
+	STALL_LOOK_MS = 20, /* the same, while the broker seems to wait */
+	RETRY_STEP_MS = 5,
+};
+
+/* ---- Retries ---- */
+
+static void link_retry(struct command **list, struct command *command)
+{
+	command->retry_next = *list;
+	if (*list)
+		(*list)->retry_link = &command->retry_next;
+	command->retry_link = list;
+	*list = command;
+}
+
+void dispatch_unlink_retry(struct command *command)
+{
+	if (!command->retry_link)
+		return;
+	*command->retry_link = command->retry_next;
+	if (command->retry_next)
+		command->retry_next->retry_link = command->retry_link;
+	command->retry_link = NULL;
+	command->retry_next = NULL;
+}
+
+void dispatch_wait(struct host *host, struct command *command, unsigned delay_ms)
+{
+	if (command->state != COMMAND_RETRYING)
+		command_move(command, COMMAND_RETRYING);
+	command->retry_since_ms = host->now_ms;
+	command->retry_at_ms = host->now_ms + delay_ms;
+	if (command->retry_at_ms < host->retries_at_ms)
+		host->retries_at_ms = command->retry_at_ms;
+	link_retry(&host->retrying, command);
+}
+
+/* Until the store answers again: no attempt, and nobody's time. */
+void dispatch_shelve(struct host *host, struct command *command)
+{
+	command_move(command, COMMAND_RETRYING);
+	command->retry_at_ms = INT64_MAX;
+	link_retry(&host->shelved, command);
+}
+
+/* ---- What is due ---- */
+
+static void run_retry(struct host *host, struct command *command)
+{
+	dispatch_unlink_retry(command);
+	if (command->user->turn == command && command->retry_at_ms != INT64_MAX)
+		command->user->active_ms += host->now_ms - command->retry_since_ms;
+	dispatch_try_again(host, command);
+}
+
+static void run_retries(struct host *host)
+{
+	if (host->now_ms < host->retries_at_ms || suspects_quiet(&host->suspects, host->now_ms))
+		return;
+	host->retries_at_ms = INT64_MAX;
+	struct command *due = NULL;
+	for (struct command *command = host->retrying, *next; command; command = next) {
+		next = command->retry_next;
+		if (host->now_ms < command->retry_at_ms) {
+			if (command->retry_at_ms < host->retries_at_ms)
+				host->retries_at_ms = command->retry_at_ms;
+			continue;
+		}
+		dispatch_unlink_retry(command);
+		link_retry(&due, command);
+	}
+	if (host->retries_at_ms < host->now_ms + RETRY_STEP_MS)
+		host->retries_at_ms = host->now_ms + RETRY_STEP_MS;
+	while (due)
+		run_retry(host, due);
+}
+
+/* The command of a place that has been held for long. */
+static void look_at(struct host *host, struct command *command, bool stalls)
+{
+	struct user *user = command->user;
+	if (user->turn != command)
+		return;
+	if (command->state == COMMAND_WAITING)
+		dispatch_next_of(host, user);
+	else if (stalls || user_active_ms(user, host->now_ms) - command->active_before_ms >= DISPATCH_HOLD_MS)
+		dispatch_step_aside(host, command);
+}
+
+static void look_at_places(struct host *host, struct lane *lane)
+{
+	const bool stalls = lane_stalls(lane, host->now_ms);
+	const struct place *place = lane_oldest(lane), *next;
+	if (place && stalls && place->command)
+		look_at(host, place->command, true);
+	/* A command that steps aside leaves its place where it is. */
+	for (place = lane_oldest(lane); place && host->now_ms - place->arrived_us / 1000 >= DISPATCH_HOLD_MS; place = next) {
+		next = place->next;
+		if (place->command)
+			look_at(host, place->command, false);
+	}
+}
+
+static int64_t places_due_ms(const struct host *host)
+{
+	int64_t due_ms = INT64_MAX;
+	for (size_t i = 0; i < host->lane_count; i++) {
+		const struct place *oldest = lane_oldest(host->lanes[i].lane);
+		if (!oldest)
+			continue;
+		const int64_t held_ms = oldest->arrived_us / 1000 + DISPATCH_HOLD_MS + 1;
+		const int64_t stalls_ms = lane_stalls_at_ms(host->lanes[i].lane);
+		due_ms = held_ms < due_ms ? held_ms : due_ms;
+		due_ms = stalls_ms < due_ms ? stalls_ms : due_ms;
+	}
+	return due_ms < host->places_at_ms && due_ms != INT64_MAX ? host->places_at_ms : due_ms;
+}
+
+void dispatch_serve(struct host *host)
+{
+	struct command *alone =
+		suspects_serve(&host->suspects, host->board, pool_busy(host->pool) > 0, host->now_ms);
+	if (alone)
+		dispatch_start_alone(host, alone);
+	run_retries(host);
+	if (host->now_ms < places_due_ms(host))
+		return;
+	host->places_at_ms = host->now_ms + LOOK_MS;
+	for (size_t i = 0; i < host->lane_count; i++) {
+		if (lane_stalls_at_ms(host->lanes[i].lane) != INT64_MAX)
+			host->places_at_ms = host->now_ms + STALL_LOOK_MS;
+		look_at_places(host, host->lanes[i].lane);
+	}
+}
+
+int64_t dispatch_due_ms(const struct host *host)
+{
+	int64_t due_ms = places_due_ms(host);
+	const int64_t suspects_ms = suspects_due_ms(&host->suspects, host->now_ms);
+	due_ms = suspects_ms < due_ms ? suspects_ms : due_ms;
+	const bool quiet = suspects_quiet(&host->suspects, host->now_ms);
+	return !quiet && host->retries_at_ms < due_ms ? host->retries_at_ms : due_ms;
+}
+
+/* ---- The store ---- */
+
+void dispatch_store_back(struct host *host)
+{
+	while (host->shelved)
+		run_retry(host, host->shelved);
+}
+
+/* ---- Standby ---- */
+
+/* What has begun goes on, and what comes of it is the other host's to see. */
+static void forget_waiting(void *context, struct user *user)
+{
+	struct host *host = context;
+	user->in_turn = true; /* nobody's turn comes meanwhile */
+	for (struct command *command = user->first, *next; command; command = next) {
+		next = command->user_next;
+		const bool waits = command->state == COMMAND_WAITING || command->state == COMMAND_RETRYING;
+		if (!waits || command->origin == COMMAND_FROM_STORE || command->stepping)
+			continue;
+		dispatch_unlink_retry(command);
+		dispatch_leave_line(host, command);
+	}
+	user->in_turn = false;
+	users_drop_idle(user);
+}
+
+void dispatch_stand_by(struct host *host)
+{
+	for (size_t i = 0; i < host->lane_count; i++) {
+		lane_forget_copies(host->lanes[i].lane);
+		users_each(host->lanes[i].users, forget_waiting, host);
+	}
+	parking_drop_all(host->parking);
+}

@@ -1,0 +1,66 @@
+/* store_clock.c - the database's time: see store_clock.h. */
+#include "store_clock.h"
+#include <stdlib.h>
+#include <time.h>
+
+enum { KEPT_US = 60 * 1000 * 1000, SERVER_UNIT_US = 1000 };
+
+void store_clock_init(struct store_clock *clock)
+{
+	*clock = (struct store_clock){.known = false};
+	if (pthread_mutex_init(&clock->lock, NULL) != 0)
+		abort(); /* glibc's does not fail */
+}
+
+void store_clock_destroy(struct store_clock *clock)
+{
+	pthread_mutex_destroy(&clock->lock);
+}
+
+static int64_t read_us(clockid_t id)
+{
+	struct timespec now;
+
+	clock_gettime(id, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t store_clock_here_us(void)
+{
+	return read_us(CLOCK_BOOTTIME);
+}
+
+void store_clock_note(struct store_clock *clock, int64_t asked_us, int64_t answered_us, int64_t server_ms)
+{
+	const int64_t within_us = (answered_us - asked_us) / 2 + SERVER_UNIT_US / 2;
+	const int64_t middle_us = asked_us + (answered_us - asked_us) / 2;
+	const int64_t difference_us = server_ms * SERVER_UNIT_US + SERVER_UNIT_US / 2 - middle_us;
+
+	pthread_mutex_lock(&clock->lock);
+	const int64_t apart_us = llabs(difference_us - clock->difference_us);
+	if (!clock->known || within_us <= clock->within_us || apart_us > within_us + clock->within_us ||
+		answered_us - clock->noted_us > KEPT_US) {
+		clock->known = true;
+		clock->difference_us = difference_us;
+		clock->within_us = within_us;
+		clock->noted_us = answered_us;
+	}
+	pthread_mutex_unlock(&clock->lock);
+}
+
+int64_t store_clock_now_us(struct store_clock *clock)
+{
+	pthread_mutex_lock(&clock->lock);
+	const bool known = clock->known;
+	const int64_t difference_us = clock->difference_us;
+	pthread_mutex_unlock(&clock->lock);
+	return known ? store_clock_here_us() + difference_us : read_us(CLOCK_REALTIME);
+}
+
+bool store_clock_known(struct store_clock *clock)
+{
+	pthread_mutex_lock(&clock->lock);
+	const bool known = clock->known;
+	pthread_mutex_unlock(&clock->lock);
+	return known;
+}

@@ -1,0 +1,37 @@
+/*
+ * store_clock.h - inside of store/: what time it is at the database, kept as its difference from a clock of this machine.
+ *
+ * Happy path: store_clock_note() each time the server has told its time, store_clock_now_us() whenever it is asked for. The answer was on its way for a
+ * while, so each difference is known to half of that; the best one is kept, until a newer one contradicts it (the server's clock was set, or
+ * it is another server) or it is a minute old. The clock here is CLOCK_BOOTTIME: nobody sets it, and it goes on while the machine sleeps.
+ */
+#ifndef STORE_CLOCK_H
+#define STORE_CLOCK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct store_clock {
+	pthread_mutex_t lock;
+	bool known;
+	int64_t difference_us; /* of the server's clock from ours */
+	int64_t within_us;     /* it is true to that much */
+	int64_t noted_us;      /* on our clock */
+};
+
+void store_clock_init(struct store_clock *clock);
+void store_clock_destroy(struct store_clock *clock);
+
+/* CLOCK_BOOTTIME in microseconds. */
+int64_t store_clock_here_us(void);
+
+/* The server, asked and answered at those times of our clock, said it was server_ms: Unix time. */
+void store_clock_note(struct store_clock *clock, int64_t asked_us, int64_t answered_us, int64_t server_ms);
+
+/* The server's time; this machine's wall clock before the first note. Any thread. */
+int64_t store_clock_now_us(struct store_clock *clock);
+
+bool store_clock_known(struct store_clock *clock);
+
+#endif

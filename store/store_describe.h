@@ -1,0 +1,44 @@
+/*
+ * store_describe.h - what the database is: for people who look whether it is as it should be.
+ *
+ * Happy path: store_describe(), store_write_nothing(), store_indexes(). Each says by a store error what it could not learn; nothing is changed.
+ */
+#ifndef STORE_DESCRIBE_H
+#define STORE_DESCRIBE_H
+
+#include "store.h"
+
+enum store_kind { STORE_STANDALONE, STORE_REPLICA_SET, STORE_SHARDED };
+
+struct store_description {
+	char version[32]; /* of the server; "" where it does not say */
+	enum store_kind kind;
+	char set_name[64]; /* of a replica set */
+	unsigned members;  /* of a replica set, that can hold data and be asked */
+	bool writable;	   /* it is a primary, or a router */
+	int64_t clock_ms;  /* the server's, Unix time; 0 where it does not say */
+	/* What the pool asks for with each write. */
+	char w[64]; /* "majority", a number, or a tag */
+	bool majority, journal;
+	int64_t wtimeout_ms;
+};
+
+/* Asks the server. 0 or a store error. */
+STORE_USE_RESULT int store_describe(struct store_client *client, struct store_description *ret);
+
+/* A write that changes nothing, acknowledged like any other: a delete of a dead letter that is not there. 0
+ * or a store error. */
+STORE_USE_RESULT int store_write_nothing(struct store_client *client);
+
+enum store_index_state {
+	STORE_INDEX_THERE,
+	STORE_INDEX_MISSING,
+	STORE_INDEX_OTHER, /* one with its name or its keys is in the way: store_prepare() fails */
+};
+typedef void (*store_index_visitor)(
+	void *context, const char *collection, const char *index, enum store_index_state state);
+
+/* Visits each index that store_prepare() makes. 0 or a store error. */
+STORE_USE_RESULT int store_indexes(struct store_client *client, store_index_visitor visit, void *context);
+
+#endif

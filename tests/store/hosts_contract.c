@@ -1,0 +1,136 @@
+/* hosts_contract.c - what hosts.h promises, as cases that the stand-in and the real store both pass. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above before it */
+#include "backend.h"
+#include "hosts.h"
+#include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+enum { LEASE_MS = 10000, THREADS = 6 };
+
+static struct store *store;
+static struct store_client *client;
+
+static int open_store(void **state)
+{
+	(void)state;
+	store = backend_open();
+	client = store_acquire(store);
+	return store_prepare(client);
+}
+
+static int close_store(void **state)
+{
+	(void)state;
+	store_release(client);
+	store_close(store);
+	return 0;
+}
+
+static struct host_lease hold(const char *client_id, const char *owner)
+{
+	struct host_lease lease = {.ours = false};
+
+	assert_int_equal(host_lease_hold(client, client_id, owner, LEASE_MS, &lease), 0);
+	return lease;
+}
+
+static void test_one_holds_it(void **state)
+{
+	(void)state;
+	struct host_lease lease = hold("cashewd", "a");
+	assert_true(lease.ours && lease.taken);
+	for (int i = 0; i < 3; i++) {
+		lease = hold("cashewd", "a");
+		assert_true(lease.ours && !lease.taken);
+		lease = hold("cashewd", "b");
+		assert_false(lease.ours || lease.taken);
+		assert_in_range(lease.free_in_ms, 1, LEASE_MS);
+		backend_pass(store, LEASE_MS - 1000);
+	}
+	/* Renewed before its end it goes on; another client id has one of its own. */
+	assert_true(hold("cashewd", "a").ours);
+	backend_pass(store, 2000);
+	assert_false(hold("cashewd", "b").ours);
+	assert_true(hold("another", "b").taken);
+	/* Over: whoever comes first has it. */
+	backend_pass(store, LEASE_MS);
+	lease = hold("cashewd", "b");
+	assert_true(lease.ours && lease.taken);
+	assert_false(hold("cashewd", "a").ours);
+	/* Over, but nobody came: it was ours all the time. */
+	backend_pass(store, 10 * LEASE_MS);
+	lease = hold("cashewd", "b");
+	assert_true(lease.ours && !lease.taken);
+}
+
+static void test_release(void **state)
+{
+	(void)state;
+	assert_int_equal(host_lease_release(client, "cashewd", "a"), 0);
+	assert_true(hold("cashewd", "a").ours);
+	assert_int_equal(host_lease_release(client, "cashewd", "b"), 0);
+	assert_false(hold("cashewd", "b").ours);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(host_lease_release(client, "cashewd", "a"), 0);
+	assert_true(hold("cashewd", "b").taken);
+	/* Late. */
+	assert_int_equal(host_lease_release(client, "cashewd", "a"), 0);
+	assert_false(hold("cashewd", "a").ours);
+}
+
+static atomic_int held, failures;
+
+static void *take(void *context)
+{
+	struct store_client *own = store_acquire(store);
+	struct host_lease lease;
+	char owner[16];
+
+	snprintf(owner, sizeof(owner), "owner-%d", *(int *)context);
+	if (host_lease_hold(own, "cashewd", owner, LEASE_MS, &lease) != 0)
+		failures++;
+	else if (lease.ours)
+		held++;
+	store_release(own);
+	return NULL;
+}
+
+/* However many try at once, when it was never held and when it is over. */
+static void test_many_try(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 10; round++) {
+		pthread_t threads[THREADS];
+		int numbers[THREADS];
+
+		held = failures = 0;
+		for (int i = 0; i < THREADS; i++) {
+			numbers[i] = round * THREADS + i;
+			assert_int_equal(pthread_create(&threads[i], NULL, take, &numbers[i]), 0);
+		}
+		for (int i = 0; i < THREADS; i++)
+			pthread_join(threads[i], NULL);
+		assert_int_equal(failures, 0);
+		assert_int_equal(held, 1);
+		backend_pass(store, LEASE_MS);
+	}
+}
+
+#define CASE(function) cmocka_unit_test_setup_teardown(function, open_store, close_store)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {CASE(test_one_holds_it), CASE(test_release), CASE(test_many_try)};
+	int failed;
+
+	backend_start();
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	backend_stop();
+	return failed;
+}

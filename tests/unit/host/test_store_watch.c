@@ -1,0 +1,290 @@
+/* test_store_watch.c - store_watch.c: what the I/O thread is told of the store, of the lease and of what is parked. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+/* cmocka wants those first */
+#include <cmocka.h>
+
+#include <errno.h>
+#include <semaphore.h>
+#include <time.h>
+
+#include "board.h"
+#include "fake_store.h"
+#include "store_watch.h"
+
+enum { HANG_S = 60 }; /* nothing here takes that long unless it was forgotten */
+
+static const char *const lanes[] = {"cashewd", "cashewd-slow"};
+static struct store *store;
+static struct board board;
+static sem_t woken;
+
+static void wake(void *context)
+{
+	sem_post(context);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	memset(&board, 0, sizeof(board));
+	store = fake_store_new();
+	return sem_init(&woken, 0, 0);
+}
+
+static int end(void **state)
+{
+	(void)state;
+	store_close(store);
+	return sem_destroy(&woken);
+}
+
+static struct store_watch *new_watch(const char *owner)
+{
+	const struct store_watch_options options = {.store = store,
+		.wake = wake,
+		.context = &woken,
+		.lanes = lanes,
+		.lane_count = 2,
+		.host = "cashewd",
+		.owner = owner,
+		.board = &board};
+	struct store_watch *watch = NULL;
+	assert_int_equal(store_watch_new(&options, &watch), 0);
+	return watch;
+}
+
+/* What came by now: lists are put together. */
+struct told {
+	struct store_news news;
+	size_t loaded;	/* lanes */
+	size_t backlogs; /* of all of them */
+	int64_t due_in_ms; /* of the last of those */
+	int64_t last_position;
+	size_t due;
+	char user[16]; /* of what is due */
+};
+
+static void look(struct store_watch *watch, struct told *told)
+{
+	store_watch_news(watch, &told->news);
+	for (const struct store_backlogs *lane = told->news.backlogs; lane; lane = lane->next) {
+		told->loaded++;
+		told->backlogs += lane->count;
+		for (size_t i = 0; i < lane->count; i++)
+			told->due_in_ms = lane->backlogs[i].due_in_ms;
+		if (lane->last_position > told->last_position)
+			told->last_position = lane->last_position;
+	}
+	for (size_t i = 0; i < told->news.due_count; i++)
+		strncpy(told->user, told->news.due[i].user, sizeof(told->user) - 1);
+	told->due += told->news.due_count;
+	store_backlogs_free(told->news.backlogs);
+	parked_users_free(told->news.due, told->news.due_count);
+	told->news.backlogs = NULL;
+	told->news.due = NULL;
+}
+
+/* The I/O thread's part: looks whenever it is woken, until it holds. */
+#define UNTIL(watch, told, condition)                                                    \
+	do {                                                                             \
+		look(watch, told);                                                       \
+		while (!(condition)) {                                                   \
+			struct timespec until;                                           \
+			clock_gettime(CLOCK_REALTIME, &until);                           \
+			until.tv_sec += HANG_S;                                          \
+			if (sem_timedwait(&woken, &until) != 0)                          \
+				fail_msg("nobody is woken, and not: %s", #condition);    \
+			look(watch, told);                                               \
+		}                                                                        \
+	} while (0)
+
+static void park(const char *lane, const char *user, int64_t position, int64_t due_in_ms, const struct backlog_lease *lease)
+{
+	const struct parked_command command = {.id = store_new_id(),
+		.lane = lane,
+		.user = user,
+		.topic = "1/x",
+		.position = position,
+		.end = "done",
+		.handler = "",
+		.reason = "",
+		.due_in_ms = due_in_ms};
+	const struct parked_command *const commands[] = {&command};
+	struct store_client *client = store_acquire(store);
+	size_t failed;
+	assert_int_equal(parked_commands_append(client, commands, 1, lease, &failed), 0);
+	store_release(client);
+}
+
+static bool hold(const char *owner)
+{
+	struct store_client *client = store_acquire(store);
+	struct host_lease lease;
+	assert_int_equal(host_lease_hold(client, "cashewd", owner, STORE_WATCH_LEASE_MS, &lease), 0);
+	store_release(client);
+	return lease.ours;
+}
+
+/* It becomes active, and is told of what its lanes have, of the last host's leases too. */
+static void test_active(void **state)
+{
+	(void)state;
+	const struct backlog_lease own = {"me", 20000}, others = {"other", 20000};
+	struct told told = {.due = 0};
+	park("cashewd", "1", 70, 5000, NULL);
+	park("cashewd", "1", 80, 0, NULL);
+	park("cashewd-slow", "2", 90, 0, &own);
+	park("another", "3", 100, 0, &others);
+	struct store_watch *watch = new_watch("me");
+	UNTIL(watch, &told, told.news.ours);
+	assert_true(told.news.up);
+	assert_int_equal(told.loaded, 2);
+	assert_int_equal(told.backlogs, 2);
+	assert_int_equal(told.due_in_ms, 0);
+	assert_int_equal(told.last_position, 90);
+	assert_true(told.news.ours_until_ms > board_clock_ms());
+	assert_true(told.news.ours_until_ms <= board_clock_ms() + STORE_WATCH_LEASE_MS);
+	assert_true(atomic_load(&board.figures.store.writable));
+	/* Once more, when it is asked for. */
+	store_watch_load(watch);
+	UNTIL(watch, &told, told.loaded == 4);
+	store_watch_free(watch, false);
+	/* A stop that is not meant to last keeps it: the next host has it at once, and is told all anew. */
+	assert_string_equal(fake_store_active_host(store, "cashewd"), "me");
+	watch = new_watch("me");
+	told = (struct told){.due = 0};
+	UNTIL(watch, &told, told.news.ours);
+	assert_int_equal(told.backlogs, 2);
+	store_watch_free(watch, true);
+	assert_null(fake_store_active_host(store, "cashewd"));
+	store_watch_free(NULL, true);
+}
+
+static void test_standby(void **state)
+{
+	(void)state;
+	struct told told = {.due = 0};
+	assert_true(hold("other"));
+	park("cashewd", "1", 1, 0, NULL);
+	struct store_watch *watch = new_watch("me");
+	UNTIL(watch, &told, told.news.up);
+	assert_false(told.news.ours);
+	assert_in_range(told.news.free_in_ms, 1, STORE_WATCH_LEASE_MS);
+	/* What is parked is no matter of one that stands by. */
+	assert_int_equal(told.loaded, 0);
+	assert_int_equal(told.due, 0);
+	fake_store_pass(store, STORE_WATCH_LEASE_MS);
+	UNTIL(watch, &told, told.news.ours);
+	assert_int_equal(told.loaded, 2);
+	assert_false(hold("other"));
+	/* Another took it: it stands by again, and is told anew when it is back. */
+	fake_store_pass(store, STORE_WATCH_LEASE_MS + 1);
+	if (hold("other")) {
+		UNTIL(watch, &told, !told.news.ours);
+		fake_store_pass(store, STORE_WATCH_LEASE_MS);
+		UNTIL(watch, &told, told.news.ours);
+		assert_int_equal(told.loaded, 4);
+	}
+	store_watch_free(watch, true);
+}
+
+static void test_due(void **state)
+{
+	(void)state;
+	struct told told = {.due = 0};
+	struct store_watch *watch = new_watch("me");
+	UNTIL(watch, &told, told.news.ours);
+	park("cashewd-slow", "7", 1, 0, NULL);
+	UNTIL(watch, &told, told.due > 0);
+	assert_string_equal(told.user, "7");
+	store_watch_free(watch, true);
+}
+
+/* What a host that died has left on a lane that nobody has any more. */
+static void test_overdue(void **state)
+{
+	(void)state;
+	struct told told = {.due = 0};
+	park("gone", "8", 1, 0, NULL);
+	fake_store_pass(store, 61000);
+	struct store_watch *watch = new_watch("me");
+	UNTIL(watch, &told, told.due > 0);
+	assert_string_equal(told.user, "8");
+	store_watch_free(watch, true);
+}
+
+/* ---- Away ---- */
+
+static void test_away(void **state)
+{
+	(void)state;
+	struct told told = {.due = 0};
+	fake_store_fail_next(store, STORE_E_AWAY, 3);
+	struct store_watch *watch = new_watch("me");
+	UNTIL(watch, &told, told.news.up);
+	assert_true(atomic_load(&board.figures.store.failed) >= 3);
+	UNTIL(watch, &told, told.news.ours);
+	/* While it is away the lease goes on until its end. */
+	fake_store_fail_next(store, STORE_E_AWAY, 1000);
+	UNTIL(watch, &told, !told.news.up);
+	assert_true(told.news.ours);
+	assert_false(atomic_load(&board.figures.store.writable));
+	fake_store_fail_next(store, 0, 0);
+	UNTIL(watch, &told, told.news.up);
+	assert_true(told.news.ours);
+	/* It was in our name all the time: nothing is told anew. */
+	assert_int_equal(told.loaded, 2);
+	store_watch_free(watch, true);
+}
+
+/* A suspicion holds until a question that was asked after it is answered. */
+static void test_suspect(void **state)
+{
+	(void)state;
+	struct told told = {.due = 0};
+	struct store_watch *watch = new_watch("me");
+	UNTIL(watch, &told, told.news.ours);
+	for (unsigned i = 0; i < 20; i++) {
+		const unsigned before = fake_store_operations(store);
+		store_watch_suspect(watch);
+		look(watch, &told);
+		if (told.news.up)
+			assert_true(fake_store_operations(store) > before);
+		UNTIL(watch, &told, told.news.up);
+		assert_true(fake_store_operations(store) > before);
+	}
+	store_watch_free(watch, true);
+}
+
+/* The database answers, but takes no writes: then nobody can say that he is active. */
+static void test_refused(void **state)
+{
+	(void)state;
+	struct told told = {.due = 0};
+	fake_store_fail_at(store, 1, STORE_E_TRANSIENT); /* the first lease */
+	struct store_watch *watch = new_watch("me");
+	UNTIL(watch, &told, told.news.up);
+	assert_false(told.news.ours);
+	UNTIL(watch, &told, told.news.ours);
+	store_watch_free(watch, true);
+}
+
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_STORE(test_active),
+		WITH_STORE(test_standby),
+		WITH_STORE(test_due),
+		WITH_STORE(test_overdue),
+		WITH_STORE(test_away),
+		WITH_STORE(test_suspect),
+		WITH_STORE(test_refused),
+	};
+	return cmocka_run_group_tests_name("store_watch", tests, NULL, NULL);
+}
