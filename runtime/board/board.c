@@ -6,7 +6,6 @@
 
 #include "clock.h"
 #include "random.h"
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -47,19 +46,15 @@ int board_new(struct board **ret, int *ret_fd)
 	const int fd = memfd_create("cashewd-board", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
-	int rc = ftruncate(fd, sizeof(struct board)) != 0 || fcntl(fd, F_ADD_SEALS, SEALS) != 0 ? -errno : 0;
-	if (rc == 0)
-		rc = map(fd, &board);
-	if (rc != 0) {
+	int error =
+		ftruncate(fd, sizeof(struct board)) != 0 || fcntl(fd, F_ADD_SEALS, SEALS) != 0 ? -errno : 0;
+	if (error == 0)
+		error = map(fd, &board);
+	if (error != 0) {
 		close(fd);
-		return rc;
+		return error;
 	}
 	name_owner(board->owner);
-	if (rc != 0) {
-		board_unmap(board);
-		close(fd);
-		return rc;
-	}
 	board->supervisor = getpid();
 	*ret = board;
 	*ret_fd = fd;
@@ -78,7 +73,7 @@ int board_map(int fd, struct board **ret)
 
 void board_unmap(struct board *board)
 {
-	if (board != NULL)
+	if (board)
 		munmap(board, sizeof(*board));
 }
 
@@ -105,7 +100,8 @@ void board_clear_host(struct board *board)
 void board_count_command(struct board *board, unsigned end)
 {
 	struct board_account *account = &board->account;
-	_Atomic uint64_t *const counters[FIGURES_ENDS] = {&account->done, &account->rejected, &account->dead, &account->parked};
+	_Atomic uint64_t *const counters[FIGURES_ENDS] = {
+		&account->done, &account->rejected, &account->dead, &account->parked};
 	if (end >= FIGURES_ENDS)
 		abort();
 	board_count(counters[end], 1);
@@ -266,9 +262,13 @@ void board_mark_buried(struct board *board, uint64_t fingerprint, int64_t now_ms
 	mark->buried_until_ms = now_ms + BOARD_BURIED_MS;
 }
 
-unsigned board_mark_add(struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms)
+unsigned board_mark_add(
+	struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms)
 {
 	struct board_mark *mark = make_mark(board, run->fingerprint);
+	/* What was buried long ago is another command's history. */
+	if (mark->buried_until_ms != 0 && !board_mark_is_buried(mark, now_ms))
+		*mark = (struct board_mark){.fingerprint = run->fingerprint};
 	copy(mark->handler, sizeof(mark->handler), run->handler);
 	copy(mark->what, sizeof(mark->what), what);
 	mark->since_ms = now_ms;
@@ -290,7 +290,8 @@ static struct board_near *find_near(struct board *board, uint64_t identity)
 
 unsigned board_near_deaths(const struct board *board, uint64_t identity)
 {
-	const struct board_near *near = board_near_any(board) ? find_near((struct board *)(uintptr_t)board, identity) : NULL;
+	const struct board_near *near =
+		board_near_any(board) ? find_near((struct board *)(uintptr_t)board, identity) : NULL;
 	return near ? near->deaths : 0;
 }
 
@@ -337,7 +338,8 @@ void board_forget(struct board *board, int64_t before_ms, int64_t now_ms)
 {
 	for (unsigned i = board->mark_count; i-- > 0;) {
 		struct board_mark *mark = &board->marks[i];
-		const bool over = mark->buried_until_ms != 0 ? !board_mark_is_buried(mark, now_ms) : mark->since_ms < before_ms;
+		const bool over = mark->buried_until_ms != 0 ? !board_mark_is_buried(mark, now_ms)
+							     : mark->since_ms < before_ms;
 		if (over)
 			remove_mark(board, mark);
 	}

@@ -1,13 +1,13 @@
 /*
  * board.h - what the supervisor and its hosts share: memory that outlives a host.
  *
- * It holds the account of all hosts together and their figures (figures.h), a slot for each thread that runs handlers, the record of a crash, the commands
- * that have killed a host (marks), and those that ran when one was killed (near). A thread writes its slot before a handler runs. When the host has died,
- * the supervisor reads there what was running. On the way of a command there are no locks, no allocations and no system calls. The supervisor makes the
- * board and hands its descriptor on. The memory lasts as long as either process lives.
+ * It holds the account of all hosts together and their figures (figures.h), a slot for each thread that runs handlers, the record of a crash, the
+ * commands that have killed a host (marks), and those that ran when one was killed (near). A thread writes its slot before a handler runs. When the
+ * host has died, the supervisor reads there what was running. On the way of a command there are no locks, no allocations and no system calls. The
+ * supervisor makes the board and hands its descriptor on. The memory lasts as long as either process lives.
  *
- * Who writes: an account's counter, the I/O thread. A slot, its own thread, but for the state `overdue`, which is the supervisor's. The crash record, the
- * first thread of the host that dies. Marks and near, the supervisor while no host lives, and else the I/O thread.
+ * Who writes: an account's counter, the I/O thread. A slot, its own thread, but for the state `overdue`, which is the supervisor's. The crash
+ * record, the first thread of the host that dies. Marks and near, the supervisor while no host lives, and else the I/O thread.
  */
 #ifndef BOARD_H
 #define BOARD_H
@@ -47,7 +47,7 @@ struct board_run {
 	char topic[BOARD_TOPIC_SIZE];
 	uint64_t fingerprint; /* of the command's content */
 	uint64_t identity;    /* of this command alone: see struct board_entry */
-	int64_t started_ms; /* clock_ms() */
+	int64_t started_ms;   /* clock_ms() */
 	uint32_t deadline_ms;
 	uint32_t attempt; /* 1 for the first */
 	uint32_t crashes; /* deaths that the host knows it to be to blame for */
@@ -81,7 +81,7 @@ struct board_mark {
 	int64_t since_ms;	 /* of the last death; monotonic, as all times here */
 	int64_t buried_until_ms; /* it is a dead letter, and until then its copies are dead at once; 0: it is not */
 	unsigned crashes;	 /* deaths that it alone is to blame for */
-	bool silent;		 /* the last of them left no trace, it was only known since the command ran alone */
+	bool silent; /* the last of them left no trace, it was only known since the command ran alone */
 	char handler[BOARD_HANDLER_SIZE];
 	char what[BOARD_WHAT_SIZE]; /* "SIGSEGV", "hung", "exit(3)", "SIGKILL" */
 };
@@ -99,9 +99,9 @@ struct board {
 	_Atomic unsigned hosts;	       /* started so far, this one among them */
 	_Atomic int host_up;	       /* this host's settings could be used, and it has begun */
 	_Atomic int64_t store_seen_ms; /* when the last question that the store answered was asked */
-	_Atomic int64_t store_back_ms; /* when it last answered after it had not, or had taken long; written
-					  before store_seen_ms */
-	_Atomic uint64_t released;     /* PUBACKs of this host that have left; the I/O thread counts them */
+	_Atomic int64_t
+		store_back_ms; /* when it last answered after it had not, or had taken long; written before store_seen_ms */
+	_Atomic uint64_t released; /* PUBACKs of this host that have left; the I/O thread counts them */
 	struct board_account account;
 	struct board_crash crash;
 	_Atomic unsigned mark_count, near_count;
@@ -125,7 +125,8 @@ __attribute__((warn_unused_result)) int board_map(int fd, struct board **ret);
 /* NULL is fine. */
 void board_unmap(struct board *board);
 
-/* Makes everything that belongs to one host as it was before the first: slots, crash record, what it has released. The supervisor, while no host lives. */
+/* Makes everything that belongs to one host as it was before the first: slots, crash record, what it has released. The supervisor, while no host
+ * lives. */
 void board_clear_host(struct board *board);
 
 /* ---- Counters ---- */
@@ -151,8 +152,8 @@ static inline uint64_t board_read(const _Atomic uint64_t *counter)
 struct board_entry {
 	const char *handler, *topic;
 	uint64_t fingerprint; /* by which a copy is known */
-	/* By which this command is known again after a death, and no equal neighbour: fingerprint() of its lane, its packet identifier (of one from the
-	 * store its _id) and its fingerprint. */
+	/* By which this command is known again after a death, and no equal neighbour: fingerprint() of its lane, its packet identifier (of one from
+	 * the store its _id) and its fingerprint. */
 	uint64_t identity;
 	unsigned attempt, deadline_ms;
 	unsigned crashes; /* that its document tells of: a new supervisor's board knows of none */
@@ -211,13 +212,14 @@ static inline bool board_mark_is_buried(const struct board_mark *mark, int64_t n
 /* The command has ended well. A mark that is not there, or is of a buried command, stays as it is. The I/O thread. */
 void board_mark_clear(struct board *board, uint64_t fingerprint);
 
-/* The command is a dead letter since it has killed hosts: its copies are dead at once for BOARD_BURIED_MS. Makes the mark where there is none. The I/O
- * thread. */
+/* The command is a dead letter since it has killed hosts: its copies are dead at once for BOARD_BURIED_MS. Makes the mark where there is none. The
+ * I/O thread. */
 void board_mark_buried(struct board *board, uint64_t fingerprint, int64_t now_ms);
 
-/* One more death that this run is to blame for. silent: nothing told so but that it ran alone. Returns all its deaths: more than those of the mark and
- * those of run->crashes. A full table forgets its oldest mark. The supervisor. */
-unsigned board_mark_add(struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms);
+/* One more death that this run is to blame for. silent: nothing told so but that it ran alone. Returns all its deaths: more than those of the mark
+ * and those of run->crashes. A full table forgets its oldest mark. The supervisor. */
+unsigned board_mark_add(
+	struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms);
 
 /* ---- Near ---- */
 
@@ -245,7 +247,8 @@ unsigned board_near_add(struct board *board, uint64_t identity, int64_t now_ms);
 
 /* ---- Both tables ---- */
 
-/* Forgets what has not been seen since then, as it never came again, and marks of commands that were buried for long enough. Whoever writes the tables. */
+/* Forgets what has not been seen since then, as it never came again, and marks of commands that were buried for long enough. The
+ * supervisor before it starts a host; the I/O thread now and then, so that no mark outlives its burial while it runs. */
 void board_forget(struct board *board, int64_t before_ms, int64_t now_ms);
 
 #endif

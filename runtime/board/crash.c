@@ -31,7 +31,7 @@ static _Thread_local const struct board_slot *own_slot;
 /* The slot of this thread if a handler runs in it; -1. */
 static int running_slot(void)
 {
-	if (own_slot == NULL || board_slot_state(own_slot) == BOARD_SLOT_IDLE)
+	if (!own_slot || board_slot_state(own_slot) == BOARD_SLOT_IDLE)
 		return -1;
 	return (int)(own_slot - state.board->slots);
 }
@@ -116,7 +116,7 @@ int crash_thread_begin(struct crash_stack *stack, const struct board_slot *slot)
 	own_slot = slot;
 	stack_t there;
 	/* A sanitizer gives each thread one of its own. */
-	if (slot == NULL || (sigaltstack(NULL, &there) == 0 && (there.ss_flags & SS_DISABLE) == 0))
+	if (!slot || (sigaltstack(NULL, &there) == 0 && (there.ss_flags & SS_DISABLE) == 0))
 		return 0;
 	void *memory = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
@@ -132,7 +132,7 @@ int crash_thread_begin(struct crash_stack *stack, const struct board_slot *slot)
 void crash_thread_end(struct crash_stack *stack)
 {
 	own_slot = NULL;
-	if (stack->memory == NULL)
+	if (!stack->memory)
 		return;
 	(void)sigaltstack(&(const stack_t){.ss_flags = SS_DISABLE}, NULL);
 	munmap(stack->memory, STACK_SIZE);

@@ -1,12 +1,10 @@
 /*
  * crash.h - the last words of a host whose handler crashes: which slot, which signal, where.
  *
- * Happy path: crash_watch() once, crash_thread_begin() in each thread that runs handlers. When a thread dies
- * of SIGSEGV, SIGBUS, SIGFPE, SIGILL or SIGABRT (abort(); or the supervisor's, for a handler past its
- * deadline), or a handler calls exit(), the thread writes the crash record and a backtrace to the board, and
- * the process dies of it as it would have. The first thread that dies is the one that is recorded. Failure
- * modes: what cannot be caught (SIGKILL, _exit()) leaves no record, and a stack overflow in a thread that did
- * not begin here neither.
+ * Happy path: crash_watch() once, crash_thread_begin() in each thread that runs handlers. A thread dies of SIGSEGV, SIGBUS, SIGFPE, SIGILL or
+ * SIGABRT (abort(); or the supervisor's signal, for a handler past its deadline), or a handler calls exit(). Then the thread writes the crash record
+ * and a backtrace to the board, and the process dies of it as it would have. The first thread that dies is the one that is recorded.
+ * Failure modes: what cannot be caught (SIGKILL, _exit()) leaves no record. Neither does a stack overflow in a thread that did not begin here.
  */
 #ifndef CRASH_H
 #define CRASH_H

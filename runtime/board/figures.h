@@ -1,17 +1,15 @@
 /*
- * figures.h - what the hosts do and have done, in numbers: the part of the board that /metrics, /status and
- * `cashewd top` are made of.
+ * figures.h - what the hosts do and have done, in numbers: the part of the board that /metrics, /status and `cashewd top` are made of.
  *
- * Every figure has one writer, who adds by a load and a store: no locks, no read-modify-write that other
- * threads would wait for, no clock that is not read anyway. Readers are in the supervisor, and see each
- * figure by itself: two of them may be of different moments. Counters are of all hosts together and never
- * fall; what says how things stand now is cleared when a host has died.
+ * Every figure has one writer, who adds by a load and a store. There are no locks, no read-modify-write that other threads would wait for, and no
+ * clock that is not read anyway. Readers are in the supervisor. They see each figure by itself: two of them may be of different moments. Counters
+ * are of all hosts together and never fall. What says how things stand now is cleared when a host has died.
  *
- * Who writes: a row of `runs`, the thread with the slot of that number (BOARD_SLOTS); `store`, the store
- * watch's thread; what the supervisor counts, the supervisor; all else, the host's I/O thread.
+ * Who writes: a row of `runs`, the thread with the slot of that number (BOARD_SLOTS). `store`, the store watch's thread. What the supervisor counts,
+ * the supervisor. All else, the host's I/O thread.
  *
- * Handlers and lanes have their places by name, for all hosts: a host looks them up when it begins. Where
- * there are more than places, those beyond share the last one, whose name is FIGURES_OTHERS.
+ * Handlers and lanes have their places by name, for all hosts: a host looks them up when it begins. Where there are more names than places, those
+ * beyond share the last place, whose name is FIGURES_OTHERS.
  */
 #ifndef FIGURES_H
 #define FIGURES_H
@@ -76,7 +74,8 @@ struct figures_lane {
 	_Atomic uint64_t dropped;	   /* connections given up with what they held */
 	_Atomic uint64_t acknowledged;	   /* PUBACKs that have left */
 	_Atomic uint64_t stepped_aside;	   /* commands that were slow and go on from the store */
-	struct figures_histogram hold;	   /* how long a command was held, from its arrival until its PUBACK left */
+	struct figures_histogram
+		hold; /* how long a command was held, from its arrival until its PUBACK left */
 };
 
 struct figures_egress {

@@ -1,10 +1,9 @@
 /*
  * settings.c - reads the settings: .env, the environment on top, every value checked.
  *
- * Happy path: the names in the file are known, each setting of the table and of the handlers is found
- * (environment, file, default) and stored, settings_check.c looks at what spans settings, and the texts are
- * copied into one block of our own. Failure: each problem is told and the reading goes on; out of memory
- * leaves nothing behind.
+ * Happy path: the names in the file are known. Each setting of the table and of the handlers is found (environment, file, default) and stored.
+ * settings_check.c looks at what spans settings, and the texts are copied into one block of our own. Failure: each problem is told and the reading
+ * goes on. Out of memory leaves nothing behind.
  */
 #include "settings.h"
 
@@ -12,24 +11,12 @@
 #include "nearest.h"
 #include "settings_file.h"
 #include "settings_private.h"
-#include "topic.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
-enum { SHOWN_BYTES = 60, NAME_MAX_BYTES = 64 };
-
-/* Where a value was found. */
-struct found {
-	const char *value; /* NULL: nowhere */
-	const char *where; /* the file; NULL: the environment, or the default */
-	unsigned line;
-	bool is_default;
-};
+enum { NAME_MAX_BYTES = 64 };
 
 struct reader {
 	struct settings_reader base;
@@ -48,181 +35,24 @@ static void reader_free(struct reader *r)
 	free(r->own);
 }
 
-static struct found find_value(const struct reader *r, const char *name, const char *default_value)
+static struct settings_found find_value(const struct reader *r, const char *name, const char *default_value)
 {
 	const size_t size = strlen(name);
-	for (char *const *at = r->environment; at != NULL && *at != NULL; at++) {
+	for (char *const *at = r->environment; at && *at; at++) {
 		if (strncmp(*at, name, size) == 0 && (*at)[size] == '=')
-			return (struct found){.value = *at + size + 1};
+			return (struct settings_found){.value = *at + size + 1};
 	}
 	const struct settings_entry *entry = settings_file_find(&r->file, name);
-	if (entry != NULL)
-		return (struct found){.value = entry->value, .where = r->path, .line = entry->line};
-	return (struct found){.value = default_value, .is_default = true};
-}
-
-static void print_where(const struct found *found, FILE *out)
-{
-	if (found->where != NULL)
-		fprintf(out, "%s:%u: ", found->where, found->line);
-	else if (!found->is_default)
-		fputs("environment: ", out);
-}
-
-/* Begins a problem's line: where, name and, unless it is secret, what was found. */
-static void begin_problem(struct reader *r, const struct found *found, const char *name, bool show)
-{
-	FILE *out = r->base.problems;
-	r->base.count++;
-	print_where(found, out);
-	fputs(name, out);
-	if (show) {
-		fputc('=', out);
-		size_t shown = 0;
-		for (const char *at = found->value; *at != '\0' && shown < SHOWN_BYTES; at++, shown++) {
-			if ((unsigned char)*at < ' ' || *at == 0x7f)
-				fprintf(out, "\\x%02x", (unsigned)(unsigned char)*at);
-			else
-				fputc(*at, out);
-		}
-		if (found->value[shown] != '\0')
-			fputs("...", out);
-	}
-	fputs(": ", out);
-}
-
-/* Digits alone; a suffix K or M where has_suffix. False: not a number. One that is too large is INT64_MAX. */
-static bool parse_number(const char *text, bool has_suffix, int64_t *ret)
-{
-	const size_t digits = strspn(text, "0123456789");
-	const char *suffix = text + digits;
-	int64_t factor = 1;
-	if (digits == 0)
-		return false;
-	if (has_suffix && suffix[0] != '\0' && suffix[1] == '\0' && strchr("kKmM", suffix[0]) != NULL)
-		factor = suffix[0] == 'k' || suffix[0] == 'K' ? 1024 : 1024 * 1024;
-	else if (suffix[0] != '\0')
-		return false;
-	errno = 0;
-	const long long number = strtoll(text, NULL, 10);
-	int64_t scaled;
-	*ret = errno != 0 || __builtin_mul_overflow((int64_t)number, factor, &scaled) ? INT64_MAX : scaled;
-	return true;
-}
-
-static bool parse_switch(const char *text, bool *ret)
-{
-	static const char *const words[] = {"off", "on", "false", "true", "no", "yes", "0", "1"};
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcasecmp(text, words[i]) == 0) {
-			*ret = i % 2 == 1;
-			return true;
-		}
-	}
-	return false;
-}
-
-static void number_problem(struct reader *r, const struct setting *setting, const struct found *found)
-{
-	begin_problem(r, found, setting->name, true);
-	fprintf(r->base.problems, "expected %s from %" PRId64 " to %" PRId64 "%s%s\n",
-		setting->type == SETTING_SIZE ? "a number, or one with K or M behind it," : "a number",
-		setting->min, setting->max, setting->unit != NULL ? " " : "",
-		setting->unit != NULL ? setting->unit : "");
-}
-
-static void store_number(
-	struct reader *r, const struct setting *setting, const struct found *found, struct settings *settings)
-{
-	int64_t number;
-	const bool parsed = parse_number(found->value, setting->type == SETTING_SIZE, &number);
-	if (parsed && number == 0 && setting->zero_is_default) {
-		print_where(found, r->base.warnings);
-		fprintf(r->base.warnings, "%s=0 counts as %s: remove it, or set %" PRId64 " to %" PRId64 "\n", setting->name, setting->default_value,
-			setting->min, setting->max);
-		return;
-	}
-	if (!parsed || number < setting->min || number > setting->max) {
-		number_problem(r, setting, found);
-		return;
-	}
-	void *field = (char *)settings + setting->offset;
-	if (setting->type == SETTING_SIZE)
-		*(size_t *)field = (size_t)number;
-	else
-		*(unsigned *)field = (unsigned)number;
-}
-
-static void store_text(
-	struct reader *r, const struct setting *setting, const struct found *found, struct settings *settings)
-{
-	const char *value = found->value;
-	const int64_t size = (int64_t)strlen(value);
-	bool control = false;
-	for (const char *at = value; *at != '\0'; at++)
-		control |= (unsigned char)*at < ' ' || *at == 0x7f;
-	/* A connection string may hold a password, so it is not shown even where it is wrong. */
-	const bool show = !setting->secret && setting->offset != offsetof(struct settings, mongo_db_url);
-
-	if (size < setting->min || size > setting->max) {
-		begin_problem(r, found, setting->name, show);
-		if (size == 0)
-			fputs("it is empty: ", r->base.problems);
-		fprintf(r->base.problems, "expected %" PRId64 " to %" PRId64 " bytes%s\n", setting->min,
-			setting->max, setting->plain ? " of A-Z a-z 0-9 . _ | -" : "");
-	} else if (setting->plain && !topic_user_characters(value)) {
-		begin_problem(r, found, setting->name, show);
-		fputs("expected only A-Z a-z 0-9 . _ | -\n", r->base.problems);
-	} else if (!setting->secret && control) {
-		begin_problem(r, found, setting->name, show);
-		fputs("expected one line without control characters\n", r->base.problems);
-	} else {
-		*(const char **)((char *)settings + setting->offset) = value;
-	}
-}
-
-static void store_switch(
-	struct reader *r, const struct setting *setting, const struct found *found, struct settings *settings)
-{
-	if (!parse_switch(found->value, (bool *)((char *)settings + setting->offset))) {
-		begin_problem(r, found, setting->name, true);
-		fputs("expected on or off\n", r->base.problems);
-	}
-}
-
-static void store_choice(
-	struct reader *r, const struct setting *setting, const struct found *found, struct settings *settings)
-{
-	for (unsigned i = 0; setting->choices[i] != NULL; i++) {
-		if (strcasecmp(found->value, setting->choices[i]) == 0) {
-			*(unsigned *)((char *)settings + setting->offset) = i;
-			return;
-		}
-	}
-	begin_problem(r, found, setting->name, true);
-	fputs("expected one of", r->base.problems);
-	for (unsigned i = 0; setting->choices[i] != NULL; i++)
-		fprintf(r->base.problems, "%s %s", i > 0 ? "," : "", setting->choices[i]);
-	fputc('\n', r->base.problems);
-}
-
-static void store_value(
-	struct reader *r, const struct setting *setting, const struct found *found, struct settings *settings)
-{
-	switch (setting->type) {
-	case SETTING_TEXT: store_text(r, setting, found, settings); break;
-	case SETTING_INTEGER:
-	case SETTING_SIZE: store_number(r, setting, found, settings); break;
-	case SETTING_SWITCH: store_switch(r, setting, found, settings); break;
-	case SETTING_CHOICE: store_choice(r, setting, found, settings); break;
-	}
+	if (entry)
+		return (struct settings_found){.value = entry->value, .where = r->path, .line = entry->line};
+	return (struct settings_found){.value = default_value, .is_default = true};
 }
 
 static bool is_wanted(const struct reader *r, const char *name)
 {
-	if (r->wanted == NULL)
+	if (!r->wanted)
 		return true;
-	for (size_t i = 0; r->wanted[i] != NULL; i++)
+	for (size_t i = 0; r->wanted[i]; i++)
 		if (strcmp(r->wanted[i], name) == 0)
 			return true;
 	return false;
@@ -235,18 +65,18 @@ static void read_table(struct reader *r, struct settings *settings)
 	for (size_t i = 0; i < settings_count; i++) {
 		const struct setting *setting = &settings_table[i];
 		const char *preset = setting->default_value;
-		if (preset == NULL && setting->type == SETTING_TEXT)
+		if (!preset && setting->type == SETTING_TEXT)
 			*(const char **)((char *)settings + setting->offset) = "";
-		if (preset != NULL)
-			store_value(
-				r, setting, &(struct found){.value = preset, .is_default = true}, settings);
+		if (preset)
+			settings_store(&r->base, setting,
+				&(struct settings_found){.value = preset, .is_default = true}, settings);
 		if (!is_wanted(r, setting->name))
 			continue;
-		const struct found found = find_value(r, setting->name, NULL);
-		if (found.value != NULL)
-			store_value(r, setting, &found, settings);
-		else if (preset == NULL) {
-			begin_problem(r, &found, setting->name, false);
+		const struct settings_found found = find_value(r, setting->name, NULL);
+		if (found.value)
+			settings_store(&r->base, setting, &found, settings);
+		else if (!preset) {
+			settings_problem(&r->base, &found, setting->name, false);
 			fprintf(r->base.problems, "it is not set. %s\n", setting->help);
 		}
 	}
@@ -288,18 +118,18 @@ static void declare_own(
 	struct reader *r, const struct cashew_handler *handler, const struct cashew_setting *setting)
 {
 	const struct own_value *other = find_own(r, setting->name);
-	if (!own_name_valid(setting->name) || find_setting(setting->name) != NULL) {
+	if (!own_name_valid(setting->name) || find_setting(setting->name)) {
 		r->base.count++;
 		fprintf(r->base.problems, "handler %s declares a setting %s: %s\n", handler->name,
 			setting->name,
 			own_name_valid(setting->name)
 				? "that is a setting of cashewd's own"
 				: "expected a name of A-Z 0-9 _ that begins with a letter");
-	} else if (other == NULL) {
+	} else if (!other) {
 		r->own[r->own_count++] = (struct own_value){.setting = setting, .value = ""};
 	} else if (other->setting->secret != setting->secret ||
-		   (other->setting->default_value == NULL) != (setting->default_value == NULL) ||
-		   (setting->default_value != NULL &&
+		   (!other->setting->default_value) != (!setting->default_value) ||
+		   (setting->default_value &&
 			   strcmp(other->setting->default_value, setting->default_value) != 0)) {
 		r->base.count++;
 		fprintf(r->base.problems,
@@ -311,17 +141,17 @@ static void declare_own(
 static int declare_all(struct reader *r)
 {
 	size_t count = 0;
-	for (size_t i = 0; r->handlers[i] != NULL; i++) {
+	for (size_t i = 0; r->handlers[i]; i++) {
 		const struct cashew_setting *at = r->handlers[i]->settings;
-		for (; at != NULL && at->name != NULL; at++)
+		for (; at && at->name; at++)
 			count++;
 	}
 	r->own = calloc(count + 1, sizeof(*r->own));
-	if (r->own == NULL)
+	if (!r->own)
 		return -ENOMEM;
-	for (size_t i = 0; r->handlers[i] != NULL; i++) {
+	for (size_t i = 0; r->handlers[i]; i++) {
 		const struct cashew_setting *at = r->handlers[i]->settings;
-		for (; at != NULL && at->name != NULL; at++)
+		for (; at && at->name; at++)
 			declare_own(r, r->handlers[i], at);
 	}
 	return 0;
@@ -332,19 +162,19 @@ static void read_own(struct reader *r, const struct settings *settings)
 {
 	for (size_t i = 0; i < r->own_count; i++) {
 		const struct cashew_setting *setting = r->own[i].setting;
-		const struct found found = find_value(r, setting->name, setting->default_value);
-		if (found.value != NULL)
+		const struct settings_found found = find_value(r, setting->name, setting->default_value);
+		if (found.value)
 			r->own[i].value = found.value;
 	}
-	for (size_t i = 0; r->handlers[i] != NULL; i++) {
+	for (size_t i = 0; r->handlers[i]; i++) {
 		const struct cashew_setting *at = r->handlers[i]->settings;
-		for (; is_selected(settings, r->handlers[i]) && at != NULL && at->name != NULL; at++) {
-			const struct found found = find_value(r, at->name, at->default_value);
-			if (found.value != NULL)
+		for (; is_selected(settings, r->handlers[i]) && at && at->name; at++) {
+			const struct settings_found found = find_value(r, at->name, at->default_value);
+			if (found.value)
 				continue;
-			begin_problem(r, &found, at->name, false);
+			settings_problem(&r->base, &found, at->name, false);
 			fprintf(r->base.problems, "it is not set, and handler %s needs it. %s\n",
-				r->handlers[i]->name, at->help != NULL ? at->help : "");
+				r->handlers[i]->name, at->help ? at->help : "");
 		}
 	}
 }
@@ -361,11 +191,12 @@ static const struct retired_setting *find_retired(const char *name)
 static void check_retired(struct reader *r)
 {
 	for (const struct retired_setting *at = settings_retired; at->name; at++) {
-		const struct found found = find_value(r, at->name, NULL);
+		const struct settings_found found = find_value(r, at->name, NULL);
 		if (!found.value || find_own(r, at->name))
 			continue;
-		print_where(&found, r->base.warnings);
-		fprintf(r->base.warnings, "%s is no setting any more and does nothing: %s\n", at->name, at->advice);
+		settings_where(&found, r->base.warnings);
+		fprintf(r->base.warnings, "%s is no setting any more and does nothing: %s\n", at->name,
+			at->advice);
 	}
 }
 
@@ -379,7 +210,7 @@ static bool is_written_as_name(const char *text)
 static int check_names(struct reader *r)
 {
 	const char **names = calloc(settings_count + r->own_count + 1, sizeof(*names));
-	if (names == NULL)
+	if (!names)
 		return -ENOMEM;
 	for (size_t i = 0; i < settings_count; i++)
 		names[i] = settings_table[i].name;
@@ -388,7 +219,7 @@ static int check_names(struct reader *r)
 
 	for (size_t i = 0; i < r->file.count; i++) {
 		const struct settings_entry *entry = &r->file.entries[i];
-		if (find_setting(entry->name) != NULL || find_own(r, entry->name) != NULL) {
+		if (find_setting(entry->name) || find_own(r, entry->name)) {
 			const struct settings_entry *last = settings_file_find(&r->file, entry->name);
 			if (last != entry)
 				fprintf(r->base.warnings,
@@ -400,17 +231,16 @@ static int check_names(struct reader *r)
 			continue;
 		const char *nearest = nearest_name(entry->name, names);
 		r->base.count++;
-		if (nearest == NULL && !is_written_as_name(entry->name)) {
+		if (!nearest && !is_written_as_name(entry->name)) {
 			fprintf(r->base.problems,
-				"%s:%u: what stands before the = is no setting, and not shown, as it may be "
-				"the "
-				"second line of a secret (--help lists the settings)\n",
+				"%s:%u: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help "
+				"lists the settings)\n",
 				r->path, entry->line);
 			continue;
 		}
 		fprintf(r->base.problems, "%s:%u: %.*s: there is no setting of that name", r->path,
 			entry->line, NAME_MAX_BYTES, entry->name);
-		if (nearest != NULL)
+		if (nearest)
 			fprintf(r->base.problems, "; did you mean %s?\n", nearest);
 		else
 			fputs(" (--help lists them)\n", r->base.problems);
@@ -469,15 +299,13 @@ static int read_all(struct reader *r, struct settings *settings)
 static int read_with(struct reader *r, struct settings *ret)
 {
 	struct settings settings = {.block = NULL};
-	int error = r->path != NULL
-			    ? settings_file_read(r->path, r->base.problems, r->base.warnings, &r->file)
-			    : 0;
+	int error = r->path ? settings_file_read(r->path, r->base.problems, r->base.warnings, &r->file) : 0;
 	if (error < 0)
 		return error;
 	if (error != 0)
 		r->base.count++;
 	error = 0;
-	if (r->wanted == NULL)
+	if (!r->wanted)
 		error = read_all(r, &settings);
 	else
 		read_table(r, &settings);

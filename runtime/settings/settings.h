@@ -1,10 +1,9 @@
 /*
  * settings.h - what the host is told by .env and the environment, from one table.
  *
- * Happy path: settings_read() reads ".env" in the working directory (as the npm package dotenv reads it),
- * lays the real environment on top, checks every value and fills struct settings. Failure: each problem is
- * one line on `problems` that names file, line, key, what was found and what was expected, and the nearest
- * known name; all problems are told, not only the first.
+ * Happy path: settings_read() reads ".env" in the working directory (as the npm package dotenv reads it), lays the real environment on top, checks
+ * every value and fills struct settings. Failure: each problem is one line on `problems` that names file, line, key, what was found and what was
+ * expected, and the nearest known name. All problems are told, not only the first.
  *
  * The table (settings_table) makes the parser, --help, --check, README's table and the test of .env.example.
  */
@@ -76,11 +75,11 @@ enum setting_type { SETTING_TEXT, SETTING_INTEGER, SETTING_SIZE, SETTING_SWITCH,
 struct setting {
 	const char *name; /* "BROKER_PORT" */
 	enum setting_type type;
-	const char *default_value;  /* as it would stand in .env; NULL: must be set */
-	const char *example;	    /* what .env.example holds for a setting that must be set */
-	int64_t min, max;	    /* of integers; of a text: its length in bytes */
-	bool zero_is_default;	    /* of integers: 0, which meant something once, counts as the default, with a warning */
-	bool plain;		    /* of a text: only A-Z a-z 0-9 . _ | - */
+	const char *default_value; /* as it would stand in .env; NULL: must be set */
+	const char *example;	   /* what .env.example holds for a setting that must be set */
+	int64_t min, max;	   /* of integers; of a text: its length in bytes */
+	bool zero_is_default; /* of integers: 0, which meant something once, counts as the default, with a warning */
+	bool plain;	      /* of a text: only A-Z a-z 0-9 . _ | - */
 	const char *unit;	    /* "s", "ms", "bytes" or NULL */
 	const char *const *choices; /* of SETTING_CHOICE, in the order of their values; ended by NULL */
 	bool secret;		    /* masked wherever it is shown */
@@ -96,41 +95,36 @@ extern const size_t settings_count;
 
 enum settings_error { SETTINGS_E_INVALID = 1 };
 
-/*
- * Reads and checks everything. env_file: path of .env (it may be missing; unreadable or malformed is a
- * problem), or NULL for no file at all; environment: environ; handlers: those built in, ended by NULL, whose
- * own settings are known names too. Writes one line per problem to `problems` and one line per warning (.env
- * readable by others, a setting that is none any more) to `warnings`; either may be the same stream. 0 and *ret
- * filled; SETTINGS_E_INVALID; -ENOMEM. Also checks what spans settings: a secret or a token file is there, the
- * secret is at least 32 bytes unless ALLOW_SHORT_SECRET=on and never empty, certificate with key, names in
- * HANDLERS exist, files named are readable. A file's setting counts only where the environment has none of that
- * name; there an empty value is a value too.
- */
+/* Reads and checks everything.
+ * env_file: path of .env, which may be missing; NULL: no file at all. One that cannot be read, or is malformed, is a problem.
+ * environment: environ. A setting of the file counts only where the environment has none of that name; there an empty value is a value too.
+ * handlers: those built in, ended by NULL. Their own settings are known names too.
+ * Writes one line for each problem to `problems`, and one for each warning to `warnings`, which may be the same stream. Warned of are a .env that
+ * others can read, settings of earlier versions, and what is set twice.
+ * What spans settings is checked as well: a secret or a token file is there; the secret is never empty, and has 32 bytes unless
+ * ALLOW_SHORT_SECRET=on; a certificate has its key; names in HANDLERS exist; files that are named can be opened.
+ * 0 and *ret filled; SETTINGS_E_INVALID; -ENOMEM. */
 __attribute__((warn_unused_result)) int settings_read(const char *env_file, char *const *environment,
 	const struct cashew_handler *const *handlers, FILE *problems, FILE *warnings, struct settings *ret);
 
-/* The same for a program that needs only the settings of those names, ended by NULL: the others have their
- * defaults ("" where there is none), whatever .env and environment say, and what spans settings is not
- * checked. */
+/* The same for a program that needs only the settings of those names, ended by NULL. The others have their defaults ("" where there is none),
+ * whatever .env and the environment say. What spans settings is not checked. */
 __attribute__((warn_unused_result)) int settings_read_some(const char *env_file, char *const *environment,
 	const char *const *names, FILE *problems, FILE *warnings, struct settings *ret);
 
 /* Overwrites the texts (they hold secrets) and frees them. */
 void settings_free(struct settings *settings);
 
-/* The value of a handler's own setting; NULL for a name that no handler declared; "" where one that must be
- * set belongs to handlers that do not run here. */
+/* The value of a handler's own setting. NULL: no handler declared that name. "": it must be set, but belongs to handlers that do not run here. */
 const char *settings_own_value(const struct settings *settings, const char *name);
 
 /* One "NAME=value" line per setting, secrets masked, a password inside MONGO_DB_URL too, for --check. */
 void settings_print(const struct settings *settings, FILE *out);
 
-/* Every setting as "NAME=value" and a NUL, secrets as they are: what another process reads as its environment
- * by settings_read() without a file. */
+/* Every setting as "NAME=value" and a NUL, secrets as they are. Another process reads this as its environment, by settings_read() without a file. */
 void settings_write(const struct settings *settings, FILE *out);
 
-/* The part of --help that lists the settings, wrapped to 100 columns; the same as README's Markdown table;
- * and .env.example. */
+/* The part of --help that lists the settings, wrapped to 100 columns; README's Markdown table of them; .env.example. */
 void settings_help(FILE *out);
 void settings_markdown(FILE *out);
 void settings_example(FILE *out);

@@ -1,9 +1,7 @@
 /*
- * settings_check.c - what must be true between settings, and about the files, hosts and handlers that they
- * name.
+ * settings_check.c - what must be true between settings, and about the files, hosts and handlers that they name.
  *
- * Each check tells at most one problem, with what would be right. None shows a secret. Nothing is connected
- * to.
+ * Each check tells at most one problem, with what would be right. None shows a secret. Nothing is connected to.
  */
 #include "settings.h"
 
@@ -54,14 +52,12 @@ static void check_secret(struct settings_reader *reader, const struct settings *
 	if (settings->handler_token_file[0] != '\0')
 		return;
 	if (size == 0)
-		problem(reader, "JWT_SECRET: it is empty: expected the secret that the broker verifies "
-				"tokens with, or a "
-				"HANDLER_TOKEN_FILE");
+		problem(reader,
+			"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a HANDLER_TOKEN_FILE");
 	else if (size < TOKEN_SECRET_MIN && !settings->allow_short_secret)
 		problem(reader,
-			"JWT_SECRET: it has %zu bytes: expected %d or more (openssl rand -base64 48 makes "
-			"one); for trials "
-			"ALLOW_SHORT_SECRET=on accepts it",
+			"JWT_SECRET: it has %zu bytes: expected %d or more (openssl rand -base64 48 makes one); for trials ALLOW_SHORT_SECRET=on "
+			"accepts it",
 			size, (int)TOKEN_SECRET_MIN);
 }
 
@@ -84,9 +80,9 @@ static void check_file(struct settings_reader *reader, const char *name, const c
 /* The token itself, put there by mistake, is not to be told. */
 static void check_token_file(struct settings_reader *reader, const char *path)
 {
-	if (strncmp(path, "eyJ", 3) == 0 && strchr(path, '.') != NULL && access(path, F_OK) != 0)
-		problem(reader, "HANDLER_TOKEN_FILE: it is a token (not shown): expected the name of a file "
-				"that holds it");
+	if (strncmp(path, "eyJ", 3) == 0 && strchr(path, '.') && access(path, F_OK) != 0)
+		problem(reader,
+			"HANDLER_TOKEN_FILE: it is a token (not shown): expected the name of a file that holds it");
 	else
 		check_file(reader, "HANDLER_TOKEN_FILE", path);
 }
@@ -95,11 +91,9 @@ static void check_broker(struct settings_reader *reader, const struct settings *
 {
 	const char *host = settings->broker_host;
 	const char *colon = strchr(host, ':');
-	if (strstr(host, "://") != NULL || host[strcspn(host, " /@[]")] != '\0' ||
-		(colon != NULL && strchr(colon + 1, ':') == NULL))
+	if (strstr(host, "://") || host[strcspn(host, " /@[]")] != '\0' || (colon && !strchr(colon + 1, ':')))
 		problem(reader,
-			"BROKER_HOST=%s: expected a host name or an address alone; the port goes into "
-			"BROKER_PORT",
+			"BROKER_HOST=%s: expected a host name or an address alone; the port goes into BROKER_PORT",
 			host);
 	if ((settings->broker_cert_file[0] != '\0') != (settings->broker_key_file[0] != '\0'))
 		problem(reader, "%s is set without %s: a client certificate needs both",
@@ -149,9 +143,7 @@ static void check_metrics(struct settings_reader *reader, const struct settings 
 	struct http_address address;
 	if (http_address_read(settings->metrics_addr, &address) != 0)
 		problem(reader,
-			"METRICS_ADDR=%s: expected an address of this machine and a port, like "
-			"127.0.0.1:9883 or "
-			"[::1]:9883, or off",
+			"METRICS_ADDR=%s: expected an address of this machine and a port, like 127.0.0.1:9883 or [::1]:9883, or off",
 			settings->metrics_addr);
 }
 
@@ -159,7 +151,7 @@ static void check_handlers(struct settings_reader *reader, const struct settings
 {
 	const char *names[NAMES_MAX + 1] = {NULL};
 	size_t count = 0;
-	for (; reader->handlers[count] != NULL && count < NAMES_MAX; count++)
+	for (; reader->handlers[count] && count < NAMES_MAX; count++)
 		names[count] = reader->handlers[count]->name;
 	bool any = false;
 	for (const char *at = settings->handlers; *at != '\0';) {
@@ -173,14 +165,14 @@ static void check_handlers(struct settings_reader *reader, const struct settings
 			continue;
 		any = true;
 		bool known = false;
-		for (size_t i = 0; reader->handlers[i] != NULL; i++)
+		for (size_t i = 0; reader->handlers[i]; i++)
 			known |= strlen(reader->handlers[i]->name) == size &&
 				 strcmp(reader->handlers[i]->name, name) == 0;
 		const char *nearest = known ? NULL : nearest_name(name, names);
 		if (!known)
 			problem(reader, "HANDLERS: there is no handler %s%s%s%s", name,
-				nearest != NULL ? "; did you mean " : " (--list-handlers shows them)",
-				nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
+				nearest ? "; did you mean " : " (--list-handlers shows them)",
+				nearest ? nearest : "", nearest ? "?" : "");
 	}
 	if (!any && settings->handlers[0] != '\0')
 		problem(reader, "HANDLERS=%s: expected names separated by commas, or nothing for all",

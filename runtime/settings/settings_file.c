@@ -77,7 +77,7 @@ static char *trim_end(char *begin, char *end)
 static char *line_end(char *at, char *end)
 {
 	char *found = memchr(at, '\n', (size_t)(end - at));
-	return found != NULL ? found : end;
+	return found ? found : end;
 }
 
 static bool is_name(char c)
@@ -118,7 +118,7 @@ static int add_entry(struct parser *p, const char *name, const char *value)
 	if (p->count == p->capacity) {
 		const size_t capacity = p->capacity > 0 ? p->capacity * 2 : 64;
 		struct settings_entry *grown = reallocarray(p->entries, capacity, sizeof(*grown));
-		if (grown == NULL)
+		if (!grown)
 			return -ENOMEM;
 		p->entries = grown;
 		p->capacity = capacity;
@@ -132,22 +132,18 @@ static int add_entry(struct parser *p, const char *name, const char *value)
 static char *unquoted_value(struct parser *p, char *begin, char *line, char **ret_end)
 {
 	char *stop = memchr(begin, '#', (size_t)(line - begin));
-	char *end = trim_end(begin, stop != NULL ? stop : line);
-	if (stop != NULL && stop == end && end > begin)
+	char *end = trim_end(begin, stop ? stop : line);
+	if (stop && stop == end && end > begin)
 		fprintf(p->warnings,
-			"%s:%u: the value ends before the #, which begins a comment: put quotes around a "
-			"value that "
-			"holds one\n",
+			"%s:%u: the value ends before the #, which begins a comment: put quotes around a value that holds one\n",
 			p->path, p->line);
-	if (begin < end && strchr("'\"`", *begin) != NULL) {
+	if (begin < end && strchr("'\"`", *begin)) {
 		if (end - begin >= 2 && end[-1] == *begin) {
 			begin++;
 			end--;
 		} else {
 			fprintf(p->warnings,
-				"%s:%u: the value begins with a quote and does not end with it: taken as it "
-				"stands, with the "
-				"quote\n",
+				"%s:%u: the value begins with a quote and does not end with it: taken as it stands, with the quote\n",
 				p->path, p->line);
 		}
 	}
@@ -182,11 +178,11 @@ static bool parse_assignment(struct parser *p, struct assignment *ret)
 		return false;
 
 	found.value = skip_blanks(sign + 1, p->end);
-	const bool quoted = found.value != p->end && strchr("'\"`", *found.value) != NULL;
+	const bool quoted = found.value != p->end && strchr("'\"`", *found.value);
 	found.expands = quoted && *found.value == '"';
 	char *close = quoted ? closing_quote(found.value, p->end) : NULL;
-	char *line = line_end(close != NULL ? close : found.value, p->end);
-	if (close != NULL) {
+	char *line = line_end(close ? close : found.value, p->end);
+	if (close) {
 		found.value++;
 		found.value_end = close;
 	} else {
@@ -213,7 +209,7 @@ static int parse_line(struct parser *p)
 	unsigned lines = 0;
 	for (const char *at = p->at; at < found.next; at++)
 		lines += *at == '\n';
-	if (found.name != NULL) {
+	if (found.name) {
 		if (found.expands)
 			found.value_end = expand(found.value, found.value_end);
 		*found.name_end = '\0';
@@ -244,7 +240,7 @@ static size_t unify_line_ends(char *text, size_t size)
 static bool check_bytes(const struct parser *p, const char *text, size_t size)
 {
 	const char *nul = memchr(text, '\0', size);
-	if (nul == NULL)
+	if (!nul)
 		return true;
 	unsigned line = 1;
 	for (const char *at = text; at < nul; at++)
@@ -307,7 +303,7 @@ int settings_file_read(const char *path, FILE *problems, FILE *warnings, struct 
 	}
 	struct settings_file file = {.size = SETTINGS_FILE_SIZE_MAX + 1};
 	file.text = malloc(file.size);
-	if (file.text == NULL) {
+	if (!file.text) {
 		close(fd);
 		return -ENOMEM;
 	}
@@ -352,7 +348,7 @@ const struct settings_entry *settings_file_find(const struct settings_file *file
 
 void settings_file_free(struct settings_file *file)
 {
-	if (file->text != NULL)
+	if (file->text)
 		explicit_bzero(file->text, file->size);
 	free(file->text);
 	free(file->entries);

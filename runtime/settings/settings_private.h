@@ -1,4 +1,4 @@
-/* settings_private.h - what the files settings*.c share and nobody else sees. */
+/* settings_private.h - what the files settings*.c share and nobody else sees. "Own" settings are those that handlers declare. */
 #ifndef SETTINGS_PRIVATE_H
 #define SETTINGS_PRIVATE_H
 
@@ -8,6 +8,7 @@
 
 struct cashew_handler;
 struct cashew_setting;
+struct setting;
 struct settings;
 
 /* The value of a handler's own setting. */
@@ -29,6 +30,25 @@ struct settings_reader {
 	unsigned count; /* of problems */
 	const struct cashew_handler *const *handlers;
 };
+
+/* Where a value was found. */
+struct settings_found {
+	const char *value; /* NULL: nowhere */
+	const char *where; /* the file; NULL: the environment, or the default */
+	unsigned line;
+	bool is_default;
+};
+
+/* Writes "file:line: " or "environment: " before what is said of it; nothing of a default. */
+void settings_where(const struct settings_found *found, FILE *out);
+
+/* Begins a problem's line and counts it: where, name and, if `show`, what was found. The caller ends the line. */
+void settings_problem(
+	struct settings_reader *reader, const struct settings_found *found, const char *name, bool show);
+
+/* Stores what was found in the setting's field, or tells what is wrong with it. A text is not copied. */
+void settings_store(struct settings_reader *reader, const struct setting *setting,
+	const struct settings_found *found, struct settings *settings);
 
 /* A setting of an earlier version: setting it does nothing but to bring a warning. */
 struct retired_setting {

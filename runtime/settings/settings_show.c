@@ -1,8 +1,8 @@
 /*
  * settings_show.c - the settings as text: --check, --help, README's table, .env.example.
  *
- * Everything is written to a stream, whose errors are its owner's to look at. Secrets are masked: whole
- * values of secret settings, and in a connection string the password and the options that hold one.
+ * Everything is written to a stream, whose errors are its owner's to look at. Secrets are masked: the whole value of a secret setting, and in a
+ * connection string the password and the options that hold one.
  */
 #include "settings.h"
 
@@ -46,23 +46,23 @@ static bool option_is_secret(const char *name, size_t size)
 static void print_url(const char *url, FILE *out)
 {
 	const char *scheme_end = strstr(url, "://");
-	const char *user = scheme_end != NULL ? scheme_end + 3 : url;
+	const char *user = scheme_end ? scheme_end + 3 : url;
 	const char *at = strrchr(user, '@');
-	const char *colon = at != NULL ? memchr(user, ':', (size_t)(at - user)) : NULL;
+	const char *colon = at ? memchr(user, ':', (size_t)(at - user)) : NULL;
 	const char *rest = url;
-	if (colon != NULL) {
+	if (colon) {
 		print_escaped(url, colon + 1, out);
 		fputs(MASK, out);
 		rest = at;
 	}
 	const char *option = strchr(rest, '?');
-	while (option != NULL) {
+	while (option) {
 		option++;
 		print_escaped(rest, option, out);
 		rest = option;
 		const char *end = option + strcspn(option, "&");
 		const char *sign = memchr(option, '=', (size_t)(end - option));
-		if (sign != NULL && option_is_secret(option, (size_t)(sign - option))) {
+		if (sign && option_is_secret(option, (size_t)(sign - option))) {
 			print_escaped(option, sign + 1, out);
 			fputs(MASK, out);
 			rest = end;
@@ -141,16 +141,16 @@ static void print_range(const struct setting *setting, FILE *out)
 	case SETTING_INTEGER:
 	case SETTING_SIZE:
 		fprintf(out, "%" PRId64 " to %" PRId64 "%s%s; ", setting->min, setting->max,
-			setting->unit != NULL ? " " : "", setting->unit != NULL ? setting->unit : "");
+			setting->unit ? " " : "", setting->unit ? setting->unit : "");
 		break;
 	case SETTING_SWITCH: fputs("on or off; ", out); break;
 	case SETTING_CHOICE:
-		for (size_t i = 0; setting->choices[i] != NULL; i++)
+		for (size_t i = 0; setting->choices[i]; i++)
 			fprintf(out, "%s%s", i > 0 ? ", " : "", setting->choices[i]);
 		fputs("; ", out);
 		break;
 	}
-	if (setting->default_value == NULL)
+	if (!setting->default_value)
 		fputs("must be set", out);
 	else
 		fprintf(out, "default %s",
@@ -209,15 +209,15 @@ void settings_markdown(FILE *out)
 		case SETTING_INTEGER:
 		case SETTING_SIZE:
 			fprintf(out, "%" PRId64 " to %" PRId64 "%s%s", setting->min, setting->max,
-				setting->unit != NULL ? " " : "", setting->unit != NULL ? setting->unit : "");
+				setting->unit ? " " : "", setting->unit ? setting->unit : "");
 			break;
 		case SETTING_SWITCH: fputs("`on`, `off`", out); break;
 		case SETTING_CHOICE:
-			for (size_t k = 0; setting->choices[k] != NULL; k++)
+			for (size_t k = 0; setting->choices[k]; k++)
 				fprintf(out, "%s`%s`", k > 0 ? ", " : "", setting->choices[k]);
 			break;
 		}
-		if (setting->default_value == NULL)
+		if (!setting->default_value)
 			fputs(" | must be set", out);
 		else if (setting->default_value[0] == '\0')
 			fputs(" | empty", out);
@@ -243,8 +243,7 @@ void settings_example(FILE *out)
 		fputs(")\n", out);
 		/* The secret stands empty, not as an example that someone would deploy: empty is refused. */
 		const bool is_secret = setting->offset == offsetof(struct settings, jwt_secret);
-		fprintf(out, "%s%s=%s\n", setting->default_value != NULL && !is_secret ? "#" : "",
-			setting->name,
-			setting->default_value != NULL ? setting->default_value : setting->example);
+		fprintf(out, "%s%s=%s\n", setting->default_value && !is_secret ? "#" : "", setting->name,
+			setting->default_value ? setting->default_value : setting->example);
 	}
 }

@@ -1,6 +1,6 @@
 /*
- * settings_table.c - the settings, each once: its name, type, default, range, unit, and one sentence for who
- * deploys the host.
+ * settings_table.c - the settings, each once: its name, type, default, range, unit, and one sentence for whoever deploys the host. Behind them stand
+ * the settings of earlier versions, which bring a warning.
  *
  * Nothing here can fail. The order is that of --help and .env.example; settings of a group stand together.
  */
@@ -36,9 +36,8 @@ const struct setting settings_table[] = {
 		.secret = true,
 		.group = IDENTITY,
 		FIELD(jwt_secret),
-		.help = "Secret that signs this host's token for the broker (HS256), 32 bytes or more; make "
-			"one with: "
-			"openssl rand -base64 48. Needed unless HANDLER_TOKEN_FILE is set."},
+		.help = "Secret that signs this host's token for the broker (HS256), 32 bytes or more; make one with: openssl rand -base64 48. "
+			"Needed unless HANDLER_TOKEN_FILE is set."},
 	{.name = "HANDLER_NAME",
 		.type = SETTING_TEXT,
 		.default_value = "cashewd",
@@ -54,9 +53,7 @@ const struct setting settings_table[] = {
 		.max = PATH_BYTES,
 		.group = IDENTITY,
 		FIELD(handler_token_file),
-		.help = "File with a ready-made handler token, read at each connect and used instead of one "
-			"signed with "
-			"JWT_SECRET."},
+		.help = "File with a ready-made handler token, read at each connect and used instead of one signed with JWT_SECRET."},
 	{.name = "TOKEN_LIFETIME",
 		.type = SETTING_INTEGER,
 		.default_value = "3600",
@@ -65,8 +62,7 @@ const struct setting settings_table[] = {
 		.unit = "s",
 		.group = IDENTITY,
 		FIELD(token_lifetime_s),
-		.help = "How long a token that this host signs is valid; a fresh one is signed at each "
-			"connect."},
+		.help = "How long a token that this host signs is valid; a fresh one is signed at each connect."},
 	{.name = "ALLOW_SHORT_SECRET",
 		.type = SETTING_SWITCH,
 		.default_value = "off",
@@ -81,8 +77,7 @@ const struct setting settings_table[] = {
 		.max = 255,
 		.group = BROKER,
 		FIELD(broker_host),
-		.help = "Host name or address of the MQTT broker; under TLS its certificate must be for this "
-			"name."},
+		.help = "Host name or address of the MQTT broker; under TLS its certificate must be for this name."},
 	{.name = "BROKER_PORT",
 		.type = SETTING_INTEGER,
 		.default_value = "8883",
@@ -96,18 +91,14 @@ const struct setting settings_table[] = {
 		.default_value = "on",
 		.group = BROKER,
 		FIELD(broker_tls),
-		.help = "Encrypt the connection and verify the broker's certificate; off sends tokens and "
-			"commands in "
-			"clear text."},
+		.help = "Encrypt the connection and verify the broker's certificate; off sends tokens and commands in clear text."},
 	{.name = "BROKER_CA_FILE",
 		.type = SETTING_TEXT,
 		.default_value = "",
 		.max = PATH_BYTES,
 		.group = BROKER,
 		FIELD(broker_ca_file),
-		.help = "PEM file with the certificate authorities that may vouch for the broker; empty: "
-			"those of the "
-			"system."},
+		.help = "PEM file with the certificate authorities that may vouch for the broker; empty: those of the system."},
 	{.name = "BROKER_CERT_FILE",
 		.type = SETTING_TEXT,
 		.default_value = "",
@@ -130,9 +121,8 @@ const struct setting settings_table[] = {
 		.plain = true,
 		.group = BROKER,
 		FIELD(client_id),
-		.help = "MQTT client id, which names the session that the broker keeps commands in: keep it "
-			"the same "
-			"over restarts; hosts with different HANDLERS need different ones."},
+		.help = "MQTT client id, which names the session that the broker keeps commands in: keep it the same over restarts; hosts with "
+			"different HANDLERS need different ones."},
 	{.name = "KEEPALIVE",
 		.type = SETTING_INTEGER,
 		.default_value = "60",
@@ -159,9 +149,7 @@ const struct setting settings_table[] = {
 		.unit = "s",
 		.group = BROKER,
 		FIELD(standby_retry_s),
-		.help = "After another host took over the same CLIENT_ID: wait that long between attempts to "
-			"take it "
-			"back."},
+		.help = "After another host took over the same CLIENT_ID: wait that long between attempts to take it back."},
 
 	{.name = "MONGO_DB_URL",
 		.type = SETTING_TEXT,
@@ -170,9 +158,8 @@ const struct setting settings_table[] = {
 		.max = 8192,
 		.group = DATABASE,
 		FIELD(mongo_db_url),
-		.help = "Connection string of MongoDB, mongodb:// or mongodb+srv://; what it leaves open is "
-			"set to "
-			"w=majority, journal=true and time-outs of seconds."},
+		.help = "Connection string of MongoDB, mongodb:// or mongodb+srv://; what it leaves open is set to w=majority, journal=true and "
+			"time-outs of seconds."},
 	{.name = "MONGO_DB_NAME",
 		.type = SETTING_TEXT,
 		.default_value = "cashew",
@@ -197,8 +184,7 @@ const struct setting settings_table[] = {
 		.max = 16384,
 		.group = RUNNING,
 		FIELD(handlers),
-		.help = "Handlers to run, names separated by commas; empty: all that are built in (see "
-			"--list-handlers)."},
+		.help = "Handlers to run, names separated by commas; empty: all that are built in (see --list-handlers)."},
 	{.name = "WORKERS",
 		.type = SETTING_INTEGER,
 		.default_value = "8",
@@ -206,9 +192,7 @@ const struct setting settings_table[] = {
 		.max = 512,
 		.group = RUNNING,
 		FIELD(workers),
-		.help = "Threads that run handlers, and database connections at most: raise it when handlers "
-			"wait long "
-			"for others."},
+		.help = "Threads that run handlers, and database connections at most: raise it when handlers wait long for others."},
 	{.name = "HANDLER_TIMEOUT",
 		.type = SETTING_INTEGER,
 		.default_value = "10",
@@ -226,9 +210,7 @@ const struct setting settings_table[] = {
 		.unit = "s",
 		.group = RUNNING,
 		FIELD(stop_timeout_s),
-		.help = "After SIGTERM: time for running handlers to end; what has not ended is left to the "
-			"broker and "
-			"comes again."},
+		.help = "After SIGTERM: time for running handlers to end; what has not ended is left to the broker and comes again."},
 
 	{.name = "MAX_ATTEMPTS",
 		.type = SETTING_INTEGER,
@@ -237,9 +219,8 @@ const struct setting settings_table[] = {
 		.max = 1000,
 		.group = RUNNING,
 		FIELD(max_attempts),
-		.help = "How often a command that fails for now is tried, its first second counting once, "
-			"before "
-			"it becomes a dead letter; the pauses double from 1 s to 5 min."},
+		.help = "How often a command that fails for now is tried, its first second counting once, before it becomes a dead letter; the "
+			"pauses double from 1 s to 5 min."},
 	{.name = "CRASH_LIMIT",
 		.type = SETTING_INTEGER,
 		.default_value = "3",
@@ -247,8 +228,7 @@ const struct setting settings_table[] = {
 		.max = 100,
 		.group = RUNNING,
 		FIELD(crash_limit),
-		.help = "A command that has killed the host so often becomes a dead letter and is not run "
-			"again."},
+		.help = "A command that has killed the host so often becomes a dead letter and is not run again."},
 	{.name = "HOST_RSS_MAX",
 		.type = SETTING_SIZE,
 		.default_value = "128M",
@@ -256,8 +236,7 @@ const struct setting settings_table[] = {
 		.unit = "bytes",
 		.group = RUNNING,
 		FIELD(host_rss_max),
-		.help = "When the host's resident memory stays above that, it is drained and replaced by a "
-			"fresh one; 0: never."},
+		.help = "When the host's resident memory stays above that, it is drained and replaced by a fresh one; 0: never."},
 
 	{.name = "WINDOW",
 		.type = SETTING_INTEGER,
@@ -267,8 +246,8 @@ const struct setting settings_table[] = {
 		.zero_is_default = true,
 		.group = ACKNOWLEDGING,
 		FIELD(window),
-		.help = "Commands of a lane that may be held unacknowledged: so many the broker may send ahead (MQTT 5 Receive Maximum), and then the host stops "
-			"reading."},
+		.help = "Commands of a lane that may be held unacknowledged: so many the broker may send ahead (MQTT 5 Receive Maximum), and then "
+			"the host stops reading."},
 	{.name = "USER_WINDOW",
 		.type = SETTING_INTEGER,
 		.default_value = "500",
@@ -276,8 +255,7 @@ const struct setting settings_table[] = {
 		.max = 65535,
 		.group = ACKNOWLEDGING,
 		FIELD(user_window),
-		.help = "Commands of one user that may wait at once, so that one user cannot fill the "
-			"window."},
+		.help = "Commands of one user that may wait at once, so that one user cannot fill the window."},
 	{.name = "PAYLOAD_MAX",
 		.type = SETTING_SIZE,
 		.default_value = "131072",
@@ -310,16 +288,13 @@ const struct setting settings_table[] = {
 		.choices = log_formats,
 		.group = LOG,
 		FIELD(log_format),
-		.help = "Readable lines (text) or one JSON object a line (json); auto: text on a terminal, "
-			"else json."},
+		.help = "Readable lines (text) or one JSON object a line (json); auto: text on a terminal, else json."},
 	{.name = "LOG_PAYLOADS",
 		.type = SETTING_SWITCH,
 		.default_value = "off",
 		.group = LOG,
 		FIELD(log_payloads),
-		.help = "Write the payloads of commands into the log, cut at 1 KiB: they may hold what only "
-			"their "
-			"users are to see."},
+		.help = "Write the payloads of commands into the log, cut at 1 KiB: they may hold what only their users are to see."},
 	{.name = "LOGGLY_TOKEN",
 		.type = SETTING_TEXT,
 		.default_value = "",
@@ -336,8 +311,7 @@ const struct setting settings_table[] = {
 		.plain = true,
 		.group = LOG,
 		FIELD(loggly_subdomain),
-		.help = "Subdomain of your Loggly account: only for the link to the logs that is written at "
-			"start."},
+		.help = "Subdomain of your Loggly account: only for the link to the logs that is written at start."},
 	{.name = "LOGGLY_TAGS",
 		.type = SETTING_TEXT,
 		.default_value = "cashewd",
@@ -345,8 +319,7 @@ const struct setting settings_table[] = {
 		.max = 256,
 		.group = LOG,
 		FIELD(loggly_tags),
-		.help = "Tags that the events get in Loggly, names of A-Z a-z 0-9 . _ - separated by "
-			"commas."},
+		.help = "Tags that the events get in Loggly, names of A-Z a-z 0-9 . _ - separated by commas."},
 	{.name = "LOGGLY_URL",
 		.type = SETTING_TEXT,
 		.default_value = "https://logs-01.loggly.com",
@@ -354,27 +327,22 @@ const struct setting settings_table[] = {
 		.max = 1024,
 		.group = LOG,
 		FIELD(loggly_url),
-		.help = "Where events are sent, without /bulk/ and what follows: https:// only, and without "
-			"a "
-			"password in it."},
+		.help = "Where events are sent, without /bulk/ and what follows: https:// only, and without a password in it."},
 	{.name = "LOGGLY_CA_FILE",
 		.type = SETTING_TEXT,
 		.default_value = "",
 		.max = PATH_BYTES,
 		.group = LOG,
 		FIELD(loggly_ca_file),
-		.help = "PEM file with the certificate authorities that may vouch for LOGGLY_URL; empty: "
-			"those "
-			"of the system."},
+		.help = "PEM file with the certificate authorities that may vouch for LOGGLY_URL; empty: those of the system."},
 	{.name = "LOG_SPOOL_DIR",
 		.type = SETTING_TEXT,
 		.default_value = "log-spool",
 		.max = PATH_BYTES,
 		.group = LOG,
 		FIELD(log_spool_dir),
-		.help = "Folder for events that cannot be sent to Loggly now, made where it is missing, one "
-			"for "
-			"each cashewd; empty: none, and they are kept in memory alone."},
+		.help = "Folder for events that cannot be sent to Loggly now, made where it is missing, one for each cashewd; empty: none, and they "
+			"are kept in memory alone."},
 	{.name = "LOG_SPOOL_MAX",
 		.type = SETTING_SIZE,
 		.default_value = "268435456",
@@ -383,22 +351,21 @@ const struct setting settings_table[] = {
 		.unit = "bytes",
 		.group = LOG,
 		FIELD(log_spool_max),
-		.help = "Bytes that LOG_SPOOL_DIR may take; beyond that its oldest events are dropped and "
-			"counted."},
+		.help = "Bytes that LOG_SPOOL_DIR may take; beyond that its oldest events are dropped and counted."},
 	{.name = "METRICS_ADDR",
 		.type = SETTING_TEXT,
 		.default_value = "127.0.0.1:9883",
 		.max = 63,
 		.group = WATCHING,
 		FIELD(metrics_addr),
-		.help = "Where /metrics, /healthz, /readyz and /status are served over HTTP: an address and "
-			"a port, of which 0 means any free one, or off. Where the port is taken a warning "
-			"says so, and all else goes on."},
+		.help = "Where /metrics, /healthz, /readyz and /status are served over HTTP: an address and a port, of which 0 means any free one, "
+			"or off. Where the port is taken a warning says so, and all else goes on."},
 };
 
 const struct retired_setting settings_retired[] = {
 	{"GROUP_MAX", "remove it; WINDOW says how many commands may be held unacknowledged."},
-	{"GROUP_MS", "remove it; each acknowledgement leaves as soon as those of the commands before it may."},
+	{"GROUP_MS",
+		"remove it; each acknowledgement leaves as soon as those of the commands before it may."},
 	{NULL, NULL},
 };
 

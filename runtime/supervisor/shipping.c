@@ -1,5 +1,5 @@
 /*
- * shipping.c - see supervisor_loggly.h.
+ * shipping.c - see shipping.h.
  */
 #include "shipping.h"
 
@@ -26,7 +26,7 @@ static void say_open(const struct settings *settings)
 		LOG_TEXT("logs", settings->loggly_subdomain[0] != '\0' ? link : NULL));
 }
 
-void supervisor_loggly_open(struct supervisor_loggly *self, const struct settings *settings)
+void shipping_open(struct shipping *self, const struct settings *settings)
 {
 	if (settings->loggly_token[0] == '\0') {
 		log_info("loggly_off", "LOGGLY_TOKEN is not set: the log is not shipped");
@@ -49,10 +49,10 @@ void supervisor_loggly_open(struct supervisor_loggly *self, const struct setting
 	say_open(settings);
 }
 
-static void close_within(struct supervisor_loggly *self, unsigned timeout_ms)
+static void close_within(struct shipping *self, unsigned timeout_ms)
 {
 	struct loggly_figures figures;
-	if (self->loggly == NULL)
+	if (!self->loggly)
 		return;
 	log_set_tap(NULL, NULL);
 	loggly_close(self->loggly, timeout_ms, &figures);
@@ -64,8 +64,7 @@ static void close_within(struct supervisor_loggly *self, unsigned timeout_ms)
 					figures.lost_killed + figures.in_memory));
 }
 
-void supervisor_loggly_change(
-	struct supervisor_loggly *self, const struct settings *before, const struct settings *after)
+void shipping_change(struct shipping *self, const struct settings *before, const struct settings *after)
 {
 	const bool same = strcmp(before->loggly_token, after->loggly_token) == 0 &&
 			  strcmp(before->loggly_url, after->loggly_url) == 0 &&
@@ -76,10 +75,10 @@ void supervisor_loggly_change(
 	if (same)
 		return;
 	close_within(self, 0);
-	supervisor_loggly_open(self, after);
+	shipping_open(self, after);
 }
 
-void supervisor_loggly_close(struct supervisor_loggly *self)
+void shipping_close(struct shipping *self)
 {
 	close_within(self, CLOSE_MS);
 }

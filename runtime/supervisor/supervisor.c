@@ -1,11 +1,10 @@
 /*
  * supervisor.c - the supervisor's loop: one poll() over signals and the logs of what it has started.
  *
- * Happy path: a host is spawned and runs; its log passes through; twice a second its deadlines and its memory
- * are looked at; SIGTERM is passed on, the host finishes, and the account over all hosts is logged. When the
- * host dies, the board tells why, and the next is started. At SIGHUP the settings are read again, tried out
- * by a process that opens what only a host opens, and a fresh host follows the old one; settings that cannot
- * be used leave the old one as it is.
+ * Happy path: a host is launched and runs, and its log passes through. Twice a second its deadlines and its memory are looked at. SIGTERM is passed
+ * on, the host finishes, and the account over all hosts is logged.
+ * Failure modes: the host dies; the board tells why, and the next is started. At SIGHUP the settings are read again and tried out by a process that
+ * opens what only a host opens; a fresh host follows the old one. Settings that cannot be used leave the old host as it is.
  */
 #include "supervisor.h"
 
@@ -43,7 +42,7 @@ enum {
 /* Settings that are being tried out, by a process of their own. */
 struct trial {
 	pid_t pid; /* 0: none */
-	struct supervisor_logs logs;
+	struct child_log logs;
 	struct configuration configuration;
 	int64_t kill_at_ms;
 	bool again; /* another SIGHUP came meanwhile */
@@ -54,15 +53,15 @@ struct supervisor {
 	struct configuration configuration;
 	struct board *board;
 	int board_fd;
-	struct supervisor_program program;
+	struct program program;
 	int signal_fd;
 	struct child child;
 	struct watch watch;
-	struct supervisor_logs logs; /* of the host */
+	struct child_log logs; /* of the host */
 	struct trial trial;
-	struct supervisor_loggly loggly;
-	struct supervisor_view view;
-	struct supervisor_http *http;
+	struct shipping loggly;
+	struct view view;
+	struct http_server *http;
 	int64_t now_ms;
 };
 
@@ -79,12 +78,12 @@ static void start_host(struct supervisor *s)
 	board_clear_host(s->board);
 	board_forget(s->board, s->now_ms - FORGET_MS, s->now_ms);
 	s->board->hosts++;
-	const int rc = supervisor_spawn(
-		&s->program, SPAWN_HOST, &s->configuration.settings, s->board_fd, &s->logs, &pid);
-	if (rc != 0) {
+	const int error =
+		launch(&s->program, LAUNCH_HOST, &s->configuration.settings, s->board_fd, &s->logs, &pid);
+	if (error != 0) {
 		child_not_spawned(&s->child, s->now_ms);
 		log_error("host_not_started", "the host cannot be started now",
-			LOG_TEXT("reason", strerror(-rc)),
+			LOG_TEXT("reason", strerror(-error)),
 			LOG_INT("again_ms", s->child.start_at_ms - s->now_ms));
 		return;
 	}
@@ -103,29 +102,18 @@ static void replace_host(struct supervisor *s)
 
 /* ---- New settings ---- */
 
-static void log_problems(char *lines)
+static void log_lines(enum log_level level, const char *event, char *lines)
 {
 	char *rest = lines;
-	for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
+	for (char *line; (line = strsep(&rest, "\n")) != NULL;)
 		if (line[0] != '\0')
-			log_error("bad_setting", line);
-	}
-}
-
-static void log_warnings(char *lines)
-{
-	char *rest = lines;
-	for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
-		if (line[0] != '\0')
-			log_warn("settings_warning", line);
-	}
+			LOG_EVENT(level, event, line);
 }
 
 static void reload_failed(void)
 {
 	log_error("reload_failed",
-		"the new settings cannot be used: the host goes on with those it has; correct them and send "
-		"SIGHUP again");
+		"the new settings cannot be used: the host goes on with those it has; correct them and send SIGHUP again");
 }
 
 static int read_again(struct supervisor *s, struct configuration *ret)
@@ -133,14 +121,14 @@ static int read_again(struct supervisor *s, struct configuration *ret)
 	char *problems = NULL;
 	size_t size;
 	FILE *stream = open_memstream(&problems, &size);
-	if (stream == NULL)
+	if (!stream)
 		return EXIT_SOFTWARE;
-	const int rc = configuration_read(s->source, stream, ret);
+	const int error = configuration_read(s->source, stream, ret);
 	fclose(stream);
-	if (rc != 0 && problems != NULL)
-		log_problems(problems);
+	if (error != 0 && problems)
+		log_lines(LOG_LEVEL_ERROR, "bad_setting", problems);
 	free(problems);
-	return rc;
+	return error;
 }
 
 /* What can be checked here is; the rest is for a process that may open what a host opens. */
@@ -159,11 +147,11 @@ static void reload(struct supervisor *s)
 		reload_failed();
 		return;
 	}
-	const int rc = supervisor_spawn(&s->program, SPAWN_TRIAL, &trial->configuration.settings, s->board_fd,
+	const int error = launch(&s->program, LAUNCH_TRIAL, &trial->configuration.settings, s->board_fd,
 		&trial->logs, &trial->pid);
-	if (rc != 0) {
+	if (error != 0) {
 		log_error("bad_setting", "the settings cannot be tried out now",
-			LOG_TEXT("reason", strerror(-rc)));
+			LOG_TEXT("reason", strerror(-error)));
 		trial->pid = 0;
 		configuration_free(&trial->configuration);
 		reload_failed();
@@ -174,10 +162,9 @@ static void reload(struct supervisor *s)
 
 static void open_http(struct supervisor *s)
 {
-	const struct http_options options = {.address = s->configuration.settings.metrics_addr,
-		.pages = supervisor_pages,
-		.view = &s->view};
-	if (supervisor_http_open(&options, &s->http) != 0) {
+	const struct http_options options = {
+		.address = s->configuration.settings.metrics_addr, .pages = pages_table, .view = &s->view};
+	if (http_server_open(&options, &s->http) != 0) {
 		s->http = NULL;
 		log_error("metrics_failed", "metrics cannot be served: out of memory");
 	}
@@ -186,9 +173,9 @@ static void open_http(struct supervisor *s)
 /* Port 0 is not asked for anew: whoever was told the port goes on with it. */
 static void change_http(struct supervisor *s, const struct settings *before)
 {
-	if (s->http != NULL && strcmp(before->metrics_addr, s->configuration.settings.metrics_addr) == 0)
+	if (s->http && strcmp(before->metrics_addr, s->configuration.settings.metrics_addr) == 0)
 		return;
-	supervisor_http_close(s->http);
+	http_server_close(s->http);
 	open_http(s);
 }
 
@@ -196,17 +183,17 @@ static void trial_ended(struct supervisor *s, int status)
 {
 	struct trial *trial = &s->trial;
 	trial->pid = 0;
-	supervisor_logs_close(&trial->logs);
+	child_log_close(&trial->logs);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK) {
 		struct configuration old = s->configuration;
 		s->configuration = trial->configuration;
 		trial->configuration = (struct configuration){.handlers = NULL};
 		const struct settings *settings = &s->configuration.settings;
-		supervisor_loggly_change(&s->loggly, &old.settings, settings);
+		shipping_change(&s->loggly, &old.settings, settings);
 		change_http(s, &old.settings);
 		configuration_free(&old);
 		log_set((enum log_format)settings->log_format, (enum log_level)settings->log_level);
-		log_warnings(s->configuration.warnings);
+		log_lines(LOG_LEVEL_WARN, "settings_warning", s->configuration.warnings);
 		log_info("reloaded", "the new settings can be used: a fresh host follows");
 		replace_host(s);
 	} else {
@@ -227,7 +214,7 @@ static void host_ended(struct supervisor *s, int status)
 		.code = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
 		.released = board_read(&s->board->released) > 0};
 	const pid_t pid = child->pid;
-	supervisor_logs_close(&s->logs);
+	child_log_close(&s->logs);
 	FIGURES_SET(s->board->figures.hosts.pid, 0);
 	figures_clear_host(&s->board->figures);
 	if (s->board->host_up != 0)
@@ -294,9 +281,9 @@ static void look(struct supervisor *s)
 {
 	struct child *child = &s->child;
 	size_t bytes;
-	supervisor_view_tell_loggly(&s->view, s->loggly.loggly);
-	if (s->http != NULL)
-		supervisor_http_look(s->http, s->now_ms);
+	view_tell_loggly(&s->view, s->loggly.loggly);
+	if (s->http)
+		http_server_look(s->http, s->now_ms);
 	if (s->trial.pid != 0 && s->now_ms >= s->trial.kill_at_ms)
 		kill(s->trial.pid, SIGKILL);
 	if (child->pid == 0)
@@ -337,16 +324,16 @@ static void loop(struct supervisor *s)
 			start_host(s);
 		struct pollfd polls[POLLS] = {
 			[POLL_SIGNALS] = {.fd = s->signal_fd, .events = POLLIN},
-			[POLL_HOST] = supervisor_logs_poll(&s->logs),
-			[POLL_TRIAL] = supervisor_logs_poll(&s->trial.logs),
+			[POLL_HOST] = child_log_poll(&s->logs),
+			[POLL_TRIAL] = child_log_poll(&s->trial.logs),
 		};
 		if (poll(polls, POLLS, timeout_ms(s, look_at_ms)) < 0)
 			continue;
 		s->now_ms = clock_ms();
 		FIGURES_SET(s->view.turned_ms, s->now_ms);
 		FIGURES_SET(s->view.child_state, (int)s->child.state);
-		supervisor_logs_serve(&s->logs, polls[POLL_HOST].revents);
-		supervisor_logs_serve(&s->trial.logs, polls[POLL_TRIAL].revents);
+		child_log_serve(&s->logs, polls[POLL_HOST].revents);
+		child_log_serve(&s->trial.logs, polls[POLL_TRIAL].revents);
 		if ((polls[POLL_SIGNALS].revents & POLLIN) != 0)
 			read_signals(s);
 		if (s->now_ms >= look_at_ms) {
@@ -397,24 +384,25 @@ static void end_trial(struct supervisor *s)
 		kill(s->trial.pid, SIGKILL);
 		(void)waitpid(s->trial.pid, NULL, 0);
 	}
-	supervisor_logs_close(&s->trial.logs);
+	child_log_close(&s->trial.logs);
 	configuration_free(&s->trial.configuration);
 }
 
 /* Says so where it cannot. */
 static bool open_all(struct supervisor *s)
 {
-	char message[SUPERVISOR_PROGRAM_MESSAGE_SIZE];
-	if (supervisor_program_open(&s->program, message) != 0) {
+	char message[PROGRAM_MESSAGE_SIZE];
+	if (program_open(&s->program, message) != 0) {
 		log_error("start_failed", message);
 		return false;
 	}
 	const sigset_t signals = own_signals();
 	s->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-	const int rc = s->signal_fd < 0 ? -errno : board_new(&s->board, &s->board_fd);
-	if (rc != 0) {
-		log_error("start_failed", "the supervisor cannot start", LOG_TEXT("reason", strerror(-rc)));
-		supervisor_program_close(&s->program);
+	const int error = s->signal_fd < 0 ? -errno : board_new(&s->board, &s->board_fd);
+	if (error != 0) {
+		log_error(
+			"start_failed", "the supervisor cannot start", LOG_TEXT("reason", strerror(-error)));
+		program_close(&s->program);
 		if (s->signal_fd >= 0)
 			close(s->signal_fd);
 		return false;
@@ -434,9 +422,9 @@ int supervisor_run(const struct configuration_source *source, struct configurati
 		configuration_free(&s.configuration);
 		return EXIT_SOFTWARE;
 	}
-	log_warnings(s.configuration.warnings);
-	supervisor_view_init(&s.view, s.board);
-	supervisor_loggly_open(&s.loggly, &s.configuration.settings);
+	log_lines(LOG_LEVEL_WARN, "settings_warning", s.configuration.warnings);
+	view_init(&s.view, s.board);
+	shipping_open(&s.loggly, &s.configuration.settings);
 	open_http(&s);
 	child_init(&s.child, s.now_ms);
 	watch_init(&s.watch);
@@ -444,13 +432,13 @@ int supervisor_run(const struct configuration_source *source, struct configurati
 	if (s.child.exit_code == EXIT_OK)
 		print_account(&s);
 	end_trial(&s);
-	supervisor_http_close(s.http);
-	supervisor_view_destroy(&s.view);
-	supervisor_loggly_close(&s.loggly);
+	http_server_close(s.http);
+	view_destroy(&s.view);
+	shipping_close(&s.loggly);
 	configuration_free(&s.configuration);
 	board_unmap(s.board);
 	close(s.board_fd);
-	supervisor_program_close(&s.program);
+	program_close(&s.program);
 	close(s.signal_fd);
 	return s.child.exit_code;
 }

@@ -139,7 +139,7 @@ HARNESS_CASE(connect_asks_for_a_session_and_a_window)
 	struct host *host = host_new(h, HOST_PRODUCT);
 	scripted_use(host, broker);
 	host_set(host, "SESSION_EXPIRY", "12345");
-	host_set(host, "GROUP_MAX", "700");
+	host_set(host, "WINDOW", "1400");
 	host_set(host, "KEEPALIVE", "42");
 	host_start(host);
 	struct scripted_pair links = scripted_welcome(broker, NULL);
@@ -232,13 +232,12 @@ HARNESS_CASE(broker_that_closes_without_a_word_gets_the_other_version)
 	host_wait_ready(host);
 }
 
-HARNESS_CASE(server_keep_alive_is_obeyed_and_told)
+HARNESS_CASE(server_keep_alive_is_obeyed)
 {
 	struct scripted_broker *broker = scripted_new(h);
 	struct host *host = start_scripted(h, broker);
 	struct scripted_pair links =
 		scripted_welcome(broker, &(struct scripted_welcome){.server_keep_alive = 10});
-	host_expect_log(host, "keepalive_lowered", "lane", "main", "keepalive_s", "10");
 	host_wait_ready(host);
 	/* A PINGREQ before one and a half times that. */
 	const int64_t from_ms = harness_now_ms();
@@ -287,6 +286,6 @@ HARNESS_MAIN(HARNESS_TEST(certificate_of_an_unknown_authority), HARNESS_TEST(cer
 	HARNESS_TEST(host_name_that_does_not_resolve), HARNESS_TEST(connect_asks_for_a_session_and_a_window),
 	HARNESS_TEST(suback_that_refuses), HARNESS_TEST(connack_that_refuses_for_now),
 	HARNESS_TEST(broker_that_closes_without_a_word_gets_the_other_version),
-	HARNESS_TEST(server_keep_alive_is_obeyed_and_told),
+	HARNESS_TEST(server_keep_alive_is_obeyed),
 	HARNESS_TEST(broker_that_answers_no_pingreq_is_told_as_such),
 	HARNESS_TEST(standby_waits_before_it_tries_again))

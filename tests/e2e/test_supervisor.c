@@ -4,6 +4,7 @@
  */
 #include "account.h"
 #include "harness.h"
+#include "scrape.h"
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -106,7 +107,7 @@ HARNESS_CASE(host_goes_with_its_supervisor)
 	assert_int_equal(account_read(host).done, 1);
 }
 
-/* Each waits longer than the one before. */
+/* The first is followed at once; each of the others waits longer than the one before. */
 HARNESS_CASE(host_that_keeps_dying_is_delayed)
 {
 	struct host *host = start(h);
@@ -114,10 +115,47 @@ HARNESS_CASE(host_that_keeps_dying_is_delayed)
 	for (int i = 0; i < 4; i++) {
 		host_signal_child(host, SIGKILL);
 		host_expect_log(host, "host_died");
-		host_expect_log(host, "host_delayed", "ms", harness_format(h, "%d", 100 << i));
+		if (i > 0)
+			host_expect_log(host, "host_delayed", "ms", harness_format(h, "%d", 50 << i));
 		host_expect_log(host, "host_started", "number", harness_format(h, "%d", i + 2));
 	}
 	host_wait_ready(host);
+	assert_int_equal(host_count_log(host, "host_delayed"), 3);
+}
+
+struct progress {
+	struct scrape *scrape;
+	double acknowledged;
+};
+
+static bool has_acknowledged_more(void *context)
+{
+	const struct progress *progress = context;
+	scrape_metrics(progress->scrape);
+	return scrape_value(progress->scrape, "cashewd_acknowledgements_total{lane=\"main\"}") > progress->acknowledged;
+}
+
+/* Whoever has acknowledged something did its work: the next one comes at once, however often that is. */
+HARNESS_CASE(host_that_dies_after_work_is_not_delayed)
+{
+	struct host *host = host_new(h, HOST_WITH_TEST_HANDLERS);
+	host_set(host, "METRICS_ADDR", "127.0.0.1:0");
+	host_start(host);
+	host_wait_ready(host);
+	host_may_die(host);
+	struct device *phone = phone_of(h, "68946");
+	struct progress progress = {.scrape = scrape_new(h, host)};
+	for (int i = 0; i < 4; i++) {
+		device_command(phone, "ping", harness_format(h, "%d", i));
+		harness_wait(h, has_acknowledged_more, &progress, "an acknowledgement");
+		host_signal_child(host, SIGKILL);
+		host_expect_log(host, "host_died");
+		host_expect_log(host, "host_started", "number", harness_format(h, "%d", i + 2));
+		scrape_metrics(progress.scrape);
+		progress.acknowledged = scrape_value(progress.scrape, "cashewd_acknowledgements_total{lane=\"main\"}");
+	}
+	host_wait_ready(host);
+	assert_int_equal(host_count_log(host, "host_delayed"), 0);
 }
 
 /* As a service manager does that signals every process. */
@@ -152,10 +190,11 @@ HARNESS_CASE(stop_while_no_host_runs)
 {
 	struct host *host = start(h);
 	host_may_die(host);
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 6; i++) {
 		host_signal_child(host, SIGKILL);
-		host_expect_log(host, "host_delayed", "ms", harness_format(h, "%d", 100 << i));
-		if (i < 4)
+		if (i > 0)
+			host_expect_log(host, "host_delayed", "ms", harness_format(h, "%d", 50 << i));
+		if (i < 5)
 			host_expect_log(host, "host_started", "number", harness_format(h, "%d", i + 2));
 	}
 	host_stop(host);
@@ -339,6 +378,7 @@ HARNESS_CASE(host_that_leaks_is_replaced)
 
 HARNESS_MAIN(HARNESS_TEST(host_that_is_killed_is_started_again_and_nothing_is_lost),
 	HARNESS_TEST(host_goes_with_its_supervisor), HARNESS_TEST(host_that_keeps_dying_is_delayed),
+	HARNESS_TEST(host_that_dies_after_work_is_not_delayed),
 	HARNESS_TEST(signal_for_both_drains), HARNESS_TEST(host_that_is_told_to_stop_alone_is_replaced),
 	HARNESS_TEST(stop_while_no_host_runs), HARNESS_TEST(signal_in_the_first_moment_is_an_orderly_end),
 	HARNESS_TEST(wedged_worker_does_not_hold_up_the_exit),

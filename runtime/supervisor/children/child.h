@@ -21,9 +21,9 @@
  *   STOPPING   it finishes what it has read, and none follows
  *   ENDED      the supervisor ends, with exit_code
  *
- * Pure: the caller spawns, signals and waits. When a host has died the next one is started at once if it had released anything, if a command is to blame,
- * or if it is the first in a row. Only hosts that die again and again before they have released anything are throttled: the second in a row is followed
- * after 100 ms, doubling up to 30 s. A host that has lived for a minute begins a new row.
+ * Pure: the caller spawns, signals and waits. When a host has died the next one is started at once if it had released anything, if a command is to
+ * blame, or if it is the first in a row. Only hosts that die again and again before they have released anything are throttled: the second in a row
+ * is followed after 100 ms, doubling up to 30 s. A host that has lived for a minute begins a new row.
  */
 #ifndef CHILD_H
 #define CHILD_H
@@ -49,16 +49,16 @@ struct child {
 	int64_t started_ms;
 	int64_t start_at_ms; /* of WAITING */
 	int64_t kill_at_ms;  /* of REPLACING and STOPPING: it is not waited for any longer */
-	unsigned failures;   /* deaths in a row before anything was released, that no command is to blame for */
-	int exit_code;	     /* of ENDED */
+	unsigned failures; /* deaths in a row before anything was released, that no command is to blame for */
+	int exit_code;	   /* of ENDED */
 };
 
 /* How it died. */
 struct child_death {
-	bool exited; /* by itself, not by a signal */
-	int code;    /* the exit code, or the signal */
+	bool exited;   /* by itself, not by a signal */
+	int code;      /* the exit code, or the signal */
 	bool released; /* it had released an acknowledgement before */
-	bool blamed; /* a command is to blame, and is not going to be run for ever */
+	bool blamed;   /* a command is to blame, and is not going to be run for ever */
 };
 
 enum { CHILD_BACKOFF_MIN_MS = 100, CHILD_BACKOFF_MAX_MS = 30000, CHILD_LONG_LIFE_MS = 60000 };

@@ -1,5 +1,5 @@
 /*
- * child_log.c - see supervisor_logs.h.
+ * child_log.c - see child_log.h.
  */
 #include "child_log.h"
 
@@ -14,17 +14,17 @@
 
 enum { BUFFER_SIZE = 64 * 1024, ROUNDS = 16, FIELDS_MAX = 64 };
 
-int supervisor_logs_open(struct supervisor_logs *logs, int *ret_end)
+int child_log_open(struct child_log *logs, int *ret_end)
 {
 	int ends[2];
 	char *buffer = malloc(BUFFER_SIZE);
-	if (buffer == NULL)
+	if (!buffer)
 		return -ENOMEM;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
 		free(buffer);
 		return -errno;
 	}
-	*logs = (struct supervisor_logs){.fd = ends[0], .buffer = buffer};
+	*logs = (struct child_log){.fd = ends[0], .buffer = buffer};
 	*ret_end = ends[1];
 	return 0;
 }
@@ -36,8 +36,8 @@ static struct timespec read_time(const char *text)
 {
 	struct tm tm = {0};
 	struct timespec time = {0};
-	const char *rest = text != NULL ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-	if (rest == NULL) {
+	const char *rest = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+	if (!rest) {
 		clock_gettime(CLOCK_REALTIME, &time);
 		return time;
 	}
@@ -91,7 +91,7 @@ static void render(const char *line, size_t size)
 	struct log_field fields[FIELDS_MAX];
 	json_t *json = json_loadb(line, size, 0, NULL);
 	const char *message = json_string_value(json_object_get(json, "message"));
-	if (message == NULL) {
+	if (!message) {
 		log_put_lines(line, size);
 		json_decref(json);
 		return;
@@ -120,7 +120,7 @@ static void pass(const char *lines, size_t size)
 	}
 	while (size > 0) {
 		const char *end = memchr(lines, '\n', size);
-		const size_t line = end != NULL ? (size_t)(end - lines) + 1 : size;
+		const size_t line = end ? (size_t)(end - lines) + 1 : size;
 		render(lines, line);
 		lines += line;
 		size -= line;
@@ -128,7 +128,7 @@ static void pass(const char *lines, size_t size)
 }
 
 /* Ends what has no end yet. */
-static void pass_rest(struct supervisor_logs *logs)
+static void pass_rest(struct child_log *logs)
 {
 	if (logs->used == 0)
 		return;
@@ -138,7 +138,7 @@ static void pass_rest(struct supervisor_logs *logs)
 }
 
 /* Whether there may be more. */
-static bool read_once(struct supervisor_logs *logs)
+static bool read_once(struct child_log *logs)
 {
 	/* One byte is left for the end of a line that never came. */
 	const size_t room = BUFFER_SIZE - 1 - logs->used;
@@ -151,7 +151,7 @@ static bool read_once(struct supervisor_logs *logs)
 		return false;
 	logs->used += (size_t)got;
 	const char *last = memrchr(logs->buffer, '\n', logs->used);
-	if (last != NULL) {
+	if (last) {
 		const size_t whole = (size_t)(last - logs->buffer) + 1;
 		pass(logs->buffer, whole);
 		logs->used -= whole;
@@ -162,12 +162,12 @@ static bool read_once(struct supervisor_logs *logs)
 	return true;
 }
 
-struct pollfd supervisor_logs_poll(const struct supervisor_logs *logs)
+struct pollfd child_log_poll(const struct child_log *logs)
 {
 	return (struct pollfd){.fd = logs->over ? -1 : logs->fd, .events = POLLIN};
 }
 
-void supervisor_logs_serve(struct supervisor_logs *logs, short revents)
+void child_log_serve(struct child_log *logs, short revents)
 {
 	if ((revents & (POLLIN | POLLHUP | POLLERR)) == 0)
 		return;
@@ -175,7 +175,7 @@ void supervisor_logs_serve(struct supervisor_logs *logs, short revents)
 		continue;
 }
 
-void supervisor_logs_close(struct supervisor_logs *logs)
+void child_log_close(struct child_log *logs)
 {
 	if (logs->fd < 0)
 		return;
@@ -184,5 +184,5 @@ void supervisor_logs_close(struct supervisor_logs *logs)
 	pass_rest(logs);
 	close(logs->fd);
 	free(logs->buffer);
-	*logs = (struct supervisor_logs){.fd = -1};
+	*logs = (struct child_log){.fd = -1};
 }

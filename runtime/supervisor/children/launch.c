@@ -1,5 +1,5 @@
 /*
- * launch.c - see supervisor_spawn.h.
+ * launch.c - see launch.h.
  */
 #include "launch.h"
 
@@ -44,25 +44,25 @@ static int settings_file_new(const struct settings *settings, int *ret_fd)
 	char *text = NULL;
 	size_t size = 0;
 	FILE *stream = open_memstream(&text, &size);
-	if (stream == NULL)
+	if (!stream)
 		return -errno;
 	settings_write(settings, stream);
-	int rc = fclose(stream) != 0 ? -ENOMEM : 0;
-	const int fd = rc == 0 ? memfd_create("cashewd-settings", MFD_CLOEXEC) : -1;
-	if (rc == 0 && fd < 0)
-		rc = -errno;
-	if (rc == 0)
-		rc = write_all(fd, text, size);
-	if (rc == 0 && lseek(fd, 0, SEEK_SET) != 0)
-		rc = -errno;
-	if (text != NULL)
+	int error = fclose(stream) != 0 ? -ENOMEM : 0;
+	const int fd = error == 0 ? memfd_create("cashewd-settings", MFD_CLOEXEC) : -1;
+	if (error == 0 && fd < 0)
+		error = -errno;
+	if (error == 0)
+		error = write_all(fd, text, size);
+	if (error == 0 && lseek(fd, 0, SEEK_SET) != 0)
+		error = -errno;
+	if (text)
 		explicit_bzero(text, size);
 	free(text);
-	if (rc != 0)
+	if (error != 0)
 		close_fd(&fd);
 	else
 		*ret_fd = fd;
-	return rc;
+	return error;
 }
 
 /* A copy of the descriptor that the new process's own numbers do not run over; closed on exec. */
@@ -72,10 +72,10 @@ static int move_up(int fd, int *ret_fd)
 	return *ret_fd < 0 ? -errno : 0;
 }
 
-static int start(char *name, enum spawn_role role, const int fds[static FDS], pid_t *ret_pid)
+static int start(char *name, enum launch_role role, const int fds[static FDS], pid_t *ret_pid)
 {
 	static char trial[] = "--trial";
-	char *arguments[] = {name, role == SPAWN_TRIAL ? trial : NULL, NULL};
+	char *arguments[] = {name, role == LAUNCH_TRIAL ? trial : NULL, NULL};
 	char path[64];
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
@@ -90,49 +90,49 @@ static int start(char *name, enum spawn_role role, const int fds[static FDS], pi
 		posix_spawn_file_actions_destroy(&actions);
 		return -ENOMEM;
 	}
-	int rc = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-	if (rc == 0)
-		rc = posix_spawnattr_setsigmask(&attributes, &blocked);
-	for (int i = 0; i < FDS && rc == 0; i++)
-		rc = posix_spawn_file_actions_adddup2(&actions, fds[i], DESCRIPTOR_SETTINGS + i);
+	int error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+	if (error == 0)
+		error = posix_spawnattr_setsigmask(&attributes, &blocked);
+	for (int i = 0; i < FDS && error == 0; i++)
+		error = posix_spawn_file_actions_adddup2(&actions, fds[i], DESCRIPTOR_SETTINGS + i);
 	/* What libraries have opened without closing it on exec is not for the host. */
-	if (rc == 0)
-		rc = posix_spawn_file_actions_addclosefrom_np(&actions, FD_MIN);
+	if (error == 0)
+		error = posix_spawn_file_actions_addclosefrom_np(&actions, FD_MIN);
 	/* The new process's own descriptor, as it is then. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", DESCRIPTOR_PROGRAM);
-	if (rc == 0)
-		rc = posix_spawn(ret_pid, path, &actions, &attributes, arguments, environ);
+	if (error == 0)
+		error = posix_spawn(ret_pid, path, &actions, &attributes, arguments, environ);
 	posix_spawnattr_destroy(&attributes);
 	posix_spawn_file_actions_destroy(&actions);
-	return -rc;
+	return -error;
 }
 
-int supervisor_spawn(const struct supervisor_program *program, enum spawn_role role,
-	const struct settings *settings, int board_fd, struct supervisor_logs *logs, pid_t *ret_pid)
+int launch(const struct program *program, enum launch_role role, const struct settings *settings,
+	int board_fd, struct child_log *logs, pid_t *ret_pid)
 {
 	char name[PATH_MAX];
 	__attribute__((cleanup(close_fd))) int file = -1, log_end = -1, high_file = -1, high_board = -1,
 					       high_log = -1, high_program = -1;
-	struct supervisor_logs opened = {.fd = -1};
-	int rc = settings_file_new(settings, &file);
-	if (rc == 0)
-		rc = supervisor_logs_open(&opened, &log_end);
-	if (rc == 0)
-		rc = move_up(file, &high_file);
-	if (rc == 0)
-		rc = move_up(board_fd, &high_board);
-	if (rc == 0)
-		rc = move_up(log_end, &high_log);
-	if (rc == 0)
-		rc = move_up(program->fd, &high_program);
+	struct child_log opened = {.fd = -1};
+	int error = settings_file_new(settings, &file);
+	if (error == 0)
+		error = child_log_open(&opened, &log_end);
+	if (error == 0)
+		error = move_up(file, &high_file);
+	if (error == 0)
+		error = move_up(board_fd, &high_board);
+	if (error == 0)
+		error = move_up(log_end, &high_log);
+	if (error == 0)
+		error = move_up(program->fd, &high_program);
 	/* What a backtrace names the program by. */
 	strcpy(name, program->path);
-	if (rc == 0)
-		rc = start(
+	if (error == 0)
+		error = start(
 			name, role, (const int[FDS]){high_file, high_board, high_log, high_program}, ret_pid);
-	if (rc != 0)
-		supervisor_logs_close(&opened);
+	if (error != 0)
+		child_log_close(&opened);
 	else
 		*logs = opened;
-	return rc;
+	return error;
 }

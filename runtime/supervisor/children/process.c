@@ -1,5 +1,5 @@
 /*
- * process.c - see supervisor_process.h. Read from /proc/PID/stat, which everybody may read.
+ * process.c - see process.h. Read from /proc/PID/stat, which everybody may read.
  */
 #include "process.h"
 
@@ -25,7 +25,7 @@ int process_read(pid_t pid, struct process_figures *ret)
 	char path[32], text[1024];
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	FILE *file = fopen(path, "re");
-	if (file == NULL)
+	if (!file)
 		return -ESRCH;
 	const size_t size = fread(text, 1, sizeof(text) - 1, file);
 	fclose(file);
@@ -35,11 +35,10 @@ int process_read(pid_t pid, struct process_figures *ret)
 	unsigned long user, system, threads;
 	unsigned long long started;
 	long pages;
-	if (rest == NULL || sscanf(rest + 1,
-				    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d "
-				    "%lu %*d %llu %*u "
-				    "%ld",
-				    &user, &system, &threads, &started, &pages) != 5)
+	if (!rest ||
+		sscanf(rest + 1,
+			" %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %lu %*d %llu %*u %ld",
+			&user, &system, &threads, &started, &pages) != 5)
 		return -ESRCH;
 	const double ticks = (double)sysconf(_SC_CLK_TCK);
 	*ret = (struct process_figures){.cpu_s = (double)(user + system) / ticks,

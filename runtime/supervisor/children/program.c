@@ -1,5 +1,5 @@
 /*
- * program.c - see supervisor_program.h.
+ * program.c - see program.h.
  */
 #include "program.h"
 
@@ -22,10 +22,10 @@ static int find_own(char folder[static PATH_MAX], char name[static NAME_MAX + 1]
 	folder[size] = '\0';
 	/* What the kernel says of a file that was replaced since. */
 	char *deleted = strstr(folder, " (deleted)");
-	if (deleted != NULL && deleted[strlen(" (deleted)")] == '\0')
+	if (deleted && deleted[strlen(" (deleted)")] == '\0')
 		*deleted = '\0';
 	char *slash = strrchr(folder, '/');
-	if (slash == NULL || strlen(slash + 1) > NAME_MAX)
+	if (!slash || strlen(slash + 1) > NAME_MAX)
 		return -EINVAL;
 	strcpy(name, slash + 1);
 	slash[1] = '\0';
@@ -38,44 +38,42 @@ static int open_program(const char *path, int *ret_fd)
 	if (fd < 0)
 		return -errno;
 	if (faccessat(fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) != 0) {
-		const int rc = -errno;
+		const int error = -errno;
 		close(fd);
-		return rc;
+		return error;
 	}
 	*ret_fd = fd;
 	return 0;
 }
 
-int supervisor_program_open(
-	struct supervisor_program *ret, char message[static SUPERVISOR_PROGRAM_MESSAGE_SIZE])
+int program_open(struct program *ret, char message[static PROGRAM_MESSAGE_SIZE])
 {
 	char folder[PATH_MAX], name[NAME_MAX + 1];
-	const int rc = find_own(folder, name);
-	if (rc != 0) {
-		snprintf(message, SUPERVISOR_PROGRAM_MESSAGE_SIZE,
+	int error = find_own(folder, name);
+	if (error != 0) {
+		snprintf(message, PROGRAM_MESSAGE_SIZE,
 			"/proc/self/exe, beside which the host's program is looked for, cannot be read: %s",
-			strerror(-rc));
-		return SUPERVISOR_PROGRAM_E_NONE;
+			strerror(-error));
+		return PROGRAM_E_NONE;
 	}
-	int used = snprintf(message, SUPERVISOR_PROGRAM_MESSAGE_SIZE,
+	int used = snprintf(message, PROGRAM_MESSAGE_SIZE,
 		"%s-host, the program that runs the handlers, cannot be used:", name);
 	for (size_t i = 0; i < FOLDERS; i++) {
-		struct supervisor_program found;
+		struct program found;
 		const int size =
 			snprintf(found.path, sizeof(found.path), "%s%s%s-host", folder, folders[i], name);
-		const int error =
-			size >= (int)sizeof(found.path) ? -ENAMETOOLONG : open_program(found.path, &found.fd);
+		error = size >= (int)sizeof(found.path) ? -ENAMETOOLONG : open_program(found.path, &found.fd);
 		if (error == 0) {
 			*ret = found;
 			return 0;
 		}
-		used += snprintf(message + used, (size_t)(SUPERVISOR_PROGRAM_MESSAGE_SIZE - used),
-			"%s %s: %s", i > 0 ? ";" : "", found.path, strerror(-error));
+		used += snprintf(message + used, (size_t)(PROGRAM_MESSAGE_SIZE - used), "%s %s: %s",
+			i > 0 ? ";" : "", found.path, strerror(-error));
 	}
-	return SUPERVISOR_PROGRAM_E_NONE;
+	return PROGRAM_E_NONE;
 }
 
-void supervisor_program_close(struct supervisor_program *program)
+void program_close(struct program *program)
 {
 	close(program->fd);
 }

@@ -16,7 +16,7 @@ enum { BACKTRACE_TEXT_SIZE = 1000, ADDRESS_SIZE = 24 };
 static void name_signal(int number, char ret[static BOARD_WHAT_SIZE])
 {
 	const char *name = sigabbrev_np(number);
-	if (name != NULL)
+	if (name)
 		snprintf(ret, BOARD_WHAT_SIZE, "SIG%s", name);
 	else
 		snprintf(ret, BOARD_WHAT_SIZE, "signal %d", number);
@@ -34,10 +34,10 @@ static void name_death(const struct verdict *verdict, char ret[static BOARD_WHAT
 static const char *find_frame(const char *line, size_t size, size_t *ret_size)
 {
 	const char *bracket = memchr(line, '[', size);
-	const char *end = bracket != NULL ? bracket : line + size;
+	const char *end = bracket ? bracket : line + size;
 	const char *open = memchr(line, '(', (size_t)(end - line));
-	const char *slash = memrchr(line, '/', (size_t)((open != NULL ? open : end) - line));
-	const char *begin = slash != NULL ? slash + 1 : line;
+	const char *slash = memrchr(line, '/', (size_t)((open ? open : end) - line));
+	const char *begin = slash ? slash + 1 : line;
 	*ret_size = (size_t)(end - begin);
 	return begin;
 }
@@ -96,8 +96,8 @@ static void log_blamed(
 		     : "a handler crashed its host",
 		LOG_TEXT("handler", run->handler), LOG_TEXT("topic", run->topic), LOG_TEXT("user", user),
 		LOG_INT("attempt", run->attempt), LOG_TEXT("what", what), LOG_INT("crashes", crashes),
-		LOG_TEXT("address", trace != NULL ? or_null(trace->address) : NULL),
-		LOG_TEXT("backtrace", trace != NULL ? or_null(trace->text) : NULL));
+		LOG_TEXT("address", trace ? or_null(trace->address) : NULL),
+		LOG_TEXT("backtrace", trace ? or_null(trace->text) : NULL));
 }
 
 static void count_blamed(struct figures *figures, const char *handler, bool hung)
@@ -115,7 +115,8 @@ struct death {
 };
 
 /* That run is to blame. trace: NULL where it left none. */
-static void blame(struct death *death, const struct board_slot *slot, const char *what, const struct trace *trace)
+static void blame(
+	struct death *death, const struct board_slot *slot, const char *what, const struct trace *trace)
 {
 	const struct board_run *run = &slot->run;
 	const bool hung = board_slot_state(slot) == BOARD_SLOT_OVERDUE;
@@ -176,7 +177,8 @@ static void count_near(struct death *death)
 
 struct verdict verdict_reach(struct board *board, pid_t pid, int wait_status, int64_t now_ms)
 {
-	struct death death = {.board = board, .now_ms = now_ms, .verdict = {.exited = WIFEXITED(wait_status)}};
+	struct death death = {
+		.board = board, .now_ms = now_ms, .verdict = {.exited = WIFEXITED(wait_status)}};
 	struct verdict *verdict = &death.verdict;
 	verdict->code = verdict->exited ? WEXITSTATUS(wait_status) : WTERMSIG(wait_status);
 	const bool marked = board->crash.kind != BOARD_CRASH_NONE;
@@ -190,8 +192,9 @@ struct verdict verdict_reach(struct board *board, pid_t pid, int wait_status, in
 	struct figures_hosts *hosts = &board->figures.hosts;
 	figures_add(verdict->hung ? &hosts->hung : marked ? &hosts->crashed : &hosts->killed, 1);
 	const bool outside = marked && verdict->blamed == 0;
-	log_error("host_died", "the host died: what it had not acknowledged comes again", LOG_INT("pid", pid), LOG_TEXT("how", how),
-		LOG_INT("code", verdict->code), LOG_INT("blamed", verdict->blamed), LOG_INT("near", verdict->near),
-		LOG_TEXT("address", outside ? or_null(trace.address) : NULL), LOG_TEXT("backtrace", outside ? or_null(trace.text) : NULL));
+	log_error("host_died", "the host died: what it had not acknowledged comes again", LOG_INT("pid", pid),
+		LOG_TEXT("how", how), LOG_INT("code", verdict->code), LOG_INT("blamed", verdict->blamed),
+		LOG_INT("near", verdict->near), LOG_TEXT("address", outside ? or_null(trace.address) : NULL),
+		LOG_TEXT("backtrace", outside ? or_null(trace.text) : NULL));
 	return *verdict;
 }

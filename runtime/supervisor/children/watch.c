@@ -1,13 +1,11 @@
 /*
- * watch.c - see supervisor_watch.h.
+ * watch.c - see watch.h.
  */
 #include "watch.h"
 
 #include "board.h"
-#include "log.h"
 #include "process.h"
 #include <signal.h>
-#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -68,19 +66,15 @@ void watch_deadlines(struct watch *watch, struct board *board, pid_t pid, bool e
 		kill(pid, SIGKILL);
 }
 
-static size_t resident_bytes(pid_t pid)
-{
-	struct process_figures process;
-	return process_read(pid, &process) == 0 ? (size_t)process.resident_bytes : 0;
-}
-
 bool watch_memory(struct watch *watch, pid_t pid, size_t limit, int64_t now_ms, size_t *ret_bytes)
 {
-	const size_t bytes = limit > 0 ? resident_bytes(pid) : 0;
-	watch->large = bytes > limit ? watch->large + 1 : 0;
+	struct process_figures process = {.resident_bytes = 0};
+	if (limit > 0 && process_read(pid, &process) != 0)
+		process.resident_bytes = 0;
+	watch->large = process.resident_bytes > limit ? watch->large + 1 : 0;
 	if (watch->large < LOOKS_LARGE || now_ms < watch->may_replace_ms)
 		return false;
 	watch->may_replace_ms = now_ms + REPLACE_MS;
-	*ret_bytes = bytes;
+	*ret_bytes = process.resident_bytes;
 	return true;
 }

@@ -1,11 +1,10 @@
 /*
- * watch.h - what the supervisor looks at twice a second while a host runs: handlers past their
- * deadlines, and memory.
+ * watch.h - what the supervisor looks at twice a second while a host runs: handlers past their deadlines, and memory.
  *
- * A handler is past its deadline when it has run for longer, and the store has answered a question that was
- * asked after the deadline: while the store does not answer, handlers wait for it, and none is to blame. When
- * it answers again they have their deadline anew. Nor does time count in which the host or the supervisor was
- * stopped.
+ * A handler is past its deadline when two things are true: it has run for longer, and the store has answered a question that was asked after the
+ * deadline. While the store does not answer, handlers wait for it, and none is to blame. When it answers again they have their deadline anew. Time
+ * in which the host or the supervisor was stopped does not count either. Failure: a thread that SIGABRT does not end takes the process with it, by
+ * SIGKILL.
  */
 #ifndef WATCH_H
 #define WATCH_H

@@ -1,5 +1,5 @@
 /*
- * http_server.c - see supervisor_http.h.
+ * http_server.c - see http_server.h.
  */
 #include "http_server.h"
 
@@ -22,7 +22,7 @@ struct guest {
 	int64_t since_ms;
 };
 
-struct supervisor_http {
+struct http_server {
 	struct http_options options;
 	struct http_address address;
 	struct MHD_Daemon *daemon; /* NULL: the address could not be had */
@@ -40,41 +40,41 @@ static enum MHD_Result answer(
 	struct MHD_Connection *connection, unsigned status, const char *content_type, char *text, size_t size)
 {
 	struct MHD_Response *response = MHD_create_response_from_buffer(size, text, MHD_RESPMEM_MUST_FREE);
-	if (response == NULL) {
+	if (!response) {
 		free(text);
 		return MHD_NO;
 	}
-	enum MHD_Result rc = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
-	if (rc == MHD_YES)
-		rc = MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	if (rc == MHD_YES)
-		rc = MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	enum MHD_Result error = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+	if (error == MHD_YES)
+		error = MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (error == MHD_YES)
+		error = MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	/* One request each: a client that comes every 15 seconds gains nothing by keeping it. */
-	if (rc == MHD_YES)
-		rc = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-	if (rc == MHD_YES && status == MHD_HTTP_METHOD_NOT_ALLOWED)
-		rc = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-	if (rc == MHD_YES)
-		rc = MHD_queue_response(connection, status, response);
+	if (error == MHD_YES)
+		error = MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+	if (error == MHD_YES && status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		error = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	if (error == MHD_YES)
+		error = MHD_queue_response(connection, status, response);
 	MHD_destroy_response(response);
-	return rc;
+	return error;
 }
 
 static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned status, const char *text)
 {
 	char *copy = strdup(text);
-	return copy != NULL ? answer(connection, status, TEXT, copy, strlen(copy)) : MHD_NO;
+	return copy ? answer(connection, status, TEXT, copy, strlen(copy)) : MHD_NO;
 }
 
-static enum MHD_Result answer_unknown(const struct supervisor_http *http, struct MHD_Connection *connection)
+static enum MHD_Result answer_unknown(const struct http_server *http, struct MHD_Connection *connection)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
-	if (out == NULL)
+	if (!out)
 		return MHD_NO;
 	fputs("there is no such page; there are:\n", out);
-	for (const struct http_page *page = http->options.pages; page->path != NULL; page++)
+	for (const struct http_page *page = http->options.pages; page->path; page++)
 		fprintf(out, "%s\n", page->path);
 	if (fclose(out) != 0) {
 		free(text);
@@ -84,12 +84,12 @@ static enum MHD_Result answer_unknown(const struct supervisor_http *http, struct
 }
 
 static enum MHD_Result answer_page(
-	const struct supervisor_http *http, const struct http_page *page, struct MHD_Connection *connection)
+	const struct http_server *http, const struct http_page *page, struct MHD_Connection *connection)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
-	if (out == NULL)
+	if (!out)
 		return MHD_NO;
 	const unsigned status = page->write(http->options.view, out);
 	if (fclose(out) != 0) {
@@ -105,14 +105,14 @@ static bool is_local(struct MHD_Connection *connection)
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-	return info != NULL && info->client_addr != NULL && http_address_is_loopback(info->client_addr) &&
-	       (host == NULL || http_address_host_is_local(host));
+	return info && info->client_addr && http_address_is_loopback(info->client_addr) &&
+	       (!host || http_address_host_is_local(host));
 }
 
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
 	const char *method, const char *version, const char *upload, size_t *upload_size, void **request)
 {
-	const struct supervisor_http *http = context;
+	const struct http_server *http = context;
 	(void)version;
 	(void)upload;
 	(void)upload_size;
@@ -121,9 +121,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 		return answer_text(
 			connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are served here\n");
 	const struct http_page *page = http->options.pages;
-	while (page->path != NULL && strcmp(page->path, url) != 0)
+	while (page->path && strcmp(page->path, url) != 0)
 		page++;
-	if (page->path == NULL)
+	if (!page->path)
 		return answer_unknown(http, connection);
 	if (page->local_only && !is_local(connection))
 		return answer_text(connection, MHD_HTTP_FORBIDDEN,
@@ -133,7 +133,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 
 /* ---- Connections ---- */
 
-static void guest_add(struct supervisor_http *http, int fd)
+static void guest_add(struct http_server *http, int fd)
 {
 	for (size_t i = 0; i < HTTP_CONNECTIONS; i++) {
 		if (http->guests[i].fd >= 0)
@@ -143,7 +143,7 @@ static void guest_add(struct supervisor_http *http, int fd)
 	}
 }
 
-static void guest_remove(struct supervisor_http *http, int fd)
+static void guest_remove(struct http_server *http, int fd)
 {
 	for (size_t i = 0; i < HTTP_CONNECTIONS; i++)
 		if (http->guests[i].fd == fd)
@@ -153,11 +153,11 @@ static void guest_remove(struct supervisor_http *http, int fd)
 static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
 	enum MHD_ConnectionNotificationCode code)
 {
-	struct supervisor_http *http = context;
+	struct http_server *http = context;
 	(void)socket_context;
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	if (info == NULL)
+	if (!info)
 		return;
 	pthread_mutex_lock(&http->mutex);
 	if (code == MHD_CONNECTION_NOTIFY_STARTED)
@@ -168,7 +168,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 }
 
 /* The library's own time-out is for silence only. It notices that the socket is shut, and closes it. */
-static void cut_off(struct supervisor_http *http, int64_t now_ms)
+static void cut_off(struct http_server *http, int64_t now_ms)
 {
 	pthread_mutex_lock(&http->mutex);
 	for (size_t i = 0; i < HTTP_CONNECTIONS; i++) {
@@ -199,15 +199,15 @@ static int listen_at(const struct http_address *address, int *ret_fd)
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
 		bind(fd, (const struct sockaddr *)&address->socket, address->size) != 0 ||
 		listen(fd, BACKLOG) != 0) {
-		const int rc = -errno;
+		const int error = -errno;
 		close(fd);
-		return rc;
+		return error;
 	}
 	*ret_fd = fd;
 	return 0;
 }
 
-static struct MHD_Daemon *start_daemon(struct supervisor_http *http, int fd)
+static struct MHD_Daemon *start_daemon(struct http_server *http, int fd)
 {
 	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
 		http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
@@ -217,22 +217,22 @@ static struct MHD_Daemon *start_daemon(struct supervisor_http *http, int fd)
 		http, MHD_OPTION_END);
 }
 
-static int start(struct supervisor_http *http, struct sockaddr_storage *ret_own)
+static int start(struct http_server *http, struct sockaddr_storage *ret_own)
 {
 	int fd = -1;
-	const int rc = listen_at(&http->address, &fd);
-	if (rc != 0)
-		return rc;
+	int error = listen_at(&http->address, &fd);
+	if (error != 0)
+		return error;
 	struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
 	socklen_t size = sizeof(own);
 	if (getsockname(fd, (struct sockaddr *)&own, &size) != 0) {
-		const int error = -errno;
+		error = -errno;
 		close(fd);
 		return error;
 	}
 	/* It closes the socket, but not where it could not begin. */
 	http->daemon = start_daemon(http, fd);
-	if (http->daemon == NULL) {
+	if (!http->daemon) {
 		close(fd);
 		return -ENOMEM;
 	}
@@ -240,12 +240,12 @@ static int start(struct supervisor_http *http, struct sockaddr_storage *ret_own)
 	return 0;
 }
 
-static void say_on(struct supervisor_http *http, const struct sockaddr *own)
+static void say_on(struct http_server *http, const struct sockaddr *own)
 {
 	char where[HTTP_ADDRESS_TEXT_SIZE], paths[256] = "";
 	http_address_write(own, where);
 	http->port = (unsigned)strtoul(strrchr(where, ':') + 1, NULL, 10);
-	for (const struct http_page *page = http->options.pages; page->path != NULL; page++) {
+	for (const struct http_page *page = http->options.pages; page->path; page++) {
 		const size_t used = strlen(paths);
 		snprintf(paths + used, sizeof(paths) - used, "%s%s", used > 0 ? " " : "", page->path);
 	}
@@ -253,38 +253,36 @@ static void say_on(struct supervisor_http *http, const struct sockaddr *own)
 		LOG_INT("port", http->port), LOG_TEXT("paths", paths));
 	if (!http_address_is_loopback(own))
 		log_warn("metrics_open",
-			"METRICS_ADDR is not an address of this machine alone: whoever reaches it can read "
-			"the metrics",
+			"METRICS_ADDR is not an address of this machine alone: whoever reaches it can read the metrics",
 			LOG_TEXT("address", where));
 }
 
-static void try(struct supervisor_http *http, int64_t now_ms)
+static void try(struct http_server *http, int64_t now_ms)
 {
 	struct sockaddr_storage own;
-	const int rc = start(http, &own);
+	const int error = start(http, &own);
 	http->again_ms = now_ms + HTTP_AGAIN_MS;
-	if (rc == 0)
+	if (error == 0)
 		say_on(http, (const struct sockaddr *)&own);
 	else if (!http->told)
 		log_warn("metrics_failed",
-			"METRICS_ADDR cannot be listened on: everything else goes on, and it is tried again; "
-			"another "
-			"cashewd may have it: give each an address of its own, or off",
+			"METRICS_ADDR cannot be listened on: everything else goes on, and it is tried again; another cashewd may have it: give each "
+			"an address of its own, or off",
 			LOG_TEXT("setting", "METRICS_ADDR"), LOG_TEXT("address", http->options.address),
-			LOG_TEXT("reason", strerror(-rc)));
-	http->told = rc != 0;
+			LOG_TEXT("reason", strerror(-error)));
+	http->told = error != 0;
 }
 
 /* ---- Public ---- */
 
-int supervisor_http_open(const struct http_options *options, struct supervisor_http **ret)
+int http_server_open(const struct http_options *options, struct http_server **ret)
 {
-	struct supervisor_http *http = calloc(1, sizeof(*http));
-	if (http == NULL)
+	struct http_server *http = calloc(1, sizeof(*http));
+	if (!http)
 		return -ENOMEM;
 	http->options = *options;
 	http->options.address = strdup(options->address);
-	if (http->options.address == NULL || http_address_read(options->address, &http->address) != 0)
+	if (!http->options.address || http_address_read(options->address, &http->address) != 0)
 		http->address.off = true;
 	for (size_t i = 0; i < HTTP_CONNECTIONS; i++)
 		http->guests[i].fd = -1;
@@ -297,26 +295,26 @@ int supervisor_http_open(const struct http_options *options, struct supervisor_h
 	return 0;
 }
 
-void supervisor_http_look(struct supervisor_http *http, int64_t now_ms)
+void http_server_look(struct http_server *http, int64_t now_ms)
 {
-	if (http->daemon != NULL)
+	if (http->daemon)
 		cut_off(http, now_ms);
 	else if (!http->address.off && now_ms >= http->again_ms)
 		try(http, now_ms);
 }
 
-void supervisor_http_close(struct supervisor_http *http)
+void http_server_close(struct http_server *http)
 {
-	if (http == NULL)
+	if (!http)
 		return;
-	if (http->daemon != NULL)
+	if (http->daemon)
 		MHD_stop_daemon(http->daemon);
 	pthread_mutex_destroy(&http->mutex);
 	free((char *)(uintptr_t)http->options.address);
 	free(http);
 }
 
-unsigned supervisor_http_port(const struct supervisor_http *http)
+unsigned http_server_port(const struct http_server *http)
 {
-	return http->daemon != NULL ? http->port : 0;
+	return http->daemon ? http->port : 0;
 }

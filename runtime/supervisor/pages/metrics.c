@@ -1,9 +1,8 @@
 /*
  * metrics.c - see metrics.h.
  *
- * A metric stands in one block: help, type, then its series. What has no value is left out; counters are
- * never left out once they have been there. How things stand with a lane is told while the host that lives
- * has it, or none lives: then it is connected to nothing.
+ * A metric stands in one block: help, type, then its series. What has no value is left out. A counter is never left out once it has been there. How
+ * things stand with a lane is told while the host that lives has it. Where no host lives it is told too, as a lane that is connected to nothing.
  */
 #include "metrics.h"
 
@@ -86,9 +85,7 @@ static void write_account(FILE *out, const struct board_account *account)
 	const uint64_t ends[FIGURES_ENDS] = {board_read(&account->done), board_read(&account->rejected),
 		board_read(&account->dead), board_read(&account->parked)};
 	begin(out, "cashewd_commands_total", "counter",
-		"Commands whose acknowledgement has left, or that came from parked_commands and are finished "
-		"there, by "
-		"end.");
+		"Commands whose acknowledgement has left, or that came from parked_commands and are finished there, by end.");
 	series(out, "cashewd_commands_total", "", "end", command_ends, ends, FIGURES_ENDS);
 	one(out, "cashewd_commands_joined_total", "counter",
 		"Redelivered copies of commands that were running or done already, and were not run again.",
@@ -109,9 +106,7 @@ static void write_handler_counters(FILE *out, const struct figures *figures, uns
 	static const char *const kinds[] = {"crashed", "hung"};
 	char labels[LABELS_SIZE];
 	begin(out, "cashewd_handler_commands_total", "counter",
-		"Commands settled, by handler and end; one that several handlers want counts for each, and "
-		"one that comes "
-		"again for each time.");
+		"Commands settled, by handler and end; one that several handlers want counts for each, and one that comes again for each time.");
 	for (unsigned i = 0; i < count; i++) {
 		const struct figures_handler *handler = &figures->handlers[i];
 		uint64_t ends[FIGURES_ENDS];
@@ -228,9 +223,12 @@ static const struct {
 	const char *name, *help;
 	lane_gauge read;
 } lane_gauges[] = {
-	{"cashewd_held_commands", "Commands whose acknowledgement is held: they have no end yet, or one that came before has none.", lane_held},
+	{"cashewd_held_commands",
+		"Commands whose acknowledgement is held: they have no end yet, or one that came before has none.",
+		lane_held},
 	{"cashewd_unsettled_commands", "Of those, the commands that have no end yet.", lane_unsettled},
-	{"cashewd_oldest_unsettled_seconds", "How old the oldest command without an end is; 0: there is none.", lane_oldest_s},
+	{"cashewd_oldest_unsettled_seconds",
+		"How old the oldest command without an end is; 0: there is none.", lane_oldest_s},
 	{"cashewd_subscriptions", "Filters that the lane subscribes to.", lane_filters},
 	{"cashewd_subscriptions_granted", "Filters that the broker has granted at QoS 1.", lane_granted},
 };
@@ -253,10 +251,14 @@ static const struct {
 	const char *name, *help;
 	size_t offset; /* of the counter in struct figures_lane */
 } lane_counters[] = {
-	{"cashewd_acknowledgements_total", "Acknowledgements that have left.", offsetof(struct figures_lane, acknowledged)},
-	{"cashewd_stepped_aside_total", "Commands that took longer than a second: they are acknowledged, and go on from the database.",
+	{"cashewd_acknowledgements_total", "Acknowledgements that have left.",
+		offsetof(struct figures_lane, acknowledged)},
+	{"cashewd_stepped_aside_total",
+		"Commands that took longer than a second: they are acknowledged, and go on from the database.",
 		offsetof(struct figures_lane, stepped_aside)},
-	{"cashewd_lane_drops_total", "Connections that were given up with the acknowledgements that they held.", offsetof(struct figures_lane, dropped)},
+	{"cashewd_lane_drops_total",
+		"Connections that were given up with the acknowledgements that they held.",
+		offsetof(struct figures_lane, dropped)},
 };
 
 static void write_lanes(FILE *out, const struct board *board, int64_t now_ms)
@@ -265,7 +267,8 @@ static void write_lanes(FILE *out, const struct board *board, int64_t now_ms)
 	const unsigned count = figures_lane_count(figures);
 	char labels[LABELS_SIZE];
 	write_lane_gauges(out, board, count, now_ms);
-	begin(out, "cashewd_hold_seconds", "histogram", "How long a command's acknowledgement was held, from the command's arrival.");
+	begin(out, "cashewd_hold_seconds", "histogram",
+		"How long a command's acknowledgement was held, from the command's arrival.");
 	for (unsigned i = 0; i < count; i++) {
 		struct figures_times times;
 		figures_read_times(&figures->lanes[i].hold, &times);
@@ -275,8 +278,10 @@ static void write_lanes(FILE *out, const struct board *board, int64_t now_ms)
 		begin(out, lane_counters[k].name, "counter", lane_counters[k].help);
 		for (unsigned i = 0; i < count; i++) {
 			const struct figures_lane *lane = &figures->lanes[i];
-			const _Atomic uint64_t *counter = (const _Atomic uint64_t *)((const char *)lane + lane_counters[k].offset);
-			fprintf(out, "%s{%s} %" PRIu64 "\n", lane_counters[k].name, label(labels, "lane", lane->name), FIGURES_GET(*counter));
+			const _Atomic uint64_t *counter =
+				(const _Atomic uint64_t *)((const char *)lane + lane_counters[k].offset);
+			fprintf(out, "%s{%s} %" PRIu64 "\n", lane_counters[k].name,
+				label(labels, "lane", lane->name), FIGURES_GET(*counter));
 		}
 	}
 }
@@ -299,9 +304,7 @@ static void write_connections(FILE *out, const struct board *board)
 	const unsigned count = figures_lane_count(figures);
 	char labels[LABELS_SIZE];
 	begin(out, "cashewd_connection_state", "gauge",
-		"1 for the state that a connection to the broker is in: a lane's, or that for events, which "
-		"is named "
-		"egress.");
+		"1 for the state that a connection to the broker is in: a lane's, or that for events, which is named egress.");
 	for (unsigned i = 0; i < count; i++)
 		if (is_shown(board, &figures->lanes[i]))
 			write_state(out, figures->lanes[i].name, &figures->lanes[i].connection);
@@ -366,8 +369,7 @@ static void write_hosts(FILE *out, const struct board *board)
 	one(out, "cashewd_hosts_started_total", "counter", "Processes that run handlers, started so far.",
 		atomic_load(&board->hosts));
 	begin(out, "cashewd_host_ends_total", "counter",
-		"How they ended: stopped in order, crashed, hung in a handler, killed by others, or not "
-		"begun.");
+		"How they ended: stopped in order, crashed, hung in a handler, killed by others, or not begun.");
 	series(out, "cashewd_host_ends_total", "", "how", names, ends, 5);
 	one(out, "cashewd_hosts_too_large_total", "counter",
 		"Hosts that were replaced for the memory they took.", FIGURES_GET(hosts->too_large));
@@ -376,17 +378,18 @@ static void write_hosts(FILE *out, const struct board *board)
 	one(out, "cashewd_ready", "gauge",
 		"Whether the host says that it is connected, subscribed, and its store answers.",
 		FIGURES_GET(board->figures.now.ready));
-	one(out, "cashewd_suspects", "gauge", "Commands that have killed a host and not ended since, or ended as dead letters less than ten minutes ago.",
+	one(out, "cashewd_suspects", "gauge",
+		"Commands that have killed a host and not ended since, or ended as dead letters less than ten minutes ago.",
 		FIGURES_GET(board->mark_count));
 }
 
-static void write_log(FILE *out, struct supervisor_view *view)
+static void write_log(FILE *out, struct view *view)
 {
 	static const char *const processes[] = {"host", "supervisor"};
 	static const char *const places[] = {"memory", "spool", "disk", "killed"};
 	const uint64_t dropped[] = {FIGURES_GET(view->board->figures.log_dropped), log_dropped()};
 	struct loggly_figures loggly;
-	const bool shipping = supervisor_view_loggly(view, &loggly);
+	const bool shipping = view_loggly(view, &loggly);
 	const uint64_t lost[] = {loggly.lost_memory, loggly.lost_spool, loggly.lost_disk, loggly.lost_killed};
 	begin(out, "cashewd_log_lines_dropped_total", "counter",
 		"Lines of the log that its output did not take.");
@@ -413,15 +416,15 @@ static void write_log(FILE *out, struct supervisor_view *view)
 
 /* Of all hosts together, so that it does not fall when one ends; what trials of settings took is in it. A
  * host that ends while this is read is missing for a moment: then the last figure stands. */
-static double hosts_cpu_s(struct supervisor_view *view, const struct process_figures *host)
+static double hosts_cpu_s(struct view *view, const struct process_figures *host)
 {
-	const double now_s = process_children_cpu_s() + (host != NULL ? host->cpu_s : 0);
+	const double now_s = process_children_cpu_s() + (host ? host->cpu_s : 0);
 	if (now_s > view->hosts_cpu_s)
 		view->hosts_cpu_s = now_s;
 	return view->hosts_cpu_s;
 }
 
-static void write_processes(FILE *out, struct supervisor_view *view)
+static void write_processes(FILE *out, struct view *view)
 {
 	struct process_figures own = {.cpu_s = 0}, host;
 	const pid_t pid = FIGURES_GET(view->board->figures.hosts.pid);
@@ -444,7 +447,7 @@ static void write_processes(FILE *out, struct supervisor_view *view)
 		fprintf(out, "process_start_time_seconds{process=\"host\"} %.2f\n", host.started_s);
 }
 
-unsigned supervisor_metrics_write(struct supervisor_view *view, FILE *out)
+unsigned metrics_write(struct view *view, FILE *out)
 {
 	const struct board *board = view->board;
 	const unsigned handlers = figures_handler_count(&board->figures);

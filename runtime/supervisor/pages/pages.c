@@ -1,5 +1,5 @@
 /*
- * pages.c - see supervisor_pages.h.
+ * pages.c - see pages_table.h.
  */
 #include "pages.h"
 
@@ -12,7 +12,7 @@
 
 #define TEXT "text/plain; charset=utf-8"
 
-static unsigned write_health(struct supervisor_view *view, FILE *out)
+static unsigned write_health(struct view *view, FILE *out)
 {
 	const int64_t silent_ms = clock_ms() - FIGURES_GET(view->turned_ms);
 	if (silent_ms > PAGES_SUPERVISOR_MS) {
@@ -77,7 +77,7 @@ static void write_why_not(const struct board *board, FILE *out)
 }
 
 /* Ready is what nothing speaks against. */
-static unsigned write_readiness(struct supervisor_view *view, FILE *out)
+static unsigned write_readiness(struct view *view, FILE *out)
 {
 	const long before = ftell(out);
 	write_why_not(view->board, out);
@@ -87,13 +87,10 @@ static unsigned write_readiness(struct supervisor_view *view, FILE *out)
 	return HTTP_OK;
 }
 
-const struct http_page supervisor_pages[] = {
-	{.path = "/metrics", .content_type = METRICS_CONTENT_TYPE, .write = supervisor_metrics_write},
+const struct http_page pages_table[] = {
+	{.path = "/metrics", .content_type = METRICS_CONTENT_TYPE, .write = metrics_write},
 	{.path = "/healthz", .content_type = TEXT, .write = write_health},
-	{.path = "/status",
-		.content_type = STATUS_CONTENT_TYPE,
-		.local_only = true,
-		.write = supervisor_status_write},
+	{.path = "/status", .content_type = STATUS_CONTENT_TYPE, .local_only = true, .write = status_write},
 	{.path = "/readyz", .content_type = TEXT, .write = write_readiness},
 	{.path = NULL},
 };

@@ -1,9 +1,10 @@
 /*
  * pages.h - the pages for operators, and the two that say how the program is.
  *
- *   /healthz  200 while the supervisor lives and its loop turns: what restarts a process asks this
- *   /readyz   200 while commands are taken and can be handled; else 503 and why not, a reason a line: for
- * people, alarms and rollouts /metrics  everything, as Prometheus reads it (metrics.h)
+ *   /healthz  200 while the supervisor lives and its loop turns. What restarts a process asks for this.
+ *   /readyz   200 while commands are taken and can be handled; else 503 and why not, a reason a line. For people, alarms and rollouts.
+ *   /metrics  everything, as Prometheus reads it (metrics.h).
+ *   /status   how things stand, as JSON (status.h). For this machine only.
  */
 #ifndef PAGES_H
 #define PAGES_H
@@ -11,7 +12,7 @@
 #include "http_server.h"
 
 /* Ended by one without a path. */
-extern const struct http_page supervisor_pages[];
+extern const struct http_page pages_table[];
 
 enum {
 	PAGES_SUPERVISOR_MS =

@@ -1,36 +1,35 @@
 /*
- * view.c - see supervisor_view.h.
+ * view.c - see view.h.
  */
 #include "view.h"
 
 #include "board.h"
 #include "clock.h"
 
-void supervisor_view_init(struct supervisor_view *view, const struct board *board)
+void view_init(struct view *view, const struct board *board)
 {
-	*view = (struct supervisor_view){
-		.board = board, .version = CASHEW_VERSION, .started_ms = clock_ms(), .turned_ms = clock_ms()};
+	*view = (struct view){.board = board, .version = CASHEW_VERSION, .started_ms = clock_ms(), .turned_ms = clock_ms()};
 	pthread_mutex_init(&view->mutex, NULL);
 }
 
-void supervisor_view_destroy(struct supervisor_view *view)
+void view_destroy(struct view *view)
 {
 	pthread_mutex_destroy(&view->mutex);
 }
 
-void supervisor_view_tell_loggly(struct supervisor_view *view, struct loggly *loggly)
+void view_tell_loggly(struct view *view, struct loggly *loggly)
 {
 	struct loggly_figures figures;
-	if (loggly != NULL)
+	if (loggly)
 		loggly_read(loggly, &figures);
 	pthread_mutex_lock(&view->mutex);
-	view->shipping = loggly != NULL;
-	if (loggly != NULL)
+	view->shipping = loggly;
+	if (loggly)
 		view->loggly = figures;
 	pthread_mutex_unlock(&view->mutex);
 }
 
-bool supervisor_view_loggly(struct supervisor_view *view, struct loggly_figures *ret)
+bool view_loggly(struct view *view, struct loggly_figures *ret)
 {
 	pthread_mutex_lock(&view->mutex);
 	const bool shipping = view->shipping;

@@ -41,7 +41,7 @@ struct top {
 static bool colours(void)
 {
 	const char *no_colour = getenv("NO_COLOR");
-	return isatty(STDOUT_FILENO) && (no_colour == NULL || no_colour[0] == '\0');
+	return isatty(STDOUT_FILENO) && (!no_colour || no_colour[0] == '\0');
 }
 
 static int out_of_memory(void)
@@ -52,7 +52,7 @@ static int out_of_memory(void)
 
 static void top_free(struct top *top)
 {
-	if (top->fetch != NULL)
+	if (top->fetch)
 		fetch_close(top->fetch);
 	json_decref(top->now);
 	json_decref(top->before);
@@ -67,15 +67,13 @@ static int address_of_settings(struct top *top)
 	struct settings settings;
 	if (options->env_file_given && !settings_file_exists(options->env_file, stderr))
 		return EXIT_CONFIG;
-	const int r = settings_read_some(options->env_file, environ, names, stderr, stderr, &settings);
-	if (r != 0)
-		return r == SETTINGS_E_INVALID ? EXIT_CONFIG : out_of_memory();
+	const int error = settings_read_some(options->env_file, environ, names, stderr, stderr, &settings);
+	if (error != 0)
+		return error == SETTINGS_E_INVALID ? EXIT_CONFIG : out_of_memory();
 	const bool good = top_address(settings.metrics_addr, top->address);
 	if (!good)
 		fprintf(stderr,
-			"cashewd top: METRICS_ADDR=%s: nothing to ask there: set it to HOST:PORT for "
-			"cashewd, or "
-			"use --addr\n",
+			"cashewd top: METRICS_ADDR=%s: nothing to ask there: set it to HOST:PORT for cashewd, or use --addr\n",
 			settings.metrics_addr);
 	settings_free(&settings);
 	top->source = "METRICS_ADDR";
@@ -84,7 +82,7 @@ static int address_of_settings(struct top *top)
 
 static int find_address(struct top *top)
 {
-	if (top->options.address == NULL)
+	if (!top->options.address)
 		return address_of_settings(top);
 	/* It was checked as it was read. */
 	if (!top_address(top->options.address, top->address))
@@ -117,11 +115,10 @@ static int once(struct top *top)
 		;
 	json_t *document = fetch_take(top->fetch, top->reason);
 	int code = 0;
-	if (document == NULL) {
+	if (!document) {
 		fprintf(stderr,
 			"cashewd top: no answer from cashewd at %s (%s): %s\n"
-			"METRICS_ADDR, in .env or the environment, says where it listens; --addr asks "
-			"elsewhere\n",
+			"METRICS_ADDR, in .env or the environment, says where it listens; --addr asks elsewhere\n",
 			top->address, top->source, top->reason);
 		return EXIT_UNAVAILABLE;
 	}
@@ -145,19 +142,19 @@ static void draw(const struct top *top)
 	/* In the last column, what clears the rest of a line would clear its last character. */
 	if (options.width > 1)
 		options.width--;
-	int rc;
+	int error;
 	if (top->away_since_ms != 0)
-		rc = top_view_away(&(const struct top_away){.source = top->source,
-					   .reason = top->reason,
-					   .since_ms = top->away_since_ms,
-					   .now_ms = clock_unix_ms(),
-					   .interval_ms = top->options.interval_ms},
+		error = top_view_away(&(const struct top_away){.source = top->source,
+					      .reason = top->reason,
+					      .since_ms = top->away_since_ms,
+					      .now_ms = clock_unix_ms(),
+					      .interval_ms = top->options.interval_ms},
 			&options, &text);
-	else if (top->now != NULL)
-		rc = top_view(top->now, top->before, &options, &text);
+	else if (top->now)
+		error = top_view(top->now, top->before, &options, &text);
 	else
 		return; /* the first answer is under way */
-	if (rc != 0)
+	if (error != 0)
 		return; /* the next one may fit into memory */
 	terminal_draw(text);
 	free(text);
@@ -167,7 +164,7 @@ static void take_answer(struct top *top)
 {
 	json_t *document = fetch_take(top->fetch, top->reason);
 	top->under_way = false;
-	if (document == NULL) {
+	if (!document) {
 		if (top->away_since_ms == 0)
 			top->away_since_ms = clock_unix_ms();
 		return;
@@ -204,9 +201,9 @@ static bool serve(const struct pollfd *polls)
 static int live(struct top *top)
 {
 	int signal_fd;
-	const int rc = terminal_open(&signal_fd);
-	if (rc != 0) {
-		fprintf(stderr, "cashewd top: the terminal cannot be used: %s\n", strerror(-rc));
+	const int error = terminal_open(&signal_fd);
+	if (error != 0) {
+		fprintf(stderr, "cashewd top: the terminal cannot be used: %s\n", strerror(-error));
 		return EXIT_SOFTWARE;
 	}
 	(void)terminal_show();

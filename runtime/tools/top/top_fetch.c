@@ -32,7 +32,7 @@ static size_t take_answer(char *bytes, size_t one, size_t count, void *context)
 	if (fetch->size + size > fetch->room) {
 		const size_t room = 2 * (fetch->size + size);
 		char *answer = realloc(fetch->answer, room);
-		if (answer == NULL)
+		if (!answer)
 			return 0;
 		fetch->answer = answer;
 		fetch->room = room;
@@ -64,11 +64,11 @@ int fetch_open(const char *address, struct fetch **ret)
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return -ENOMEM;
 	struct fetch *fetch = calloc(1, sizeof(*fetch));
-	if (fetch != NULL) {
+	if (fetch) {
 		fetch->multi = curl_multi_init();
 		fetch->easy = curl_easy_init();
 	}
-	if (fetch == NULL || fetch->multi == NULL || fetch->easy == NULL || !set_options(fetch, url)) {
+	if (!fetch || !fetch->multi || !fetch->easy || !set_options(fetch, url)) {
 		fetch_close(fetch);
 		return -ENOMEM;
 	}
@@ -78,7 +78,7 @@ int fetch_open(const char *address, struct fetch **ret)
 
 void fetch_close(struct fetch *fetch)
 {
-	if (fetch != NULL) {
+	if (fetch) {
 		if (fetch->under_way)
 			(void)curl_multi_remove_handle(fetch->multi, fetch->easy);
 		curl_easy_cleanup(fetch->easy);
@@ -114,7 +114,7 @@ bool fetch_wait(struct fetch *fetch, struct pollfd *others, unsigned count, int6
 		others[i].revents = waits[i].revents;
 	(void)curl_multi_perform(fetch->multi, &ready);
 	const CURLMsg *message = fetch->under_way ? curl_multi_info_read(fetch->multi, &left) : NULL;
-	if (message == NULL || message->msg != CURLMSG_DONE)
+	if (!message || message->msg != CURLMSG_DONE)
 		return false;
 	fetch->result = message->data.result;
 	(void)curl_multi_remove_handle(fetch->multi, fetch->easy);
@@ -134,8 +134,7 @@ json_t *fetch_take(struct fetch *fetch, char ret_reason[static FETCH_REASON_SIZE
 	(void)curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status == 403) {
 		snprintf(ret_reason, FETCH_REASON_SIZE,
-			"it answers 403: it tells its status only to its own machine, asked by address or as "
-			"localhost");
+			"it answers 403: it tells its status only to its own machine, asked by address or as localhost");
 		return NULL;
 	}
 	if (status != 200) {
@@ -143,7 +142,7 @@ json_t *fetch_take(struct fetch *fetch, char ret_reason[static FETCH_REASON_SIZE
 			status);
 		return NULL;
 	}
-	json_t *document = json_loadb(fetch->answer != NULL ? fetch->answer : "", fetch->size, 0, NULL);
+	json_t *document = json_loadb(fetch->answer ? fetch->answer : "", fetch->size, 0, NULL);
 	if (top_view_is_status(document))
 		return document;
 	json_decref(document);

@@ -14,16 +14,12 @@ void top_help(FILE *out)
 {
 	fputs("Usage: cashewd top [OPTION]...\n"
 	      "\n"
-	      "Shows what a running cashewd does: its host, store and connections; the lanes and their "
-	      "groups;\n"
-	      "for each handler how often and for how long it runs, and what fails; and the commands that "
-	      "have\n"
-	      "been running for the longest. q or Ctrl-C leaves. Where standard output is no terminal it "
-	      "shows\n"
+	      "Shows what a running cashewd does: its host, store and connections; the lanes and their groups;\n"
+	      "for each handler how often and for how long it runs, and what fails; and the commands that have\n"
+	      "been running for the longest. q or Ctrl-C leaves. Where standard output is no terminal it shows\n"
 	      "that once, as with --once.\n"
 	      "\n"
-	      "  --addr HOST:PORT    ask there; default: METRICS_ADDR. It answers only its own machine, over "
-	      "the\n"
+	      "  --addr HOST:PORT    ask there; default: METRICS_ADDR. It answers only its own machine, over the\n"
 	      "                      loopback (or an SSH tunnel that ends there)\n"
 	      "  --interval SECONDS  time between two looks, 0.1 to 3600 (default 1)\n"
 	      "  --once              show it once, with the figures since the start, and exit\n"
@@ -32,11 +28,9 @@ void top_help(FILE *out)
 	      "  --help\n"
 	      "\n"
 	      "Rates and times (p50: the median; p99: what one in a hundred exceeds) are those of the last\n"
-	      "interval; times of all time where nothing ran in it. NO_COLOR in the environment: no "
-	      "colours.\n"
+	      "interval; times of all time where nothing ran in it. NO_COLOR in the environment: no colours.\n"
 	      "\n"
-	      "Exit codes: 0 left as told, 64 wrong option, 69 cashewd does not answer, 70 internal "
-	      "failure,\n"
+	      "Exit codes: 0 left as told, 64 wrong option, 69 cashewd does not answer, 70 internal failure,\n"
 	      "74 output failed, 78 wrong settings.\n",
 		out);
 }
@@ -77,7 +71,7 @@ bool top_address(const char *text, char ret[static TOP_ADDRESS_SIZE])
 	static const char host_characters[] =
 		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 	const char *colon = strrchr(text, ':');
-	if (colon == NULL || !is_port(colon + 1) || colon - text > 255)
+	if (!colon || !is_port(colon + 1) || colon - text > 255)
 		return false;
 	const size_t size = (size_t)(colon - text);
 	char host[256];
@@ -141,9 +135,10 @@ int top_options_read(int count, char **values, FILE *problems, struct top_option
 			return wrong(problems, "unknown option %s", values[optind - 1]);
 		if (option == ':')
 			return wrong(problems, "%s needs a value", values[optind - 1]);
-		const int r = read_option(option == 'h' ? OPTION_HELP : option, optarg, problems, &options);
-		if (r != 0)
-			return r;
+		const int error =
+			read_option(option == 'h' ? OPTION_HELP : option, optarg, problems, &options);
+		if (error != 0)
+			return error;
 	}
 	if (!options.help && optind < count)
 		return wrong(problems, "unexpected argument '%s'", values[optind]);

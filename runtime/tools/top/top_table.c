@@ -34,13 +34,13 @@ static size_t width_of(const char *cell)
 
 static void add(struct top_table *table, char *cell)
 {
-	if (cell == NULL)
+	if (!cell)
 		table->failed = true;
 	if (table->count == table->room && !table->failed) {
 		const size_t room = table->room > 0 ? 2 * table->room : ROOM_MIN;
 		char **cells = reallocarray(table->cells, room, sizeof(*cells));
-		table->failed = cells == NULL;
-		if (cells != NULL) {
+		table->failed = !cells;
+		if (cells) {
 			table->cells = cells;
 			table->room = room;
 		}
@@ -77,7 +77,7 @@ void top_table_add_cut(struct top_table *table, const char *line, size_t width)
 static size_t columns_of(const struct top_table *table)
 {
 	size_t columns = 0;
-	while (table->headings[columns] != NULL)
+	while (table->headings[columns])
 		columns++;
 	return columns;
 }
@@ -117,7 +117,7 @@ int top_table_print(const struct top_table *table, size_t rows, FILE *out)
 	if (table->failed)
 		return -ENOMEM;
 	size_t *widths = calloc(columns, sizeof(*widths));
-	if (widths == NULL)
+	if (!widths)
 		return -ENOMEM;
 	for (size_t i = 0; i < columns; i++)
 		widths[i] = text_width(table->headings[i]);

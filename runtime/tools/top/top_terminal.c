@@ -39,7 +39,7 @@ static struct {
 bool terminal_usable(void)
 {
 	const char *type = getenv("TERM");
-	return isatty(STDOUT_FILENO) && type != NULL && type[0] != '\0' && strcmp(type, "dumb") != 0;
+	return isatty(STDOUT_FILENO) && type && type[0] != '\0' && strcmp(type, "dumb") != 0;
 }
 
 /* Never blocks for long, whatever is at the other end: a terminal with room takes a chunk. */
@@ -208,7 +208,7 @@ void terminal_draw(const char *lines)
 	for (const char *at = lines; *at != '\0'; at++)
 		count += *at == '\n';
 	char *frame = malloc(strlen(lines) + count * (sizeof(rest) + 2) + sizeof(begin) + sizeof(end));
-	if (frame == NULL)
+	if (!frame)
 		return;
 	char *to = stpcpy(frame, begin);
 	while (*lines != '\0') {

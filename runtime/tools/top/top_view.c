@@ -113,7 +113,7 @@ static bool bounds_known(const json_t *now)
 static char *text_of(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
-	return text_line(text != NULL ? text : "?");
+	return text_line(text ? text : "?");
 }
 
 static const char *count_mark(bool bad, const char *mark)
@@ -125,7 +125,7 @@ static const char *count_mark(bool bad, const char *mark)
 static void add_bad(struct top_table *table, const struct view *view, const json_t *now, const json_t *before,
 	const char *key, const char *mark)
 {
-	const bool rose = view->before != NULL && more(now, before, key) > 0;
+	const bool rose = view->before && more(now, before, key) > 0;
 	top_table_add(
 		table, "%s%s%s", count_mark(rose, mark), top_text_count(number(now, key)).text, TOP_PLAIN);
 }
@@ -142,9 +142,9 @@ static void print_first(const struct view *view)
 	char *version = text_of(view->now, "cashewd");
 	const json_t *supervisor = json_object_get(view->now, "supervisor");
 	label(view, "cashewd");
-	fprintf(view->out, "%s at %s, figures of %s%s, up %s, %s\n", version != NULL ? version : "?",
-		view->options->address, view->before != NULL ? "the last " : "all the time",
-		view->before != NULL ? top_text_duration(view->seconds * 1000).text : "",
+	fprintf(view->out, "%s at %s, figures of %s%s, up %s, %s\n", version ? version : "?",
+		view->options->address, view->before ? "the last " : "all the time",
+		view->before ? top_text_duration(view->seconds * 1000).text : "",
 		top_text_duration((double)(number(view->now, "clock_ms") - number(supervisor, "started_ms")))
 			.text,
 		top_text_clock(number(view->now, "unix_ms")).text);
@@ -162,7 +162,7 @@ static void print_counters(const struct view *view, const json_t *now, const jso
 {
 	for (size_t i = 0; i < count; i++) {
 		const struct counter *counter = &counters[i];
-		const bool rose = view->before != NULL && more(now, before, counter->key) > 0;
+		const bool rose = view->before && more(now, before, counter->key) > 0;
 		if (counter->always || number(now, counter->key) > 0)
 			fprintf(view->out, ", %s%s %s%s", count_mark(rose, counter->mark), counter->word,
 				top_text_count(number(now, counter->key)).text, TOP_PLAIN);
@@ -178,10 +178,10 @@ static void print_host(const struct view *view)
 	const json_t *host = json_object_get(view->now, "host");
 	const json_t *supervisor = json_object_get(view->now, "supervisor");
 	char *state = text_of(host, "state");
-	const bool running = state != NULL && strcmp(state, "running") == 0;
+	const bool running = state && strcmp(state, "running") == 0;
 	label(view, "host");
 	fprintf(view->out, "%s%s%s%s" TOP_PLAIN, running && is(host, "ready") ? TOP_GREEN : TOP_RED,
-		state != NULL ? state : "?", running ? (is(host, "ready") ? ", ready" : ", not ready") : "",
+		state ? state : "?", running ? (is(host, "ready") ? ", ready" : ", not ready") : "",
 		is(host, "standby") ? " (standby)" : "");
 	free(state);
 	if (number(host, "pid") > 0)
@@ -234,11 +234,11 @@ static void print_store(const struct view *view)
 static void connection_text(const json_t *connection, FILE *out)
 {
 	char *state = text_of(connection, "state");
-	const bool up = state != NULL && strcmp(state, "up") == 0;
+	const bool up = state && strcmp(state, "up") == 0;
 	if (is(connection, "standby"))
 		fputs(TOP_YELLOW "standby" TOP_PLAIN, out);
 	else
-		fprintf(out, "%s%s" TOP_PLAIN, up ? TOP_GREEN : TOP_RED, state != NULL ? state : "?");
+		fprintf(out, "%s%s" TOP_PLAIN, up ? TOP_GREEN : TOP_RED, state ? state : "?");
 	if (up)
 		fprintf(out, " %s", top_text_duration((double)number(connection, "up_ms")).text);
 	free(state);
@@ -266,7 +266,7 @@ static void print_egress(const struct view *view)
 static void add_name(struct top_table *table, const json_t *object, const char *key)
 {
 	char *name = text_of(object, key);
-	top_table_add_cut(table, name != NULL ? name : "?", NAME_WIDTH);
+	top_table_add_cut(table, name ? name : "?", NAME_WIDTH);
 	free(name);
 }
 
@@ -286,13 +286,13 @@ static void fill_lanes(const struct view *view, struct top_table *table)
 		char *state = NULL;
 		size_t size;
 		FILE *out = open_memstream(&state, &size);
-		if (out != NULL) {
+		if (out) {
 			connection_text(json_object_get(lane, "connection"), out);
 			fclose(out);
 		}
 		quantiles(view, json_object_get(lane, "hold"), json_object_get(before, "hold"), hold);
 		add_name(table, lane, "name");
-		top_table_add(table, "%s", state != NULL ? state : "?");
+		top_table_add(table, "%s", state ? state : "?");
 		top_table_add(table, "%s%" PRId64 "/%" PRId64 TOP_PLAIN,
 			count_mark(number(lane, "granted") < number(lane, "filters"), TOP_RED),
 			number(lane, "granted"), number(lane, "filters"));
@@ -318,7 +318,7 @@ static int compare_handlers(const void *a, const void *b)
 	const char *other = json_string_value(json_object_get(*right, "name"));
 	if (l != r)
 		return l > r ? -1 : 1;
-	return strcmp(one != NULL ? one : "", other != NULL ? other : "");
+	return strcmp(one ? one : "", other ? other : "");
 }
 
 static void add_handler(const struct view *view, const json_t *handler, struct top_table *table)
@@ -345,7 +345,7 @@ static int fill_handlers(const struct view *view, struct top_table *table)
 	const json_t *handlers = json_object_get(view->now, "handlers");
 	const size_t count = json_array_size(handlers);
 	const json_t **sorted = calloc(count + 1, sizeof(*sorted));
-	if (sorted == NULL)
+	if (!sorted)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++)
 		sorted[i] = json_array_get(handlers, i);
@@ -369,7 +369,7 @@ static void fill_running(const struct view *view, struct top_table *table)
 		top_table_add(table, "%s", top_text_duration((double)deadline).text);
 		top_table_add(table, "%" PRId64, number(run, "attempt"));
 		add_name(table, run, "handler");
-		top_table_add(table, "%s", topic != NULL ? topic : "?");
+		top_table_add(table, "%s", topic ? topic : "?");
 		free(topic);
 	}
 }
@@ -396,8 +396,8 @@ static void share_out(unsigned height, const size_t counts[static 3], size_t ret
 
 static int print_tables(const struct view *view)
 {
-	static const char *const lanes[] = {
-		"LANE", "CONNECTION", "FILTERS", "HELD", "OPEN", "OLDEST", "ACKED/S", "P50", "P99", "ASIDE", "DROPS", NULL};
+	static const char *const lanes[] = {"LANE", "CONNECTION", "FILTERS", "HELD", "OPEN", "OLDEST",
+		"ACKED/S", "P50", "P99", "ASIDE", "DROPS", NULL};
 	static const char *const handlers[] = {"HANDLER", "RUNS/S", "P50", "P99", "NOW", "DONE", "REJECT",
 		"RETRY", "FAIL", "CRASH", "HANG", NULL};
 	static const char *const running[] = {"RUNNING", "DEADLINE", "ATTEMPT", "HANDLER", "COMMAND", NULL};
@@ -405,18 +405,18 @@ static int print_tables(const struct view *view)
 		{.headings = running, .left = 0x18}};
 	size_t counts[3], rows[3];
 	fill_lanes(view, &tables[0]);
-	int rc = fill_handlers(view, &tables[1]);
+	int error = fill_handlers(view, &tables[1]);
 	fill_running(view, &tables[2]);
 	for (size_t i = 0; i < 3; i++)
 		counts[i] = top_table_rows(&tables[i]);
 	share_out(view->options->height, counts, rows);
 	for (size_t i = 0; i < 3; i++) {
 		fputc('\n', view->out);
-		if (rc == 0)
-			rc = top_table_print(&tables[i], rows[i], view->out);
+		if (error == 0)
+			error = top_table_print(&tables[i], rows[i], view->out);
 		top_table_free(&tables[i]);
 	}
-	return rc;
+	return error;
 }
 
 /* ---- The whole ---- */
@@ -427,7 +427,7 @@ static int finish(const char *text, const struct top_view_options *options, char
 	char *result = NULL;
 	size_t size;
 	FILE *out = open_memstream(&result, &size);
-	if (out == NULL)
+	if (!out)
 		return -ENOMEM;
 	top_table_cut(text, options->width, options->height, options->colours, out);
 	if (fclose(out) != 0) {
@@ -448,7 +448,7 @@ static bool is_same_supervisor(const json_t *now, const json_t *before)
 {
 	const json_t *one = json_object_get(now, "supervisor"),
 		     *other = json_object_get(before, "supervisor");
-	return before != NULL && number(one, "pid") == number(other, "pid") &&
+	return before && number(one, "pid") == number(other, "pid") &&
 	       number(one, "started_ms") == number(other, "started_ms") &&
 	       number(now, "clock_ms") > number(before, "clock_ms");
 }
@@ -459,40 +459,39 @@ int top_view(const json_t *now, const json_t *before, const struct top_view_opti
 	char *text = NULL;
 	size_t size;
 	view.before = is_same_supervisor(now, before) ? before : NULL;
-	const int64_t since = view.before != NULL ? number(before, "clock_ms")
-						  : number(json_object_get(now, "supervisor"), "started_ms");
+	const int64_t since = view.before ? number(before, "clock_ms")
+					  : number(json_object_get(now, "supervisor"), "started_ms");
 	view.seconds = (double)(number(now, "clock_ms") - since) / 1000;
 	view.out = open_memstream(&text, &size);
-	if (view.out == NULL)
+	if (!view.out)
 		return -ENOMEM;
 	print_first(&view);
 	print_host(&view);
 	print_commands(&view);
 	print_store(&view);
 	print_egress(&view);
-	int rc = print_tables(&view);
-	if (fclose(view.out) != 0 && rc == 0)
-		rc = -ENOMEM;
-	if (rc == 0)
-		rc = finish(text, options, ret);
+	int error = print_tables(&view);
+	if (fclose(view.out) != 0 && error == 0)
+		error = -ENOMEM;
+	if (error == 0)
+		error = finish(text, options, ret);
 	free(text);
-	return rc;
+	return error;
 }
 
 int top_view_away(const struct top_away *away, const struct top_view_options *options, char **ret)
 {
 	char *reason = text_line(away->reason), *text = NULL;
-	if (reason == NULL ||
-		asprintf(&text,
-			TOP_RED "No answer from cashewd at %s" TOP_PLAIN "\n"
-				"since %s, for %s: %s\n\n"
-				"The address is from %s. It is asked again every %s; q leaves.\n",
-			options->address, top_text_clock(away->since_ms).text,
-			top_text_duration((double)(away->now_ms - away->since_ms)).text, reason, away->source,
-			top_text_duration(away->interval_ms).text) < 0)
+	if (!reason || asprintf(&text,
+			       TOP_RED "No answer from cashewd at %s" TOP_PLAIN "\n"
+				       "since %s, for %s: %s\n\n"
+				       "The address is from %s. It is asked again every %s; q leaves.\n",
+			       options->address, top_text_clock(away->since_ms).text,
+			       top_text_duration((double)(away->now_ms - away->since_ms)).text, reason,
+			       away->source, top_text_duration(away->interval_ms).text) < 0)
 		text = NULL;
 	free(reason);
-	const int rc = text != NULL ? finish(text, options, ret) : -ENOMEM;
+	const int error = text ? finish(text, options, ret) : -ENOMEM;
 	free(text);
-	return rc;
+	return error;
 }

@@ -292,6 +292,10 @@ static void test_buried(void **state)
 		assert_true(board_mark_is_buried(found, until_ms - 1));
 		assert_false(board_mark_is_buried(found, until_ms));
 	}
+	/* A new command with the content of one whose burial is over begins anew. */
+	mark(1, "SIGBUS", 1000 + BOARD_BURIED_MS, 1);
+	assert_int_equal(board_mark_find(board, 1)->buried_until_ms, 0);
+	board_mark_buried(board, 1, 1000);
 	board_forget(board, 0, 1000 + BOARD_BURIED_MS);
 	assert_null(board_mark_find(board, 1));
 	assert_non_null(board_mark_find(board, 2));

@@ -114,28 +114,23 @@ static void test_refused(void **state)
 		{four, "pear", "HANDLERS=pear selects no handler: --list-handlers shows their names\n"},
 		{LIST(&no_function), "", "handler no_function: .handle is missing\n"},
 		{LIST(&no_topic), "",
-			"handler no_topic: .topic = \"\": expected an MQTT topic filter like "
-			"\"+/get_apples\"\n"},
+			"handler no_topic: .topic = \"\": expected an MQTT topic filter like \"+/get_apples\"\n"},
 		{LIST(&ping, &bad_topic, &bad_lane), "",
-			"handler bad_topic: .topic = \"+/a#\": expected an MQTT topic filter like "
-			"\"+/get_apples\"\n"
+			"handler bad_topic: .topic = \"+/a#\": expected an MQTT topic filter like \"+/get_apples\"\n"
 			"handler bad_lane: .lane = \"Slow Lane\": expected 1 to 64 of a-z 0-9 _\n"},
 		{LIST(&shared), "",
-			"handler shared: .topic = \"$share/hosts/+/ping\": a shared subscription would break "
-			"up "
-			"the order of a user's commands: expected a topic filter like \"+/get_apples\"\n"},
+			"handler shared: .topic = \"$share/hosts/+/ping\": a shared subscription would break up the order of a user's commands: "
+			"expected a topic filter like \"+/get_apples\"\n"},
 		{LIST(&bad_lane), "",
 			"handler bad_lane: .lane = \"Slow Lane\": expected 1 to 64 of a-z 0-9 _\n"},
 		{LIST(&ping, &apples, &everything), "",
-			"handlers ping and everything: their filters \"+/ping\" and \"+/#\" overlap in lane "
-			"main, so a command would arrive twice: use the same filter, or a .lane of its own for one of them\n"
-			"handlers apples and everything: their filters \"+/get_apples\" and \"+/#\" overlap "
-			"in lane main, so a command would arrive twice: use the same filter, or a .lane of "
-			"its own for one of them\n"},
+			"handlers ping and everything: their filters \"+/ping\" and \"+/#\" overlap in lane main, so a command would arrive twice: "
+			"use the same filter, or a .lane of its own for one of them\n"
+			"handlers apples and everything: their filters \"+/get_apples\" and \"+/#\" overlap in lane main, so a command would arrive "
+			"twice: use the same filter, or a .lane of its own for one of them\n"},
 		{LIST(&one_level, &in_main), "",
-			"handlers one_level and in_main: their filters \"+/+\" and \"+/in_main\" overlap in "
-			"lane main, so a command would arrive twice: use the same filter, or a .lane of its "
-			"own for one of them\n"},
+			"handlers one_level and in_main: their filters \"+/+\" and \"+/in_main\" overlap in lane main, so a command would arrive "
+			"twice: use the same filter, or a .lane of its own for one of them\n"},
 		{LIST(&in_an_hour_and_more), "", "handler in_an_hour_and_more: .deadline_ms = 3600001: expected 3600000 or less, which is 3600 s\n"},
 		{LIST(&in_49_days), "", "handler in_49_days: .deadline_ms = 4294967295: expected 3600000 or less, which is 3600 s\n"},
 	};

@@ -10,14 +10,10 @@ struct bad_case {
 
 static struct bad_case bad_cases[] = {
 	{"nothing is set", NULL,
-		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its "
-		"certificate must be "
-		"for this name.\n"
-		"MONGO_DB_URL: it is not set. Connection string of MongoDB, mongodb:// or mongodb+srv://; "
-		"what it leaves "
-		"open is set to w=majority, journal=true and time-outs of seconds.\n"
-		"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a "
-		"HANDLER_TOKEN_FILE\n"},
+		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its certificate must be for this name.\n"
+		"MONGO_DB_URL: it is not set. Connection string of MongoDB, mongodb:// or mongodb+srv://; what it leaves open is set to w=majority, "
+		"journal=true and time-outs of seconds.\n"
+		"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a HANDLER_TOKEN_FILE\n"},
 	{"empty host", SECRET URL "BROKER_HOST=\n",
 		".env:3: BROKER_HOST=: it is empty: expected 1 to 255 bytes\n"},
 	{"unknown key", ENOUGH "BROKER_PROT=1883\n",
@@ -27,8 +23,8 @@ static struct bad_case bad_cases[] = {
 	{"unknown key like nothing", ENOUGH "\n\nPATH=/bin\n",
 		".env:6: PATH: there is no setting of that name (--help lists them)\n"},
 	{"second line of a secret", ENOUGH "Zm9vYmFy==\n",
-		".env:4: what stands before the = is no setting, and not shown, as it may be the second line "
-		"of a secret (--help lists the settings)\n"},
+		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help lists the "
+		"settings)\n"},
 	{"token in place of its file", ENOUGH "HANDLER_TOKEN_FILE=eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl\n",
 		"HANDLER_TOKEN_FILE: it is a token (not shown): expected the name of a file that holds it\n"},
 	{"line that is none", ENOUGH "BROKER_PORT 1883\n",
@@ -43,17 +39,13 @@ static struct bad_case bad_cases[] = {
 	{"beyond 64 bits", ENOUGH "WORKERS=99999999999999999999\n",
 		".env:4: WORKERS=99999999999999999999: expected a number from 1 to 512\n"},
 	{"size beyond 64 bits", ENOUGH "EVENT_MAX=9223372036854775807M\n",
-		".env:4: EVENT_MAX=9223372036854775807M: expected a number, or one with K or M behind it, "
-		"from 1024 to "
-		"268435455 bytes\n"},
+		".env:4: EVENT_MAX=9223372036854775807M: expected a number, or one with K or M behind it, from 1024 to 268435455 bytes\n"},
 	{"suffix where there is none", ENOUGH "WORKERS=1K\n",
 		".env:4: WORKERS=1K: expected a number from 1 to 512\n"},
 	{"suffix alone", ENOUGH "PAYLOAD_MAX=K\n",
-		".env:4: PAYLOAD_MAX=K: expected a number, or one with K or M behind it, from 16 to "
-		"15728640 bytes\n"},
+		".env:4: PAYLOAD_MAX=K: expected a number, or one with K or M behind it, from 16 to 15728640 bytes\n"},
 	{"payload that no dead letter can hold", ENOUGH "PAYLOAD_MAX=15728641\n",
-		".env:4: PAYLOAD_MAX=15728641: expected a number, or one with K or M behind it, from 16 to "
-		"15728640 bytes\n"},
+		".env:4: PAYLOAD_MAX=15728641: expected a number, or one with K or M behind it, from 16 to 15728640 bytes\n"},
 	{"switch", ENOUGH "BROKER_TLS=maybe\n", ".env:4: BROKER_TLS=maybe: expected on or off\n"},
 	{"empty switch", ENOUGH "BROKER_TLS=\n", ".env:4: BROKER_TLS=: expected on or off\n"},
 	{"choice", ENOUGH "LOG_LEVEL=loud\n",
@@ -62,24 +54,18 @@ static struct bad_case bad_cases[] = {
 		".env:4: CLIENT_ID=a/b: expected only A-Z a-z 0-9 . _ | -\n"},
 	{"client id too long",
 		ENOUGH "CLIENT_ID=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\n",
-		".env:4: CLIENT_ID=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...: expected "
-		"1 to 64 "
-		"bytes of A-Z a-z 0-9 . _ | -\n"},
+		".env:4: CLIENT_ID=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...: expected 1 to 64 bytes of A-Z a-z 0-9 . _ | -\n"},
 	{"control characters", ENOUGH "HANDLERS=\"ping\\nget_apples\"\n",
 		".env:4: HANDLERS=ping\\x0aget_apples: expected one line without control characters\n"},
 	{"secret too short", "JWT_SECRET=0123456789abcdef0123456789abcde\n" BROKER URL,
-		"JWT_SECRET: it has 31 bytes: expected 32 or more (openssl rand -base64 48 makes one); for "
-		"trials "
-		"ALLOW_SHORT_SECRET=on accepts it\n"},
+		"JWT_SECRET: it has 31 bytes: expected 32 or more (openssl rand -base64 48 makes one); for trials ALLOW_SHORT_SECRET=on accepts "
+		"it\n"},
 	{"empty secret is always refused", "JWT_SECRET=''\nALLOW_SHORT_SECRET=on\n" BROKER URL,
-		"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a "
-		"HANDLER_TOKEN_FILE\n"},
+		"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a HANDLER_TOKEN_FILE\n"},
 	{"host with scheme", SECRET URL "BROKER_HOST=mqtts://localhost\n",
-		"BROKER_HOST=mqtts://localhost: expected a host name or an address alone; the port goes into "
-		"BROKER_PORT\n"},
+		"BROKER_HOST=mqtts://localhost: expected a host name or an address alone; the port goes into BROKER_PORT\n"},
 	{"host with port", SECRET URL "BROKER_HOST=localhost:8883\n",
-		"BROKER_HOST=localhost:8883: expected a host name or an address alone; the port goes into "
-		"BROKER_PORT\n"},
+		"BROKER_HOST=localhost:8883: expected a host name or an address alone; the port goes into BROKER_PORT\n"},
 	{"connection string of something else", SECRET BROKER "MONGO_DB_URL=postgres://u:hunter2@h/\n",
 		"MONGO_DB_URL: expected it to begin with mongodb:// or mongodb+srv://\n"},
 	{"connection string with a line end", SECRET BROKER "MONGO_DB_URL=\"mongodb://u:hunter2@h/\\n\"\n",
@@ -90,13 +76,18 @@ static struct bad_case bad_cases[] = {
 		"MONGO_DB_NAME=a|b: expected a name without / \\ . \" $ * < > : | ? and blanks\n"},
 	{"database of MongoDB's own", ENOUGH "MONGO_DB_NAME=config\n",
 		"MONGO_DB_NAME=config: that is one of MongoDB's own: expected another name\n"},
-	{"timeout over an hour", ENOUGH "HANDLER_TIMEOUT=3601\n", ".env:4: HANDLER_TIMEOUT=3601: expected a number from 1 to 3600 s\n"},
-	{"no timeout", ENOUGH "HANDLER_TIMEOUT=0\n", ".env:4: HANDLER_TIMEOUT=0: expected a number from 1 to 3600 s\n"},
+	{"timeout over an hour", ENOUGH "HANDLER_TIMEOUT=3601\n",
+		".env:4: HANDLER_TIMEOUT=3601: expected a number from 1 to 3600 s\n"},
+	{"no timeout", ENOUGH "HANDLER_TIMEOUT=0\n",
+		".env:4: HANDLER_TIMEOUT=0: expected a number from 1 to 3600 s\n"},
 	{"small window", ENOUGH "WINDOW=19\n", ".env:4: WINDOW=19: expected a number from 20 to 65535\n"},
-	{"large window", ENOUGH "WINDOW=65536\n", ".env:4: WINDOW=65536: expected a number from 20 to 65535\n"},
+	{"large window", ENOUGH "WINDOW=65536\n",
+		".env:4: WINDOW=65536: expected a number from 20 to 65535\n"},
 	{"empty window", ENOUGH "WINDOW=\n", ".env:4: WINDOW=: expected a number from 20 to 65535\n"},
-	{"0 where it never meant anything", ENOUGH "USER_WINDOW=0\n", ".env:4: USER_WINDOW=0: expected a number from 1 to 65535\n"},
-	{"nearly a retired one", ENOUGH "GROUP_MX=7\n", ".env:4: GROUP_MX: there is no setting of that name (--help lists them)\n"},
+	{"0 where it never meant anything", ENOUGH "USER_WINDOW=0\n",
+		".env:4: USER_WINDOW=0: expected a number from 1 to 65535\n"},
+	{"nearly a retired one", ENOUGH "GROUP_MX=7\n",
+		".env:4: GROUP_MX: there is no setting of that name (--help lists them)\n"},
 	{"certificate without key", ENOUGH "BROKER_CERT_FILE=/dev/null\n",
 		"BROKER_CERT_FILE is set without BROKER_KEY_FILE: a client certificate needs both\n"},
 	{"key without certificate", ENOUGH "BROKER_KEY_FILE=/dev/null\n",
@@ -125,9 +116,7 @@ static struct bad_case bad_cases[] = {
 	{"all problems are told", SECRET "BROKER_PORT=0\nKEEP_ALIVE=60\n?\n" URL,
 		".env:4: this line is neither NAME=value nor a comment\n"
 		".env:3: KEEP_ALIVE: there is no setting of that name; did you mean KEEPALIVE?\n"
-		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its "
-		"certificate must be "
-		"for this name.\n"
+		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its certificate must be for this name.\n"
 		".env:2: BROKER_PORT=0: expected a number from 1 to 65535\n"},
 };
 
@@ -190,12 +179,12 @@ static void test_defaults(void **state)
 static void test_values(void **state)
 {
 	(void)state;
-	__attribute__((cleanup(outcome_free))) struct outcome got =
-		read_with("JWT_SECRET='short'\nALLOW_SHORT_SECRET=Yes\n" URL
-			  "BROKER_HOST=fe80::1\nBROKER_TLS=false\nBROKER_PORT=01883\n"
-			  "SESSION_EXPIRY=4294967294\nPAYLOAD_MAX=64k\nEVENT_MAX=1M\nLOG_LEVEL=DEBUG\n"
-			  "LOG_FORMAT=json\nKEEPALIVE=10\nHANDLER_TIMEOUT=3600\nWINDOW=20\nHANDLERS=get_apples , ping\n",
-			no_environment, plain_handlers);
+	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(
+		"JWT_SECRET='short'\nALLOW_SHORT_SECRET=Yes\n" URL
+		"BROKER_HOST=fe80::1\nBROKER_TLS=false\nBROKER_PORT=01883\n"
+		"SESSION_EXPIRY=4294967294\nPAYLOAD_MAX=64k\nEVENT_MAX=1M\nLOG_LEVEL=DEBUG\n"
+		"LOG_FORMAT=json\nKEEPALIVE=10\nHANDLER_TIMEOUT=3600\nWINDOW=20\nHANDLERS=get_apples , ping\n",
+		no_environment, plain_handlers);
 	assert_string_equal(got.problems, "");
 	assert_int_equal(got.result, 0);
 	const struct settings *s = &got.settings;
@@ -260,16 +249,19 @@ static void test_retired(void **state)
 			".env:4: GROUP_MAX is no setting any more and does nothing: remove it; WINDOW says how many commands may be held unacknowledged.\n",
 			8000},
 		{ENOUGH "GROUP_MAX=\nWINDOW=21\nGROUP_MS=rubbish\n", {NULL},
-			".env:4: GROUP_MAX is no setting any more and does nothing: remove it; WINDOW says how many commands may be held unacknowledged.\n"
-			".env:6: GROUP_MS is no setting any more and does nothing: remove it; each acknowledgement leaves as soon as those of the commands "
-			"before it may.\n",
+			".env:4: GROUP_MAX is no setting any more and does nothing: remove it; WINDOW says how many commands may be held "
+			"unacknowledged.\n"
+			".env:6: GROUP_MS is no setting any more and does nothing: remove it; each acknowledgement leaves as soon as those of the "
+			"commands before it may.\n",
 			21},
 		{ENOUGH, {"GROUP_MS=250", "PATH=/bin"},
-			"environment: GROUP_MS is no setting any more and does nothing: remove it; each acknowledgement leaves as soon as those of the "
-			"commands before it may.\n",
+			"environment: GROUP_MS is no setting any more and does nothing: remove it; each acknowledgement leaves as soon as those of "
+			"the commands before it may.\n",
 			8000},
-		{ENOUGH "WINDOW=0\n", {NULL}, ".env:4: WINDOW=0 counts as 8000: remove it, or set 20 to 65535\n", 8000},
-		{ENOUGH "WINDOW=30\n", {"WINDOW=0"}, "environment: WINDOW=0 counts as 8000: remove it, or set 20 to 65535\n", 8000},
+		{ENOUGH "WINDOW=0\n", {NULL},
+			".env:4: WINDOW=0 counts as 8000: remove it, or set 20 to 65535\n", 8000},
+		{ENOUGH "WINDOW=30\n", {"WINDOW=0"},
+			"environment: WINDOW=0 counts as 8000: remove it, or set 20 to 65535\n", 8000},
 		{ENOUGH "WINDOW=0\n", {"WINDOW=65535"}, "", 65535},
 	};
 	(void)state;
@@ -277,7 +269,8 @@ static void test_retired(void **state)
 		char *environment[3] = {NULL};
 		for (size_t n = 0; n < 3 && cases[i].environment[n] != NULL; n++)
 			environment[n] = (char *)(uintptr_t)cases[i].environment[n];
-		__attribute__((cleanup(outcome_free))) struct outcome got = read_with(cases[i].file, environment, plain_handlers);
+		__attribute__((cleanup(outcome_free))) struct outcome got =
+			read_with(cases[i].file, environment, plain_handlers);
 		assert_string_equal(got.problems, "");
 		assert_string_equal(got.warnings, cases[i].warnings);
 		assert_int_equal(got.result, 0);
@@ -288,11 +281,14 @@ static void test_retired(void **state)
 /* A handler may call its own setting as it likes. */
 static void test_retired_name_of_a_handler(void **state)
 {
-	static const struct cashew_setting settings[] = {{.name = "GROUP_MAX", .default_value = "1"}, {.name = NULL}};
-	static const struct cashew_handler grouping = {.name = "grouping", .topic = "+/grouping", .settings = settings};
+	static const struct cashew_setting settings[] = {
+		{.name = "GROUP_MAX", .default_value = "1"}, {.name = NULL}};
+	static const struct cashew_handler grouping = {
+		.name = "grouping", .topic = "+/grouping", .settings = settings};
 	const struct cashew_handler *const handlers[] = {&grouping, NULL};
 	(void)state;
-	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(ENOUGH "GROUP_MAX=7\n", no_environment, handlers);
+	__attribute__((cleanup(outcome_free))) struct outcome got =
+		read_with(ENOUGH "GROUP_MAX=7\n", no_environment, handlers);
 	assert_string_equal(got.problems, "");
 	assert_string_equal(got.warnings, "");
 	assert_string_equal(settings_own_value(&got.settings, "GROUP_MAX"), "7");
@@ -353,8 +349,7 @@ static void test_bad_declarations(void **state)
 	assert_int_equal(got.result, SETTINGS_E_INVALID);
 	assert_string_equal(got.problems,
 		"handler thief declares a setting JWT_SECRET: that is a setting of cashewd's own\n"
-		"handler small declares a setting limit: expected a name of A-Z 0-9 _ that begins with a "
-		"letter\n"
+		"handler small declares a setting limit: expected a name of A-Z 0-9 _ that begins with a letter\n"
 		"handler plums declares the setting APPLES_LIMIT otherwise than another handler does\n");
 }
 

@@ -46,7 +46,8 @@ static void test_deaths(void **state)
 		{"killed", CHILD_RUNNING, {.code = SIGKILL}, CHILD_WAITING, 0, 0},
 		{"crashed by a command", CHILD_RUNNING, {.code = SIGSEGV, .blamed = true}, CHILD_WAITING, 0,
 			0},
-		{"crashed by a command that is run for ever", CHILD_RUNNING, {.code = SIGSEGV}, CHILD_WAITING, 0, 0},
+		{"crashed by a command that is run for ever", CHILD_RUNNING, {.code = SIGSEGV}, CHILD_WAITING,
+			0, 0},
 		{"exited", CHILD_RUNNING, {.exited = true, .code = 3}, CHILD_WAITING, 0, 0},
 		{"to be replaced", CHILD_REPLACING, {.exited = true}, CHILD_WAITING, 0, 0},
 		{"to be replaced, killed", CHILD_REPLACING, {.code = SIGKILL}, CHILD_WAITING, 0, 0},
@@ -95,7 +96,8 @@ static const struct child_death killed = {.code = SIGKILL};
 
 static void test_backoff(void **state)
 {
-	static const int delays_ms[] = {0, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000, 30000};
+	static const int delays_ms[] = {
+		0, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000, 30000};
 	(void)state;
 	struct child child = child_in(CHILD_WAITING);
 	for (size_t i = 0; i < sizeof(delays_ms) / sizeof(delays_ms[0]); i++)

@@ -1,4 +1,4 @@
-/* test_supervisor_logs.c - child_log.c: another process's lines in this process's log. */
+/* test_child_log.c - child_log.c: another process's lines in this process's log. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@
 	"\"apples "                                                                                   \
 	"fell\",\"count\":3,\"tree\":\"old oak\",\"ms\":0.5,\"ripe\":true}\n"
 
-static struct supervisor_logs logs;
+static struct child_log logs;
 static int other_end, output;
 
 static void open_all(enum log_format format)
@@ -29,15 +29,15 @@ static void open_all(enum log_format format)
 	setenv("TZ", "UTC", 1);
 	assert_int_equal(
 		log_open(&(struct log_options){.fd = output, .format = format, .level = LOG_LEVEL_INFO}), 0);
-	assert_int_equal(supervisor_logs_open(&logs, &other_end), 0);
+	assert_int_equal(child_log_open(&logs, &other_end), 0);
 }
 
 static void send_text(const char *text)
 {
 	assert_int_equal(write(other_end, text, strlen(text)), strlen(text));
-	struct pollfd polled = supervisor_logs_poll(&logs);
+	struct pollfd polled = child_log_poll(&logs);
 	assert_int_equal(poll(&polled, 1, 0), 1);
-	supervisor_logs_serve(&logs, polled.revents);
+	child_log_serve(&logs, polled.revents);
 }
 
 /* The process is gone: what stands in the log. */
@@ -45,7 +45,7 @@ static const char *close_all(void)
 {
 	static char text[256 * 1024];
 	close(other_end);
-	supervisor_logs_close(&logs);
+	child_log_close(&logs);
 	assert_int_equal(logs.fd, -1);
 	log_close(5000);
 	const ssize_t size = pread(output, text, sizeof(text) - 1, 0);
@@ -113,12 +113,12 @@ static void test_closed_end_is_not_polled(void **state)
 	(void)state;
 	open_all(LOG_FORMAT_JSON);
 	close(other_end);
-	struct pollfd polled = supervisor_logs_poll(&logs);
+	struct pollfd polled = child_log_poll(&logs);
 	assert_int_equal(poll(&polled, 1, 0), 1);
 	for (int i = 0; i < 2 && polled.fd >= 0; i++) {
 		(void)poll(&polled, 1, 0);
-		supervisor_logs_serve(&logs, polled.revents);
-		polled = supervisor_logs_poll(&logs);
+		child_log_serve(&logs, polled.revents);
+		polled = child_log_poll(&logs);
 	}
 	assert_int_equal(polled.fd, -1);
 	other_end = dup(output);

@@ -67,29 +67,39 @@ static void test_verdicts(void **state)
 		struct slots slots;
 		int status;
 		unsigned blamed, near;
-		const char *found; /* of each slot's command: ! has a mark, ? has one that is silent, ~ was near, - nothing */
+		const char *
+			found; /* of each slot's command: ! has a mark, ? has one that is silent, ~ was near, - nothing */
 		const char *what;
 	} cases[] = {
 		{"nothing ran", {.marks = {IDLE}}, SIGNALLED(SIGKILL), 0, 0, "---", NULL},
-		{"all that ran were near", {.marks = {RUNS, IDLE, RUNS}}, SIGNALLED(SIGKILL), 0, 2, "~-~", NULL},
-		{"one of two is marked", {.marks = {RUNS, RUNS, IDLE}, BOARD_CRASH_SIGNAL, .slot = 1, .number = SIGSEGV}, SIGNALLED(SIGSEGV), 1, 0, "-!-",
-			"SIGSEGV"},
-		{"exit() by one of two", {.marks = {RUNS, IDLE, RUNS}, BOARD_CRASH_EXIT, .slot = 2, .number = 3}, EXITED(3), 1, 0, "--!", "exit(3)"},
-		{"marked outside of handlers", {.marks = {RUNS, RUNS, RUNS}, BOARD_CRASH_SIGNAL, .slot = -1, .number = SIGABRT}, SIGNALLED(SIGABRT), 0, 0,
-			"---", NULL},
+		{"all that ran were near", {.marks = {RUNS, IDLE, RUNS}}, SIGNALLED(SIGKILL), 0, 2, "~-~",
+			NULL},
+		{"one of two is marked",
+			{.marks = {RUNS, RUNS, IDLE}, BOARD_CRASH_SIGNAL, .slot = 1, .number = SIGSEGV},
+			SIGNALLED(SIGSEGV), 1, 0, "-!-", "SIGSEGV"},
+		{"exit() by one of two",
+			{.marks = {RUNS, IDLE, RUNS}, BOARD_CRASH_EXIT, .slot = 2, .number = 3}, EXITED(3), 1,
+			0, "--!", "exit(3)"},
+		{"marked outside of handlers",
+			{.marks = {RUNS, RUNS, RUNS}, BOARD_CRASH_SIGNAL, .slot = -1, .number = SIGABRT},
+			SIGNALLED(SIGABRT), 0, 0, "---", NULL},
 		{"alone and killed", {.marks = {ALONE}}, SIGNALLED(SIGKILL), 1, 0, "?--", "SIGKILL"},
-		{"alone and crashed", {.marks = {ALONE}, BOARD_CRASH_SIGNAL, .slot = 0, .number = SIGBUS}, SIGNALLED(SIGBUS), 1, 0, "!--", "SIGBUS"},
+		{"alone and crashed", {.marks = {ALONE}, BOARD_CRASH_SIGNAL, .slot = 0, .number = SIGBUS},
+			SIGNALLED(SIGBUS), 1, 0, "!--", "SIGBUS"},
 		{"alone and _exit", {.marks = {IDLE, ALONE}}, EXITED(0), 1, 0, "-?-", "exit code 0"},
-		{"two were overdue, one is marked", {.marks = {OVERDUE, RUNS, OVERDUE}, BOARD_CRASH_SIGNAL, .slot = 2, .number = SIGABRT},
+		{"two were overdue, one is marked",
+			{.marks = {OVERDUE, RUNS, OVERDUE}, BOARD_CRASH_SIGNAL, .slot = 2, .number = SIGABRT},
 			SIGNALLED(SIGABRT), 2, 0, "!-!", "hung"},
-		{"overdue, and did not even write a mark", {.marks = {OVERDUE, RUNS}}, SIGNALLED(SIGKILL), 1, 0, "!--", "hung"},
+		{"overdue, and did not even write a mark", {.marks = {OVERDUE, RUNS}}, SIGNALLED(SIGKILL), 1,
+			0, "!--", "hung"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		begin(NULL);
 		set(&cases[i].slots);
 		const struct verdict verdict = verdict_reach(&board, 1, cases[i].status, NOW_MS);
-		if (verdict.blamed != cases[i].blamed || verdict.near != cases[i].near || verdict.crashes != (cases[i].blamed > 0 ? 1 : 0))
+		if (verdict.blamed != cases[i].blamed || verdict.near != cases[i].near ||
+			verdict.crashes != (cases[i].blamed > 0 ? 1 : 0))
 			fail_msg("%s: %u blamed, %u near", cases[i].name, verdict.blamed, verdict.near);
 		for (unsigned slot = 0; slot < 3; slot++) {
 			const struct board_mark *mark = board_mark_find(&board, 100 + slot);
@@ -109,7 +119,8 @@ static void test_verdicts(void **state)
 
 static void test_crashes_add_up(void **state)
 {
-	static const struct slots marked = {.marks = {RUNS}, BOARD_CRASH_SIGNAL, .slot = 0, .number = SIGSEGV};
+	static const struct slots marked = {
+		.marks = {RUNS}, BOARD_CRASH_SIGNAL, .slot = 0, .number = SIGSEGV};
 	(void)state;
 	for (unsigned i = 1; i <= 3; i++) {
 		board_clear_host(&board);
@@ -133,11 +144,13 @@ static void test_near_deaths_add_up(void **state)
 	for (size_t i = 0; i < sizeof(rounds) / sizeof(rounds[0]); i++) {
 		board_clear_host(&board);
 		set(&rounds[i]);
-		const int status = rounds[i].kind != BOARD_CRASH_NONE ? SIGNALLED(SIGSEGV) : SIGNALLED(SIGKILL);
+		const int status =
+			rounds[i].kind != BOARD_CRASH_NONE ? SIGNALLED(SIGSEGV) : SIGNALLED(SIGKILL);
 		(void)verdict_reach(&board, 1, status, NOW_MS + (int64_t)i);
 		for (unsigned slot = 0; slot < 3; slot++)
 			if (board_near_deaths(&board, 200 + slot) != expected[i][slot])
-				fail_msg("round %zu, slot %u: %u times near", i, slot, board_near_deaths(&board, 200 + slot));
+				fail_msg("round %zu, slot %u: %u times near", i, slot,
+					board_near_deaths(&board, 200 + slot));
 	}
 	assert_true(board_mark_find(&board, 100)->silent);
 	assert_false(board_mark_find(&board, 102)->silent);

@@ -1,4 +1,4 @@
-/* test_supervisor_watch.c - watch.c: when a handler counts as hung, and a host as too large. */
+/* test_watch.c - watch.c: when a handler counts as hung, and a host as too large. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

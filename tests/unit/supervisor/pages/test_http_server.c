@@ -1,5 +1,5 @@
 /*
- * test_supervisor_http.c - http_server.c, over real sockets: what is answered, and clients that mean no
+ * test_http_server.c - http_server.c, over real sockets: what is answered, and clients that mean no
  * good.
  */
 #include <setjmp.h>
@@ -23,21 +23,21 @@
 
 enum { ANSWER_SIZE = 256 * 1024, WAIT_MS = 60000, LARGE = 100 * 1024 };
 
-static unsigned write_hello(struct supervisor_view *view, FILE *out)
+static unsigned write_hello(struct view *view, FILE *out)
 {
 	(void)view;
 	fputs("hello\n", out);
 	return HTTP_OK;
 }
 
-static unsigned write_trouble(struct supervisor_view *view, FILE *out)
+static unsigned write_trouble(struct view *view, FILE *out)
 {
 	(void)view;
 	fputs("trouble\n", out);
 	return HTTP_UNAVAILABLE;
 }
 
-static unsigned write_large(struct supervisor_view *view, FILE *out)
+static unsigned write_large(struct view *view, FILE *out)
 {
 	(void)view;
 	for (int i = 0; i < LARGE; i++)
@@ -53,20 +53,20 @@ static const struct http_page pages[] = {
 	{.path = NULL},
 };
 
-static struct supervisor_http *http;
+static struct http_server *http;
 static char answer[ANSWER_SIZE];
 
 static int begin(void **state)
 {
 	(void)state;
-	return supervisor_http_open(
+	return http_server_open(
 		&(const struct http_options){.address = "127.0.0.1:0", .pages = pages}, &http);
 }
 
 static int end(void **state)
 {
 	(void)state;
-	supervisor_http_close(http);
+	http_server_close(http);
 	http = NULL;
 	return 0;
 }
@@ -110,7 +110,7 @@ static size_t drain(int fd)
 
 static void ask(const char *request)
 {
-	const int fd = dial(supervisor_http_port(http));
+	const int fd = dial(http_server_port(http));
 	assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
 	(void)drain(fd);
 }
@@ -179,7 +179,7 @@ static void test_large_page(void **state)
 static void test_endless_head(void **state)
 {
 	(void)state;
-	const int fd = dial(supervisor_http_port(http));
+	const int fd = dial(http_server_port(http));
 	static const char first[] = "GET /hello HTTP/1.1\r\n",
 			  line[] = "X-More: and more and more and more\r\n";
 	ssize_t sent = send(fd, first, strlen(first), MSG_NOSIGNAL);
@@ -200,10 +200,10 @@ static void test_crowd_is_cut_off(void **state)
 	(void)state;
 	int guests[HTTP_CONNECTIONS];
 	for (int i = 0; i < HTTP_CONNECTIONS; i++) {
-		guests[i] = dial(supervisor_http_port(http));
+		guests[i] = dial(http_server_port(http));
 		assert_int_equal(send(guests[i], "G", 1, MSG_NOSIGNAL), 1);
 	}
-	const int late = dial(supervisor_http_port(http));
+	const int late = dial(http_server_port(http));
 	static const char request[] = "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n";
 	assert_int_equal(send(late, request, strlen(request), MSG_NOSIGNAL), strlen(request));
 	/* The clock of the caller: all of them are old, the late one is not there yet or is taken at once. */
@@ -211,7 +211,7 @@ static void test_crowd_is_cut_off(void **state)
 		struct pollfd readable = {.fd = late, .events = POLLIN};
 		if (poll(&readable, 1, 100) == 1)
 			break;
-		supervisor_http_look(http, now_ms() + HTTP_AGE_MS - 1000);
+		http_server_look(http, now_ms() + HTTP_AGE_MS - 1000);
 		for (int i = 0; i < HTTP_CONNECTIONS; i++)
 			(void)send(guests[i], "G", 1, MSG_NOSIGNAL);
 	}
@@ -224,10 +224,10 @@ static void test_crowd_is_cut_off(void **state)
 static void test_one_that_is_young_stays(void **state)
 {
 	(void)state;
-	const int fd = dial(supervisor_http_port(http));
+	const int fd = dial(http_server_port(http));
 	assert_int_equal(send(fd, "GET /hello HT", 13, MSG_NOSIGNAL), 13);
 	ask("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
-	supervisor_http_look(http, now_ms());
+	http_server_look(http, now_ms());
 	assert_int_equal(send(fd, "TP/1.1\r\nHost: x\r\n\r\n", 19, MSG_NOSIGNAL), 19);
 	(void)drain(fd);
 	assert_non_null(strstr(answer, "hello\n"));
@@ -236,10 +236,10 @@ static void test_one_that_is_young_stays(void **state)
 static void test_close_with_guests(void **state)
 {
 	(void)state;
-	const int fd = dial(supervisor_http_port(http));
+	const int fd = dial(http_server_port(http));
 	assert_int_equal(send(fd, "GET /hello HT", 13, MSG_NOSIGNAL), 13);
 	ask("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
-	supervisor_http_close(http);
+	http_server_close(http);
 	http = NULL;
 	assert_int_equal(drain(fd), 0);
 }
@@ -249,21 +249,21 @@ static void test_close_with_guests(void **state)
 static void test_port_is_taken(void **state)
 {
 	(void)state;
-	struct supervisor_http *second = NULL;
+	struct http_server *second = NULL;
 	char address[HTTP_ADDRESS_TEXT_SIZE];
-	const unsigned port = supervisor_http_port(http);
+	const unsigned port = http_server_port(http);
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
 	const struct http_options options = {.address = address, .pages = pages};
-	assert_int_equal(supervisor_http_open(&options, &second), 0);
-	assert_int_equal(supervisor_http_port(second), 0);
+	assert_int_equal(http_server_open(&options, &second), 0);
+	assert_int_equal(http_server_port(second), 0);
 	/* Not tried before its time, then in vain, then it is free. */
-	supervisor_http_look(second, now_ms());
-	supervisor_http_look(second, now_ms() + HTTP_AGAIN_MS);
-	assert_int_equal(supervisor_http_port(second), 0);
-	supervisor_http_close(http);
+	http_server_look(second, now_ms());
+	http_server_look(second, now_ms() + HTTP_AGAIN_MS);
+	assert_int_equal(http_server_port(second), 0);
+	http_server_close(http);
 	http = second;
-	supervisor_http_look(http, now_ms() + 3 * HTTP_AGAIN_MS);
-	assert_int_equal(supervisor_http_port(http), port);
+	http_server_look(http, now_ms() + 3 * HTTP_AGAIN_MS);
+	assert_int_equal(http_server_port(http), port);
 	ask("GET /hello HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_non_null(strstr(answer, "hello\n"));
 }
@@ -273,14 +273,14 @@ static void test_off(void **state)
 	(void)state;
 	static const char *const texts[] = {"off", ""};
 	for (size_t i = 0; i < 2; i++) {
-		struct supervisor_http *off = NULL;
+		struct http_server *off = NULL;
 		const struct http_options options = {.address = texts[i], .pages = pages};
-		assert_int_equal(supervisor_http_open(&options, &off), 0);
-		supervisor_http_look(off, now_ms() + 10 * HTTP_AGAIN_MS);
-		assert_int_equal(supervisor_http_port(off), 0);
-		supervisor_http_close(off);
+		assert_int_equal(http_server_open(&options, &off), 0);
+		http_server_look(off, now_ms() + 10 * HTTP_AGAIN_MS);
+		assert_int_equal(http_server_port(off), 0);
+		http_server_close(off);
 	}
-	supervisor_http_close(NULL);
+	http_server_close(NULL);
 }
 
 int main(void)

@@ -22,7 +22,7 @@
 
 static struct board *board;
 static int board_fd;
-static struct supervisor_view view;
+static struct view view;
 static char *text;
 
 static int begin(void **state)
@@ -30,7 +30,7 @@ static int begin(void **state)
 	(void)state;
 	if (board_new(&board, &board_fd) != 0)
 		return -1;
-	supervisor_view_init(&view, board);
+	view_init(&view, board);
 	return 0;
 }
 
@@ -39,7 +39,7 @@ static int end(void **state)
 	(void)state;
 	free(text);
 	text = NULL;
-	supervisor_view_destroy(&view);
+	view_destroy(&view);
 	board_unmap(board);
 	close(board_fd);
 	return 0;
@@ -51,7 +51,7 @@ static void scrape(void)
 	free(text);
 	text = NULL;
 	FILE *out = open_memstream(&text, &size);
-	assert_int_equal(supervisor_metrics_write(&view, out), HTTP_OK);
+	assert_int_equal(metrics_write(&view, out), HTTP_OK);
 	assert_int_equal(fclose(out), 0);
 }
 
@@ -152,7 +152,8 @@ static void test_lanes(void **state)
 	expect("cashewd_connection_state{connection=\"main\",state=\"up\"}", "1");
 	expect("cashewd_connection_state{connection=\"main\",state=\"waiting\"}", "0");
 	expect("cashewd_connection_state{connection=\"egress\",state=\"idle\"}", "1");
-	assert_in_range(strtol(find("cashewd_oldest_unsettled_seconds{lane=\"main\"}"), NULL, 10), 3600, 3700);
+	assert_in_range(
+		strtol(find("cashewd_oldest_unsettled_seconds{lane=\"main\"}"), NULL, 10), 3600, 3700);
 	/* What an earlier host had: its counters stay, its state does not. */
 	expect("cashewd_acknowledgements_total{lane=\"old\"}", "12");
 	assert_null(find("cashewd_held_commands{lane=\"old\"}"));

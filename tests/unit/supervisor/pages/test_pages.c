@@ -1,4 +1,4 @@
-/* test_supervisor_pages.c - pages.c: when the program is healthy, and when it is ready. */
+/* test_pages.c - pages.c: when the program is healthy, and when it is ready. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 
 static struct board *board;
 static int board_fd;
-static struct supervisor_view view;
+static struct view view;
 
 /* A host that is ready: two lanes, one filter each. */
 static int begin(void **state)
@@ -24,7 +24,7 @@ static int begin(void **state)
 	(void)state;
 	if (board_new(&board, &board_fd) != 0)
 		return -1;
-	supervisor_view_init(&view, board);
+	view_init(&view, board);
 	struct figures *figures = &board->figures;
 	const char *const names[] = {"main", "slow"};
 	for (unsigned i = 0; i < 2; i++) {
@@ -46,7 +46,7 @@ static int begin(void **state)
 static int end(void **state)
 {
 	(void)state;
-	supervisor_view_destroy(&view);
+	view_destroy(&view);
 	board_unmap(board);
 	close(board_fd);
 	return 0;
@@ -56,7 +56,7 @@ static unsigned ask(const char *path, char **ret_text)
 {
 	size_t size;
 	FILE *out = open_memstream(ret_text, &size);
-	const struct http_page *page = supervisor_pages;
+	const struct http_page *page = pages_table;
 	while (strcmp(page->path, path) != 0)
 		page++;
 	const unsigned status = page->write(&view, out);
@@ -152,8 +152,7 @@ static void test_not_ready(void **state)
 		{"the store's disk full", store_full, "store: it answers, but does not take writes\n"},
 		{"a lane of an earlier host", other_lane, NULL},
 		{"several things", all_at_once,
-			"broker: egress: not connected (opening)\nbroker: lane slow: not connected "
-			"(waiting)\n"
+			"broker: egress: not connected (opening)\nbroker: lane slow: not connected (waiting)\n"
 			"store: it answers, but does not take writes\n"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

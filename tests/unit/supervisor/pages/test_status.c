@@ -36,14 +36,14 @@ static int teardown(void **state)
 
 static json_t *status_of(const struct fixture *f, int64_t now_ms)
 {
-	json_t *json = supervisor_status(f->board, &(const struct status_facts){.version = "0.1.0",
-							   .host_state = "running",
-							   .now_ms = now_ms,
-							   .supervisor_started_ms = 1000,
-							   .host_started_ms = 2000,
-							   .unix_ms = 77,
-							   .supervisor_rss = 5,
-							   .host_rss = 6});
+	json_t *json = status_document(f->board, &(const struct status_facts){.version = "0.1.0",
+							 .host_state = "running",
+							 .now_ms = now_ms,
+							 .supervisor_started_ms = 1000,
+							 .host_started_ms = 2000,
+							 .unix_ms = 77,
+							 .supervisor_rss = 5,
+							 .host_rss = 6});
 	assert_non_null(json);
 	/* It can be sent. */
 	char *text = json_dumps(json, JSON_COMPACT);
@@ -84,9 +84,7 @@ static void test_empty(void **state)
 	expect_part(json, "handlers", "[]");
 	expect_part(json, "running", "[]");
 	expect_part(json, "host",
-		"{\"state\":\"running\",\"ready\":false,\"standby\":false,\"pid\":0,\"number\":0,"
-		"\"running_ms\":0,\"rss_bytes\":6,\"workers\":0,\"stopped\":0,\"crashed\":0,\"hung\":0,"
-		"\"killed\":0,\"not_begun\":0,\"too_large\":0}");
+		"{\"state\":\"running\",\"ready\":false,\"standby\":false,\"pid\":0,\"number\":0,\"running_ms\":0,\"rss_bytes\":6,\"workers\":0,\"stopped\":0,\"crashed\":0,\"hung\":0,\"killed\":0,\"not_begun\":0,\"too_large\":0}");
 	json_decref(json);
 }
 
@@ -114,10 +112,7 @@ static void test_counters(void **state)
 	FIGURES_SET(board->figures.log_dropped, 99);
 	json_t *json = status_of(f, 5000);
 	expect_part(json, "commands",
-		"{\"suspects\":1,\"near\":2,\"done\":9,\"rejected\":8,\"dead\":7,\"parked\":6,\"joined\":5,\"ignored\":"
-		"4,"
-		"\"qos0\":3,\"qos0_dropped\":2,\"left\":1,\"in_flight\":11,\"with_workers\":12,"
-		"\"from_store\":13}");
+		"{\"suspects\":1,\"near\":2,\"done\":9,\"rejected\":8,\"dead\":7,\"parked\":6,\"joined\":5,\"ignored\":4,\"qos0\":3,\"qos0_dropped\":2,\"left\":1,\"in_flight\":11,\"with_workers\":12,\"from_store\":13}");
 	const json_t *host = json_object_get(json, "host");
 	assert_int_equal(number(host, "pid"), 4711);
 	assert_int_equal(number(host, "running_ms"), 3000);
@@ -144,10 +139,7 @@ static void test_lanes(void **state)
 	figures_observe(&main_lane->hold, 7);
 	json_t *json = status_of(f, 5000);
 	expect_part(json, "lanes",
-		"[{\"name\":\"main\",\"connection\":{\"state\":\"up\",\"standby\":false,\"up_ms\":1000,"
-		"\"opened\":1,\"lost\":0},\"filters\":9,\"granted\":8,\"held\":120,\"unsettled\":3,"
-		"\"oldest_ms\":0,\"dropped\":0,\"acknowledged\":0,\"stepped_aside\":4,"
-		"\"hold\":{\"sum_us\":7,\"counts\":[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}]");
+		"[{\"name\":\"main\",\"connection\":{\"state\":\"up\",\"standby\":false,\"up_ms\":1000,\"opened\":1,\"lost\":0},\"filters\":9,\"granted\":8,\"held\":120,\"unsettled\":3,\"oldest_ms\":0,\"dropped\":0,\"acknowledged\":0,\"stepped_aside\":4,\"hold\":{\"sum_us\":7,\"counts\":[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}]");
 	FIGURES_SET(main_lane->connection.standby, true);
 	json_t *standby = status_of(f, 5000);
 	assert_true(json_is_true(json_object_get(json_object_get(standby, "host"), "standby")));
@@ -157,9 +149,11 @@ static void test_lanes(void **state)
 
 static void enter(struct board *board, unsigned slot, const char *handler, const char *topic)
 {
-	board_slot_enter(&board->slots[slot],
-		&(const struct board_entry){
-			.handler = handler, .topic = topic, .fingerprint = 1, .attempt = 2, .deadline_ms = 10000});
+	board_slot_enter(&board->slots[slot], &(const struct board_entry){.handler = handler,
+						      .topic = topic,
+						      .fingerprint = 1,
+						      .attempt = 2,
+						      .deadline_ms = 10000});
 }
 
 static void test_runs(void **state)
@@ -196,20 +190,9 @@ static void test_runs(void **state)
 	FIGURES_SET(figures->hosts.pid, 4711);
 	json_t *json = status_of(f, now_ms);
 	expect_part(json, "running",
-		"[{\"handler\":\"ping\",\"topic\":\"3/ping\",\"attempt\":2,\"running_ms\":20000,"
-		"\"deadline_ms\":10000,\"alone\":false,\"overdue\":true},"
-		"{\"handler\":\"get_apples\",\"topic\":\"2/get_apples\",\"attempt\":2,\"running_ms\":3000,"
-		"\"deadline_ms\":10000,\"alone\":false,\"overdue\":false},"
-		"{\"handler\":\"get_apples\",\"topic\":\"1/get_apples\",\"attempt\":2,\"running_ms\":10,"
-		"\"deadline_ms\":10000,\"alone\":false,\"overdue\":false}]");
+		"[{\"handler\":\"ping\",\"topic\":\"3/ping\",\"attempt\":2,\"running_ms\":20000,\"deadline_ms\":10000,\"alone\":false,\"overdue\":true},{\"handler\":\"get_apples\",\"topic\":\"2/get_apples\",\"attempt\":2,\"running_ms\":3000,\"deadline_ms\":10000,\"alone\":false,\"overdue\":false},{\"handler\":\"get_apples\",\"topic\":\"1/get_apples\",\"attempt\":2,\"running_ms\":10,\"deadline_ms\":10000,\"alone\":false,\"overdue\":false}]");
 	expect_part(json, "handlers",
-		"[{\"name\":\"get_apples\",\"here\":true,\"running\":2,\"done\":7,\"rejected\":0,\"retried\":"
-		"0,"
-		"\"failed\":1,\"runs\":8,\"crashed\":0,\"hung\":0,\"durations\":{\"sum_us\":20,\"counts\":"
-		"[0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}},"
-		"{\"name\":\"ping\",\"here\":true,\"running\":1,\"done\":0,\"rejected\":0,\"retried\":0,"
-		"\"failed\":0,\"runs\":0,\"crashed\":0,\"hung\":4,\"durations\":{\"sum_us\":0,\"counts\":"
-		"[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}]");
+		"[{\"name\":\"get_apples\",\"here\":true,\"running\":2,\"done\":7,\"rejected\":0,\"retried\":0,\"failed\":1,\"runs\":8,\"crashed\":0,\"hung\":0,\"durations\":{\"sum_us\":20,\"counts\":[0,1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}},{\"name\":\"ping\",\"here\":true,\"running\":1,\"done\":0,\"rejected\":0,\"retried\":0,\"failed\":0,\"runs\":0,\"crashed\":0,\"hung\":4,\"durations\":{\"sum_us\":0,\"counts\":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}]");
 	json_decref(json);
 }
 
@@ -247,5 +230,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_topics, setup, teardown),
 	};
-	return cmocka_run_group_tests_name("supervisor_status", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("status", tests, NULL, NULL);
 }

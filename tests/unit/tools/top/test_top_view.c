@@ -20,7 +20,7 @@
 
 #define CONNECTION(state) "{\"state\":\"" state "\",\"standby\":false,\"up_ms\":60000,\"opened\":1,\"lost\":2}"
 
-/* As supervisor_status() makes it; `clock` in ms. */
+/* As status_document() makes it; `clock` in ms. */
 #define DOCUMENT(clock, started, commands, handlers, running) \
 	"{\"cashewd\":\"0.1.0\",\"unix_ms\":1795435200123,\"clock_ms\":" #clock ",\"bounds_us\":" BOUNDS "," \
 	"\"supervisor\":{\"pid\":10,\"started_ms\":" #started ",\"rss_bytes\":10485760}," \
@@ -81,8 +81,7 @@ static void test_whole(void **state)
 	char *text = shown(second, first, 0, 0, false);
 	assert_string_equal(text,
 		"cashewd  0.1.0 at 127.0.0.1:9883, figures of the last 2.0s, up 6.0s, 2026-11-23 12:00:00Z\n"
-		"host     running, ready for 1m05s, pid 11, number 2, memory 15.0 MB (supervisor 10.0 MB), "
-		"crashed 1, hung 0\n"
+		"host     running, ready for 1m05s, pid 11, number 2, memory 15.0 MB (supervisor 10.0 MB), crashed 1, hung 0\n"
 		"commands 26.5/s acked, in flight 7 (workers 3), done 150, rejected 1, parked 2, dead 3\n"
 		"store    up, p50 0.75ms, p99 0.99ms, failed 4; log lines dropped 5\n"
 		"events   up 1m00s, lost 2 times, 0/s, to send 1, without PUBACK 2, sent 300\n"
@@ -139,13 +138,8 @@ static void test_any_document(void **state)
 {
 	static const char *const cases[] = {
 		"{\"cashewd\":\"x\",\"host\":{}}",
-		"{\"cashewd\":\"x\",\"host\":{\"pid\":-1},\"clock_ms\":-5,\"lanes\":{},\"handlers\":[1,null,{"
-		"}],"
-		"\"running\":[[],\"x\",{\"handler\":1}],\"commands\":[],\"store\":7,\"bounds_us\":[1]}",
-		"{\"cashewd\":\"\\u001b\",\"host\":{\"state\":\"\\u001b[2J\"},\"unix_ms\":"
-		"9223372036854775807,"
-		"\"clock_ms\":9223372036854775807,\"supervisor\":{\"started_ms\":1},"
-		"\"commands\":{\"done\":9223372036854775807}}",
+		"{\"cashewd\":\"x\",\"host\":{\"pid\":-1},\"clock_ms\":-5,\"lanes\":{},\"handlers\":[1,null,{}],\"running\":[[],\"x\",{\"handler\":1}],\"commands\":[],\"store\":7,\"bounds_us\":[1]}",
+		"{\"cashewd\":\"\\u001b\",\"host\":{\"state\":\"\\u001b[2J\"},\"unix_ms\":9223372036854775807,\"clock_ms\":9223372036854775807,\"supervisor\":{\"started_ms\":1},\"commands\":{\"done\":9223372036854775807}}",
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
