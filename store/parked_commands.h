@@ -110,7 +110,8 @@ STORE_USE_RESULT int parked_commands_release(
 typedef void (*parked_backlog_visitor)(void *context, const char *user, int64_t due_in_ms);
 
 /*
- * Which users have a backlog on the lane, and the highest position there (0: none); no payloads are read. Many short questions, so that no
+ * Which users have a backlog on the lane, and the highest position there if it is not older than a minute (0: none is, so any time from now on is
+ * above them); no payloads are read. Many short questions, so that no
  * answer takes long however much is parked. What was visited before a failure stays visited. 0 or a store error.
  */
 STORE_USE_RESULT int parked_commands_backlogs(struct store_client *client, const char *lane, const char *owner, parked_backlog_visitor visit,

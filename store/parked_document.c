@@ -139,8 +139,8 @@ void parked_command_free(struct parked_command *command)
 void parked_append_user(bson_t *filter, const char *lane, const char *user)
 {
 	store_append_text(filter, "lane", lane);
-	store_append_text(filter, "user_id", user);
 	BSON_APPEND_NULL(filter, "done");
+	store_append_text(filter, "user_id", user);
 }
 
 int64_t parked_claimable_in_ms(const bson_t *first, const char *owner, int64_t now_ms)

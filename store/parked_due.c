@@ -1,8 +1,8 @@
 /*
  * parked_due.c - who has something parked: which users of a lane have a backlog, and whose is due.
  *
- * All backlogs are found by skipping from user to user along the index {lane, user_id, position}: many short questions, each about the users behind
- * the last one seen, so that a long backlog costs no more than a page. What is due is one question that the index {not_before, lane, user_id}
+ * All backlogs are found by skipping from user to user along the index {lane, done, user_id, position}: many short questions, each about the users
+ * behind the last one seen, so that a long backlog costs no more than a page. What is due is one question that the index {not_before, lane, user_id}
  * answers: MongoDB reads no document.
  */
 #include "parked_document.h"
@@ -10,7 +10,7 @@
 
 static const enum store_collection collection = STORE_PARKED_COMMANDS;
 
-enum { PAGE = 100 };
+enum { PAGE = 1000, NEW_US = 60 * 1000 * 1000 };
 
 /* ---- All of a lane ---- */
 
@@ -42,9 +42,9 @@ static int visit_page(struct store_client *client, const char *lane, struct page
 	bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER;
 
 	store_append_text(&filter, "lane", lane);
-	if (page->user)
-		BCON_APPEND(&filter, "user_id", "{", "$gt", BCON_UTF8(page->user), "}");
 	BSON_APPEND_NULL(&filter, "done");
+	/* The empty text, which is nobody's, is before all. */
+	BCON_APPEND(&filter, "user_id", "{", "$gt", BCON_UTF8(page->user ? page->user : ""), "}");
 	BCON_APPEND(&options, "sort", "{", "user_id", BCON_INT32(1), "position", BCON_INT32(1), "}", "projection", "{", "user_id", BCON_INT32(1),
 		"not_before", BCON_INT32(1), "behind", BCON_INT32(1), "claimed_by", BCON_INT32(1), "lease_until", BCON_INT32(1), "}", "limit",
 		BCON_INT64(PAGE), "batchSize", BCON_INT64(PAGE), "singleBatch", BCON_BOOL(true));
@@ -62,12 +62,14 @@ static bool read_position(const bson_t *document, void *context)
 	return false;
 }
 
+/* Only those of the last minute and later are looked at: what is before that is no matter, whichever server tells the time. */
 static int find_last_position(struct store_client *client, const char *lane, int64_t *ret_position)
 {
 	bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER;
 
 	*ret_position = 0;
 	store_append_text(&filter, "lane", lane);
+	BCON_APPEND(&filter, "position", "{", "$gt", BCON_INT64(store_now_us(client->store) - NEW_US), "}");
 	BCON_APPEND(&options, "sort", "{", "position", BCON_INT32(-1), "}", "projection", "{", "_id", BCON_INT32(0), "position", BCON_INT32(1),
 		"}", "limit", BCON_INT64(1), "singleBatch", BCON_BOOL(true));
 	mongoc_cursor_t *cursor =

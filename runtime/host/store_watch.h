@@ -45,7 +45,7 @@ struct store_backlog {
 struct store_backlogs {
 	struct store_backlogs *next;
 	size_t lane;	       /* which of the lanes, from 0 */
-	int64_t last_position; /* the highest that a command of the lane has; 0: there is none */
+	int64_t last_position; /* the highest that a command of the lane has, see parked_commands_backlogs(); 0: any is above */
 	size_t count;
 	struct store_backlog *backlogs;
 };

@@ -1,7 +1,7 @@
 /* dead_letter_print.c - see dead_letter_print.h. */
 #include "dead_letter_print.h"
 
-#include "store.h"
+#include "dead_letters.h"
 #include "text_line.h"
 #include <bson/bson.h>
 #include <errno.h>
@@ -12,10 +12,10 @@
 
 enum { DUMP_WIDTH = 16, REASON_MIN = 20 };
 
-void dead_letter_id_text(const unsigned char id[static 12], char ret_text[static DEAD_LETTER_ID_SIZE])
+void dead_letter_id_text(const struct store_id *id, char ret_text[static DEAD_LETTER_ID_SIZE])
 {
-	for (size_t i = 0; i < 12; i++)
-		snprintf(ret_text + 2 * i, 3, "%02x", id[i]);
+	for (size_t i = 0; i < sizeof(id->bytes); i++)
+		snprintf(ret_text + 2 * i, 3, "%02x", id->bytes[i]);
 }
 
 /* "2026-11-23T10:00:00.123Z" */
@@ -78,7 +78,7 @@ int dead_letter_table_add(struct dead_letter_table *table, const struct dead_let
 			return -ENOMEM;
 		table->rows = rows;
 	}
-	dead_letter_id_text(letter->id, id);
+	dead_letter_id_text(&letter->id, id);
 	time_text(letter->when_ms, when);
 	snprintf(attempts, sizeof(attempts), "%u", letter->attempts);
 	struct dead_letter_row row = {{text_line(id), text_line(when), text_line(letter->topic),
@@ -196,7 +196,7 @@ static void show_bytes(const char *name, const void *bytes, size_t size, FILE *o
 void dead_letter_show(const struct dead_letter *letter, FILE *out)
 {
 	char id[DEAD_LETTER_ID_SIZE], when[DEAD_LETTER_TIME_SIZE];
-	dead_letter_id_text(letter->id, id);
+	dead_letter_id_text(&letter->id, id);
 	show_text("id", id, out);
 	time_text(letter->when_ms, when);
 	show_text("when", when, out);
@@ -258,7 +258,7 @@ json_t *dead_letter_json(const struct dead_letter *letter)
 	char id[DEAD_LETTER_ID_SIZE];
 	json_t *json = json_object();
 	int r = json == NULL;
-	dead_letter_id_text(letter->id, id);
+	dead_letter_id_text(&letter->id, id);
 	r |= json_object_set_new(json, "id", json_string(id));
 	r |= json_object_set_new(json, "when", json_time(letter->when_ms));
 	if (letter->expires_ms != 0)
