@@ -26,7 +26,8 @@ struct documents {
 	bool *there;	/* seen in the collection */
 	size_t *places; /* which of them the insert under way consists of */
 	const bson_t **insert;
-	size_t count;
+	size_t count; /* of those that are to be inserted */
+	size_t made;
 };
 
 static void documents_new(struct documents *documents, size_t count)
@@ -41,7 +42,7 @@ static void documents_new(struct documents *documents, size_t count)
 
 static void documents_free(struct documents *documents)
 {
-	for (size_t i = 0; i < documents->count; i++)
+	for (size_t i = 0; i < documents->made; i++)
 		bson_destroy(&documents->all[i]);
 	bson_free(documents->all);
 	bson_free(documents->there);
@@ -121,7 +122,8 @@ static int find_there(struct store_client *client, struct documents *documents, 
 	return store_iterate(client, collection, cursor, note_there, &search);
 }
 
-static int insert_documents(struct store_client *client, struct documents *documents, size_t *ret_failed)
+/* Inserts what is not there. */
+static int insert_missing(struct store_client *client, struct documents *documents, size_t *ret_failed)
 {
 	size_t from = 0, ended_at;
 	bson_error_t driver = {.code = 0};
@@ -142,6 +144,25 @@ static int insert_documents(struct store_client *client, struct documents *docum
 	return 0;
 }
 
+/* The same. Those before one that is refused are inserted once more without it: there is a server (SecantusDB up to 0.7) that takes none of a command
+ * of which a validator refuses one. */
+static int insert_documents(struct store_client *client, struct documents *documents, size_t *ret_failed)
+{
+	char why[STORE_MESSAGE_SIZE];
+	int error = insert_missing(client, documents, ret_failed);
+
+	if (error != STORE_E_PERMANENT || *ret_failed == 0)
+		return error;
+	documents->count = *ret_failed;
+	memcpy(why, client->last_error, sizeof(why));
+	error = insert_missing(client, documents, ret_failed);
+	if (error != 0)
+		return error;
+	*ret_failed = documents->count;
+	memcpy(client->last_error, why, sizeof(why));
+	return STORE_E_PERMANENT;
+}
+
 int parked_commands_append(struct store_client *client, const struct parked_command *const *commands, size_t count,
 	const struct backlog_lease *lease, size_t *ret_failed)
 {
@@ -154,20 +175,19 @@ int parked_commands_append(struct store_client *client, const struct parked_comm
 		return error;
 	const int64_t now_ms = store_now_ms(client->store);
 	documents_new(&documents, count);
-	while (documents.count < count && !too_large) {
-		const size_t i = documents.count++;
+	while (documents.made < count && !too_large) {
+		const size_t i = documents.made++;
 
 		bson_init(&documents.all[i]);
 		parked_document_of(&documents.all[i], commands[i], i == 0 ? lease : NULL, now_ms);
 		too_large = documents.all[i].len > DOCUMENT_MAX;
 	}
-	if (too_large)
-		bson_destroy(&documents.all[--documents.count]);
-	const size_t large = documents.count;
+	const size_t fit = documents.made - too_large;
+	documents.count = fit;
 	error = insert_documents(client, &documents, ret_failed);
 	documents_free(&documents);
 	if (error == 0 && too_large) {
-		*ret_failed = large;
+		*ret_failed = fit;
 		return store_failed(client, collection, "insert", "it does not fit into a document of 16 MiB", STORE_E_PERMANENT);
 	}
 	return error;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* What fits into no document; how long somebody need not look at one that is behind others. */
-enum { DOCUMENT_MAX = 16 * 1024 * 1024 - 1024, BEHIND_MS = 5 * 60 * 1000 };
+enum { DOCUMENT_MAX = 16 * 1024 * 1024 - 1024, BEHIND_MS = 5 * 60 * 1000, NEW_MS = 60 * 1000 };
 
 struct fake_parked {
 	struct parked_command command; /* its pointers are copies of ours */
@@ -359,7 +359,7 @@ int parked_commands_backlogs(struct store_client *client, const char *lane, cons
 
 		if (strcmp(parked->command.lane, lane) != 0)
 			continue;
-		if (parked->command.position > last)
+		if (parked->command.position > last && parked->command.position > (fake_now_ms(store) - NEW_MS) * 1000)
 			last = parked->command.position;
 		if (user && strcmp(user, parked->command.user) == 0)
 			continue;

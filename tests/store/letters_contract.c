@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static struct store *store;
 static struct store_client *client;
@@ -37,12 +36,10 @@ static int close_store(void **state)
 	return 0;
 }
 
+/* The database's. */
 static int64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return store_now_ms(store);
 }
 
 static struct dead_letter sample(const char *user, const char *handler)

@@ -454,6 +454,7 @@ static bson_t *parked_document(int i)
 	BSON_APPEND_UTF8(document, "lane", lane);
 	BSON_APPEND_INT64(document, "position", i);
 	BSON_APPEND_INT64(document, "attempts", 0);
+	BSON_APPEND_INT64(document, "bytes", 2);
 	if (i / 100 % 10 == 0)
 		BSON_APPEND_DATE_TIME(document, "done", INT64_C(32503680000000) /* in the year 3000 */);
 	else

@@ -137,7 +137,8 @@ static void test_active(void **state)
 	struct told told = {.due = 0};
 	park("cashewd", "1", 70, 5000, NULL);
 	park("cashewd", "1", 80, 0, NULL);
-	park("cashewd-slow", "2", 90, 0, &own);
+	const int64_t position = store_now_us(store);
+	park("cashewd-slow", "2", position, 0, &own);
 	park("another", "3", 100, 0, &others);
 	struct store_watch *watch = new_watch("me");
 	UNTIL(watch, &told, told.news.ours);
@@ -145,7 +146,7 @@ static void test_active(void **state)
 	assert_int_equal(told.loaded, 2);
 	assert_int_equal(told.backlogs, 2);
 	assert_int_equal(told.due_in_ms, 0);
-	assert_int_equal(told.last_position, 90);
+	assert_int_equal(told.last_position, position);
 	assert_true(told.news.ours_until_ms > board_clock_ms());
 	assert_true(told.news.ours_until_ms <= board_clock_ms() + STORE_WATCH_LEASE_MS);
 	assert_true(atomic_load(&board.figures.store.writable));
@@ -181,14 +182,14 @@ static void test_standby(void **state)
 	UNTIL(watch, &told, told.news.ours);
 	assert_int_equal(told.loaded, 2);
 	assert_false(hold("other"));
-	/* Another took it: it stands by again, and is told anew when it is back. */
-	fake_store_pass(store, STORE_WATCH_LEASE_MS + 1);
-	if (hold("other")) {
-		UNTIL(watch, &told, !told.news.ours);
-		fake_store_pass(store, STORE_WATCH_LEASE_MS);
-		UNTIL(watch, &told, told.news.ours);
-		assert_int_equal(told.loaded, 4);
-	}
+	/* Another took it: it stands by again, and is told anew when it is back. The watch may be quicker, and renew it. */
+	do
+		fake_store_pass(store, STORE_WATCH_LEASE_MS + 1);
+	while (!hold("other"));
+	UNTIL(watch, &told, !told.news.ours);
+	fake_store_pass(store, STORE_WATCH_LEASE_MS);
+	UNTIL(watch, &told, told.news.ours);
+	assert_int_equal(told.loaded, 4);
 	store_watch_free(watch, true);
 }
 
