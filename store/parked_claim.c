@@ -26,7 +26,8 @@ static size_t bytes_of(const bson_t *document, size_t bytes_max)
 {
 	bson_iter_t iter;
 
-	return bson_iter_init_find(&iter, document, "bytes") ? (size_t)bson_iter_as_int64(&iter) : bytes_max / 4;
+	return bson_iter_init_find(&iter, document, "bytes") ? (size_t)bson_iter_as_int64(&iter)
+							     : bytes_max / 4;
 }
 
 static bool document_at(const bson_iter_t *iter, bson_t *ret)
@@ -43,13 +44,15 @@ static bool document_at(const bson_iter_t *iter, bson_t *ret)
 /* Appends {find, filter, sort: {position}, limit}; limit is more than 0. */
 static void find_command(bson_t *command, const bson_t *filter, size_t limit)
 {
-	BCON_APPEND(command, "find", BCON_UTF8(store_collection_name(collection)), "filter", BCON_DOCUMENT(filter), "sort", "{", "position",
-		BCON_INT32(1), "}", "limit", BCON_INT64((int64_t)limit), "batchSize", BCON_INT64((int64_t)limit), "singleBatch", BCON_BOOL(true));
+	BCON_APPEND(command, "find", BCON_UTF8(store_collection_name(collection)), "filter",
+		BCON_DOCUMENT(filter), "sort", "{", "position", BCON_INT32(1), "}", "limit",
+		BCON_INT64((int64_t)limit), "batchSize", BCON_INT64((int64_t)limit), "singleBatch",
+		BCON_BOOL(true));
 }
 
 /* PARKED_E_NONE where there is none; then, and on failure, there is nothing to free. */
-static int find_heads(
-	struct store_client *client, const char *lane, const char *user, size_t count_max, size_t bytes_max, struct heads *ret)
+static int find_heads(struct store_client *client, const char *lane, const char *user, size_t count_max,
+	size_t bytes_max, struct heads *ret)
 {
 	bson_t filter = BSON_INITIALIZER, command = BSON_INITIALIZER, reply, document;
 	struct heads heads = {.first = NULL};
@@ -58,8 +61,9 @@ static int find_heads(
 
 	parked_append_user(&filter, lane, user);
 	find_command(&command, &filter, count_max + 1);
-	BCON_APPEND(&command, "projection", "{", "position", BCON_INT32(1), "not_before", BCON_INT32(1), "behind", BCON_INT32(1), "claimed_by",
-		BCON_INT32(1), "lease_until", BCON_INT32(1), "bytes", BCON_INT32(1), "}");
+	BCON_APPEND(&command, "projection", "{", "position", BCON_INT32(1), "not_before", BCON_INT32(1),
+		"behind", BCON_INT32(1), "claimed_by", BCON_INT32(1), "lease_until", BCON_INT32(1), "bytes",
+		BCON_INT32(1), "}");
 	const int error = store_find(client, collection, &command, &reply, &documents);
 	bson_destroy(&command);
 	bson_destroy(&filter);
@@ -92,8 +96,8 @@ static void append_read(bson_t *query, const bson_t *first, const char *field)
 
 /* Each lease and each postponement changes one of the fields that are named. PARKED_E_LATER where somebody else was quicker. A claim that is not yet as
  * durable as was asked for is no claim: the same owner takes it again. */
-static int claim_first(
-	struct store_client *client, const bson_t *first, const char *user, const struct backlog_lease *lease, int64_t now_ms)
+static int claim_first(struct store_client *client, const bson_t *first, const char *user,
+	const struct backlog_lease *lease, int64_t now_ms)
 {
 	bson_t filter = BSON_INITIALIZER, update = BSON_INITIALIZER, set, reply;
 	bool matched = false;
@@ -119,16 +123,16 @@ static int claim_first(
 }
 
 /* Reads what was claimed: the first, and those behind it. PARKED_E_LATER where the first is gone. */
-static int read_batch(struct store_client *client, const char *lane, const char *user, const struct heads *heads, int64_t now_ms,
-	struct parked_batch *batch)
+static int read_batch(struct store_client *client, const char *lane, const char *user,
+	const struct heads *heads, int64_t now_ms, struct parked_batch *batch)
 {
 	bson_t filter = BSON_INITIALIZER, command = BSON_INITIALIZER, reply, document;
 	const struct store_id id = store_id_of(heads->first);
 	bson_iter_t documents;
 
 	parked_append_user(&filter, lane, user);
-	BCON_APPEND(&filter, "position", "{", "$gte", BCON_INT64(store_number_of(heads->first, "position")), "$lte",
-		BCON_INT64(heads->position), "}");
+	BCON_APPEND(&filter, "position", "{", "$gte", BCON_INT64(store_number_of(heads->first, "position")),
+		"$lte", BCON_INT64(heads->position), "}");
 	find_command(&command, &filter, heads->count);
 	const int error = store_find(client, collection, &command, &reply, &documents);
 	bson_destroy(&command);
@@ -136,7 +140,8 @@ static int read_batch(struct store_client *client, const char *lane, const char 
 	if (error != 0)
 		return error;
 	batch->commands = bson_malloc0(heads->count * sizeof(batch->commands[0]));
-	while (batch->count < heads->count && bson_iter_next(&documents) && document_at(&documents, &document))
+	while (batch->count < heads->count && bson_iter_next(&documents) &&
+		document_at(&documents, &document))
 		batch->commands[batch->count++] = parked_command_of(bson_copy(&document), now_ms);
 	bson_destroy(&reply);
 	batch->more = heads->more;
@@ -158,8 +163,8 @@ void parked_batch_free(struct parked_batch *batch)
 }
 
 /* One attempt. PARKED_E_LATER with ret->later_ms 0: somebody else was at it. */
-static int claim(struct store_client *client, const char *lane, const char *user, const struct backlog_lease *lease, size_t count_max,
-	size_t bytes_max, struct parked_batch *ret)
+static int claim(struct store_client *client, const char *lane, const char *user,
+	const struct backlog_lease *lease, size_t count_max, size_t bytes_max, struct parked_batch *ret)
 {
 	const int64_t now_ms = store_now_ms(client->store);
 	struct heads heads;
@@ -175,8 +180,8 @@ static int claim(struct store_client *client, const char *lane, const char *user
 	return error;
 }
 
-int parked_commands_claim(struct store_client *client, const char *lane, const char *user, const struct backlog_lease *lease,
-	size_t count_max, size_t bytes_max, struct parked_batch *ret)
+int parked_commands_claim(struct store_client *client, const char *lane, const char *user,
+	const struct backlog_lease *lease, size_t count_max, size_t bytes_max, struct parked_batch *ret)
 {
 	int error = store_know_time(client);
 

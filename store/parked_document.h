@@ -18,8 +18,8 @@
 #include "store_document.h"
 
 /* The whole document of a command that is appended. lease: NULL for none. */
-void parked_document_of(
-	bson_t *document, const struct parked_command *command, const struct backlog_lease *lease, int64_t now_ms);
+void parked_document_of(bson_t *document, const struct parked_command *command,
+	const struct backlog_lease *lease, int64_t now_ms);
 
 /* The fields that a postponement changes. */
 void parked_append_progress(bson_t *document, const struct parked_command *command);

@@ -218,7 +218,8 @@ static void assert_letters(const struct letters *letters, const char *expected)
 {
 	assert_int_equal(letters->count, strlen(expected));
 	for (size_t i = 0; i < letters->count; i++)
-		assert_memory_equal(&letters->ids[i], &given_letters[expected[i] - '0'].id, sizeof(letters->ids[i]));
+		assert_memory_equal(
+			&letters->ids[i], &given_letters[expected[i] - '0'].id, sizeof(letters->ids[i]));
 }
 
 static void test_list(void **state)

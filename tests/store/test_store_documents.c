@@ -214,12 +214,14 @@ static void expect_parked(const struct field *fields, size_t count)
 static void test_parked_command_documents(void **state)
 {
 	static const struct backlog_lease lease = {"owner", 20000};
-	static const struct field fields[] = {{"_id", BSON_TYPE_OID}, {"user_id", BSON_TYPE_UTF8}, {"lane", BSON_TYPE_UTF8},
-		{"position", BSON_TYPE_INT64}, {"topic", BSON_TYPE_UTF8}, {"payload", BSON_TYPE_BINARY}, {"bytes", BSON_TYPE_INT64},
-		{"correlation", BSON_TYPE_BINARY}, {"response_topic", BSON_TYPE_UTF8}, {"settled", BSON_TYPE_ARRAY},
-		{"end", BSON_TYPE_UTF8}, {"attempts", BSON_TYPE_INT64}, {"crashes", BSON_TYPE_INT64}, {"handler", BSON_TYPE_UTF8},
-		{"reason", BSON_TYPE_UTF8}, {"not_before", BSON_TYPE_DATE_TIME}, {"claimed_by", BSON_TYPE_UTF8},
-		{"lease_until", BSON_TYPE_DATE_TIME}, {"behind", BSON_TYPE_BOOL}};
+	static const struct field fields[] = {{"_id", BSON_TYPE_OID}, {"user_id", BSON_TYPE_UTF8},
+		{"lane", BSON_TYPE_UTF8}, {"position", BSON_TYPE_INT64}, {"topic", BSON_TYPE_UTF8},
+		{"payload", BSON_TYPE_BINARY}, {"bytes", BSON_TYPE_INT64}, {"correlation", BSON_TYPE_BINARY},
+		{"response_topic", BSON_TYPE_UTF8}, {"settled", BSON_TYPE_ARRAY}, {"end", BSON_TYPE_UTF8},
+		{"attempts", BSON_TYPE_INT64}, {"crashes", BSON_TYPE_INT64}, {"handler", BSON_TYPE_UTF8},
+		{"reason", BSON_TYPE_UTF8}, {"not_before", BSON_TYPE_DATE_TIME},
+		{"claimed_by", BSON_TYPE_UTF8}, {"lease_until", BSON_TYPE_DATE_TIME},
+		{"behind", BSON_TYPE_BOOL}};
 	enum { FREE = 16, LEASED = 18 };
 	struct field behind[FREE + 1];
 	struct parked_command command = parked_sample();
@@ -303,8 +305,10 @@ static void test_append_refused(void **state)
 	static const struct {
 		const char *name, *make;
 	} cases[] = {
-		{"a validator", "{\"collMod\":\"parked_commands\",\"validator\":{\"attempts\":{\"$lt\":50}}}"},
-		{"an index", "{\"createIndexes\":\"parked_commands\",\"indexes\":[{\"key\":{\"attempts\":1},\"name\":\"a\",\"unique\":true}]}"},
+		{"a validator",
+			"{\"collMod\":\"parked_commands\",\"validator\":{\"attempts\":{\"$lt\":50}}}"},
+		{"an index",
+			"{\"createIndexes\":\"parked_commands\",\"indexes\":[{\"key\":{\"attempts\":1},\"name\":\"a\",\"unique\":true}]}"},
 	};
 
 	(void)state;
@@ -326,14 +330,16 @@ static void test_append_refused(void **state)
 		}
 		commands[2].attempts = i == 0 ? 99 : 1;
 		assert_true(bson_init_from_json(&made, cases[i].make, -1, &error));
-		const bool able = mongoc_database_write_command_with_opts(store_database(client), &made, NULL, NULL, &error);
+		const bool able = mongoc_database_write_command_with_opts(
+			store_database(client), &made, NULL, NULL, &error);
 		bson_destroy(&made);
 		if (!able) {
 			print_message("    this server cannot: %s\n", error.message);
 			continue;
 		}
 		for (int times = 0; times < 2; times++) {
-			assert_int_equal(parked_commands_append(client, pointers, 4, NULL, &failed), STORE_E_PERMANENT);
+			assert_int_equal(parked_commands_append(client, pointers, 4, NULL, &failed),
+				STORE_E_PERMANENT);
 			print_message("    %s\n", store_last_error(client));
 			assert_int_equal(failed, 2);
 			assert_int_equal(parked_command_count(client, &count), 0);
@@ -545,7 +551,8 @@ static void test_pool_is_exhausted(void **state)
 	assert_int_equal(parked_commands_postpone(third, &parked, "owner", 1), STORE_E_AWAY);
 	assert_int_equal(parked_commands_renew(third, "1", &parked.id, &lease), STORE_E_AWAY);
 	assert_int_equal(parked_commands_release(third, "1", &parked.id, "owner"), STORE_E_AWAY);
-	assert_int_equal(parked_commands_backlogs(third, "cashewd", "owner", NULL, NULL, &last), STORE_E_AWAY);
+	assert_int_equal(
+		parked_commands_backlogs(third, "cashewd", "owner", NULL, NULL, &last), STORE_E_AWAY);
 	assert_int_equal(parked_commands_due(third, NULL, 0, 1, 1, NULL, NULL), STORE_E_AWAY);
 	assert_int_equal(host_lease_hold(third, "cashewd", "owner", 1, &host), STORE_E_AWAY);
 	assert_int_equal(host_lease_release(third, "cashewd", "owner"), STORE_E_AWAY);

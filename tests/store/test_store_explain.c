@@ -184,8 +184,12 @@ static struct store_id filled_id(int at)
 
 static struct parked_command parked(const char *user, int64_t position)
 {
-	return (struct parked_command){
-		.id = store_new_id(), .lane = "l7", .user = user, .topic = "me/x", .position = position, .end = "done"};
+	return (struct parked_command){.id = store_new_id(),
+		.lane = "l7",
+		.user = user,
+		.topic = "me/x",
+		.position = position,
+		.end = "done"};
 }
 
 static int call_append(void)

@@ -99,8 +99,8 @@ enum operation {
 
 static const char *const operation_names[OPERATIONS] = {"store_ping", "store_prepare", "contact_request_add",
 	"contact_request_list", "contact_add", "contact_remove", "apple_list", "dead_letter_add",
-	"parked_commands_append", "parked_commands_claim", "parked_commands_finish", "parked_commands_backlogs",
-	"parked_commands_due", "host_lease_hold"};
+	"parked_commands_append", "parked_commands_claim", "parked_commands_finish",
+	"parked_commands_backlogs", "parked_commands_due", "host_lease_hold"};
 
 static void see_backlog(void *context, const char *user, int64_t due_in_ms)
 {
@@ -139,10 +139,18 @@ static int due(void)
 
 static int operate(enum operation operation)
 {
-	struct dead_letter letter = {
-		.id = store_new_id(), .topic = "1/x", .user = "1", .handler = "x", .reason = "r", .host = "h"};
-	const struct parked_command command = {
-		.id = store_new_id(), .lane = "cashewd", .user = "1", .topic = "1/x", .end = "done", .position = 1};
+	struct dead_letter letter = {.id = store_new_id(),
+		.topic = "1/x",
+		.user = "1",
+		.handler = "x",
+		.reason = "r",
+		.host = "h"};
+	const struct parked_command command = {.id = store_new_id(),
+		.lane = "cashewd",
+		.user = "1",
+		.topic = "1/x",
+		.end = "done",
+		.position = 1};
 	const struct backlog_lease lease = {"owner", 20000};
 	struct host_lease host;
 	int64_t last;

@@ -11,9 +11,9 @@
 #include "dead_letter_options.h"
 #include "dead_letter_print.h"
 #include "host.h"
+#include "replays.h"
 #include "routes.h"
 #include "settings.h"
-#include "replays.h"
 #include "store.h"
 #include "topic.h"
 

@@ -60,8 +60,8 @@ static struct store_watch *new_watch(const char *owner)
 /* What came by now: lists are put together. */
 struct told {
 	struct store_news news;
-	size_t loaded;	/* lanes */
-	size_t backlogs; /* of all of them */
+	size_t loaded;	   /* lanes */
+	size_t backlogs;   /* of all of them */
 	int64_t due_in_ms; /* of the last of those */
 	int64_t last_position;
 	size_t due;
@@ -89,20 +89,21 @@ static void look(struct store_watch *watch, struct told *told)
 }
 
 /* The I/O thread's part: looks whenever it is woken, until it holds. */
-#define UNTIL(watch, told, condition)                                                    \
-	do {                                                                             \
-		look(watch, told);                                                       \
-		while (!(condition)) {                                                   \
-			struct timespec until;                                           \
-			clock_gettime(CLOCK_REALTIME, &until);                           \
-			until.tv_sec += HANG_S;                                          \
-			if (sem_timedwait(&woken, &until) != 0)                          \
-				fail_msg("nobody is woken, and not: %s", #condition);    \
-			look(watch, told);                                               \
-		}                                                                        \
+#define UNTIL(watch, told, condition)                                                 \
+	do {                                                                          \
+		look(watch, told);                                                    \
+		while (!(condition)) {                                                \
+			struct timespec until;                                        \
+			clock_gettime(CLOCK_REALTIME, &until);                        \
+			until.tv_sec += HANG_S;                                       \
+			if (sem_timedwait(&woken, &until) != 0)                       \
+				fail_msg("nobody is woken, and not: %s", #condition); \
+			look(watch, told);                                            \
+		}                                                                     \
 	} while (0)
 
-static void park(const char *lane, const char *user, int64_t position, int64_t due_in_ms, const struct backlog_lease *lease)
+static void park(const char *lane, const char *user, int64_t position, int64_t due_in_ms,
+	const struct backlog_lease *lease)
 {
 	const struct parked_command command = {.id = store_new_id(),
 		.lane = lane,
