@@ -168,8 +168,7 @@ static bool hold(const bson_t *document, void *context)
 	return false;
 }
 
-int dead_letter_get(
-	struct store_client *client, const struct store_id *id, struct dead_letter **ret_letter)
+int dead_letter_get(struct store_client *client, const struct store_id *id, struct dead_letter **ret_letter)
 {
 	bson_t filter = BSON_INITIALIZER, options = BSON_INITIALIZER;
 	struct held *held = NULL;

@@ -13,12 +13,15 @@ static const enum store_collection collection = STORE_HOSTS;
 
 enum { DUPLICATE_KEY = 11000 };
 
-static void hold_command(bson_t *command, const char *client_id, const char *owner, int64_t now_ms, unsigned lease_ms)
+static void hold_command(
+	bson_t *command, const char *client_id, const char *owner, int64_t now_ms, unsigned lease_ms)
 {
-	BCON_APPEND(command, "findAndModify", BCON_UTF8(store_collection_name(collection)), "query", "{", "_id", BCON_UTF8(client_id), "$or", "[",
-		"{", "owner", BCON_UTF8(owner), "}", "{", "owner", BCON_NULL, "}", "{", "lease_until", "{", "$lte", BCON_DATE_TIME(now_ms), "}", "}",
-		"]", "}", "update", "{", "$set", "{", "owner", BCON_UTF8(owner), "lease_until", BCON_DATE_TIME(now_ms + lease_ms), "seen",
-		BCON_DATE_TIME(now_ms), "}", "}", "upsert", BCON_BOOL(true));
+	BCON_APPEND(command, "findAndModify", BCON_UTF8(store_collection_name(collection)), "query", "{",
+		"_id", BCON_UTF8(client_id), "$or", "[", "{", "owner", BCON_UTF8(owner), "}", "{", "owner",
+		BCON_NULL, "}", "{", "lease_until", "{", "$lte", BCON_DATE_TIME(now_ms), "}", "}", "]", "}",
+		"update", "{", "$set", "{", "owner", BCON_UTF8(owner), "lease_until",
+		BCON_DATE_TIME(now_ms + lease_ms), "seen", BCON_DATE_TIME(now_ms), "}", "}", "upsert",
+		BCON_BOOL(true));
 }
 
 /* Another's: until when. */
@@ -33,7 +36,8 @@ static int find_until(struct store_client *client, const char *client_id, int64_
 	bson_t filter = BSON_INITIALIZER;
 
 	BSON_APPEND_UTF8(&filter, "_id", client_id);
-	mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(store_client_collection(client, collection), &filter, NULL, NULL);
+	mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(
+		store_client_collection(client, collection), &filter, NULL, NULL);
 	bson_destroy(&filter);
 	return store_iterate(client, collection, cursor, read_until, ret_until_ms);
 }
@@ -49,11 +53,12 @@ static bool was_ours(const bson_t *reply, const char *owner)
 	if (!bson_iter_init_find(&value, reply, "value") || !BSON_ITER_HOLDS_DOCUMENT(&value))
 		return false;
 	bson_iter_document(&value, &size, &bytes);
-	return bson_init_static(&before, bytes, size) && strcmp(store_text_of(&before, "owner", ""), owner) == 0;
+	return bson_init_static(&before, bytes, size) &&
+	       strcmp(store_text_of(&before, "owner", ""), owner) == 0;
 }
 
-int host_lease_hold(
-	struct store_client *client, const char *client_id, const char *owner, unsigned lease_ms, struct host_lease *ret)
+int host_lease_hold(struct store_client *client, const char *client_id, const char *owner, unsigned lease_ms,
+	struct host_lease *ret)
 {
 	bson_t command = BSON_INITIALIZER, reply;
 	bson_error_t driver;

@@ -14,8 +14,8 @@
 #include "store.h"
 
 struct host_lease {
-	bool ours;	    /* it is held in the caller's name from now on, for the time that was asked for */
-	bool taken;	    /* ours, and was not in our name before: somebody else may have been active meanwhile */
+	bool ours;  /* it is held in the caller's name from now on, for the time that was asked for */
+	bool taken; /* ours, and was not in our name before: somebody else may have been active meanwhile */
 	int64_t free_in_ms; /* not ours: when the other's ends, if it is not renewed */
 };
 
@@ -23,10 +23,11 @@ struct host_lease {
  * Takes or renews the lease on the client id for owner, for lease_ms from now, where it is free, over, or the owner's already. One conditional
  * upsert; can be repeated. 0 and *ret, whether it is ours or not; or a store error, *ret untouched: then nothing is known.
  */
-STORE_USE_RESULT int host_lease_hold(
-	struct store_client *client, const char *client_id, const char *owner, unsigned lease_ms, struct host_lease *ret);
+STORE_USE_RESULT int host_lease_hold(struct store_client *client, const char *client_id, const char *owner,
+	unsigned lease_ms, struct host_lease *ret);
 
 /* Gives it up; does nothing where it is not the owner's. 0 or a store error. */
-STORE_USE_RESULT int host_lease_release(struct store_client *client, const char *client_id, const char *owner);
+STORE_USE_RESULT int host_lease_release(
+	struct store_client *client, const char *client_id, const char *owner);
 
 #endif

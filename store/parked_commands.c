@@ -22,11 +22,12 @@ enum { DOCUMENT_MAX = 16 * 1024 * 1024, DUPLICATE_KEY = 11000 };
 /* ---- Appending ---- */
 
 struct documents {
-	bson_t *all;	/* one for each command */
+	bson_t **all;	/* one for each command */
 	bool *there;	/* seen in the collection */
 	size_t *places; /* which of them the insert under way consists of */
 	const bson_t **insert;
-	size_t count;
+	size_t count; /* of those that are to be inserted */
+	size_t made;
 };
 
 static void documents_new(struct documents *documents, size_t count)
@@ -41,8 +42,8 @@ static void documents_new(struct documents *documents, size_t count)
 
 static void documents_free(struct documents *documents)
 {
-	for (size_t i = 0; i < documents->count; i++)
-		bson_destroy(&documents->all[i]);
+	for (size_t i = 0; i < documents->made; i++)
+		bson_destroy(documents->all[i]);
 	bson_free(documents->all);
 	bson_free(documents->there);
 	bson_free(documents->places);
@@ -50,7 +51,8 @@ static void documents_free(struct documents *documents)
 }
 
 /* Inserts those from `from` on that are not there, and the last. What it came to, and the place of the one that it ended at. */
-static int insert_rest(struct store_client *client, struct documents *documents, size_t from, bson_error_t *driver, size_t *ret_ended_at)
+static int insert_rest(struct store_client *client, struct documents *documents, size_t from,
+	bson_error_t *driver, size_t *ret_ended_at)
 {
 	bson_iter_t iter, errors, field;
 	size_t count = 0, ended_at = 0;
@@ -60,12 +62,13 @@ static int insert_rest(struct store_client *client, struct documents *documents,
 		if (documents->there[i] && i + 1 < documents->count)
 			continue;
 		documents->places[count] = i;
-		documents->insert[count++] = &documents->all[i];
+		documents->insert[count++] = documents->all[i];
 	}
 	const bool inserted = mongoc_collection_insert_many(
 		store_client_collection(client, collection), documents->insert, count, NULL, &reply, driver);
-	if (bson_iter_init_find(&iter, &reply, "writeErrors") && bson_iter_recurse(&iter, &errors) && bson_iter_next(&errors) &&
-		bson_iter_recurse(&errors, &field) && bson_iter_find(&field, "index"))
+	if (bson_iter_init_find(&iter, &reply, "writeErrors") && bson_iter_recurse(&iter, &errors) &&
+		bson_iter_next(&errors) && bson_iter_recurse(&errors, &field) &&
+		bson_iter_find(&field, "index"))
 		ended_at = (size_t)bson_iter_as_int64(&field);
 	*ret_ended_at = ended_at < count ? documents->places[ended_at] : from;
 	/* 0 with an error's code: a duplicate key, which is as durable as was asked for. */
@@ -85,7 +88,7 @@ static bool note_there(const bson_t *document, void *context)
 	const struct store_id id = store_id_of(document);
 
 	for (size_t i = search->from; i < search->documents->count; i++) {
-		const struct store_id other = store_id_of(&search->documents->all[i]);
+		const struct store_id other = store_id_of(search->documents->all[i]);
 
 		if (memcmp(id.bytes, other.bytes, sizeof(id.bytes)) == 0)
 			search->documents->there[i] = true;
@@ -102,7 +105,7 @@ static int find_there(struct store_client *client, struct documents *documents, 
 	BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &ids);
 	BSON_APPEND_ARRAY_BEGIN(&ids, "$in", &list);
 	for (size_t i = from; i < documents->count; i++) {
-		const struct store_id id = store_id_of(&documents->all[i]);
+		const struct store_id id = store_id_of(documents->all[i]);
 		char buffer[16];
 		const char *place;
 		bson_oid_t oid;
@@ -114,14 +117,15 @@ static int find_there(struct store_client *client, struct documents *documents, 
 	bson_append_array_end(&ids, &list);
 	bson_append_document_end(&filter, &ids);
 	BCON_APPEND(&options, "projection", "{", "_id", BCON_INT32(1), "}");
-	mongoc_cursor_t *cursor =
-		mongoc_collection_find_with_opts(store_client_collection(client, collection), &filter, &options, NULL);
+	mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(
+		store_client_collection(client, collection), &filter, &options, NULL);
 	bson_destroy(&options);
 	bson_destroy(&filter);
 	return store_iterate(client, collection, cursor, note_there, &search);
 }
 
-static int insert_documents(struct store_client *client, struct documents *documents, size_t *ret_failed)
+/* Inserts what is not there. */
+static int insert_missing(struct store_client *client, struct documents *documents, size_t *ret_failed)
 {
 	size_t from = 0, ended_at;
 	bson_error_t driver = {.code = 0};
@@ -136,14 +140,34 @@ static int insert_documents(struct store_client *client, struct documents *docum
 		if (error != 0)
 			return error;
 		if (!documents->there[ended_at])
-			return store_failed(client, collection, "insert", driver.message, STORE_E_PERMANENT); /* an index that is not ours */
+			return store_failed(client, collection, "insert", driver.message,
+				STORE_E_PERMANENT); /* an index that is not ours */
 		from = ended_at + 1;
 	}
 	return 0;
 }
 
-int parked_commands_append(struct store_client *client, const struct parked_command *const *commands, size_t count,
-	const struct backlog_lease *lease, size_t *ret_failed)
+/* The same. Those before one that is refused are inserted once more without it: there is a server (SecantusDB up to 0.7) that takes none of a command
+ * of which a validator refuses one. */
+static int insert_documents(struct store_client *client, struct documents *documents, size_t *ret_failed)
+{
+	char why[STORE_MESSAGE_SIZE];
+	int error = insert_missing(client, documents, ret_failed);
+
+	if (error != STORE_E_PERMANENT || *ret_failed == 0)
+		return error;
+	documents->count = *ret_failed;
+	memcpy(why, client->last_error, sizeof(why));
+	error = insert_missing(client, documents, ret_failed);
+	if (error != 0)
+		return error;
+	*ret_failed = documents->count;
+	memcpy(client->last_error, why, sizeof(why));
+	return STORE_E_PERMANENT;
+}
+
+int parked_commands_append(struct store_client *client, const struct parked_command *const *commands,
+	size_t count, const struct backlog_lease *lease, size_t *ret_failed)
 {
 	struct documents documents;
 	bool too_large = false;
@@ -154,21 +178,21 @@ int parked_commands_append(struct store_client *client, const struct parked_comm
 		return error;
 	const int64_t now_ms = store_now_ms(client->store);
 	documents_new(&documents, count);
-	while (documents.count < count && !too_large) {
-		const size_t i = documents.count++;
+	while (documents.made < count && !too_large) {
+		const size_t i = documents.made++;
 
-		bson_init(&documents.all[i]);
-		parked_document_of(&documents.all[i], commands[i], i == 0 ? lease : NULL, now_ms);
-		too_large = documents.all[i].len > DOCUMENT_MAX;
+		documents.all[i] = bson_new();
+		parked_document_of(documents.all[i], commands[i], i == 0 ? lease : NULL, now_ms);
+		too_large = documents.all[i]->len > DOCUMENT_MAX;
 	}
-	if (too_large)
-		bson_destroy(&documents.all[--documents.count]);
-	const size_t large = documents.count;
+	const size_t fit = documents.made - too_large;
+	documents.count = fit;
 	error = insert_documents(client, &documents, ret_failed);
 	documents_free(&documents);
 	if (error == 0 && too_large) {
-		*ret_failed = large;
-		return store_failed(client, collection, "insert", "it does not fit into a document of 16 MiB", STORE_E_PERMANENT);
+		*ret_failed = fit;
+		return store_failed(client, collection, "insert", "it does not fit into a document of 16 MiB",
+			STORE_E_PERMANENT);
 	}
 	return error;
 }
@@ -197,8 +221,8 @@ static void lease_update(bson_t *update, const struct backlog_lease *lease, int6
 	BCON_APPEND(update, "$unset", "{", "behind", BCON_UTF8(""), "}");
 }
 
-static bool lease_next(mongoc_bulk_operation_t *bulk, const char *user, const struct store_id *next, const struct backlog_lease *lease,
-	int64_t now_ms, bson_error_t *driver)
+static bool lease_next(mongoc_bulk_operation_t *bulk, const char *user, const struct store_id *next,
+	const struct backlog_lease *lease, int64_t now_ms, bson_error_t *driver)
 {
 	bson_t filter = BSON_INITIALIZER, update = BSON_INITIALIZER;
 
@@ -211,7 +235,8 @@ static bool lease_next(mongoc_bulk_operation_t *bulk, const char *user, const st
 	return added;
 }
 
-static bool remove_done(mongoc_bulk_operation_t *bulk, const char *user, const struct store_id *id, bson_error_t *driver)
+static bool remove_done(
+	mongoc_bulk_operation_t *bulk, const char *user, const struct store_id *id, bson_error_t *driver)
 {
 	bson_t filter = BSON_INITIALIZER;
 
@@ -221,8 +246,8 @@ static bool remove_done(mongoc_bulk_operation_t *bulk, const char *user, const s
 	return added;
 }
 
-int parked_commands_finish(struct store_client *client, const char *user, const struct store_id *done, size_t count,
-	const struct store_id *next, const struct backlog_lease *lease)
+int parked_commands_finish(struct store_client *client, const char *user, const struct store_id *done,
+	size_t count, const struct store_id *next, const struct backlog_lease *lease)
 {
 	const int error = store_know_time(client);
 	bson_error_t driver;
@@ -230,7 +255,8 @@ int parked_commands_finish(struct store_client *client, const char *user, const 
 	if (error != 0 || (count == 0 && !next))
 		return error;
 	mongoc_bulk_operation_t *bulk = store_ordered_bulk(client, collection);
-	bool added = !next || !lease || lease_next(bulk, user, next, lease, store_now_ms(client->store), &driver);
+	bool added =
+		!next || !lease || lease_next(bulk, user, next, lease, store_now_ms(client->store), &driver);
 
 	for (size_t i = 0; added && i < count; i++)
 		added = remove_done(bulk, user, &done[i], &driver);
@@ -242,7 +268,8 @@ int parked_commands_finish(struct store_client *client, const char *user, const 
 }
 
 /* Frees both. *ret_matched: whether there was such a document; NULL: that does not matter. */
-static int update_one(struct store_client *client, const char *action, bson_t *filter, bson_t *update, bool *ret_matched)
+static int update_one(
+	struct store_client *client, const char *action, bson_t *filter, bson_t *update, bool *ret_matched)
 {
 	bson_error_t driver;
 	bson_iter_t iter;
@@ -253,7 +280,8 @@ static int update_one(struct store_client *client, const char *action, bson_t *f
 	bson_destroy(filter);
 	bson_destroy(update);
 	if (ret_matched)
-		*ret_matched = bson_iter_init_find(&iter, &reply, "matchedCount") && bson_iter_as_int64(&iter) > 0;
+		*ret_matched =
+			bson_iter_init_find(&iter, &reply, "matchedCount") && bson_iter_as_int64(&iter) > 0;
 	return store_write_result(client, collection, action, updated, &reply, &driver);
 }
 
@@ -271,12 +299,13 @@ int parked_commands_postpone(
 	parked_append_progress(&fields, first);
 	BSON_APPEND_DATE_TIME(&fields, "not_before", store_now_ms(client->store) + delay_ms);
 	bson_append_document_end(&update, &fields);
-	BCON_APPEND(&update, "$unset", "{", "claimed_by", BCON_UTF8(""), "lease_until", BCON_UTF8(""), "behind", BCON_UTF8(""), "}");
+	BCON_APPEND(&update, "$unset", "{", "claimed_by", BCON_UTF8(""), "lease_until", BCON_UTF8(""),
+		"behind", BCON_UTF8(""), "}");
 	return update_one(client, "postpone", &filter, &update, NULL);
 }
 
-int parked_commands_renew(
-	struct store_client *client, const char *user, const struct store_id *first, const struct backlog_lease *lease)
+int parked_commands_renew(struct store_client *client, const char *user, const struct store_id *first,
+	const struct backlog_lease *lease)
 {
 	bson_t filter = BSON_INITIALIZER, update = BSON_INITIALIZER;
 	bool matched = false;
@@ -301,8 +330,8 @@ int parked_commands_release(
 		return error;
 	append_own(&filter, user, first);
 	store_append_text(&filter, "claimed_by", owner);
-	BCON_APPEND(&update, "$set", "{", "not_before", BCON_DATE_TIME(store_now_ms(client->store)), "}", "$unset", "{", "claimed_by",
-		BCON_UTF8(""), "lease_until", BCON_UTF8(""), "}");
+	BCON_APPEND(&update, "$set", "{", "not_before", BCON_DATE_TIME(store_now_ms(client->store)), "}",
+		"$unset", "{", "claimed_by", BCON_UTF8(""), "lease_until", BCON_UTF8(""), "}");
 	return update_one(client, "release", &filter, &update, NULL);
 }
 

@@ -17,12 +17,12 @@
 #include "store.h"
 
 struct parked_command {
-	struct store_id id;   /* store_new_id(), or derived from a dead letter's */
-	const char *lane;     /* client id of the session that it came by */
+	struct store_id id; /* store_new_id(), or derived from a dead letter's */
+	const char *lane;   /* client id of the session that it came by */
 	const char *user;
 	const char *topic;
-	int64_t position;     /* order within lane and user: the database's microseconds, always above the lane's highest */
-	const void *payload;  /* raw; of one that is read: a NUL behind it, and never NULL */
+	int64_t position; /* order within lane and user: the database's microseconds, always above the lane's highest */
+	const void *payload; /* raw; of one that is read: a NUL behind it, and never NULL */
 	size_t payload_size;
 	const void *correlation; /* NULL: none */
 	size_t correlation_size;
@@ -58,8 +58,9 @@ enum parked_error {
  * 0: all are written. STORE_E_PERMANENT: the database refuses number *ret_failed (too large, against a validator or an index): those before it are
  * written, it and those behind it are not. Else a store error: the outcome is not known.
  */
-STORE_USE_RESULT int parked_commands_append(struct store_client *client, const struct parked_command *const *commands, size_t count,
-	const struct backlog_lease *lease, size_t *ret_failed);
+STORE_USE_RESULT int parked_commands_append(struct store_client *client,
+	const struct parked_command *const *commands, size_t count, const struct backlog_lease *lease,
+	size_t *ret_failed);
 
 enum { PARKED_BATCH_MAX = 100, PARKED_BATCH_BYTES = 1024 * 1024 };
 
@@ -76,8 +77,8 @@ struct parked_batch {
  * parked_batch_free(); PARKED_E_NONE; PARKED_E_LATER, with ret->later_ms; or a store error. After an error the lease may be the owner's: ask
  * again, or let it end. In all cases but 0 ret->commands is NULL.
  */
-STORE_USE_RESULT int parked_commands_claim(struct store_client *client, const char *lane, const char *user, const struct backlog_lease *lease,
-	size_t count_max, size_t bytes_max, struct parked_batch *ret);
+STORE_USE_RESULT int parked_commands_claim(struct store_client *client, const char *lane, const char *user,
+	const struct backlog_lease *lease, size_t count_max, size_t bytes_max, struct parked_batch *ret);
 
 /* Frees those that were not taken out, too. */
 void parked_batch_free(struct parked_batch *batch);
@@ -88,19 +89,20 @@ void parked_command_free(struct parked_command *command);
  * First the lease is set on next, the first that stays; NULL: none is known to stay, or the lease is not to go on. One that is gone already counts as
  * removed. 0 or a store error.
  */
-STORE_USE_RESULT int parked_commands_finish(struct store_client *client, const char *user, const struct store_id *done, size_t count,
-	const struct store_id *next, const struct backlog_lease *lease);
+STORE_USE_RESULT int parked_commands_finish(struct store_client *client, const char *user,
+	const struct store_id *done, size_t count, const struct store_id *next,
+	const struct backlog_lease *lease);
 
 /*
  * The user's first is not run before delay_ms from now, nor is what follows it; its new attempts, crashes, settled, end, handler and reason are kept,
  * and the lease is given up. Does nothing to one that another owner has claimed since, or that is gone. 0 or a store error.
  */
-STORE_USE_RESULT int parked_commands_postpone(
-	struct store_client *client, const struct parked_command *first, const char *owner, unsigned delay_ms);
+STORE_USE_RESULT int parked_commands_postpone(struct store_client *client, const struct parked_command *first,
+	const char *owner, unsigned delay_ms);
 
 /* Holds the lease for that long from now. 0; PARKED_E_LATER: it is not the owner's any more, or the command is gone; or a store error. */
-STORE_USE_RESULT int parked_commands_renew(
-	struct store_client *client, const char *user, const struct store_id *first, const struct backlog_lease *lease);
+STORE_USE_RESULT int parked_commands_renew(struct store_client *client, const char *user,
+	const struct store_id *first, const struct backlog_lease *lease);
 
 /* Gives the lease back: the backlog is due, for any owner. 0 also where it was not the owner's; or a store error. */
 STORE_USE_RESULT int parked_commands_release(
@@ -110,11 +112,12 @@ STORE_USE_RESULT int parked_commands_release(
 typedef void (*parked_backlog_visitor)(void *context, const char *user, int64_t due_in_ms);
 
 /*
- * Which users have a backlog on the lane, and the highest position there (0: none); no payloads are read. Many short questions, so that no
+ * Which users have a backlog on the lane, and the highest position there if it is not older than a minute (0: none is, so any time from now on is
+ * above them); no payloads are read. Many short questions, so that no
  * answer takes long however much is parked. What was visited before a failure stays visited. 0 or a store error.
  */
-STORE_USE_RESULT int parked_commands_backlogs(struct store_client *client, const char *lane, const char *owner, parked_backlog_visitor visit,
-	void *context, int64_t *ret_last_position);
+STORE_USE_RESULT int parked_commands_backlogs(struct store_client *client, const char *lane,
+	const char *owner, parked_backlog_visitor visit, void *context, int64_t *ret_last_position);
 
 struct parked_user {
 	char *lane;
@@ -126,8 +129,9 @@ struct parked_user {
  * lane and user once, the longest due first, at most limit. One cheap question, so it may also name a user whose backlog has been long for
  * minutes: the claim has the last word. *ret_users is freed by parked_users_free(); it is not touched on failure. 0 or a store error.
  */
-STORE_USE_RESULT int parked_commands_due(struct store_client *client, const char *const *lanes, size_t lane_count, unsigned since_ms,
-	size_t limit, struct parked_user **ret_users, size_t *ret_count);
+STORE_USE_RESULT int parked_commands_due(struct store_client *client, const char *const *lanes,
+	size_t lane_count, unsigned since_ms, size_t limit, struct parked_user **ret_users,
+	size_t *ret_count);
 void parked_users_free(struct parked_user *users, size_t count);
 
 /* How many there are, on all lanes. */

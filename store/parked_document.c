@@ -34,8 +34,8 @@ void parked_append_lease(bson_t *document, const struct backlog_lease *lease, in
 	store_append_text(document, "claimed_by", lease->owner);
 }
 
-void parked_document_of(
-	bson_t *document, const struct parked_command *command, const struct backlog_lease *lease, int64_t now_ms)
+void parked_document_of(bson_t *document, const struct parked_command *command,
+	const struct backlog_lease *lease, int64_t now_ms)
 {
 	store_append_id(document, &command->id);
 	store_append_text(document, "user_id", command->user);
@@ -74,7 +74,8 @@ static size_t settled_of(const bson_t *document, const char **names)
 	bson_iter_t iter, elements;
 	size_t count = 0;
 
-	if (!bson_iter_init_find(&iter, document, "settled") || !BSON_ITER_HOLDS_ARRAY(&iter) || !bson_iter_recurse(&iter, &elements))
+	if (!bson_iter_init_find(&iter, document, "settled") || !BSON_ITER_HOLDS_ARRAY(&iter) ||
+		!bson_iter_recurse(&iter, &elements))
 		return 0;
 	while (bson_iter_next(&elements)) {
 		if (!BSON_ITER_HOLDS_UTF8(&elements))
@@ -139,8 +140,8 @@ void parked_command_free(struct parked_command *command)
 void parked_append_user(bson_t *filter, const char *lane, const char *user)
 {
 	store_append_text(filter, "lane", lane);
-	store_append_text(filter, "user_id", user);
 	BSON_APPEND_NULL(filter, "done");
+	store_append_text(filter, "user_id", user);
 }
 
 int64_t parked_claimable_in_ms(const bson_t *first, const char *owner, int64_t now_ms)

@@ -18,8 +18,8 @@
 #include "store_document.h"
 
 /* The whole document of a command that is appended. lease: NULL for none. */
-void parked_document_of(
-	bson_t *document, const struct parked_command *command, const struct backlog_lease *lease, int64_t now_ms);
+void parked_document_of(bson_t *document, const struct parked_command *command,
+	const struct backlog_lease *lease, int64_t now_ms);
 
 /* The fields that a postponement changes. */
 void parked_append_progress(bson_t *document, const struct parked_command *command);
@@ -30,7 +30,7 @@ void parked_append_lease(bson_t *document, const struct backlog_lease *lease, in
 /* Takes the document over. To be freed by parked_command_free(). */
 struct parked_command *parked_command_of(bson_t *document, int64_t now_ms);
 
-/* {user_id, lane, done: null}: all that a user has parked there. */
+/* {lane, done: null, user_id}, the beginning of an index: all that a user has parked there. */
 void parked_append_user(bson_t *filter, const char *lane, const char *user);
 
 /* What the first of a user is like for somebody who wants to claim it: 0, it may be; or for how many milliseconds not. */

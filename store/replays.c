@@ -21,7 +21,8 @@ static struct store_id id_of_replay(const struct store_id *letter)
 	return id;
 }
 
-int replay_dead_letter(struct store_client *client, const struct dead_letter *letter, const char *lane, int64_t position)
+int replay_dead_letter(
+	struct store_client *client, const struct dead_letter *letter, const char *lane, int64_t position)
 {
 	const struct parked_command command = {
 		.id = id_of_replay(&letter->id),

@@ -357,7 +357,8 @@ int store_ping(struct store_client *client)
 		return r == 0 ? STORE_E_TRANSIENT : r;
 	}
 	if (bson_iter_init_find(&iter, &reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&iter))
-		store_clock_note(&client->store->clock, asked_us, store_clock_here_us(), bson_iter_date_time(&iter));
+		store_clock_note(
+			&client->store->clock, asked_us, store_clock_here_us(), bson_iter_date_time(&iter));
 	writable = bson_iter_init_find(&iter, &reply, "isWritablePrimary") && bson_iter_as_bool(&iter);
 	bson_destroy(&command);
 	bson_destroy(&reply);

@@ -33,8 +33,8 @@ static const struct index {
 	{STORE_DEAD_LETTERS, {"user_id", "when", "_id"}},
 	{STORE_DEAD_LETTERS, {"handler", "when", "_id"}},
 	{STORE_DEAD_LETTERS, {"expires"}, {true, 0}},
-	/* A user's commands on a lane, and the users of a lane who have any. */
-	{STORE_PARKED_COMMANDS, {"lane", "user_id", "position"}},
+	/* A user's commands on a lane, and the users of a lane who have any. `done` is null, but for what earlier versions left. */
+	{STORE_PARKED_COMMANDS, {"lane", "done", "user_id", "position"}},
 	/* What is due. */
 	{STORE_PARKED_COMMANDS, {"not_before", "lane", "user_id"}},
 	/* A lane's highest position. */

@@ -78,7 +78,8 @@ mongoc_bulk_operation_t *store_ordered_bulk(struct store_client *client, enum st
 {
 	if (!client->mongo)
 		return NULL;
-	return mongoc_collection_create_bulk_operation_with_opts(store_client_collection(client, collection), NULL);
+	return mongoc_collection_create_bulk_operation_with_opts(
+		store_client_collection(client, collection), NULL);
 }
 
 int store_bulk_execute(

@@ -7,7 +7,7 @@
 #define JOB_H
 
 struct job {
-	struct job *next;			     /* in the pool's queues, and in the list of what was collected */
+	struct job *next; /* in the pool's queues, and in the list of what was collected */
 	void (*run)(struct job *job, void *context); /* on a thread of the pool; context: that thread's */
 };
 

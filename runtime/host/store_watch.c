@@ -35,17 +35,18 @@ struct store_watch {
 	pthread_cond_t changed;
 	/* under the mutex */
 	bool stopping;
-	bool release;	    /* when stopping */
-	unsigned suspicion; /* counts; a verdict holds for the suspicion that was current when it was asked for */
-	bool load;	    /* wanted by the I/O thread */
+	bool release; /* when stopping */
+	unsigned
+		suspicion; /* counts; a verdict holds for the suspicion that was current when it was asked for */
+	bool load;	   /* wanted by the I/O thread */
 	struct store_news news;
 	/* the thread's own */
 	bool prepared;
 	bool told_away;
 	bool told_refused;
 	bool told_standby;
-	bool unanswered;       /* the last question */
-	bool to_load;	       /* the backlogs: they are not known since we became active, or are wanted anew */
+	bool unanswered; /* the last question */
+	bool to_load;	 /* the backlogs: they are not known since we became active, or are wanted anew */
 	int64_t ours_until_ms; /* our lease; 0: never had it */
 	int64_t overdue_at_ms; /* the next look for what is long overdue */
 };
@@ -97,7 +98,8 @@ static int ping(struct store_watch *watch, struct store_client *client)
 	const int64_t began_us = now_us();
 	const int error = store_ping(client);
 	if (error == 0)
-		figures_observe(&watch->options.board->figures.store.latency, (uint64_t)(now_us() - began_us));
+		figures_observe(
+			&watch->options.board->figures.store.latency, (uint64_t)(now_us() - began_us));
 	return error;
 }
 
@@ -116,7 +118,8 @@ static int ask(struct store_watch *watch, struct store_client *client)
 /* ---- The lease ---- */
 
 /* Tells a change once, not at every question. */
-static void tell_lease(struct store_watch *watch, int error, const struct host_lease *lease, const struct store_client *client)
+static void tell_lease(struct store_watch *watch, int error, const struct host_lease *lease,
+	const struct store_client *client)
 {
 	if (error != 0 && !watch->told_refused)
 		log_error("store_refuses_writes",
@@ -143,7 +146,8 @@ static bool hold_lease(struct store_watch *watch, struct store_client *client, i
 	const struct store_watch_options *options = &watch->options;
 	const int64_t asked_ms = clock_ms();
 	struct host_lease lease = {.ours = false};
-	const int error = host_lease_hold(client, options->host, options->owner, STORE_WATCH_LEASE_MS, &lease);
+	const int error =
+		host_lease_hold(client, options->host, options->owner, STORE_WATCH_LEASE_MS, &lease);
 	FIGURES_SET(options->board->figures.store.writable, error == 0);
 	tell_lease(watch, error, &lease, client);
 	if (error != 0) {
@@ -163,7 +167,8 @@ static int ask_due(struct store_watch *watch, struct store_client *client, struc
 {
 	const int64_t now_ms = clock_ms();
 	const struct store_watch_options *options = &watch->options;
-	int error = parked_commands_due(client, options->lanes, options->lane_count, 0, DUE_MAX, &turn->due, &turn->due_count);
+	int error = parked_commands_due(
+		client, options->lanes, options->lane_count, 0, DUE_MAX, &turn->due, &turn->due_count);
 	if (error != 0 || turn->due_count > 0 || now_ms < watch->overdue_at_ms)
 		return error;
 	parked_users_free(turn->due, turn->due_count);
@@ -204,14 +209,15 @@ static void add_backlog(void *context, const char *user, int64_t due_in_ms)
 	backlogs->backlogs[backlogs->count++] = (struct store_backlog){.user = copy, .due_in_ms = due_in_ms};
 }
 
-static int read_lane(struct store_watch *watch, struct store_client *client, size_t lane, struct store_backlogs **ret)
+static int read_lane(
+	struct store_watch *watch, struct store_client *client, size_t lane, struct store_backlogs **ret)
 {
 	struct reading reading = {.backlogs = calloc(1, sizeof(*reading.backlogs))};
 	if (!reading.backlogs)
 		return -ENOMEM;
 	reading.backlogs->lane = lane;
-	int error = parked_commands_backlogs(
-		client, watch->options.lanes[lane], watch->options.owner, add_backlog, &reading, &reading.backlogs->last_position);
+	int error = parked_commands_backlogs(client, watch->options.lanes[lane], watch->options.owner,
+		add_backlog, &reading, &reading.backlogs->last_position);
 	if (error == 0 && reading.no_memory)
 		error = -ENOMEM;
 	if (error != 0) {
@@ -275,12 +281,15 @@ static void tell(struct store_watch *watch, int error, const struct store_client
 }
 
 /* Under the mutex. Wakes the I/O thread where there is something that it does not know. */
-static void publish(struct store_watch *watch, const struct turn *turn, unsigned asked_for, const struct store_client *client)
+static void publish(struct store_watch *watch, const struct turn *turn, unsigned asked_for,
+	const struct store_client *client)
 {
 	struct store_news *news = &watch->news;
-	const bool ours = turn->error == 0 ? turn->ours : news->ours && clock_ms() < watch->ours_until_ms;
+	const bool ours =
+		turn->error == 0 ? turn->ours : news->ours && clock_ms() < watch->ours_until_ms;
 	bool wake = ours != news->ours || turn->due_count > 0 || turn->backlogs;
-	if (asked_for == watch->suspicion && (news->up != (turn->error == 0) || (turn->error != 0 && !watch->told_away))) {
+	if (asked_for == watch->suspicion &&
+		(news->up != (turn->error == 0) || (turn->error != 0 && !watch->told_away))) {
 		news->up = turn->error == 0;
 		tell(watch, turn->error, client);
 		wake = true;
@@ -346,7 +355,8 @@ static void *run(void *argument)
 	if (release) {
 		struct store_client *client = store_acquire(watch->options.store);
 		if (host_lease_release(client, watch->options.host, watch->options.owner) != 0)
-			log_warn("lease_not_released", "the lease could not be given up: another host waits for its end",
+			log_warn("lease_not_released",
+				"the lease could not be given up: another host waits for its end",
 				LOG_TEXT("reason", store_last_error(client)));
 		store_release(client);
 	}

@@ -27,7 +27,8 @@ enum { STORE_WATCH_LEASE_MS = 10000 };
 
 struct store_watch_options {
 	struct store *store;
-	void (*wake)(void *context); /* wakes the I/O thread, which then asks for the news; from the watch's thread */
+	void (*wake)(
+		void *context); /* wakes the I/O thread, which then asks for the news; from the watch's thread */
 	void *context;
 	const char *const *lanes; /* client ids; they outlive the watch */
 	size_t lane_count;
@@ -44,8 +45,8 @@ struct store_backlog {
 /* The backlogs of one lane. */
 struct store_backlogs {
 	struct store_backlogs *next;
-	size_t lane;	       /* which of the lanes, from 0 */
-	int64_t last_position; /* the highest that a command of the lane has; 0: there is none */
+	size_t lane; /* which of the lanes, from 0 */
+	int64_t last_position; /* the highest that a command of the lane has, see parked_commands_backlogs(); 0: any is above */
 	size_t count;
 	struct store_backlog *backlogs;
 };
@@ -56,14 +57,17 @@ struct store_news {
 	bool up;   /* whether the store answers, as of the last verdict that counts */
 	bool ours; /* this host is the active one, and its lanes' backlogs have been told; as of the last answer. See ours_until_ms */
 	int64_t ours_until_ms; /* until when, by the monotonic clock (board_clock_ms()): after that it is not, unless the next news says so */
-	int64_t free_in_ms;    /* not ours, but another's: when that one's lease ends if it is not renewed; else 0 */
-	struct store_backlogs *backlogs; /* of all lanes, when the host became active, or after store_watch_load(); the caller's */
-	struct parked_user *due; /* the caller's: parked_users_free(). Users that the caller has backlogs of may be among them */
+	int64_t free_in_ms; /* not ours, but another's: when that one's lease ends if it is not renewed; else 0 */
+	struct store_backlogs *
+		backlogs; /* of all lanes, when the host became active, or after store_watch_load(); the caller's */
+	struct parked_user *
+		due; /* the caller's: parked_users_free(). Users that the caller has backlogs of may be among them */
 	size_t due_count;
 };
 
 /* Starts the thread. 0 and *ret; -errno. */
-__attribute__((warn_unused_result)) int store_watch_new(const struct store_watch_options *options, struct store_watch **ret);
+__attribute__((warn_unused_result)) int store_watch_new(
+	const struct store_watch_options *options, struct store_watch **ret);
 
 /* Stops the thread, after the question that is under way, and joins it. release: the lease is given up (a stop that is meant to last), so that
  * another host need not wait for its end; else it stays in the supervisor's name. NULL is fine. */

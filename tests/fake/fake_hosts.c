@@ -27,8 +27,8 @@ static struct fake_host *host_of(struct store *store, const char *client_id)
 	return &store->hosts[store->hosts_count++];
 }
 
-int host_lease_hold(
-	struct store_client *client, const char *client_id, const char *owner, unsigned lease_ms, struct host_lease *ret)
+int host_lease_hold(struct store_client *client, const char *client_id, const char *owner, unsigned lease_ms,
+	struct host_lease *ret)
 {
 	struct host_lease lease = {.ours = false};
 	int error = fake_operation_begin(client);

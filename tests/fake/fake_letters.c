@@ -63,7 +63,8 @@ static size_t place_of(const struct store *store, const struct store_id *id)
 {
 	size_t place = 0;
 
-	while (place < store->letters_count && memcmp(store->letters[place]->id.bytes, id->bytes, sizeof(id->bytes)) != 0)
+	while (place < store->letters_count &&
+		memcmp(store->letters[place]->id.bytes, id->bytes, sizeof(id->bytes)) != 0)
 		place++;
 	return place;
 }
@@ -160,8 +161,7 @@ int dead_letter_count(struct store_client *client, const struct dead_letter_quer
 	return r;
 }
 
-int dead_letter_get(
-	struct store_client *client, const struct store_id *id, struct dead_letter **ret_letter)
+int dead_letter_get(struct store_client *client, const struct store_id *id, struct dead_letter **ret_letter)
 {
 	struct store *store = client->store;
 	struct dead_letter *copy;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* What fits into no document; how long somebody need not look at one that is behind others. */
-enum { DOCUMENT_MAX = 16 * 1024 * 1024 - 1024, BEHIND_MS = 5 * 60 * 1000 };
+enum { DOCUMENT_MAX = 16 * 1024 * 1024 - 1024, BEHIND_MS = 5 * 60 * 1000, NEW_MS = 60 * 1000 };
 
 struct fake_parked {
 	struct parked_command command; /* its pointers are copies of ours */
@@ -41,7 +41,8 @@ static void copy_command(struct parked_command *to, const struct parked_command 
 	to->user = fake_text_copy(from->user);
 	to->topic = fake_text_copy(from->topic);
 	to->payload = fake_bytes_copy(from->payload, from->payload_size);
-	to->correlation = from->correlation ? fake_bytes_copy(from->correlation, from->correlation_size) : NULL;
+	to->correlation =
+		from->correlation ? fake_bytes_copy(from->correlation, from->correlation_size) : NULL;
 	to->response_topic = from->response_topic ? fake_text_copy(from->response_topic) : NULL;
 	copy_settled(to, from);
 	to->end = fake_text_copy(from->end);
@@ -111,7 +112,8 @@ static size_t place_of(const struct store *store, const struct store_id *id)
 {
 	size_t place = 0;
 
-	while (place < store->parked_count && memcmp(store->parked[place]->command.id.bytes, id->bytes, sizeof(id->bytes)) != 0)
+	while (place < store->parked_count &&
+		memcmp(store->parked[place]->command.id.bytes, id->bytes, sizeof(id->bytes)) != 0)
 		place++;
 	return place;
 }
@@ -121,8 +123,9 @@ static struct fake_parked *by_id(struct store *store, const char *user, const st
 {
 	const size_t place = place_of(store, id);
 
-	return place < store->parked_count && (!user || strcmp(store->parked[place]->command.user, user) == 0) ? store->parked[place]
-													       : NULL;
+	return place < store->parked_count && (!user || strcmp(store->parked[place]->command.user, user) == 0)
+		       ? store->parked[place]
+		       : NULL;
 }
 
 static bool is_of(const struct fake_parked *parked, const char *lane, const char *user)
@@ -153,7 +156,8 @@ static void end_lease(struct fake_parked *parked, int64_t not_before_ms)
 	parked->command.behind = false;
 }
 
-static void append(struct store *store, const struct parked_command *command, const struct backlog_lease *lease, int64_t now_ms)
+static void append(struct store *store, const struct parked_command *command,
+	const struct backlog_lease *lease, int64_t now_ms)
 {
 	struct fake_parked *parked = checked(calloc(1, sizeof(*parked)));
 	size_t place;
@@ -173,8 +177,8 @@ static void append(struct store *store, const struct parked_command *command, co
 	store->parked_count++;
 }
 
-int parked_commands_append(struct store_client *client, const struct parked_command *const *commands, size_t count,
-	const struct backlog_lease *lease, size_t *ret_failed)
+int parked_commands_append(struct store_client *client, const struct parked_command *const *commands,
+	size_t count, const struct backlog_lease *lease, size_t *ret_failed)
 {
 	struct store *store = client->store;
 	const int error = fake_operation_begin(client);
@@ -218,15 +222,17 @@ static struct parked_command *copy_of(const struct fake_parked *parked, int64_t 
 }
 
 /* Those that follow each other in the array. */
-static void read_batch(
-	struct store *store, size_t place, size_t count_max, size_t bytes_max, int64_t now_ms, struct parked_batch *ret)
+static void read_batch(struct store *store, size_t place, size_t count_max, size_t bytes_max, int64_t now_ms,
+	struct parked_batch *ret)
 {
 	const struct parked_command *first = &store->parked[place]->command;
 	size_t bytes = 0;
 
 	ret->commands = checked(calloc(count_max, sizeof(ret->commands[0])));
-	for (; place < store->parked_count && is_of(store->parked[place], first->lane, first->user); place++) {
-		bytes += store->parked[place]->command.payload_size + store->parked[place]->command.correlation_size;
+	for (; place < store->parked_count && is_of(store->parked[place], first->lane, first->user);
+		place++) {
+		bytes += store->parked[place]->command.payload_size +
+			 store->parked[place]->command.correlation_size;
 		ret->more = ret->count > 0 && (ret->count == count_max || bytes > bytes_max);
 		if (ret->more)
 			return;
@@ -234,8 +240,8 @@ static void read_batch(
 	}
 }
 
-int parked_commands_claim(struct store_client *client, const char *lane, const char *user, const struct backlog_lease *lease,
-	size_t count_max, size_t bytes_max, struct parked_batch *ret)
+int parked_commands_claim(struct store_client *client, const char *lane, const char *user,
+	const struct backlog_lease *lease, size_t count_max, size_t bytes_max, struct parked_batch *ret)
 {
 	struct store *store = client->store;
 	size_t place = 0;
@@ -253,7 +259,8 @@ int parked_commands_claim(struct store_client *client, const char *lane, const c
 	if (ret->later_ms > 0)
 		return fake_operation_end(client, PARKED_E_LATER);
 	set_lease(store->parked[place], lease, now_ms);
-	read_batch(store, place, count_max > 0 ? count_max : PARKED_BATCH_MAX, bytes_max > 0 ? bytes_max : PARKED_BATCH_BYTES, now_ms, ret);
+	read_batch(store, place, count_max > 0 ? count_max : PARKED_BATCH_MAX,
+		bytes_max > 0 ? bytes_max : PARKED_BATCH_BYTES, now_ms, ret);
 	ret->commands[0]->due_in_ms = 0;
 	error = fake_operation_end(client, 0);
 	if (error != 0)
@@ -263,8 +270,8 @@ int parked_commands_claim(struct store_client *client, const char *lane, const c
 
 /* ---- What is there already ---- */
 
-int parked_commands_finish(struct store_client *client, const char *user, const struct store_id *done, size_t count,
-	const struct store_id *next, const struct backlog_lease *lease)
+int parked_commands_finish(struct store_client *client, const char *user, const struct store_id *done,
+	size_t count, const struct store_id *next, const struct backlog_lease *lease)
 {
 	struct store *store = client->store;
 	const int error = fake_operation_begin(client);
@@ -281,7 +288,8 @@ int parked_commands_finish(struct store_client *client, const char *user, const 
 			continue;
 		fake_parked_free(store->parked[place]);
 		store->parked_count--;
-		memmove(&store->parked[place], &store->parked[place + 1], (store->parked_count - place) * sizeof(store->parked[0]));
+		memmove(&store->parked[place], &store->parked[place + 1],
+			(store->parked_count - place) * sizeof(store->parked[0]));
 	}
 	return fake_operation_end(client, 0);
 }
@@ -313,8 +321,8 @@ int parked_commands_postpone(
 	return fake_operation_end(client, 0);
 }
 
-int parked_commands_renew(
-	struct store_client *client, const char *user, const struct store_id *first, const struct backlog_lease *lease)
+int parked_commands_renew(struct store_client *client, const char *user, const struct store_id *first,
+	const struct backlog_lease *lease)
 {
 	struct store *store = client->store;
 	const int error = fake_operation_begin(client);
@@ -344,8 +352,8 @@ int parked_commands_release(
 
 /* ---- Who has something parked ---- */
 
-int parked_commands_backlogs(struct store_client *client, const char *lane, const char *owner, parked_backlog_visitor visit,
-	void *context, int64_t *ret_last_position)
+int parked_commands_backlogs(struct store_client *client, const char *lane, const char *owner,
+	parked_backlog_visitor visit, void *context, int64_t *ret_last_position)
 {
 	struct store *store = client->store;
 	const int error = fake_operation_begin(client);
@@ -359,7 +367,8 @@ int parked_commands_backlogs(struct store_client *client, const char *lane, cons
 
 		if (strcmp(parked->command.lane, lane) != 0)
 			continue;
-		if (parked->command.position > last)
+		if (parked->command.position > last &&
+			parked->command.position > (fake_now_ms(store) - NEW_MS) * 1000)
 			last = parked->command.position;
 		if (user && strcmp(user, parked->command.user) == 0)
 			continue;
@@ -387,8 +396,8 @@ static int compare_due(const void *a, const void *b)
 }
 
 /* The longest due one for each user and lane: their commands stand side by side. */
-static size_t collect_due(const struct store *store, const char *const *lanes, size_t lane_count, int64_t before_ms,
-	const struct fake_parked **due)
+static size_t collect_due(const struct store *store, const char *const *lanes, size_t lane_count,
+	int64_t before_ms, const struct fake_parked **due)
 {
 	size_t count = 0;
 
@@ -407,8 +416,8 @@ static size_t collect_due(const struct store *store, const char *const *lanes, s
 	return count;
 }
 
-int parked_commands_due(struct store_client *client, const char *const *lanes, size_t lane_count, unsigned since_ms,
-	size_t limit, struct parked_user **ret_users, size_t *ret_count)
+int parked_commands_due(struct store_client *client, const char *const *lanes, size_t lane_count,
+	unsigned since_ms, size_t limit, struct parked_user **ret_users, size_t *ret_count)
 {
 	struct store *store = client->store;
 	int error = fake_operation_begin(client);
@@ -494,8 +503,8 @@ void fake_parked_dump(struct store *store, FILE *out)
 	for (size_t i = 0; i < store->parked_count; i++) {
 		const struct parked_command *command = &store->parked[i]->command;
 
-		fprintf(out, "parked_commands %s of %s, attempts %u%s%s: %s\n", command->topic, command->lane, command->attempts,
-			store->parked[i]->claimed_by ? ", leased by " : "",
+		fprintf(out, "parked_commands %s of %s, attempts %u%s%s: %s\n", command->topic, command->lane,
+			command->attempts, store->parked[i]->claimed_by ? ", leased by " : "",
 			store->parked[i]->claimed_by ? store->parked[i]->claimed_by : "", command->reason);
 	}
 }

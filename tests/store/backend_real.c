@@ -58,7 +58,8 @@ void backend_pass(struct store *store, int64_t ms)
 	struct store_client *client = store_acquire(store);
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		mongoc_collection_t *collection = mongoc_database_get_collection(store_database(client), names[i]);
+		mongoc_collection_t *collection =
+			mongoc_database_get_collection(store_database(client), names[i]);
 
 		pass(collection, ms);
 		mongoc_collection_destroy(collection);

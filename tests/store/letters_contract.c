@@ -10,11 +10,12 @@
 #include <stdint.h>
 /* cmocka wants the four above before it */
 #include "backend.h"
+#include "parked_commands.h"
+#include "replays.h"
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static struct store *store;
 static struct store_client *client;
@@ -35,12 +36,10 @@ static int close_store(void **state)
 	return 0;
 }
 
+/* The database's. */
 static int64_t now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return store_now_ms(store);
 }
 
 static struct dead_letter sample(const char *user, const char *handler)
@@ -61,7 +60,7 @@ static struct dead_letter sample(const char *user, const char *handler)
 		.keep_days = 90,
 	};
 
-	dead_letter_new_id(letter.id);
+	letter.id = store_new_id();
 	return letter;
 }
 
@@ -80,7 +79,7 @@ static void add(const struct dead_letter *letter)
 enum { LETTERS_MAX = 400 };
 
 struct letters {
-	unsigned char ids[LETTERS_MAX][12];
+	struct store_id ids[LETTERS_MAX];
 	int64_t when_ms[LETTERS_MAX];
 	size_t payload_sizes[LETTERS_MAX];
 	size_t count;
@@ -92,7 +91,7 @@ static bool note(const struct dead_letter *letter, void *context)
 	struct letters *letters = context;
 
 	assert_true(letters->count < LETTERS_MAX);
-	memcpy(letters->ids[letters->count], letter->id, sizeof(letter->id));
+	letters->ids[letters->count] = letter->id;
 	letters->when_ms[letters->count] = letter->when_ms;
 	letters->payload_sizes[letters->count] = letter->payload_size;
 	letters->count++;
@@ -118,7 +117,7 @@ static void test_comes_back_as_it_was(void **state)
 
 	(void)state;
 	cases[1] = (struct dead_letter){.topic = "x", .user = "", .handler = "", .reason = "", .host = ""};
-	dead_letter_new_id(cases[1].id);
+	cases[1].id = store_new_id();
 	cases[2].payload_size = 4;
 	cases[2].payload_cut_from = 18;
 	cases[2].correlation_size = 0;
@@ -127,8 +126,8 @@ static void test_comes_back_as_it_was(void **state)
 		const int64_t before = now_ms();
 
 		add(letter);
-		assert_int_equal(dead_letter_get(client, letter->id, &found), 0);
-		assert_memory_equal(found->id, letter->id, 12);
+		assert_int_equal(dead_letter_get(client, &letter->id, &found), 0);
+		assert_memory_equal(&found->id, &letter->id, sizeof(found->id));
 		assert_string_equal(found->topic, letter->topic);
 		assert_int_equal(found->payload_size, letter->payload_size);
 		if (letter->payload)
@@ -155,9 +154,9 @@ static void test_comes_back_as_it_was(void **state)
 		dead_letter_free(found);
 	}
 	dead_letter_free(NULL);
-	dead_letter_new_id(cases[0].id);
+	cases[0].id = store_new_id();
 	found = NULL;
-	assert_int_equal(dead_letter_get(client, cases[0].id, &found), STORE_E_NOT_FOUND);
+	assert_int_equal(dead_letter_get(client, &cases[0].id, &found), STORE_E_NOT_FOUND);
 	assert_null(found);
 }
 
@@ -219,7 +218,8 @@ static void assert_letters(const struct letters *letters, const char *expected)
 {
 	assert_int_equal(letters->count, strlen(expected));
 	for (size_t i = 0; i < letters->count; i++)
-		assert_memory_equal(letters->ids[i], given_letters[expected[i] - '0'].id, 12);
+		assert_memory_equal(
+			&letters->ids[i], &given_letters[expected[i] - '0'].id, sizeof(letters->ids[i]));
 }
 
 static void test_list(void **state)
@@ -260,20 +260,20 @@ static void test_list_without_payloads(void **state)
  * millisecond. */
 static void test_many_letters(void **state)
 {
-	static unsigned char ids[250][12];
+	static struct store_id ids[250];
 	const struct letters *letters;
 
 	(void)state;
 	for (int i = 0; i < 250; i++) {
 		const struct dead_letter letter = sample("1", "h");
 
-		memcpy(ids[i], letter.id, 12);
+		ids[i] = letter.id;
 		assert_int_equal(dead_letter_add(client, &letter), 0);
 	}
 	letters = list(&(struct dead_letter_query){.oldest_first = true}, 0);
 	assert_int_equal(letters->count, 250);
 	for (int i = 0; i < 250; i++)
-		assert_memory_equal(letters->ids[i], ids[i], 12);
+		assert_memory_equal(&letters->ids[i], &ids[i], sizeof(ids[i]));
 }
 
 static void test_drop_all(void **state)
@@ -301,58 +301,65 @@ static void test_drop(void **state)
 {
 	(void)state;
 	add_given();
-	assert_int_equal(dead_letter_drop(client, given_letters[2].id), 0);
-	assert_int_equal(dead_letter_drop(client, given_letters[2].id), STORE_E_NOT_FOUND);
+	assert_int_equal(dead_letter_drop(client, &given_letters[2].id), 0);
+	assert_int_equal(dead_letter_drop(client, &given_letters[2].id), STORE_E_NOT_FOUND);
 	assert_letters(list(&(struct dead_letter_query){.oldest_first = true}, 0), "013456");
 }
 
 /* ---- replay ---- */
 
-static const int64_t T = INT64_C(1795432800000);
+static const struct backlog_lease lease = {"owner", 20000};
 
 static struct parked_command *claim(void)
 {
-	struct parked_command *command = NULL;
+	struct parked_batch batch;
 
-	assert_int_equal(
-		parked_command_claim(client, "cashewd", "1", "owner", T + 10, T + 1000, &command), 0);
+	assert_int_equal(parked_commands_claim(client, "cashewd", "1", &lease, 0, 0, &batch), 0);
+	assert_int_equal(batch.count, 1);
+	struct parked_command *command = batch.commands[0];
+	batch.commands[0] = NULL;
+	parked_batch_free(&batch);
 	return command;
 }
 
-static bool finish(const struct parked_command *command)
+static void finish(const struct parked_command *command)
 {
-	bool more = false;
+	struct parked_batch batch;
 
-	assert_int_equal(parked_command_finish(client, command, &more), 0);
-	return more;
+	assert_int_equal(parked_commands_finish(client, "1", &command->id, 1, NULL, NULL), 0);
+	assert_int_equal(parked_commands_claim(client, "cashewd", "1", &lease, 0, 0, &batch), PARKED_E_NONE);
 }
 
 static void test_replay(void **state)
 {
 	struct dead_letter letter = sample("1", "h");
-	struct parked_command *found;
+	struct parked_user *users;
+	size_t count;
 
 	(void)state;
 	add(&letter);
-	assert_int_equal(dead_letter_replay(client, &letter, "cashewd", 77, T * 1000 + 7), 0);
+	const int64_t position = store_now_us(store);
+	assert_int_equal(replay_dead_letter(client, &letter, "cashewd", position), 0);
 	assert_int_equal(backend_dead_letters(store), 0);
-	found = claim();
+	/* A host that runs is told of it. */
+	assert_int_equal(parked_commands_due(client, NULL, 0, 0, 10, &users, &count), 0);
+	assert_int_equal(count, 1);
+	assert_string_equal(users[0].user, "1");
+	parked_users_free(users, count);
+	struct parked_command *found = claim();
 	assert_string_equal(found->topic, letter.topic);
 	assert_string_equal(found->lane, "cashewd");
-	assert_int_equal(found->position, T * 1000 + 7);
-	assert_int_equal(found->not_before_ms, T);
+	assert_int_equal(found->position, position);
 	assert_int_equal(found->payload_size, letter.payload_size);
 	assert_memory_equal(found->payload, letter.payload, letter.payload_size);
 	assert_int_equal(found->correlation_size, 2);
 	assert_memory_equal(found->correlation, letter.correlation, 2);
 	assert_string_equal(found->response_topic, "1/answers");
-	assert_int_equal(found->mid, 0);
-	assert_int_equal(found->key, 77);
-	assert_int_equal(found->attempts, 1); /* the claim's */
+	assert_int_equal(found->attempts, 0);
 	assert_int_equal(found->crashes, 0);
 	assert_int_equal(found->settled_count, 0);
 	assert_string_equal(found->end, "done");
-	assert_false(finish(found));
+	finish(found);
 	parked_command_free(found);
 }
 
@@ -360,22 +367,17 @@ static void test_replay(void **state)
 static void test_replay_twice_is_once(void **state)
 {
 	struct dead_letter letter = sample("1", "h");
-	struct parked_command *found;
 
 	(void)state;
 	add(&letter);
-	assert_int_equal(dead_letter_replay(client, &letter, "cashewd", 0, T * 1000), 0);
+	assert_int_equal(replay_dead_letter(client, &letter, "cashewd", 1000), 0);
 	assert_int_equal(dead_letter_add(client, &letter), 0);
-	assert_int_equal(dead_letter_replay(client, &letter, "cashewd", 0, T * 1000 + 1), 0);
+	assert_int_equal(replay_dead_letter(client, &letter, "cashewd", 1001), 0);
+	assert_int_equal(replay_dead_letter(client, &letter, "cashewd", 1002), 0);
 	assert_int_equal(backend_dead_letters(store), 0);
-	found = claim();
-	assert_int_equal(found->position, T * 1000);
-	assert_false(finish(found));
-	/* also when the command has run meanwhile */
-	assert_int_equal(dead_letter_add(client, &letter), 0);
-	assert_int_equal(dead_letter_replay(client, &letter, "cashewd", 0, T * 1000 + 2), 0);
-	assert_int_equal(backend_dead_letters(store), 0);
-	assert_false(finish(found));
+	struct parked_command *found = claim();
+	assert_int_equal(found->position, 1000);
+	finish(found);
 	parked_command_free(found);
 }
 
@@ -386,14 +388,12 @@ static void test_replay_of_a_replay(void **state)
 
 	(void)state;
 	for (int i = 0; i < 4; i++) {
-		struct parked_command *found;
-
 		add(&letter);
-		assert_int_equal(dead_letter_replay(client, &letter, "cashewd", 0, T * 1000 + i), 0);
-		found = claim();
-		assert_memory_not_equal(found->id, letter.id, 12);
-		assert_false(finish(found));
-		memcpy(letter.id, found->id, 12);
+		assert_int_equal(replay_dead_letter(client, &letter, "cashewd", 1000 + i), 0);
+		struct parked_command *found = claim();
+		assert_memory_not_equal(&found->id, &letter.id, sizeof(letter.id));
+		finish(found);
+		letter.id = found->id;
 		parked_command_free(found);
 	}
 }

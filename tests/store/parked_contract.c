@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LANE	    "cashewd"
-#define OTHER_LANE  "cashewd-slow"
+#define LANE	   "cashewd"
+#define OTHER_LANE "cashewd-slow"
 
 enum { LEASE_MS = 20000, BEHIND_MS = 5 * 60 * 1000 };
 static const struct backlog_lease mine = {"owner-1", LEASE_MS}, others = {"owner-2", LEASE_MS};
@@ -69,7 +69,8 @@ static struct parked_command sample(const char *user, int64_t position)
 	};
 }
 
-static void append_leased(const struct parked_command *commands, size_t count, const struct backlog_lease *lease)
+static void append_leased(
+	const struct parked_command *commands, size_t count, const struct backlog_lease *lease)
 {
 	const struct parked_command **pointers = malloc(count * sizeof(pointers[0]));
 	size_t failed;
@@ -116,7 +117,8 @@ static int64_t expect_no_claim(const char *user, const struct backlog_lease *lea
 	return batch.later_ms;
 }
 
-static void finish(const struct parked_command *done, size_t count, const struct store_id *next, const struct backlog_lease *lease)
+static void finish(const struct parked_command *done, size_t count, const struct store_id *next,
+	const struct backlog_lease *lease)
 {
 	struct store_id *ids = malloc((count + 1) * sizeof(ids[0]));
 
@@ -171,7 +173,8 @@ static void assert_same(const struct parked_command *found, const struct parked_
 static void test_comes_back_as_it_was(void **state)
 {
 	static unsigned char large[200 * 1024];
-	struct parked_command cases[4] = {sample("u0", 1), sample("u1", INT64_MAX), sample("u2", 3), sample("u|_.-", 4)};
+	struct parked_command cases[4] = {
+		sample("u0", 1), sample("u1", INT64_MAX), sample("u2", 3), sample("u|_.-", 4)};
 	static const char *const names[] = {"all fields", "as little as can be", "large", "bytes"};
 
 	(void)state;
@@ -267,7 +270,8 @@ static void test_append_too_large(void **state)
 	enum { SIZE = 16 * 1024 * 1024 };
 	char *large = calloc(1, SIZE);
 	struct parked_command commands[] = {sample("1", 1), sample("1", 2), sample("1", 3), sample("1", 4)};
-	const struct parked_command *const pointers[] = {&commands[0], &commands[1], &commands[2], &commands[3]};
+	const struct parked_command *const pointers[] = {
+		&commands[0], &commands[1], &commands[2], &commands[3]};
 	size_t failed = 0;
 
 	(void)state;
@@ -275,7 +279,8 @@ static void test_append_too_large(void **state)
 	commands[2].payload = large;
 	commands[2].payload_size = SIZE;
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(parked_commands_append(client, pointers, 4, NULL, &failed), STORE_E_PERMANENT);
+		assert_int_equal(
+			parked_commands_append(client, pointers, 4, NULL, &failed), STORE_E_PERMANENT);
 		assert_int_equal(failed, 2);
 		assert_string_not_equal(store_last_error(client), "");
 		assert_int_equal(count_all(), 2);
@@ -372,9 +377,11 @@ static void test_batches(void **state)
 	append(commands, 100);
 	while (more) {
 		struct parked_batch batch = claim("1", &mine);
-		assert_int_equal(batch.count, COUNT - seen < PARKED_BATCH_MAX ? COUNT - seen : PARKED_BATCH_MAX);
+		assert_int_equal(
+			batch.count, COUNT - seen < PARKED_BATCH_MAX ? COUNT - seen : PARKED_BATCH_MAX);
 		for (size_t i = 0; i < batch.count; i++)
-			assert_memory_equal(&batch.commands[i]->id, &commands[seen + i].id, sizeof(commands[0].id));
+			assert_memory_equal(
+				&batch.commands[i]->id, &commands[seen + i].id, sizeof(commands[0].id));
 		finish(&commands[seen], batch.count, NULL, NULL);
 		seen += batch.count;
 		more = batch.more;
@@ -391,7 +398,8 @@ static void test_batches_by_bytes(void **state)
 	struct parked_command commands[6];
 	static const struct {
 		size_t count_max, bytes_max, expected;
-	} cases[] = {{0, 0, 3}, {2, 0, 2}, {1, 0, 1}, {0, 1, 1}, {0, 2 * SIZE + 100, 2}, {6, 100 * SIZE, 6}, {7, 100 * SIZE, 6}};
+	} cases[] = {{0, 0, 3}, {2, 0, 2}, {1, 0, 1}, {0, 1, 1}, {0, 2 * SIZE + 100, 2}, {6, 100 * SIZE, 6},
+		{7, 100 * SIZE, 6}};
 
 	(void)state;
 	for (int i = 0; i < 6; i++) {
@@ -403,8 +411,9 @@ static void test_batches_by_bytes(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct parked_batch batch;
 
-		assert_int_equal(
-			parked_commands_claim(client, LANE, "1", &mine, cases[i].count_max, cases[i].bytes_max, &batch), 0);
+		assert_int_equal(parked_commands_claim(client, LANE, "1", &mine, cases[i].count_max,
+					 cases[i].bytes_max, &batch),
+			0);
 		assert_int_equal(batch.count, cases[i].expected);
 		assert_int_equal(batch.more, cases[i].expected < 6);
 		parked_batch_free(&batch);
@@ -462,7 +471,8 @@ static void test_postpone(void **state)
 
 static void test_finish(void **state)
 {
-	struct parked_command commands[] = {sample("1", 10), sample("1", 20), sample("1", 30), sample("1", 40), sample("2", 50)};
+	struct parked_command commands[] = {
+		sample("1", 10), sample("1", 20), sample("1", 30), sample("1", 40), sample("2", 50)};
 
 	(void)state;
 	append(commands, 5);
@@ -547,8 +557,8 @@ static int64_t see_all(const char *lane, struct seen *seen)
 
 static void test_backlogs(void **state)
 {
-	struct parked_command commands[] = {
-		sample("1", 10), sample("1", 20), sample("2", 30), sample("3", 40), sample("4", 50), sample("5", 60), sample("6", 1000)};
+	struct parked_command commands[] = {sample("1", 10), sample("1", 20), sample("2", 30),
+		sample("3", 40), sample("4", 50), sample("5", 60), sample("6", 1000)};
 	static struct seen seen;
 
 	(void)state;
@@ -561,7 +571,8 @@ static void test_backlogs(void **state)
 	append_leased(&commands[3], 1, &others);
 	append(commands, 2);
 	append(&commands[4], 3);
-	assert_int_equal(see_all(LANE, &seen), 60);
+	/* None of them is new, so the time is above them all. */
+	assert_int_equal(see_all(LANE, &seen), 0);
 	assert_int_equal(seen.count, 5);
 	static const int64_t due[][2] = {{1, 7000}, {0, 0}, {1, LEASE_MS}, {0, 0}, {-1000, 0}};
 	for (size_t i = 0; i < 5; i++) {
@@ -569,34 +580,45 @@ static void test_backlogs(void **state)
 		print_message("  user %s: %lld\n", seen.users[i], (long long)seen.due_in_ms[i]);
 		assert_true(seen.due_in_ms[i] >= due[i][0] && seen.due_in_ms[i] <= due[i][1]);
 	}
-	assert_int_equal(see_all(OTHER_LANE, &seen), 1000);
+	/* Of another lane, ahead of the time. */
+	assert_int_equal(see_all(OTHER_LANE, &seen), 0);
 	assert_int_equal(seen.count, 1);
+	struct parked_command ahead[] = {
+		sample("7", store_now_us(store) + 5000000), sample("8", store_now_us(store) + 4000000)};
+	ahead[0].lane = ahead[1].lane = OTHER_LANE;
+	append(ahead, 2);
+	assert_int_equal(see_all(OTHER_LANE, &seen), ahead[0].position);
+	assert_int_equal(seen.count, 3);
+	assert_int_equal(see_all(LANE, &seen), 0);
 }
 
 /* Many users, and long backlogs among them: each once. */
 static void test_many_backlogs(void **state)
 {
-	static struct parked_command commands[900];
+	static struct parked_command commands[1800];
 	static char names[300][16];
 	static struct seen seen;
 	size_t count = 0;
+	const int64_t now_us = store_now_us(store);
 
 	(void)state;
 	for (int user = 0; user < 300; user++) {
-		const int length = user == 50 ? 300 : user == 299 ? 250 : 1;
+		const int length = user == 50 ? 1200 : user == 299 ? 250 : 1;
 
 		snprintf(names[user], sizeof(names[0]), "u%03d", user);
 		for (int i = 0; i < length; i++, count++)
-			commands[count] = sample(names[user], (int64_t)count + 1);
+			commands[count] = sample(names[user], now_us + (int64_t)count);
 	}
-	append(commands, count);
-	assert_int_equal(see_all(LANE, &seen), count);
+	for (size_t i = 0; i < count; i += 300)
+		append(&commands[i], count - i < 300 ? count - i : 300);
+	assert_int_equal(see_all(LANE, &seen), now_us + (int64_t)count - 1);
 	assert_int_equal(seen.count, 300);
 	for (int user = 0; user < 300; user++)
 		assert_string_equal(seen.users[user], names[user]);
 }
 
-static void expect_due(const char *const *lanes, size_t lane_count, unsigned since_ms, size_t limit, const char *expected)
+static void expect_due(
+	const char *const *lanes, size_t lane_count, unsigned since_ms, size_t limit, const char *expected)
 {
 	struct parked_user *users = NULL;
 	char found[64] = "";
@@ -612,8 +634,10 @@ static void expect_due(const char *const *lanes, size_t lane_count, unsigned sin
 
 static void test_due(void **state)
 {
-	static const char *const lane[] = {LANE}, *const both[] = {LANE, OTHER_LANE}, *const none[] = {"nobody's"};
-	struct parked_command commands[] = {sample("1", 10), sample("1", 20), sample("2", 30), sample("3", 40), sample("1", 50), sample("4", 60)};
+	static const char *const lane[] = {LANE}, *const both[] = {LANE, OTHER_LANE},
+				 *const none[] = {"nobody's"};
+	struct parked_command commands[] = {sample("1", 10), sample("1", 20), sample("2", 30),
+		sample("3", 40), sample("1", 50), sample("4", 60)};
 
 	(void)state;
 	expect_due(lane, 1, 0, 10, "");
@@ -631,6 +655,7 @@ static void test_due(void **state)
 	expect_due(none, 1, 0, 10, "");
 	expect_due(both, 2, 60000, 10, "1'2");
 	/* What is claimed is in good hands, until the lease ends. */
+	backend_pass(store, 1000);
 	claim_count("2", &mine, 1);
 	expect_due(lane, 1, 0, 10, "1");
 	backend_pass(store, 60001);
@@ -673,7 +698,8 @@ static void *work(void *context)
 		struct store_id ids[3];
 		for (size_t i = 0; i < batch.count; i++)
 			ids[i] = batch.commands[i]->id;
-		if (parked_commands_finish(own, "1", ids, batch.count, NULL, NULL) != 0 || batch.more != (ended < COMMANDS))
+		if (parked_commands_finish(own, "1", ids, batch.count, NULL, NULL) != 0 ||
+			batch.more != (ended < COMMANDS))
 			failures++;
 		parked_batch_free(&batch);
 	}

@@ -81,7 +81,7 @@ static void test_dead_letter_is_a_copy(void **state)
 	const struct dead_letter *kept;
 
 	(void)state;
-	dead_letter_new_id(letter.id);
+	letter.id = store_new_id();
 	assert_null(fake_store_dead_letter(store, 0));
 	assert_int_equal(dead_letter_add(client, &letter), 0);
 	memset(payload, 0, sizeof(payload));
@@ -92,7 +92,7 @@ static void test_dead_letter_is_a_copy(void **state)
 	assert_int_equal(kept->payload_size, 7);
 	assert_string_equal(kept->reason, "garbage");
 	assert_int_equal(kept->attempts, 2);
-	assert_memory_equal(kept->id, letter.id, sizeof(letter.id));
+	assert_memory_equal(&kept->id, &letter.id, sizeof(letter.id));
 	assert_null(fake_store_dead_letter(store, 1));
 }
 
@@ -105,7 +105,7 @@ static void test_dump(void **state)
 	FILE *out = open_memstream(&text, &size);
 
 	(void)state;
-	dead_letter_new_id(letter.id);
+	letter.id = store_new_id();
 	assert_int_equal(contact_add(client, "1", "2"), 0);
 	assert_int_equal(contact_request_add(client, "3", "1"), 0);
 	assert_int_equal(dead_letter_add(client, &letter), 0);

@@ -8,6 +8,8 @@
 #include <stdint.h>
 /* cmocka wants the four above before it */
 #include "database.h"
+#include "parked_commands.h"
+#include "store_describe.h"
 #include <cmocka.h>
 #include <mongoc/mongoc.h>
 #include <stdio.h>

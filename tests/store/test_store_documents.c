@@ -8,6 +8,10 @@
 #include <stdint.h>
 /* cmocka wants the four above before it */
 #include "database.h"
+#include "dead_letters.h"
+#include "hosts.h"
+#include "parked_commands.h"
+#include "replays.h"
 #include <cmocka.h>
 #include <mongoc/mongoc.h>
 #include <stdio.h>
@@ -153,7 +157,7 @@ static void test_dead_letter_document(void **state)
 	bson_t *found;
 
 	(void)state;
-	dead_letter_new_id(letter.id);
+	letter.id = store_new_id();
 	assert_int_equal(dead_letter_add(client, &letter), 0);
 	found = document("dead_letters", NULL);
 	assert_fields(found, fields, sizeof(fields) / sizeof(fields[0]));
@@ -165,14 +169,16 @@ static void test_dead_letter_document(void **state)
 	assert_int_equal(size, sizeof(payload));
 	assert_memory_equal(bytes, payload, sizeof(payload));
 	assert_true(bson_iter_init_find(&iter, found, "_id"));
-	assert_memory_equal(bson_iter_oid(&iter)->bytes, letter.id, 12);
+	assert_memory_equal(bson_iter_oid(&iter)->bytes, letter.id.bytes, 12);
 	bson_destroy(found);
 }
 
-static void test_parked_command_documents(void **state)
+static struct parked_command parked_sample(void)
 {
 	static const char *const settled[] = {"a"};
-	struct parked_command command = {.lane = "cashewd",
+
+	return (struct parked_command){.id = store_new_id(),
+		.lane = "cashewd",
 		.user = "68946",
 		.topic = "68946/get_apples",
 		.position = 7,
@@ -181,49 +187,181 @@ static void test_parked_command_documents(void **state)
 		.correlation = "c",
 		.correlation_size = 1,
 		.response_topic = "68946/answers",
-		.mid = 65535,
-		.key = UINT64_MAX,
 		.settled = settled,
 		.settled_count = 1,
 		.end = "done",
 		.attempts = 2,
 		.handler = "b",
-		.reason = "busy",
-		.not_before_ms = 1000};
-	static const struct field waiting[] = {{"_id", BSON_TYPE_OID}, {"user_id", BSON_TYPE_UTF8},
+		.reason = "busy"};
+}
+
+static void append(const struct parked_command *command, const struct backlog_lease *lease)
+{
+	const struct parked_command *const commands[] = {command};
+	size_t failed;
+
+	assert_int_equal(parked_commands_append(client, commands, 1, lease, &failed), 0);
+}
+
+static void expect_parked(const struct field *fields, size_t count)
+{
+	bson_t *found = document("parked_commands", NULL);
+
+	assert_fields(found, fields, count);
+	bson_destroy(found);
+}
+
+static void test_parked_command_documents(void **state)
+{
+	static const struct backlog_lease lease = {"owner", 20000};
+	static const struct field fields[] = {{"_id", BSON_TYPE_OID}, {"user_id", BSON_TYPE_UTF8},
 		{"lane", BSON_TYPE_UTF8}, {"position", BSON_TYPE_INT64}, {"topic", BSON_TYPE_UTF8},
-		{"payload", BSON_TYPE_BINARY}, {"correlation", BSON_TYPE_BINARY},
-		{"response_topic", BSON_TYPE_UTF8}, {"packet_id", BSON_TYPE_INT32}, {"key", BSON_TYPE_INT64},
-		{"settled", BSON_TYPE_ARRAY}, {"end", BSON_TYPE_UTF8}, {"attempts", BSON_TYPE_INT64},
-		{"crashes", BSON_TYPE_INT64}, {"handler", BSON_TYPE_UTF8}, {"reason", BSON_TYPE_UTF8},
-		{"not_before", BSON_TYPE_DATE_TIME}, {"claimed_by", BSON_TYPE_UTF8},
-		{"lease_until", BSON_TYPE_DATE_TIME}};
-	static const struct field done[] = {{"_id", BSON_TYPE_OID}, {"user_id", BSON_TYPE_UTF8},
-		{"lane", BSON_TYPE_UTF8}, {"position", BSON_TYPE_INT64}, {"topic", BSON_TYPE_UTF8},
-		{"packet_id", BSON_TYPE_INT32}, {"key", BSON_TYPE_INT64}, {"settled", BSON_TYPE_ARRAY},
-		{"end", BSON_TYPE_UTF8}, {"attempts", BSON_TYPE_INT64}, {"crashes", BSON_TYPE_INT64},
-		{"handler", BSON_TYPE_UTF8}, {"reason", BSON_TYPE_UTF8}, {"done", BSON_TYPE_DATE_TIME}};
-	struct parked_command *claimed;
-	bson_t *found;
-	bool more;
+		{"payload", BSON_TYPE_BINARY}, {"bytes", BSON_TYPE_INT64}, {"correlation", BSON_TYPE_BINARY},
+		{"response_topic", BSON_TYPE_UTF8}, {"settled", BSON_TYPE_ARRAY}, {"end", BSON_TYPE_UTF8},
+		{"attempts", BSON_TYPE_INT64}, {"crashes", BSON_TYPE_INT64}, {"handler", BSON_TYPE_UTF8},
+		{"reason", BSON_TYPE_UTF8}, {"not_before", BSON_TYPE_DATE_TIME},
+		{"claimed_by", BSON_TYPE_UTF8}, {"lease_until", BSON_TYPE_DATE_TIME},
+		{"behind", BSON_TYPE_BOOL}};
+	enum { FREE = 16, LEASED = 18 };
+	struct field behind[FREE + 1];
+	struct parked_command command = parked_sample();
+	struct parked_batch batch;
+	uint64_t count;
 
 	(void)state;
-	parked_command_new_id(command.id);
-	assert_int_equal(parked_command_add(client, &command), 0);
-	assert_int_equal(parked_command_claim(client, "cashewd", "68946", "owner", 1000, 2000, &claimed), 0);
-	found = document("parked_commands", NULL);
-	assert_fields(found, waiting, sizeof(waiting) / sizeof(waiting[0]));
-	bson_destroy(found);
-	claimed->not_before_ms = 5000;
-	assert_int_equal(parked_command_postpone(client, claimed), 0);
-	found = document("parked_commands", NULL);
-	assert_fields(found, waiting, sizeof(waiting) / sizeof(waiting[0]) - 2);
-	bson_destroy(found);
-	assert_int_equal(parked_command_finish(client, claimed, &more), 0);
-	found = document("parked_commands", NULL);
-	assert_fields(found, done, sizeof(done) / sizeof(done[0]));
-	bson_destroy(found);
-	parked_command_free(claimed);
+	memcpy(behind, fields, sizeof(behind));
+	behind[FREE] = fields[LEASED];
+	append(&command, &lease);
+	expect_parked(fields, LEASED);
+	assert_int_equal(parked_commands_postpone(client, &command, "owner", 1000), 0);
+	expect_parked(fields, FREE);
+	assert_int_equal(parked_commands_finish(client, "68946", &command.id, 1, NULL, NULL), 0);
+	assert_int_equal(parked_command_count(client, &count), 0);
+	assert_int_equal(count, 0);
+	command = parked_sample();
+	command.behind = true;
+	append(&command, NULL);
+	expect_parked(behind, FREE + 1);
+	assert_int_equal(parked_commands_claim(client, "cashewd", "68946", &lease, 0, 0, &batch), 0);
+	parked_batch_free(&batch);
+	expect_parked(fields, LEASED);
+	assert_int_equal(parked_commands_release(client, "68946", &command.id, "owner"), 0);
+	expect_parked(fields, FREE);
+}
+
+/* Makes documents by hand. */
+static void insert(const char *name, const char *json)
+{
+	mongoc_collection_t *collection = collection_of(name);
+	bson_error_t error;
+	bson_t made;
+
+	assert_true(bson_init_from_json(&made, json, -1, &error));
+	if (!mongoc_collection_insert_one(collection, &made, NULL, NULL, &error))
+		fail_msg("%s: %s", json, error.message);
+	bson_destroy(&made);
+	mongoc_collection_destroy(collection);
+}
+
+/* What the version before this one has left: its documents are run, in order, its tombstones not looked at. */
+static void test_documents_of_the_version_before(void **state)
+{
+	static const struct backlog_lease lease = {"owner", 20000};
+	static const char *const documents[] = {
+		"{\"_id\":{\"$oid\":\"650000000000000000000001\"},\"user_id\":\"1\",\"lane\":\"cashewd\",\"position\":1,"
+		"\"topic\":\"1/x\",\"done\":{\"$date\":\"2100-01-01T00:00:00Z\"}}",
+		"{\"_id\":{\"$oid\":\"650000000000000000000002\"},\"user_id\":\"1\",\"lane\":\"cashewd\",\"position\":2,"
+		"\"topic\":\"1/x\",\"payload\":{\"$binary\":{\"base64\":\"e30=\",\"subType\":\"00\"}},\"packet_id\":7,\"key\":9,"
+		"\"attempts\":1,\"not_before\":{\"$date\":\"2020-01-01T00:00:00Z\"},\"claimed_by\":\"dead\","
+		"\"lease_until\":{\"$date\":\"2020-01-01T00:00:00Z\"}}",
+		"{\"_id\":{\"$oid\":\"650000000000000000000003\"},\"user_id\":\"1\",\"lane\":\"cashewd\",\"position\":3,"
+		"\"topic\":\"1/y\",\"not_before\":{\"$date\":\"2020-01-01T00:00:00Z\"}}",
+		"{\"_id\":{\"$oid\":\"650000000000000000000004\"},\"user_id\":\"2\",\"lane\":\"cashewd\",\"position\":4,"
+		"\"topic\":\"2/x\",\"not_before\":{\"$date\":\"2020-01-01T00:00:00Z\"},\"claimed_by\":\"alive\","
+		"\"lease_until\":{\"$date\":\"2100-01-01T00:00:00Z\"}}",
+	};
+	struct parked_batch batch;
+	struct host_lease host;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(documents) / sizeof(documents[0]); i++)
+		insert("parked_commands", documents[i]);
+	assert_int_equal(parked_commands_claim(client, "cashewd", "1", &lease, 0, 0, &batch), 0);
+	assert_int_equal(batch.count, 2);
+	assert_int_equal(batch.commands[0]->position, 2);
+	assert_string_equal(batch.commands[0]->payload, "{}");
+	assert_int_equal(batch.commands[0]->attempts, 1);
+	assert_string_equal(batch.commands[1]->topic, "1/y");
+	parked_batch_free(&batch);
+	assert_int_equal(parked_commands_claim(client, "cashewd", "2", &lease, 0, 0, &batch), PARKED_E_LATER);
+	insert("hosts", "{\"_id\":\"cashewd\",\"seen\":{\"$date\":\"2020-01-01T00:00:00Z\"}}");
+	assert_int_equal(host_lease_hold(client, "cashewd", "owner", 10000, &host), 0);
+	assert_true(host.ours && host.taken);
+}
+
+/* What the server itself refuses: a validator, an index that an operator made. Those before it are written, and it can be told which it is. */
+static void test_append_refused(void **state)
+{
+	static const struct {
+		const char *name, *make;
+	} cases[] = {
+		{"a validator",
+			"{\"collMod\":\"parked_commands\",\"validator\":{\"attempts\":{\"$lt\":50}}}"},
+		{"an index",
+			"{\"createIndexes\":\"parked_commands\",\"indexes\":[{\"key\":{\"attempts\":1},\"name\":\"a\",\"unique\":true}]}"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct parked_command commands[4];
+		const struct parked_command *pointers[4];
+		bson_error_t error;
+		size_t failed = 0;
+		uint64_t count;
+		bson_t made;
+
+		print_message("  %s\n", cases[i].name);
+		(void)close_store(NULL);
+		assert_int_equal(open_store(NULL), 0);
+		for (int k = 0; k < 4; k++) {
+			commands[k] = parked_sample();
+			commands[k].position = commands[k].attempts = (unsigned)k;
+			pointers[k] = &commands[k];
+		}
+		commands[2].attempts = i == 0 ? 99 : 1;
+		assert_true(bson_init_from_json(&made, cases[i].make, -1, &error));
+		const bool able = mongoc_database_write_command_with_opts(
+			store_database(client), &made, NULL, NULL, &error);
+		bson_destroy(&made);
+		if (!able) {
+			print_message("    this server cannot: %s\n", error.message);
+			continue;
+		}
+		for (int times = 0; times < 2; times++) {
+			assert_int_equal(parked_commands_append(client, pointers, 4, NULL, &failed),
+				STORE_E_PERMANENT);
+			print_message("    %s\n", store_last_error(client));
+			assert_int_equal(failed, 2);
+			assert_int_equal(parked_command_count(client, &count), 0);
+			assert_int_equal(count, 2);
+		}
+	}
+}
+
+/* The database's time is kept, not this machine's. */
+static void test_time(void **state)
+{
+	struct timespec now;
+
+	(void)state;
+	assert_int_equal(store_ping(client), 0);
+	clock_gettime(CLOCK_REALTIME, &now);
+	/* The server is on this machine. */
+	const int64_t differs_ms = store_now_ms(store) - ((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	assert_in_range(differs_ms + 2000, 0, 4000);
+	const int64_t before_us = store_now_us(store);
+	assert_true(store_now_us(store) >= before_us);
+	assert_in_range(store_now_ms(store) - before_us / 1000, 0, 5000);
 }
 
 /* A payload that no document could hold is cut, and says so: a letter that cannot be stored would come for
@@ -242,7 +380,7 @@ static void test_dead_letter_too_large(void **state)
 	bson_t *found;
 
 	(void)state;
-	dead_letter_new_id(letter.id);
+	letter.id = store_new_id();
 	assert_int_equal(dead_letter_add(client, &letter), 0);
 	found = document("dead_letters", NULL);
 	assert_true(bson_iter_init_find(&iter, found, "payload_cut_from"));
@@ -315,9 +453,9 @@ static void test_indexes(void **state)
 		{"dead_letters", "user_id_1_when_1__id_1", -1},
 		{"dead_letters", "handler_1_when_1__id_1", -1},
 		{"dead_letters", "expires_1", 0},
-		{"parked_commands", "user_id_1_lane_1_done_1_position_1__id_1", -1},
+		{"parked_commands", "lane_1_done_1_user_id_1_position_1", -1},
 		{"parked_commands", "not_before_1_lane_1_user_id_1", -1},
-		{"parked_commands", "lane_1_user_id_1_position_1", -1},
+		{"parked_commands", "lane_1_position_1", -1},
 		{"parked_commands", "done_1", 24 * 60 * 60},
 	};
 
@@ -363,7 +501,13 @@ static void test_pool_is_exhausted(void **state)
 	struct store_options options = {.pool_size = 2};
 	struct store_client *first, *second, *third;
 	struct dead_letter letter = {.topic = "t", .user = "", .handler = "", .reason = "", .host = ""};
-	struct parked_command command = {.lane = "cashewd", .user = "1", .topic = "1/x"};
+	struct parked_command parked = {.lane = "cashewd", .user = "1", .topic = "1/x"};
+	const struct parked_command *const parkeds[] = {&parked};
+	const struct backlog_lease lease = {"owner", 20000};
+	struct parked_batch batch;
+	struct host_lease host;
+	size_t failed;
+	int64_t last;
 	struct dead_letter_query query = {.limit = 1};
 	struct timespec before, after;
 	struct store *small;
@@ -397,16 +541,21 @@ static void test_pool_is_exhausted(void **state)
 	assert_int_equal(dead_letter_add(third, &letter), STORE_E_AWAY);
 	assert_int_equal(dead_letter_list(third, &query, NULL, NULL), STORE_E_AWAY);
 	assert_int_equal(dead_letter_count(third, &query, &count), STORE_E_AWAY);
-	assert_int_equal(dead_letter_get(third, letter.id, NULL), STORE_E_AWAY);
-	assert_int_equal(dead_letter_drop(third, letter.id), STORE_E_AWAY);
+	assert_int_equal(dead_letter_get(third, &letter.id, NULL), STORE_E_AWAY);
+	assert_int_equal(dead_letter_drop(third, &letter.id), STORE_E_AWAY);
 	assert_int_equal(dead_letter_drop_all(third, &query, &count), STORE_E_AWAY);
-	assert_int_equal(dead_letter_replay(third, &letter, "cashewd", 0, 1), STORE_E_AWAY);
-	assert_int_equal(parked_command_add(third, &command), STORE_E_AWAY);
-	assert_int_equal(parked_command_marks(third, "cashewd", NULL, NULL), STORE_E_AWAY);
-	assert_int_equal(parked_command_due(third, NULL, 0, 1, 1, NULL, NULL), STORE_E_AWAY);
-	assert_int_equal(parked_command_claim(third, "cashewd", "1", "owner", 1, 2, NULL), STORE_E_AWAY);
-	assert_int_equal(parked_command_postpone(third, &command), STORE_E_AWAY);
-	assert_int_equal(parked_command_finish(third, &command, NULL), STORE_E_AWAY);
+	assert_int_equal(replay_dead_letter(third, &letter, "cashewd", 1), STORE_E_AWAY);
+	assert_int_equal(parked_commands_append(third, parkeds, 1, NULL, &failed), STORE_E_AWAY);
+	assert_int_equal(parked_commands_claim(third, "cashewd", "1", &lease, 0, 0, &batch), STORE_E_AWAY);
+	assert_int_equal(parked_commands_finish(third, "1", &parked.id, 1, NULL, NULL), STORE_E_AWAY);
+	assert_int_equal(parked_commands_postpone(third, &parked, "owner", 1), STORE_E_AWAY);
+	assert_int_equal(parked_commands_renew(third, "1", &parked.id, &lease), STORE_E_AWAY);
+	assert_int_equal(parked_commands_release(third, "1", &parked.id, "owner"), STORE_E_AWAY);
+	assert_int_equal(
+		parked_commands_backlogs(third, "cashewd", "owner", NULL, NULL, &last), STORE_E_AWAY);
+	assert_int_equal(parked_commands_due(third, NULL, 0, 1, 1, NULL, NULL), STORE_E_AWAY);
+	assert_int_equal(host_lease_hold(third, "cashewd", "owner", 1, &host), STORE_E_AWAY);
+	assert_int_equal(host_lease_release(third, "cashewd", "owner"), STORE_E_AWAY);
 	assert_null(store_database(third));
 	assert_string_equal(store_last_error(third), "none of the 2 connections was free within 150 ms");
 	store_release(third);
@@ -428,6 +577,9 @@ int main(void)
 		CASE(test_contact_request_document),
 		CASE(test_dead_letter_document),
 		CASE(test_parked_command_documents),
+		CASE(test_documents_of_the_version_before),
+		CASE(test_append_refused),
+		CASE(test_time),
 		CASE(test_dead_letter_too_large),
 		CASE(test_half_a_contact_is_repaired),
 		CASE(test_indexes),

@@ -1,5 +1,5 @@
 /*
- * test_store_explain.c - the commands that the store's functions send: one or two each, acknowledged by the
+ * test_store_explain.c - the commands that the store's functions send: few each, acknowledged by the
  * majority's journals, and none that makes the server look through a collection.
  *
  * The commands are those of the store's own pool, heard by the driver's monitoring, so no copy of a filter
@@ -11,6 +11,10 @@
 #include <stdint.h>
 /* cmocka wants the four above before it */
 #include "database.h"
+#include "dead_letters.h"
+#include "hosts.h"
+#include "parked_commands.h"
+#include "replays.h"
 #include <cmocka.h>
 #include <mongoc/mongoc.h>
 #include <stdio.h>
@@ -158,7 +162,7 @@ static int call_dead_letter_add(void)
 {
 	struct dead_letter letter = {.topic = "1/x", .user = "1", .handler = "x", .reason = "r", .host = "h"};
 
-	dead_letter_new_id(letter.id);
+	letter.id = store_new_id();
 	return dead_letter_add(client, &letter);
 }
 
@@ -167,83 +171,141 @@ static int call_ping(void)
 	return store_ping(client);
 }
 
+static const struct backlog_lease lease = {"owner", 20000};
+
+/* Number `at` of the documents that the collection is filled with. */
+static struct store_id filled_id(int at)
+{
+	struct store_id id = {{'p'}};
+
+	memcpy(&id.bytes[4], &at, sizeof(at));
+	return id;
+}
+
 static struct parked_command parked(const char *user, int64_t position)
 {
-	struct parked_command command = {.lane = "l7", .user = user, .topic = "me/x", .position = position};
-
-	parked_command_new_id(command.id);
-	return command;
+	return (struct parked_command){.id = store_new_id(),
+		.lane = "l7",
+		.user = user,
+		.topic = "me/x",
+		.position = position,
+		.end = "done"};
 }
 
-static int call_parked_add(void)
+static int call_append(void)
 {
-	struct parked_command command = parked("me", 7);
+	const struct parked_command first = parked("me", DOCUMENTS), second = parked("me", DOCUMENTS + 1);
+	const struct parked_command *const commands[] = {&first, &second};
+	size_t failed;
 
-	command.lane = "elsewhere";
-	return parked_command_add(client, &command);
+	return parked_commands_append(client, commands, 2, NULL, &failed);
 }
 
-static void see_mark(void *context, const struct parked_mark *mark)
+/* All of it was written before, but for the last. */
+static int call_append_again(void)
 {
-	(void)mark;
+	struct parked_command given[4];
+	const struct parked_command *commands[4];
+	size_t failed;
+
+	for (int i = 0; i < 4; i++) {
+		given[i] = parked("me", DOCUMENTS + i);
+		given[i].id = filled_id(i);
+		commands[i] = &given[i];
+	}
+	given[3].id = store_new_id();
+	return parked_commands_append(client, commands, 4, NULL, &failed);
+}
+
+static void see_backlog(void *context, const char *user, int64_t due_in_ms)
+{
+	(void)user;
+	(void)due_in_ms;
 	++*(unsigned *)context;
 }
 
-static int call_parked_marks(void)
+static int call_backlogs(void)
 {
 	unsigned seen = 0;
-	const int r = parked_command_marks(client, "l7", see_mark, &seen);
+	int64_t last;
+	const int error = parked_commands_backlogs(client, "l7", "owner", see_backlog, &seen, &last);
 
-	assert_int_equal(seen, DOCUMENTS / 10);
-	return r;
+	assert_true(seen > 50);
+	return error;
 }
 
-static int due(const char *const *lanes, size_t lane_count)
+static int find_due(const char *const *lanes, size_t lane_count)
 {
 	struct parked_user *users;
 	size_t count;
-	const int r = parked_command_due(client, lanes, lane_count, 50, 20, &users, &count);
+	const int error = parked_commands_due(client, lanes, lane_count, 0, 20, &users, &count);
 
-	assert_in_range(count, 1, 20);
+	assert_int_equal(count, 20);
 	parked_users_free(users, count);
-	return r;
+	return error;
 }
 
-static int call_parked_due(void)
+static int call_due(void)
 {
 	static const char *const lanes[] = {"l7", "l8"};
 
-	return due(lanes, 2);
+	return find_due(lanes, 2);
 }
 
-static int call_parked_due_anywhere(void)
+static int call_due_anywhere(void)
 {
-	return due(NULL, 0);
+	return find_due(NULL, 0);
 }
 
-static int call_parked_claim(void)
+static int call_claim(void)
 {
-	struct parked_command *command;
-	const int r = parked_command_claim(client, "l7", "me", "owner", DOCUMENTS, DOCUMENTS + 1, &command);
+	struct parked_batch batch;
+	const int error = parked_commands_claim(client, "l7", "me", &lease, 10, 0, &batch);
 
-	if (r == 0)
-		parked_command_free(command);
-	return r;
+	assert_int_equal(batch.count, 10);
+	parked_batch_free(&batch);
+	return error;
 }
 
-static int call_parked_postpone(void)
+static int call_finish(void)
 {
-	const struct parked_command command = parked("me", DOCUMENTS - 10);
+	const struct store_id done[] = {filled_id(17), filled_id(37)}, next = filled_id(57);
 
-	return parked_command_postpone(client, &command);
+	return parked_commands_finish(client, "me", done, 2, &next, &lease);
 }
 
-static int call_parked_finish(void)
+static int call_postpone(void)
 {
-	const struct parked_command command = parked("me", 7);
-	bool more;
+	struct parked_command command = parked("me", 0);
 
-	return parked_command_finish(client, &command, &more);
+	command.id = filled_id(57);
+	return parked_commands_postpone(client, &command, "owner", 1000);
+}
+
+static int call_renew(void)
+{
+	const struct store_id id = filled_id(57);
+
+	return parked_commands_renew(client, "me", &id, &lease) == PARKED_E_LATER ? 0 : STORE_E_PERMANENT;
+}
+
+static int call_release(void)
+{
+	const struct store_id id = filled_id(57);
+
+	return parked_commands_release(client, "me", &id, "owner");
+}
+
+static int call_lease(void)
+{
+	struct host_lease host;
+
+	return host_lease_hold(client, "cashewd", "owner", 10000, &host);
+}
+
+static int call_lease_release(void)
+{
+	return host_lease_release(client, "cashewd", "owner");
 }
 
 static bool see_letter(const struct dead_letter *letter, void *context)
@@ -294,18 +356,16 @@ static int not_found(int r)
 static int call_letter_get(void)
 {
 	struct dead_letter *letter;
-	unsigned char id[12];
+	const struct store_id id = store_new_id();
 
-	dead_letter_new_id(id);
-	return not_found(dead_letter_get(client, id, &letter));
+	return not_found(dead_letter_get(client, &id, &letter));
 }
 
 static int call_letter_drop(void)
 {
-	unsigned char id[12];
+	const struct store_id id = store_new_id();
 
-	dead_letter_new_id(id);
-	return not_found(dead_letter_drop(client, id));
+	return not_found(dead_letter_drop(client, &id));
 }
 
 static int call_letter_drop_all(void)
@@ -319,8 +379,8 @@ static int call_letter_replay(void)
 {
 	struct dead_letter letter = {.topic = "1/x", .user = "1", .handler = "x", .reason = "r", .host = "h"};
 
-	dead_letter_new_id(letter.id);
-	return dead_letter_replay(client, &letter, "l7", 0, 1);
+	letter.id = store_new_id();
+	return replay_dead_letter(client, &letter, "l7", 1);
 }
 
 static const struct {
@@ -329,6 +389,7 @@ static const struct {
 	const char *command; /* that it sends, and no others */
 	int statements;	     /* of a write */
 	const char *second;  /* another one; NULL: none */
+	const char *third;
 } functions[] = {
 	{"contact_request_add", call_request_add, "update", 1},
 	{"contact_request_find", call_request_find, "find", 0},
@@ -343,13 +404,18 @@ static const struct {
 	{"apple_list", call_apple_list, "find", 0},
 	{"dead_letter_add", call_dead_letter_add, "insert", 1},
 	{"store_ping", call_ping, "hello", 0},
-	{"parked_command_add", call_parked_add, "insert", 1},
-	{"parked_command_marks", call_parked_marks, "find", 0, "getMore"},
-	{"parked_command_due", call_parked_due, "aggregate", 0},
-	{"parked_command_due, any lane", call_parked_due_anywhere, "aggregate", 0},
-	{"parked_command_claim", call_parked_claim, "find", 0, "findAndModify"},
-	{"parked_command_postpone", call_parked_postpone, "update", 2},
-	{"parked_command_finish", call_parked_finish, "update", 1, "find"},
+	{"parked_commands_append", call_append, "insert", 2},
+	{"parked_commands_append, again", call_append_again, "insert", 4, "find", "insert"},
+	{"parked_commands_backlogs", call_backlogs, "find", 0, "find"},
+	{"parked_commands_due", call_due, "aggregate", 0},
+	{"parked_commands_due, any lane", call_due_anywhere, "aggregate", 0},
+	{"parked_commands_claim", call_claim, "find", 0, "update", "find"},
+	{"parked_commands_finish", call_finish, "update", 1, "delete"},
+	{"parked_commands_postpone", call_postpone, "update", 1},
+	{"parked_commands_renew", call_renew, "update", 1},
+	{"parked_commands_release", call_release, "update", 1},
+	{"host_lease_hold", call_lease, "findAndModify", 0},
+	{"host_lease_release", call_lease_release, "update", 1},
 	{"dead_letter_list", call_letter_list, "find", 0},
 	{"dead_letter_list, a user's", call_letter_list_user, "find", 0},
 	{"dead_letter_list, a handler's", call_letter_list_handler, "find", 0},
@@ -357,7 +423,7 @@ static const struct {
 	{"dead_letter_get", call_letter_get, "find", 0},
 	{"dead_letter_drop", call_letter_drop, "delete", 1},
 	{"dead_letter_drop_all", call_letter_drop_all, "delete", 1},
-	{"dead_letter_replay", call_letter_replay, "insert", 1, "delete"},
+	{"replay_dead_letter", call_letter_replay, "insert", 1, "delete"},
 };
 enum { FUNCTIONS = sizeof(functions) / sizeof(functions[0]) };
 
@@ -382,13 +448,17 @@ static bson_t *parked_document(int i)
 {
 	char user[16], lane[16];
 	bson_t *document = bson_new();
+	bson_oid_t id;
 
+	bson_oid_init_from_data(&id, filled_id(i).bytes);
+	BSON_APPEND_OID(document, "_id", &id);
 	snprintf(user, sizeof(user), "u%d", i);
 	snprintf(lane, sizeof(lane), "l%d", i % 10);
 	BSON_APPEND_UTF8(document, "user_id", i / 10 % 2 ? "me" : user);
 	BSON_APPEND_UTF8(document, "lane", lane);
 	BSON_APPEND_INT64(document, "position", i);
 	BSON_APPEND_INT64(document, "attempts", 0);
+	BSON_APPEND_INT64(document, "bytes", 2);
 	if (i / 100 % 10 == 0)
 		BSON_APPEND_DATE_TIME(document, "done", INT64_C(32503680000000) /* in the year 3000 */);
 	else
@@ -491,16 +561,18 @@ static void expect_command(const bson_t *sent, const char *name, int statements)
 	assert_true(bson_iter_as_bool(&concern));
 }
 
-static void test_one_command_each(void **state)
+static void test_few_commands_each(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < FUNCTIONS; i++) {
 		print_message("  %s\n", functions[i].name);
 		listen_to(i);
-		assert_int_equal(heard.count, functions[i].second ? 2 : 1);
+		assert_int_equal(heard.count, functions[i].third ? 3 : functions[i].second ? 2 : 1);
 		expect_command(heard.commands[0], functions[i].command, functions[i].statements);
 		if (functions[i].second)
 			expect_command(heard.commands[1], functions[i].second, 0);
+		if (functions[i].third)
+			expect_command(heard.commands[2], functions[i].third, 0);
 	}
 }
 
@@ -776,8 +848,8 @@ static void test_prepare_has_its_index(void **state)
 	heard.listening = true;
 	assert_int_equal(store_prepare(client), 0);
 	heard.listening = false;
-	/* the indexes of five collections, and the apples */
-	assert_int_equal(heard.count, 6);
+	/* the time, the indexes of five collections, and the apples */
+	assert_int_equal(heard.count, 7);
 	for (size_t i = 0; i < heard.count; i++)
 		explain_command(heard.commands[i]);
 }
@@ -808,7 +880,7 @@ static void test_a_scan_is_noticed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_one_command_each),
+		CASE(test_few_commands_each),
 		CASE(test_every_filter_has_its_index),
 		CASE(test_prepare_has_its_index),
 		CASE(test_a_scan_is_noticed),

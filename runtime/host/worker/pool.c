@@ -187,7 +187,8 @@ static int start_thread(struct pool *pool, unsigned number)
 {
 	struct thread *thread = &pool->threads[number];
 	*thread = (struct thread){.pool = pool};
-	int error = pool->options.open ? pool->options.open(pool->options.owner, number, &thread->context) : 0;
+	int error =
+		pool->options.open ? pool->options.open(pool->options.owner, number, &thread->context) : 0;
 	if (error != 0)
 		return error;
 	sem_init(&thread->wake, 0, 0);

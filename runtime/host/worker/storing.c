@@ -25,10 +25,12 @@ const char *storing_kind_name(enum storing_kind kind)
 /* All that the letter says, but for the payload: if it cannot be kept, this is what is left of it. */
 static void log_refused(const struct dead_letter *letter, const char *error)
 {
-	log_error("dead_letter_refused", "the database refuses a dead letter: it is tried without its payload",
-		LOG_TEXT("user", letter->user), LOG_TEXT("topic", letter->topic), LOG_TEXT("handler", letter->handler),
-		LOG_TEXT("reason", letter->reason), LOG_INT("attempt", letter->attempts),
-		LOG_INT("payload_bytes", letter->payload_size), LOG_TEXT("error", error));
+	log_error("dead_letter_refused",
+		"the database refuses a dead letter: it is tried without its payload",
+		LOG_TEXT("user", letter->user), LOG_TEXT("topic", letter->topic),
+		LOG_TEXT("handler", letter->handler), LOG_TEXT("reason", letter->reason),
+		LOG_INT("attempt", letter->attempts), LOG_INT("payload_bytes", letter->payload_size),
+		LOG_TEXT("error", error));
 }
 
 /* The server refuses the letter itself: without what a phone put into it there may be room for it. */
@@ -57,15 +59,19 @@ static int run(struct storing *storing, struct store_client *client)
 	const struct backlog_lease *lease = &storing->lease;
 	switch (storing->kind) {
 	case STORING_APPEND:
-		return parked_commands_append(
-			client, storing->commands, storing->count, storing->leased ? lease : NULL, &storing->failed);
-	case STORING_CLAIM: return parked_commands_claim(client, storing->lane, storing->user, lease, 0, 0, &storing->batch);
+		return parked_commands_append(client, storing->commands, storing->count,
+			storing->leased ? lease : NULL, &storing->failed);
+	case STORING_CLAIM:
+		return parked_commands_claim(
+			client, storing->lane, storing->user, lease, 0, 0, &storing->batch);
 	case STORING_FINISH:
-		return parked_commands_finish(
-			client, storing->user, storing->done, storing->count, storing->next, storing->leased ? lease : NULL);
-	case STORING_POSTPONE: return parked_commands_postpone(client, storing->first, lease->owner, storing->delay_ms);
+		return parked_commands_finish(client, storing->user, storing->done, storing->count,
+			storing->next, storing->leased ? lease : NULL);
+	case STORING_POSTPONE:
+		return parked_commands_postpone(client, storing->first, lease->owner, storing->delay_ms);
 	case STORING_RENEW: return parked_commands_renew(client, storing->user, storing->next, lease);
-	case STORING_RELEASE: return parked_commands_release(client, storing->user, storing->next, lease->owner);
+	case STORING_RELEASE:
+		return parked_commands_release(client, storing->user, storing->next, lease->owner);
 	case STORING_BURY: return bury(client, storing->letter);
 	case STORING_KINDS: break;
 	}
@@ -87,8 +93,10 @@ void storing_run(struct storing *storing, struct store_client *client)
 	storing->error = run(storing, client);
 	if (storing->error == 0 || storing->error == PARKED_E_NONE || storing->error == PARKED_E_LATER)
 		return;
-	log_error("store_write_failed", "what was to be written to the store, or read from it, is not known to be done: it is tried again",
-		LOG_TEXT("kind", names[storing->kind]), LOG_TEXT("user", user_of(storing)), LOG_TEXT("reason", store_last_error(client)));
+	log_error("store_write_failed",
+		"what was to be written to the store, or read from it, is not known to be done: it is tried again",
+		LOG_TEXT("kind", names[storing->kind]), LOG_TEXT("user", user_of(storing)),
+		LOG_TEXT("reason", store_last_error(client)));
 }
 
 /* ---- Threads ---- */

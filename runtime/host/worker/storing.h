@@ -59,6 +59,7 @@ const char *storing_kind_name(enum storing_kind kind);
 
 /* Threads that run such jobs, each with a client of the store for as long as a job lasts. The store outlives the pool. 0 and *ret, to be freed by
  * pool_free(); -errno. */
-__attribute__((warn_unused_result)) int storing_pool_new(struct store *store, unsigned threads, struct pool **ret);
+__attribute__((warn_unused_result)) int storing_pool_new(
+	struct store *store, unsigned threads, struct pool **ret);
 
 #endif

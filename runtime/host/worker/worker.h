@@ -45,7 +45,8 @@ void worker_run(const struct worker_context *context, struct command *command);
  * its own, and the slot and the row that follow in the board for each thread (the first ones are the I/O thread's). `context` and what it points to
  * outlive the pool. 0 and *ret, to be freed by pool_free(); -errno; -ECANCELED when a handler's init refused.
  */
-__attribute__((warn_unused_result)) int worker_pool_new(struct worker_context *context, unsigned workers, struct pool **ret);
+__attribute__((warn_unused_result)) int worker_pool_new(
+	struct worker_context *context, unsigned workers, struct pool **ret);
 
 /* The run of struct job for a command. context: a struct worker_context inside of the pool's. */
 void worker_job(struct job *job, void *context);

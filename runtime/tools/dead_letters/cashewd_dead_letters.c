@@ -12,8 +12,8 @@
 #include "dead_letter_options.h"
 #include "dead_letter_print.h"
 #include "exit_codes.h"
-#include "fingerprint.h"
 #include "output.h"
+#include "replays.h"
 #include "routes.h"
 #include "select.h"
 #include "settings.h"
@@ -66,7 +66,7 @@ static int store_failed(const struct work *work)
 
 /* About one letter; the work goes on. */
 __attribute__((format(printf, 4, 5))) static void complain(
-	struct work *work, const unsigned char id[static 12], int code, const char *format, ...)
+	struct work *work, const struct store_id *id, int code, const char *format, ...)
 {
 	char text[DEAD_LETTER_ID_SIZE];
 	va_list arguments;
@@ -155,7 +155,7 @@ static int list(struct work *work)
 
 static int show(struct work *work)
 {
-	const unsigned char *id = work->options->ids[0];
+	const struct store_id *id = &work->options->ids[0];
 	struct dead_letter *letter;
 	const int error = dead_letter_get(work->client, id, &letter);
 	if (error == STORE_E_NOT_FOUND) {
@@ -180,7 +180,7 @@ static int show(struct work *work)
 /* ---- Each letter ---- */
 
 struct ids {
-	unsigned char (*items)[12];
+	struct store_id *items;
 	size_t count, room;
 	bool failed;
 };
@@ -197,12 +197,12 @@ static bool note_id(const struct dead_letter *letter, void *context)
 		ids->items = items;
 		ids->room = room;
 	}
-	memcpy(ids->items[ids->count++], letter->id, sizeof(letter->id));
+	ids->items[ids->count++] = letter->id;
 	return true;
 }
 
 /* Does it with every letter that was asked for, the oldest first. */
-static int each(struct work *work, int (*one)(struct work *work, const unsigned char id[static 12]))
+static int each(struct work *work, int (*one)(struct work *work, const struct store_id *id))
 {
 	const struct dead_letter_options *options = work->options;
 	struct ids ids = {.items = NULL};
@@ -216,9 +216,9 @@ static int each(struct work *work, int (*one)(struct work *work, const unsigned 
 			code = out_of_memory();
 	}
 	for (size_t i = 0; code == 0 && i < options->id_count; i++)
-		code = one(work, options->ids[i]);
+		code = one(work, &options->ids[i]);
 	for (size_t i = 0; code == 0 && i < ids.count; i++)
-		code = one(work, ids.items[i]);
+		code = one(work, &ids.items[i]);
 	free(ids.items);
 	return code;
 }
@@ -283,16 +283,16 @@ static bool replayable(struct work *work, const struct dead_letter *letter, cons
 {
 	const size_t max = work->settings.payload_max;
 	if (topic_user_size(letter->topic) == 0)
-		complain(work, letter->id, EXIT_DATA, "its topic holds no valid user id: it stays");
+		complain(work, &letter->id, EXIT_DATA, "its topic holds no valid user id: it stays");
 	else if (!lane)
-		complain(work, letter->id, EXIT_DATA,
+		complain(work, &letter->id, EXIT_DATA,
 			"no handler wants its topic (--list-handlers shows what they want): it stays");
 	else if (letter->payload_cut_from > 0)
-		complain(work, letter->id, EXIT_DATA,
+		complain(work, &letter->id, EXIT_DATA,
 			"its payload of %zu bytes was not kept: it stays; --payload FILE gives it one",
 			letter->payload_cut_from);
 	else if (letter->payload_size > max)
-		complain(work, letter->id, EXIT_DATA,
+		complain(work, &letter->id, EXIT_DATA,
 			"its payload has %zu bytes, PAYLOAD_MAX=%zu at most: it stays", letter->payload_size,
 			max);
 	else
@@ -307,13 +307,13 @@ static int replay_letter(struct work *work, const struct dead_letter *letter)
 		return 0;
 	char client_id[ROUTE_CLIENT_ID_SIZE];
 	routes_client_id(lane, work->settings.client_id, client_id);
-	const uint64_t key = fingerprint(letter->topic, letter->payload, letter->payload_size,
-		letter->correlation, letter->correlation_size);
-	const int64_t now = clock_unix_us();
+	if (work->last_position == 0 && store_ping(work->client) != 0)
+		return store_failed(work);
+	const int64_t now = store_now_us(work->store);
 	work->last_position = now > work->last_position ? now : work->last_position + 1;
-	const int error = dead_letter_replay(work->client, letter, client_id, key, work->last_position);
+	const int error = replay_dead_letter(work->client, letter, client_id, work->last_position);
 	if (error == STORE_E_PERMANENT) {
-		complain(work, letter->id, EXIT_DATA, "the database refuses it: %s",
+		complain(work, &letter->id, EXIT_DATA, "the database refuses it: %s",
 			store_last_error(work->client));
 		return 0;
 	}
@@ -323,7 +323,7 @@ static int replay_letter(struct work *work, const struct dead_letter *letter)
 	return 0;
 }
 
-static int replay_one(struct work *work, const unsigned char id[static 12])
+static int replay_one(struct work *work, const struct store_id *id)
 {
 	struct dead_letter *letter;
 	const int error = dead_letter_get(work->client, id, &letter);
@@ -357,7 +357,7 @@ static int replay(struct work *work)
 
 /* ---- Drop ---- */
 
-static int drop_one(struct work *work, const unsigned char id[static 12])
+static int drop_one(struct work *work, const struct store_id *id)
 {
 	const int error = dead_letter_drop(work->client, id);
 	if (error == STORE_E_NOT_FOUND) {

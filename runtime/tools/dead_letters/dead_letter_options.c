@@ -213,13 +213,13 @@ static int read_option(
 }
 
 /* 24 hexadecimal digits. */
-static bool parse_id(const char *text, unsigned char ret_id[static 12])
+static bool parse_id(const char *text, struct store_id *ret_id)
 {
 	if (strlen(text) != 24 || text[strspn(text, "0123456789abcdefABCDEF")] != '\0')
 		return false;
-	for (size_t i = 0; i < 12; i++) {
+	for (size_t i = 0; i < sizeof(ret_id->bytes); i++) {
 		const char pair[] = {text[2 * i], text[2 * i + 1], '\0'};
-		ret_id[i] = (unsigned char)strtoul(pair, NULL, 16);
+		ret_id->bytes[i] = (unsigned char)strtoul(pair, NULL, 16);
 	}
 	return true;
 }
@@ -233,7 +233,7 @@ static int read_ids(int count, char **values, FILE *problems, struct dead_letter
 	if (!options->ids)
 		return -ENOMEM;
 	for (int i = 0; i < count; i++) {
-		if (!parse_id(values[i], options->ids[options->id_count++]))
+		if (!parse_id(values[i], &options->ids[options->id_count++]))
 			return wrong(problems, "'%s' is no id: expected 24 hexadecimal digits, as list shows",
 				values[i]);
 	}

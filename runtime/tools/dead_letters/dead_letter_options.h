@@ -4,6 +4,7 @@
 #ifndef DEAD_LETTER_OPTIONS_H
 #define DEAD_LETTER_OPTIONS_H
 
+#include "store.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,7 +25,7 @@ struct dead_letter_options {
 	const char *env_file;
 	bool env_file_given;
 	/* which letters: by their ids, or by a query */
-	unsigned char (*ids)[12];
+	struct store_id *ids;
 	size_t id_count;
 	const char *handler, *user; /* NULL: any */
 	int64_t since_ms;	    /* 0: any time */

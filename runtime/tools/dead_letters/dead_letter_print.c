@@ -2,7 +2,7 @@
 #include "dead_letter_print.h"
 
 #include "clock.h"
-#include "store.h"
+#include "dead_letters.h"
 #include "text_line.h"
 #include <bson/bson.h>
 #include <errno.h>
@@ -13,10 +13,10 @@
 
 enum { DUMP_WIDTH = 16, REASON_MIN = 20 };
 
-void dead_letter_id_text(const unsigned char id[static 12], char ret_text[static DEAD_LETTER_ID_SIZE])
+void dead_letter_id_text(const struct store_id *id, char ret_text[static DEAD_LETTER_ID_SIZE])
 {
-	for (size_t i = 0; i < 12; i++)
-		snprintf(ret_text + 2 * i, 3, "%02x", id[i]);
+	for (size_t i = 0; i < sizeof(id->bytes); i++)
+		snprintf(ret_text + 2 * i, 3, "%02x", id->bytes[i]);
 }
 
 /* ---- Texts ---- */
@@ -59,7 +59,7 @@ int dead_letter_table_add(struct dead_letter_table *table, const struct dead_let
 			return -ENOMEM;
 		table->rows = rows;
 	}
-	dead_letter_id_text(letter->id, id);
+	dead_letter_id_text(&letter->id, id);
 	clock_iso_ms(letter->when_ms, when);
 	snprintf(attempts, sizeof(attempts), "%u", letter->attempts);
 	struct dead_letter_row row = {{text_line(id), text_line(when), text_line(letter->topic),
@@ -176,7 +176,7 @@ static void show_bytes(const char *name, const void *bytes, size_t size, FILE *o
 void dead_letter_show(const struct dead_letter *letter, FILE *out)
 {
 	char id[DEAD_LETTER_ID_SIZE], when[CLOCK_ISO_SIZE];
-	dead_letter_id_text(letter->id, id);
+	dead_letter_id_text(&letter->id, id);
 	show_text("id", id, out);
 	clock_iso_ms(letter->when_ms, when);
 	show_text("when", when, out);
@@ -238,7 +238,7 @@ json_t *dead_letter_json(const struct dead_letter *letter)
 	char id[DEAD_LETTER_ID_SIZE];
 	json_t *json = json_object();
 	int error = !json;
-	dead_letter_id_text(letter->id, id);
+	dead_letter_id_text(&letter->id, id);
 	error |= json_object_set_new(json, "id", json_string(id));
 	error |= json_object_set_new(json, "when", json_time(letter->when_ms));
 	if (letter->expires_ms != 0)

@@ -14,10 +14,11 @@
 #include <stdio.h>
 
 struct dead_letter;
+struct store_id;
 
 enum { DEAD_LETTER_ID_SIZE = 25, DEAD_LETTER_TIME_SIZE = 32 };
 
-void dead_letter_id_text(const unsigned char id[static 12], char ret_text[static DEAD_LETTER_ID_SIZE]);
+void dead_letter_id_text(const struct store_id *id, char ret_text[static DEAD_LETTER_ID_SIZE]);
 
 /* Whether the bytes are UTF-8 without control characters but tab, line feed and carriage return. */
 bool dead_letter_is_text(const void *bytes, size_t size);

@@ -9,7 +9,9 @@
 #include "doctor.h"
 
 #include "configuration.h"
-#include "store.h"
+#include "dead_letters.h"
+#include "parked_commands.h"
+#include "store_describe.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -208,8 +210,7 @@ void doctor_check_waiting(struct doctor *doctor)
 	if (r == 0)
 		r = dead_letter_count(doctor->client, &every, &dead);
 	if (r == 0)
-		r = parked_command_due(doctor->client, NULL, 0, (int64_t)time(NULL) * 1000 - OVERDUE_MS,
-			USERS_MAX, &users, &late);
+		r = parked_commands_due(doctor->client, NULL, 0, OVERDUE_MS, USERS_MAX, &users, &late);
 	if (r != 0) {
 		store_fails(doctor, "what waits cannot be counted", r);
 		return;

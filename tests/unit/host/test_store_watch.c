@@ -60,8 +60,8 @@ static struct store_watch *new_watch(const char *owner)
 /* What came by now: lists are put together. */
 struct told {
 	struct store_news news;
-	size_t loaded;	/* lanes */
-	size_t backlogs; /* of all of them */
+	size_t loaded;	   /* lanes */
+	size_t backlogs;   /* of all of them */
 	int64_t due_in_ms; /* of the last of those */
 	int64_t last_position;
 	size_t due;
@@ -89,20 +89,21 @@ static void look(struct store_watch *watch, struct told *told)
 }
 
 /* The I/O thread's part: looks whenever it is woken, until it holds. */
-#define UNTIL(watch, told, condition)                                                    \
-	do {                                                                             \
-		look(watch, told);                                                       \
-		while (!(condition)) {                                                   \
-			struct timespec until;                                           \
-			clock_gettime(CLOCK_REALTIME, &until);                           \
-			until.tv_sec += HANG_S;                                          \
-			if (sem_timedwait(&woken, &until) != 0)                          \
-				fail_msg("nobody is woken, and not: %s", #condition);    \
-			look(watch, told);                                               \
-		}                                                                        \
+#define UNTIL(watch, told, condition)                                                 \
+	do {                                                                          \
+		look(watch, told);                                                    \
+		while (!(condition)) {                                                \
+			struct timespec until;                                        \
+			clock_gettime(CLOCK_REALTIME, &until);                        \
+			until.tv_sec += HANG_S;                                       \
+			if (sem_timedwait(&woken, &until) != 0)                       \
+				fail_msg("nobody is woken, and not: %s", #condition); \
+			look(watch, told);                                            \
+		}                                                                     \
 	} while (0)
 
-static void park(const char *lane, const char *user, int64_t position, int64_t due_in_ms, const struct backlog_lease *lease)
+static void park(const char *lane, const char *user, int64_t position, int64_t due_in_ms,
+	const struct backlog_lease *lease)
 {
 	const struct parked_command command = {.id = store_new_id(),
 		.lane = lane,
@@ -137,7 +138,8 @@ static void test_active(void **state)
 	struct told told = {.due = 0};
 	park("cashewd", "1", 70, 5000, NULL);
 	park("cashewd", "1", 80, 0, NULL);
-	park("cashewd-slow", "2", 90, 0, &own);
+	const int64_t position = store_now_us(store);
+	park("cashewd-slow", "2", position, 0, &own);
 	park("another", "3", 100, 0, &others);
 	struct store_watch *watch = new_watch("me");
 	UNTIL(watch, &told, told.news.ours);
@@ -145,7 +147,7 @@ static void test_active(void **state)
 	assert_int_equal(told.loaded, 2);
 	assert_int_equal(told.backlogs, 2);
 	assert_int_equal(told.due_in_ms, 0);
-	assert_int_equal(told.last_position, 90);
+	assert_int_equal(told.last_position, position);
 	assert_true(told.news.ours_until_ms > board_clock_ms());
 	assert_true(told.news.ours_until_ms <= board_clock_ms() + STORE_WATCH_LEASE_MS);
 	assert_true(atomic_load(&board.figures.store.writable));
@@ -181,14 +183,14 @@ static void test_standby(void **state)
 	UNTIL(watch, &told, told.news.ours);
 	assert_int_equal(told.loaded, 2);
 	assert_false(hold("other"));
-	/* Another took it: it stands by again, and is told anew when it is back. */
-	fake_store_pass(store, STORE_WATCH_LEASE_MS + 1);
-	if (hold("other")) {
-		UNTIL(watch, &told, !told.news.ours);
-		fake_store_pass(store, STORE_WATCH_LEASE_MS);
-		UNTIL(watch, &told, told.news.ours);
-		assert_int_equal(told.loaded, 4);
-	}
+	/* Another took it: it stands by again, and is told anew when it is back. The watch may be quicker, and renew it. */
+	do
+		fake_store_pass(store, STORE_WATCH_LEASE_MS + 1);
+	while (!hold("other"));
+	UNTIL(watch, &told, !told.news.ours);
+	fake_store_pass(store, STORE_WATCH_LEASE_MS);
+	UNTIL(watch, &told, told.news.ours);
+	assert_int_equal(told.loaded, 4);
 	store_watch_free(watch, true);
 }
 

@@ -93,8 +93,12 @@ static int end(void **state)
 
 static int try_pool(unsigned threads, struct pool **ret)
 {
-	const struct pool_options options = {
-		.threads = threads, .owner = &opened, .open = open_thread, .close = close_thread, .enter = enter, .leave = leave};
+	const struct pool_options options = {.threads = threads,
+		.owner = &opened,
+		.open = open_thread,
+		.close = close_thread,
+		.enter = enter,
+		.leave = leave};
 	return pool_new(&options, ret);
 }
 

@@ -144,8 +144,13 @@ static void test_failures(void **state)
 	for (unsigned kind = 0; kind < STORING_KINDS; kind++) {
 		const struct parked_command command = command_at(1);
 		const struct parked_command *const commands[] = {&command};
-		const struct dead_letter letter = {
-			.id = store_new_id(), .topic = "1/x", .payload = "", .user = "1", .handler = "", .reason = "", .host = ""};
+		const struct dead_letter letter = {.id = store_new_id(),
+			.topic = "1/x",
+			.payload = "",
+			.user = "1",
+			.handler = "",
+			.reason = "",
+			.host = ""};
 		print_message("  %s\n", storing_kind_name(kind));
 		append(&command, 1, true);
 		struct storing storing = storing_of(kind);

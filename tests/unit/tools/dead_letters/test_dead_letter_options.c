@@ -142,7 +142,7 @@ static void test_good(void **state)
 		assert_int_equal(!options.payload_file, !expected->payload_file);
 		if (options.id_count > 0)
 			assert_memory_equal(
-				options.ids[0], "\x01\x23\x45\x67\x89\xab\xcd\xef\xab\xcd\xef\x00", 12);
+				options.ids[0].bytes, "\x01\x23\x45\x67\x89\xab\xcd\xef\xab\xcd\xef\x00", 12);
 		dead_letter_options_free(&options);
 		free(problems);
 	}

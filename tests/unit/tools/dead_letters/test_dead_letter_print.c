@@ -9,11 +9,12 @@
 #include <cmocka.h>
 
 #include "dead_letter_print.h"
+#include "dead_letters.h"
 #include "store.h"
 
 static struct dead_letter sample(void)
 {
-	return (struct dead_letter){.id = {0x65, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff},
+	return (struct dead_letter){.id = {{0x65, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff}},
 		.topic = "1/get_apples",
 		.payload = "{}",
 		.payload_size = 2,

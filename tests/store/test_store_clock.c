@@ -1,0 +1,83 @@
+/* test_store_clock.c - store_clock.c: which of the answers tells the time. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above before it */
+#include "store_clock.h"
+#include <cmocka.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { HALF_MS_US = 500 };
+
+/* How far the clock is from ours, in milliseconds. */
+static int64_t ahead_ms(struct store_clock *clock)
+{
+	const int64_t us = store_clock_now_us(clock) - store_clock_here_us();
+	return (us - HALF_MS_US) / 1000;
+}
+
+static void test_unknown(void **state)
+{
+	struct store_clock clock;
+	struct timespec now;
+
+	(void)state;
+	store_clock_init(&clock);
+	assert_false(store_clock_known(&clock));
+	clock_gettime(CLOCK_REALTIME, &now);
+	assert_in_range(store_clock_now_us(&clock) / 1000000, now.tv_sec, now.tv_sec + 10);
+	store_clock_destroy(&clock);
+}
+
+/* Answers that took `took` ms, came `at` ms after the first, and said that the server is `ahead` ms ahead at the middle. */
+struct answer {
+	int64_t at, took, ahead;
+};
+
+static void test_answers(void **state)
+{
+	static const struct {
+		const char *name;
+		struct answer answers[3];
+		int64_t expected;
+	} cases[] = {
+		{"one", {{0, 2, 5000}}, 5000},
+		{"behind", {{0, 2, -70000}}, -70000},
+		{"a better one", {{0, 100, 5000}, {1000, 2, 5030}}, 5030},
+		{"a worse one that agrees", {{0, 2, 5000}, {1000, 100, 5030}}, 5000},
+		{"a worse one that does not", {{0, 2, 5000}, {1000, 100, 9000}}, 9000},
+		{"as good, and it drifts", {{0, 2, 5000}, {1000, 2, 5001}}, 5001},
+		{"a worse one, but the best is old", {{0, 2, 5000}, {61000, 100, 5020}}, 5020},
+		{"the server's clock was set back", {{0, 2, 5000}, {1000, 2, 5000}, {2000, 4, -300}}, -300},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		/* The last of them is by now. */
+		const int64_t start_us = (store_clock_here_us() / 1000) * 1000;
+		struct store_clock clock;
+
+		print_message("  %s\n", cases[i].name);
+		store_clock_init(&clock);
+		for (size_t n = 0; n < 3 && (n == 0 || cases[i].answers[n].took > 0); n++) {
+			const struct answer *answer = &cases[i].answers[n];
+			const int64_t asked_us = start_us + answer->at * 1000;
+			const int64_t middle_ms = (asked_us + answer->took * 500) / 1000;
+
+			store_clock_note(
+				&clock, asked_us, asked_us + answer->took * 1000, middle_ms + answer->ahead);
+			assert_true(store_clock_known(&clock));
+		}
+		assert_in_range(ahead_ms(&clock) - cases[i].expected + 2, 0, 4);
+		store_clock_destroy(&clock);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_unknown), cmocka_unit_test(test_answers)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
