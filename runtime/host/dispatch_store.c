@@ -14,8 +14,10 @@
 #include "record.h"
 #include "settings.h"
 #include "store.h"
+#include "topic.h"
 #include "unpromised.h"
 #include "users.h"
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -224,6 +226,24 @@ static bool on_read(void *owner, struct backlog *backlog, struct parked_command 
 	if (!command->route && !backlog->foreign)
 		command_settle_all(command, COMMAND_DEAD, "no handler wants the topic any more");
 	return true;
+}
+
+void dispatch_backlog_found(
+	struct host *host, struct host_lane *home, const char *lane_id, const char *user_id, int64_t due_in_ms)
+{
+	char name[ROUTE_CLIENT_ID_SIZE + USER_ID_MAX + 2];
+	const int size = home ? snprintf(name, sizeof(name), "%s", user_id)
+			      : snprintf(name, sizeof(name), "%s/%s", lane_id, user_id);
+	if (size < 0 || (size_t)size >= sizeof(name))
+		return; /* of a client id that no host of this program can have */
+	struct users *users = home ? home->users : host->foreign;
+	struct user *user = users_get(users, users_key(name, (size_t)size), name, (size_t)size);
+	struct backlog *backlog =
+		user ? parking_backlog(host->parking, user, home ? home : &host->lanes[0], lane_id, !home) : NULL;
+	if (backlog)
+		parking_found(host->parking, backlog, host->now_ms + (due_in_ms > 0 ? due_in_ms : 0));
+	else if (user)
+		users_drop_idle(user);
 }
 
 static void on_claimed(void *owner, struct backlog *backlog)

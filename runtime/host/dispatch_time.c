@@ -10,6 +10,8 @@
 #include "context.h"
 #include "dispatch_private.h"
 #include "lane.h"
+#include "pool.h"
+#include "store_watch.h"
 #include "users.h"
 
 enum {
@@ -159,6 +161,12 @@ int64_t dispatch_due_ms(const struct host *host)
 }
 
 /* ---- The store ---- */
+
+void dispatch_store_away(struct host *host)
+{
+	host->store_up = false;
+	store_watch_suspect(host->store_watch);
+}
 
 void dispatch_store_back(struct host *host)
 {
