@@ -2,8 +2,9 @@
  * parked_claim.c - a user's backlog is taken, and its beginning read.
  *
  * Three steps: what the user has there, without payloads, and so how many may be read; the lease on the first, by an update that names all that was
- * read of it, so that whoever comes second finds it changed; then the documents, by their positions. Only the holder of the lease removes any of them, so between the steps none goes but by the hand of a host that has just
- * been killed, whose last write is still under way: what it removes was done, and is run once more, in order.
+ * read of it, so that whoever comes second finds it changed; then the documents, by their positions. Only the holder of the lease removes any of
+ * them, so between the steps none goes but by the hand of a host that has just been killed, whose last write is still under way: what it removes was
+ * done, and is run once more, in order.
  */
 #include "parked_document.h"
 #include <string.h>

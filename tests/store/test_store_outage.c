@@ -335,6 +335,99 @@ static void test_acknowledged_writes_survive_a_kill(void **state)
 	assert_true(checked >= 3 * KILL_AT);
 }
 
+/* ---- A backlog over kills ---- */
+
+enum { BACKLOG = 3000, AT_ONCE = 20 };
+
+static struct parked_command backlog[BACKLOG];
+static atomic_int progress; /* documents whose writing, or removal, was answered */
+static atomic_bool out_of_order;
+
+/* Says what was answered, as the host takes it: a call is repeated until it is. */
+static void *append_backlog(void *context)
+{
+	struct store_client *own = store_acquire(store);
+	const struct parked_command *commands[AT_ONCE];
+	size_t failed;
+
+	(void)context;
+	for (int at = 0; at < BACKLOG; at += AT_ONCE) {
+		for (int i = 0; i < AT_ONCE; i++)
+			commands[i] = &backlog[at + i];
+		while (parked_commands_append(own, commands, AT_ONCE, NULL, &failed) != 0)
+			;
+		progress += AT_ONCE;
+	}
+	store_release(own);
+	return NULL;
+}
+
+static void *finish_backlog(void *context)
+{
+	static const struct backlog_lease lease = {"owner", 20000};
+	struct store_client *own = store_acquire(store);
+	struct store_id done[AT_ONCE];
+
+	(void)context;
+	while (progress < BACKLOG) {
+		struct parked_batch batch;
+
+		if (parked_commands_claim(own, "cashewd", "1", &lease, AT_ONCE, 0, &batch) != 0)
+			continue;
+		/* What is there is an end of the list, in order, whatever was under way when the server was killed. */
+		for (size_t i = 0; i < batch.count; i++) {
+			out_of_order = out_of_order || batch.commands[i]->position != progress + 1 + (int)i;
+			done[i] = batch.commands[i]->id;
+		}
+		while (parked_commands_finish(own, "1", done, batch.count, NULL, NULL) != 0)
+			;
+		progress += (int)batch.count;
+		parked_batch_free(&batch);
+	}
+	store_release(own);
+	return NULL;
+}
+
+/* Two kills under way. */
+static void run_over_kills(void *(*work)(void *context))
+{
+	const struct timespec moment = {.tv_nsec = 2000000};
+	pthread_t thread;
+
+	progress = 0;
+	assert_int_equal(pthread_create(&thread, NULL, work, NULL), 0);
+	for (int kills = 1; kills <= 2; kills++) {
+		while (progress < kills * BACKLOG / 4)
+			nanosleep(&moment, NULL);
+		database_signal(&database, SIGKILL);
+		database_restart(&database);
+	}
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(progress, BACKLOG);
+}
+
+static void test_a_backlog_over_kills(void **state)
+{
+	uint64_t count;
+
+	(void)state;
+	assert_int_equal(store_prepare(client), 0);
+	for (int i = 0; i < BACKLOG; i++)
+		backlog[i] = (struct parked_command){.id = store_new_id(),
+			.lane = "cashewd",
+			.user = "1",
+			.topic = "1/x",
+			.end = "done",
+			.position = i + 1};
+	run_over_kills(append_backlog);
+	assert_int_equal(parked_command_count(client, &count), 0);
+	assert_int_equal(count, BACKLOG);
+	run_over_kills(finish_backlog);
+	assert_false(out_of_order);
+	assert_int_equal(parked_command_count(client, &count), 0);
+	assert_int_equal(count, 0);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, open_store, close_store)
 
 int main(void)
@@ -344,6 +437,7 @@ int main(void)
 		CASE(test_stopped),
 		CASE(test_killed_and_restarted),
 		CASE(test_acknowledged_writes_survive_a_kill),
+		CASE(test_a_backlog_over_kills),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
