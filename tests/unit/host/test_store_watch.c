@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "board.h"
+#include "clock.h"
 #include "fake_store.h"
 #include "store_watch.h"
 
@@ -148,8 +149,8 @@ static void test_active(void **state)
 	assert_int_equal(told.backlogs, 2);
 	assert_int_equal(told.due_in_ms, 0);
 	assert_int_equal(told.last_position, position);
-	assert_true(told.news.ours_until_ms > board_clock_ms());
-	assert_true(told.news.ours_until_ms <= board_clock_ms() + STORE_WATCH_LEASE_MS);
+	assert_true(told.news.ours_until_ms > clock_ms());
+	assert_true(told.news.ours_until_ms <= clock_ms() + STORE_WATCH_LEASE_MS);
 	assert_true(atomic_load(&board.figures.store.writable));
 	/* Once more, when it is asked for. */
 	store_watch_load(watch);
