@@ -8,6 +8,7 @@
 #include "account.h"
 #include "copies.h"
 #include "relay.h"
+#include <signal.h>
 #include <string.h>
 
 /* Long enough for a command to run that must not. */
