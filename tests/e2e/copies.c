@@ -47,10 +47,20 @@ void copies_send_all(struct copies *copies, const struct copy *all, bool again)
 
 void copies_cut(struct copies *copies, bool session_present)
 {
+	const char *withheld_user = copies->links.egress->withheld_user;
 	scripted_reset(copies->links.ingress);
-	copies->links.ingress = scripted_welcome_one(
-		copies->broker, &(struct scripted_welcome){.session_present = session_present});
-	assert_true(scripted_is_ingress(copies->links.ingress));
+	copies->links.ingress = NULL;
+	/* A host may take an egress that is silent for a dead one, and connect it anew. */
+	while (copies->links.ingress == NULL) {
+		struct scripted_link *link = scripted_welcome_one(
+			copies->broker, &(struct scripted_welcome){.session_present = session_present});
+		if (scripted_is_ingress(link)) {
+			copies->links.ingress = link;
+		} else {
+			copies->links.egress = link;
+			scripted_settle(link, withheld_user);
+		}
+	}
 }
 
 void copies_kill(struct copies *copies)
