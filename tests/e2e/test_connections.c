@@ -139,7 +139,7 @@ HARNESS_CASE(connect_asks_for_a_session_and_a_window)
 	struct host *host = host_new(h, HOST_PRODUCT);
 	scripted_use(host, broker);
 	host_set(host, "SESSION_EXPIRY", "12345");
-	host_set(host, "GROUP_MAX", "700");
+	host_set(host, "WINDOW", "1400");
 	host_set(host, "KEEPALIVE", "42");
 	host_start(host);
 	struct scripted_pair links = scripted_welcome(broker, NULL);
@@ -150,7 +150,7 @@ HARNESS_CASE(connect_asks_for_a_session_and_a_window)
 	assert_false(connect->clean_start);
 	assert_int_equal(connect->keepalive_s, 42);
 	assert_int_equal(mqtt_property(connect, SESSION_EXPIRY_INTERVAL)->number, 12345);
-	assert_in_range(mqtt_property(connect, RECEIVE_MAXIMUM)->number, 1400, 65535);
+	assert_int_equal(mqtt_property(connect, RECEIVE_MAXIMUM)->number, 1400);
 
 	/* Events need no session, and must not take over that of another host. */
 	assert_true(links.egress->connect->clean_start);
