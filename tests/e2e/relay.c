@@ -3,6 +3,7 @@
 #include "harness_private.h"
 #include "panic.h"
 #include "port.h"
+#include "relay_flow.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -12,27 +13,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum {
-	FLOW_SIZE = 65536,
-	PIECES_MAX = 256,
-	BYTES_PER_TURN = 64, /* of a flow, where each is a packet */
-};
-
-/* What came at one time. */
-struct piece {
-	size_t size;
-	int64_t due_ms;
-};
-
-/* Bytes on their way in one direction. */
-struct flow {
-	unsigned char bytes[FLOW_SIZE];
-	size_t size;
-	struct piece pieces[PIECES_MAX];
-	size_t piece_count;
-	bool ended;  /* nothing more comes */
-	bool closed; /* and the other side was told */
-};
+enum { PATTERN_MAX = 96 };
 
 enum link_state {
 	LINK_READING, /* the client's CONNECT, before the server is connected */
@@ -48,6 +29,7 @@ struct link {
 	size_t client_poll, server_poll; /* places in the array of this turn; 0: none */
 	struct flow up, down;
 	bool answered; /* something has come from the server */
+	bool trapped;  /* the trap's request has come */
 };
 
 struct relay {
@@ -59,6 +41,9 @@ struct relay {
 	bool only_mqtt311;
 	struct link *links;
 	size_t refused, lost_replies;
+	enum relay_trap trap;
+	unsigned char pattern[PATTERN_MAX];
+	size_t pattern_size, trapped;
 };
 
 /* ---- Sockets ---- */
@@ -102,73 +87,6 @@ static void link_close(struct link *link, bool reset)
 	link->state = LINK_CLOSED;
 }
 
-/* ---- One direction ---- */
-
-static bool flow_has_room(const struct flow *flow)
-{
-	return !flow->ended && flow->size < FLOW_SIZE && flow->piece_count < PIECES_MAX;
-}
-
-/* false: the link is broken. */
-static bool flow_read(struct flow *flow, int from, int64_t due_ms)
-{
-	if (!flow_has_room(flow))
-		return true;
-	const ssize_t got = recv(from, flow->bytes + flow->size, FLOW_SIZE - flow->size, 0);
-	if (got < 0)
-		return errno == EAGAIN;
-	flow->ended = got == 0;
-	if (got > 0) {
-		flow->size += (size_t)got;
-		flow->pieces[flow->piece_count++] = (struct piece){.size = (size_t)got, .due_ms = due_ms};
-	}
-	return true;
-}
-
-static size_t flow_due(const struct flow *flow, int64_t now_ms)
-{
-	size_t due = 0;
-	for (size_t i = 0; i < flow->piece_count && flow->pieces[i].due_ms <= now_ms; i++)
-		due += flow->pieces[i].size;
-	return due;
-}
-
-static void flow_drop(struct flow *flow, size_t size)
-{
-	size_t gone = 0, left = size;
-	flow->size -= size;
-	memmove(flow->bytes, flow->bytes + size, flow->size);
-	while (gone < flow->piece_count && flow->pieces[gone].size <= left)
-		left -= flow->pieces[gone++].size;
-	flow->piece_count -= gone;
-	memmove(flow->pieces, flow->pieces + gone, flow->piece_count * sizeof(flow->pieces[0]));
-	if (left > 0)
-		flow->pieces[0].size -= left;
-}
-
-/* false: the link is broken. */
-static bool flow_write(struct flow *flow, int to, int64_t now_ms, bool bytewise)
-{
-	for (int turn = 0; turn < (bytewise ? BYTES_PER_TURN : 1); turn++) {
-		const size_t due = flow_due(flow, now_ms);
-		if (due == 0)
-			return true;
-		const ssize_t sent = send(to, flow->bytes, bytewise ? 1 : due, MSG_NOSIGNAL);
-		if (sent < 0)
-			return errno == EAGAIN;
-		flow_drop(flow, (size_t)sent);
-	}
-	return true;
-}
-
-/* Tells the other side of the end, once all before it has passed. A close would also throw away what the
- * other side is still to read. */
-static void flow_end(struct flow *flow, int to)
-{
-	if (flow->ended && flow->size == 0 && !flow->closed)
-		flow->closed = shutdown(to, SHUT_WR) == 0 || errno == ENOTCONN;
-}
-
 /* ---- A link ---- */
 
 /* The protocol level stands behind the fixed header (2 to 5 bytes) and the name "MQTT"; 0: not all of it has
@@ -209,28 +127,57 @@ static void swallow(struct link *link)
 	flow->size = flow->piece_count = 0;
 }
 
+/* Whether what has just come from the program is the request that the trap is set for. */
+static void look_for_request(struct relay *relay, struct link *link, size_t before)
+{
+	if (relay->trap == RELAY_NO_TRAP || link->trapped || link->up.size == before)
+		return;
+	link->trapped = memmem(link->up.bytes + before, link->up.size - before, relay->pattern,
+				relay->pattern_size) != NULL;
+	relay->trapped += link->trapped;
+}
+
+static bool loses_reply(struct relay *relay, const struct link *link, bool has_reply)
+{
+	const bool by_trap = relay->trap == RELAY_LOSE_REPLY && link->trapped;
+	if (!has_reply || (!by_trap && !(relay->mode == RELAY_LOSE_REPLIES && link->answered)))
+		return false;
+	relay->lost_replies++;
+	if (by_trap)
+		relay->trap = RELAY_NO_TRAP;
+	return true;
+}
+
 static void pass_on(struct relay *relay, struct link *link, int64_t now_ms)
 {
-	const int64_t due_ms = relay->mode == RELAY_DELAY ? now_ms + relay->delay_ms : now_ms;
+	const int64_t later_ms = now_ms + relay->delay_ms;
+	const int64_t up_due_ms =
+		relay->mode == RELAY_DELAY || relay->mode == RELAY_DELAY_UP ? later_ms : now_ms;
+	const int64_t down_due_ms = relay->mode == RELAY_DELAY ? later_ms : now_ms;
 	const bool bytewise = relay->mode == RELAY_BYTES;
-	const size_t down = link->down.size;
-	if (!flow_read(&link->up, link->client, due_ms) || !flow_read(&link->down, link->server, due_ms)) {
+	const size_t up = link->up.size, down = link->down.size;
+	if (!flow_read(&link->up, link->client, up_due_ms) ||
+		!flow_read(&link->down, link->server, down_due_ms)) {
 		link_close(link, false);
 		return;
 	}
-	if (relay->mode == RELAY_LOSE_REPLIES && link->down.size > down && link->answered) {
-		relay->lost_replies++;
+	look_for_request(relay, link, up);
+	if (loses_reply(relay, link, link->down.size > down)) {
 		link_close(link, false);
 		return;
 	}
 	link->answered |= link->down.size > down;
-	if (!flow_write(&link->up, link->server, now_ms, bytewise) ||
-		!flow_write(&link->down, link->client, now_ms, bytewise)) {
+	const bool no_request = link->trapped && relay->trap == RELAY_WITHHOLD_REQUEST;
+	const bool no_reply = link->trapped && relay->trap == RELAY_WITHHOLD_REPLY;
+	if ((!no_request && !flow_write(&link->up, link->server, now_ms, bytewise)) ||
+		(!no_reply && !flow_write(&link->down, link->client, now_ms, bytewise))) {
 		link_close(link, false);
 		return;
 	}
-	flow_end(&link->up, link->server);
-	flow_end(&link->down, link->client);
+	if (!no_request)
+		flow_end(&link->up, link->server);
+	if (!no_reply)
+		flow_end(&link->down, link->client);
 	if (link->up.closed && link->down.closed)
 		link_close(link, false);
 }
@@ -243,7 +190,7 @@ static bool has_word(const struct pollfd *polls, size_t place)
 static void link_serve(struct relay *relay, struct link *link, const struct pollfd *polls, int64_t now_ms)
 {
 	/* What is delayed is due without a word of poll(). */
-	const bool due = relay->mode != RELAY_BLACK_HOLE && link->state == LINK_OPEN &&
+	const bool due = relay->mode != RELAY_BLACK_HOLE && link->state == LINK_OPEN && !link->trapped &&
 			 (flow_due(&link->up, now_ms) > 0 || flow_due(&link->down, now_ms) > 0);
 	if (!due && !has_word(polls, link->client_poll) && !has_word(polls, link->server_poll))
 		return;
@@ -303,13 +250,15 @@ static size_t relay_prepare(void *self, struct pollfd *polls, size_t room)
 	polls[count++] = (struct pollfd){.fd = relay->timer, .events = POLLIN};
 	for (struct link *link = relay->links; link != NULL; link = link->next) {
 		const bool open = link->state == LINK_OPEN, mute = open && hole;
+		const bool no_request = link->trapped && relay->trap == RELAY_WITHHOLD_REQUEST;
+		const bool no_reply = link->trapped && relay->trap == RELAY_WITHHOLD_REPLY;
 		link->client_poll = link->server_poll = 0;
 		if (count + 2 > room)
 			harness_fail("too many descriptors to wait for");
 		link->client_poll = add_poll(polls, &count, link->client, !mute && flow_has_room(&link->up),
-			open && !mute && flow_due(&link->down, now_ms) > 0);
+			open && !mute && !no_reply && flow_due(&link->down, now_ms) > 0);
 		link->server_poll = add_poll(polls, &count, link->server, !mute && flow_has_room(&link->down),
-			open && !mute && flow_due(&link->up, now_ms) > 0);
+			open && !mute && !no_request && flow_due(&link->up, now_ms) > 0);
 		if (open && !mute && flow_due(&link->up, now_ms) + flow_due(&link->down, now_ms) == 0)
 			next_ms = link_next_due(link, next_ms);
 	}
@@ -403,6 +352,28 @@ size_t relay_cut(struct relay *relay, bool reset)
 		link_close(link, reset);
 	}
 	return count;
+}
+
+void relay_set_trap(struct relay *relay, enum relay_trap trap, const char *command, const char *collection)
+{
+	const size_t size = strlen(collection) + 1;
+	relay->trap = trap;
+	if (trap == RELAY_NO_TRAP) {
+		for (struct link *link = relay->links; link != NULL; link = link->next)
+			link->trapped = false;
+		return;
+	}
+	/* The first element of a command's document: {<command>: "<collection>"}, as BSON. */
+	const int written = snprintf((char *)relay->pattern, PATTERN_MAX, "\x02%s%c%c%c%c%c%s", command, 0,
+		(int)size, 0, 0, 0, collection);
+	relay->pattern_size = (size_t)written;
+	if (written < 0 || written >= PATTERN_MAX)
+		harness_fail("too long for a trap: %s, %s", command, collection);
+}
+
+size_t relay_trapped(const struct relay *relay)
+{
+	return relay->trapped;
 }
 
 size_t relay_half_open(struct relay *relay, enum relay_end closed)

@@ -20,8 +20,9 @@ struct relay;
 
 enum relay_mode {
 	RELAY_PASS,
-	RELAY_BLACK_HOLE,  /* connections are taken, and stay; nothing passes. What was sent passes later */
-	RELAY_DELAY,	   /* everything passes so much later */
+	RELAY_BLACK_HOLE, /* connections are taken, and stay; nothing passes. What was sent passes later */
+	RELAY_DELAY,	  /* everything passes so much later */
+	RELAY_DELAY_UP, /* what the program writes passes so much later: a reset loses all that it wrote in that time */
 	RELAY_BYTES,	   /* each byte is a packet of its own */
 	RELAY_LOSE_REPLIES /* of each link, the next from the server but never the first (a handshake) is
 			      swallowed, and the link cut */
@@ -31,7 +32,8 @@ enum relay_mode {
 struct relay *relay_new(struct harness *h, unsigned target_port);
 unsigned relay_port(const struct relay *relay);
 
-/* From now on; delay_ms is for RELAY_DELAY, in each direction. */
+/* From now on; delay_ms is for RELAY_DELAY, in each direction, and for
+ * RELAY_DELAY_UP. */
 void relay_set(struct relay *relay, enum relay_mode mode, int delay_ms);
 
 /* Ends all links, at both ends: as a close, or as a reset that also throws away what was on its way. Returns
@@ -52,8 +54,17 @@ void relay_end_half_open(struct relay *relay);
 size_t relay_links(const struct relay *relay);
 size_t relay_half_open_links(const struct relay *relay);
 
-/* How many replies RELAY_LOSE_REPLIES has swallowed. */
+/* How many replies were swallowed. */
 size_t relay_lost_replies(const struct relay *relay);
+
+/*
+ * Waits for one request to a database: a command on a collection, "delete" on "parked_commands". Of the first link on which it comes, the
+ * reply is swallowed and the link cut, once; or of each such link nothing passes any more in one direction: neither the request and what
+ * follows it, or no reply. RELAY_NO_TRAP lets pass what was withheld. relay_trapped(): how many such requests have come.
+ */
+enum relay_trap { RELAY_NO_TRAP, RELAY_LOSE_REPLY, RELAY_WITHHOLD_REQUEST, RELAY_WITHHOLD_REPLY };
+void relay_set_trap(struct relay *relay, enum relay_trap trap, const char *command, const char *collection);
+size_t relay_trapped(const struct relay *relay);
 
 /* Lets through only MQTT 3.1.1, and counts the CONNECTs of MQTT 5 that were refused. */
 void relay_allow_only_mqtt311(struct relay *relay);

@@ -20,6 +20,8 @@ struct scripted_broker {
 	int port, listener; /* listener -1: refuses connections */
 	struct in_addr address;
 	char host[INET_ADDRSTRLEN];
+	bool only_mqtt311;
+	size_t connections;
 	struct scripted_link *links; /* newest first */
 };
 
@@ -54,9 +56,17 @@ static void link_keep(struct scripted_link *link, struct scripted_packet *packet
 			reallocarray(link->packets, link->packet_capacity, sizeof(link->packets[0])));
 	}
 	link->packets[link->packet_count++] = packet;
-	if (packet->packet.type == MQTT_CONNECT) {
+	if (packet->packet.type == MQTT_CONNECT && packet->packet.protocol == 5 &&
+		link->broker->only_mqtt311) {
+		link->protocol = 4;
+		scripted_connack(link, false, 1);
+		link_close(link);
+	} else if (packet->packet.type == MQTT_CONNECT) {
 		link->connect = &packet->packet;
 		link->protocol = packet->packet.protocol;
+	} else if (scripted_settles(link, &packet->packet)) {
+		packet->taken = true;
+		scripted_puback(link, packet->packet.mid, 0);
 	} else if (packet->packet.type == MQTT_PINGREQ) {
 		scripted_send(link, &(struct mqtt_packet){.type = MQTT_PINGRESP});
 	} else if (link->grants && packet->packet.type == MQTT_SUBSCRIBE) {
@@ -145,6 +155,7 @@ static void broker_take(struct scripted_broker *broker)
 	const int on = 1;
 	if (fd < 0)
 		return;
+	broker->connections++;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	struct scripted_link *link = harness_alloc(broker->harness, sizeof(*link));
 	*link = (struct scripted_link){.broker = broker, .next = broker->links, .fd = fd};
@@ -215,6 +226,16 @@ void scripted_small_buffers(struct scripted_broker *broker)
 		harness_fail("small buffers: %s", strerror(errno));
 }
 
+void scripted_only_mqtt311(struct scripted_broker *broker)
+{
+	broker->only_mqtt311 = true;
+}
+
+size_t scripted_connections(const struct scripted_broker *broker)
+{
+	return broker->connections;
+}
+
 void scripted_close_port(struct scripted_broker *broker)
 {
 	if (broker->listener >= 0)
@@ -277,7 +298,9 @@ void scripted_publish(struct scripted_link *link, const struct scripted_publish 
 {
 	struct mqtt_packet packet = {.type = MQTT_PUBLISH,
 		.mid = publish->mid,
-		.qos = publish->qos < 0 ? 0 : 1,
+		.qos = publish->qos < 0	   ? 0
+		       : publish->qos == 2 ? 2
+					   : 1,
 		.duplicate = publish->duplicate,
 		.retain = publish->retain,
 		/* Only read from: the encoder does not write to the payload. */
@@ -421,47 +444,4 @@ void scripted_expect_close_at(const char *file, int line, struct scripted_link *
 {
 	harness_wait_at(file, line, link->broker->harness, link_closed, link, HARNESS_TIMEOUT_MS,
 		"the host to close a connection of the scripted broker");
-}
-
-/* ---- A host's two connections ---- */
-
-bool scripted_is_ingress(const struct scripted_link *link)
-{
-	return strstr(link->connect->client_id, "-egress") == NULL;
-}
-
-struct scripted_link *scripted_welcome_one_at(
-	const char *file, int line, struct scripted_broker *broker, const struct scripted_welcome *welcome)
-{
-	static const struct scripted_welcome nothing;
-	struct scripted_link *link = scripted_accept_at(file, line, broker);
-	const bool ingress = scripted_is_ingress(link);
-	if (welcome == NULL)
-		welcome = &nothing;
-	struct mqtt_packet connack = {
-		.type = MQTT_CONNACK, .session_present = ingress && welcome->session_present};
-	if (welcome->receive_maximum > 0)
-		mqtt_add_number(&connack, 0x21, welcome->receive_maximum);
-	if (welcome->server_keep_alive > 0)
-		mqtt_add_number(&connack, 0x13, welcome->server_keep_alive);
-	if (welcome->maximum_packet_size > 0)
-		mqtt_add_number(&connack, 0x27, welcome->maximum_packet_size);
-	link->grants = true;
-	scripted_send(link, &connack);
-	free(connack.properties);
-	return link;
-}
-
-struct scripted_pair scripted_welcome_at(
-	const char *file, int line, struct scripted_broker *broker, const struct scripted_welcome *welcome)
-{
-	struct scripted_pair pair = {0};
-	while (pair.ingress == NULL || pair.egress == NULL) {
-		struct scripted_link *link = scripted_welcome_one_at(file, line, broker, welcome);
-		if (scripted_is_ingress(link))
-			pair.ingress = link;
-		else
-			pair.egress = link;
-	}
-	return pair;
 }

@@ -1,10 +1,12 @@
 /*
  * scripted_broker.h - an MQTT broker that does exactly what a test says, when it says it, over plain TCP.
  *
- * It answers nothing by itself but PINGREQ, and after scripted_welcome() SUBSCRIBE and UNSUBSCRIBE. The test
- *accepts a connection, reads what came in, in order, and sends what it likes: any packet identifier, DUP
- *flag, reason code or property, at any time. It runs in the test's thread and is served while the test waits.
- *What came in stands in a table with the time when it came.
+ * It answers nothing by itself but PINGREQ, after scripted_welcome() SUBSCRIBE and UNSUBSCRIBE, and where a test says so events. The test
+ * accepts a connection, reads what came in, in order, and sends what it likes: any packet identifier, DUP flag, reason code or property, at
+ * any time. It runs in the test's thread and is served while the test waits. What came in stands in a table with the time when it came.
+ *
+ * A PUBACK that the host has written and the broker has never read is, for the host, one that was read and then ignored: a test that wants
+ * PUBACKs lost waits for them, ends the link with scripted_reset(), and sends their commands again.
  *
  * Happy path of a host that connects:
  *	struct scripted_broker *broker = scripted_new(h);
@@ -35,6 +37,8 @@ struct scripted_link {
 	bool accepted; /* by scripted_accept() */
 	bool grants;   /* answers SUBSCRIBE and UNSUBSCRIBE by itself */
 	bool silent;   /* reads nothing and answers nothing, but the connection stays */
+	bool settles;  /* PUBACKs by itself what the host publishes, but for what goes to that user */
+	const char *withheld_user;
 	uint8_t protocol;
 	const struct mqtt_packet *connect;
 	struct scripted_packet **packets;
@@ -60,6 +64,12 @@ struct scripted_link *scripted_accept_at(const char *file, int line, struct scri
 /* Connections from now on have buffers so small that what the host writes soon gets stuck while nobody reads. */
 void scripted_small_buffers(struct scripted_broker *broker);
 
+/* From now on it knows only MQTT 3.1.1: a CONNECT of MQTT 5 gets return code 1, "unacceptable protocol version", and the link is closed. */
+void scripted_only_mqtt311(struct scripted_broker *broker);
+
+/* How many connections were taken so far, whatever came of them. */
+size_t scripted_connections(const struct scripted_broker *broker);
+
 /* No longer takes connections: they are refused. Takes them again. */
 void scripted_close_port(struct scripted_broker *broker);
 void scripted_open_port(struct scripted_broker *broker);
@@ -74,7 +84,7 @@ void scripted_suback(struct scripted_link *link, const struct mqtt_packet *subsc
 
 struct scripted_publish {
 	uint16_t mid;
-	int qos; /* -1: QoS 0; else 1 */
+	int qos; /* -1: QoS 0; 2: QoS 2; else 1 */
 	bool duplicate, retain;
 	const char *topic, *payload;
 	size_t payload_size; /* 0: that of the text */
@@ -82,6 +92,10 @@ struct scripted_publish {
 };
 void scripted_publish(struct scripted_link *link, const struct scripted_publish *publish);
 void scripted_puback(struct scripted_link *link, uint16_t mid, uint8_t reason);
+
+/* The link PUBACKs all events from now on, and those that came and were not taken, but those to `withheld_user` (NULL: nobody), which the
+ * test may take; called again it PUBACKs what was withheld, and was not taken. */
+void scripted_settle(struct scripted_link *link, const char *withheld_user);
 void scripted_disconnect(struct scripted_link *link, uint8_t reason); /* and closes */
 void scripted_close(struct scripted_link *link);		      /* TCP only */
 void scripted_reset(struct scripted_link *link);		      /* RST */
@@ -134,5 +148,8 @@ struct scripted_link *scripted_welcome_one_at(
 	const char *file, int line, struct scripted_broker *broker, const struct scripted_welcome *welcome);
 
 bool scripted_is_ingress(const struct scripted_link *link);
+
+/* For the broker's own use: whether the link PUBACKs that event by itself. */
+bool scripted_settles(const struct scripted_link *link, const struct mqtt_packet *event);
 
 #endif
