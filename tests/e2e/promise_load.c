@@ -15,6 +15,7 @@ enum {
 	BURST_MAX = 50,	  /* commands at one tick */
 	REPEAT_MS = 3000, /* a command that the broker may have lost waits so long for its event */
 	TROUBLE_MS = 1500,
+	APPEND_PERCENT = 25,
 	TODO_PERCENT = 60, /* of a phone's commands, as long as it has something to do */
 };
 
@@ -179,6 +180,10 @@ static void send_something(struct caller *caller)
 	}
 	if (dice_roll(dice, 100) < TODO_PERCENT && send_todo(caller))
 		return;
+	if (dice_roll(dice, 100) < APPEND_PERCENT) {
+		send_new(caller, LEDGER_APPEND, caller->user);
+		return;
+	}
 	const unsigned choice = dice_roll(dice, 100);
 	if (choice < 20 && send_request(caller))
 		return;
@@ -266,7 +271,7 @@ struct load *load_new(struct harness *h, struct ledger *ledger, struct dice *dic
 {
 	static const char *const observed[] = {"+/contact_requested", "+/contact_approved",
 		"+/contact_declined", "+/contact_removed", "+/contact_list", "+/contact_requests", "+/pong",
-		"+/command_rejected", NULL};
+		"+/appended", "+/command_rejected", NULL};
 	const struct itimerspec tick = {
 		.it_value.tv_nsec = TICK_MS * 1000000, .it_interval.tv_nsec = TICK_MS * 1000000};
 	struct load *load = harness_alloc(h, sizeof(*load));
