@@ -180,9 +180,9 @@ void ledger_write_payload(const struct ledger *ledger, const struct ledger_comma
 	case LEDGER_UNSTEADY:
 		ledger_write_contact(command, contact);
 		snprintf(payload, LEDGER_PAYLOAD_SIZE,
-			"{\"contact_id\":\"%s\",\"until\":%lld,\"early\":%d,\"crashes\":%u}", contact,
-			(long long)command->trouble.until_ms, command->trouble.early,
-			command->trouble.crashes);
+			"{\"contact_id\":\"%s\",\"until\":%lld,\"early\":%d,\"crashes\":%u,\"hangs\":%d}",
+			contact, (long long)command->trouble.until_ms, command->trouble.early,
+			command->trouble.crashes, command->trouble.hangs);
 		break;
 	case LEDGER_REQUEST:
 	case LEDGER_ACCEPT:

@@ -25,7 +25,7 @@
 enum {
 	LEDGER_USERS = 40, /* with a phone each; 64 at most */
 	LEDGER_NAME_SIZE = 32,
-	LEDGER_PAYLOAD_SIZE = 128,
+	LEDGER_PAYLOAD_SIZE = 160,
 	LEDGER_CRASH_LIMIT = 3, /* CRASH_LIMIT: who crashes as often becomes a dead letter */
 };
 
@@ -51,6 +51,7 @@ struct ledger_trouble {
 	int64_t until_ms; /* Unix time: it asks to be run again until then ... */
 	bool early;	  /* ... and leaves its effect all the same */
 	unsigned crashes;
+	bool hangs; /* instead: it stands still until its process is ended */
 };
 
 struct ledger_command {

@@ -107,10 +107,13 @@ static void replace_certificate(
 	/* While it is away the reason is another one. */
 	broker_start(broker);
 	const size_t connected = host_count_log(host, "broker_connected");
-	host_expect_log(host, "broker_unreachable", "connection", "main", "reason", "*");
-	const size_t before = host_count_log(host, "broker_unreachable", "connection", "main");
-	host_wait_log_count(host, before + 2, "broker_unreachable", "connection", "main");
-	assert_true(host_wrote(host, "replaced.pem") || host_wrote(host, setting));
+	/* More than once, and by its name; the first reason may be that the broker was away. */
+	for (int named = 0; named < 3;) {
+		const json_t *record =
+			host_expect_log(host, "broker_unreachable", "connection", "main", "reason", "*");
+		const char *reason = json_string_value(json_object_get(record, "reason"));
+		named += strstr(reason, "replaced.pem") != NULL || strstr(reason, setting) != NULL;
+	}
 	assert_int_equal(host_count_log(host, "broker_connected"), connected);
 	(void)unlink(path);
 	copy_file(h, good, path);
