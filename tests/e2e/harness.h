@@ -216,6 +216,10 @@ void broker_kill(struct broker *broker); /* SIGKILL, and waits */
 void broker_pause(struct broker *broker); /* SIGSTOP: a black hole that still takes connections */
 void broker_resume(struct broker *broker);
 void broker_forget(struct broker *broker); /* deletes what it kept on disk; stopped */
+
+/* Has it write what it keeps to the disk now, and waits until that is done. It writes by itself only now and then, so a kill costs what has
+ * changed since; without a save at a known time it may come back in a state of long ago. It is persistent, and runs. */
+void broker_save(struct broker *broker);
 void broker_set_certificate(
 	struct broker *broker, enum broker_certificate certificate); /* for the next start */
 unsigned broker_port(const struct broker *broker);

@@ -194,6 +194,32 @@ void broker_forget(struct broker *broker)
 	unlink(harness_format(broker->harness, "%s/data/mosquitto.db", broker->folder));
 }
 
+struct broker_save {
+	const char *path;
+	struct stat before;
+};
+
+/* It writes another file, and puts it in the place of the first. */
+static bool is_saved(void *context)
+{
+	const struct broker_save *save = context;
+	struct stat now;
+	return stat(save->path, &now) == 0 &&
+	       (now.st_ino != save->before.st_ino || now.st_mtim.tv_sec != save->before.st_mtim.tv_sec ||
+		       now.st_mtim.tv_nsec != save->before.st_mtim.tv_nsec);
+}
+
+void broker_save(struct broker *broker)
+{
+	struct broker_save save = {
+		.path = harness_format(broker->harness, "%s/data/mosquitto.db", broker->folder)};
+	harness_watch_folder(broker->harness, harness_format(broker->harness, "%s/data", broker->folder));
+	if (stat(save.path, &save.before) != 0)
+		save.before.st_ino = 0;
+	process_signal(&broker->process.process, SIGUSR1);
+	harness_wait(broker->harness, is_saved, &save, "the broker to write what it keeps");
+}
+
 unsigned broker_port(const struct broker *broker)
 {
 	return broker->relay ? relay_port(broker->relay) : (unsigned)broker->port;

@@ -3,6 +3,7 @@
 
 #include "harness_private.h"
 #include "panic.h"
+#include "promise_order.h"
 #include <stdarg.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ static const char *const names[LEDGER_KINDS] = {
 	[LEDGER_LIST] = "get_contact_list",
 	[LEDGER_REQUESTS] = "get_contact_requests",
 	[LEDGER_PING] = "ping",
+	[LEDGER_APPEND] = "append",
 };
 
 /* All of it is rejected; %s is the sender. */
@@ -56,6 +58,8 @@ static void free_commands(void *self)
 		for (size_t i = 0; i < ledger->users[user].count; i++)
 			free(ledger->users[user].commands[i]);
 		free(ledger->users[user].commands);
+		free(ledger->users[user].events.numbers);
+		free(ledger->users[user].lines.numbers);
 	}
 }
 
@@ -176,9 +180,9 @@ void ledger_write_payload(const struct ledger *ledger, const struct ledger_comma
 	case LEDGER_UNSTEADY:
 		ledger_write_contact(command, contact);
 		snprintf(payload, LEDGER_PAYLOAD_SIZE,
-			"{\"contact_id\":\"%s\",\"until\":%lld,\"early\":%d,\"crashes\":%u}", contact,
-			(long long)command->trouble.until_ms, command->trouble.early,
-			command->trouble.crashes);
+			"{\"contact_id\":\"%s\",\"until\":%lld,\"early\":%d,\"crashes\":%u,\"hangs\":%d}",
+			contact, (long long)command->trouble.until_ms, command->trouble.early,
+			command->trouble.crashes, command->trouble.hangs);
 		break;
 	case LEDGER_REQUEST:
 	case LEDGER_ACCEPT:
@@ -187,6 +191,7 @@ void ledger_write_payload(const struct ledger *ledger, const struct ledger_comma
 		snprintf(payload, LEDGER_PAYLOAD_SIZE, "{\"contact_id\":\"%s\"}",
 			ledger->users[command->other].name);
 		break;
+	case LEDGER_APPEND:
 	case LEDGER_PING: snprintf(payload, LEDGER_PAYLOAD_SIZE, "{\"number\":%u}", command->number); break;
 	case LEDGER_REFUSED: {
 		const char *text = refused[command->other].payload, *place = strstr(text, "%s");
@@ -336,6 +341,9 @@ static bool fits(const struct ledger *ledger, const struct ledger_command *comma
 	case LEDGER_PING:
 		return to_user && strcmp(event, "pong") == 0 &&
 		       json_integer_value(json_object_get(payload, "number")) == command->number;
+	case LEDGER_APPEND:
+		return to_user && strcmp(event, "appended") == 0 &&
+		       json_integer_value(json_object_get(payload, "number")) == command->number;
 	case LEDGER_REFUSED:
 		return to_user && strcmp(event, "command_rejected") == 0 &&
 		       text_is(payload, "command", ledger_command_name(command));
@@ -396,6 +404,7 @@ void ledger_event(struct ledger *ledger, bool observer, const char *topic, const
 	if (observer) {
 		if (command->seen == 0)
 			check_order(ledger, command);
+		ledger_trail_add(&ledger->users[command->user].events, command->number);
 		ledger->figures.events++;
 		/* Of two who ask each other, one causes several events. */
 		ledger->figures.duplicates += command->seen++ > 0 && command->kind != LEDGER_REQUEST;
@@ -407,10 +416,12 @@ void ledger_event(struct ledger *ledger, bool observer, const char *topic, const
 
 void ledger_broker_killed(struct ledger *ledger)
 {
-	for (size_t user = 0; user < LEDGER_USERS; user++)
+	for (size_t user = 0; user < LEDGER_USERS; user++) {
+		ledger->users[user].killed_count = ledger->users[user].count;
 		for (size_t i = ledger->users[user].first_open; i < ledger->users[user].count; i++)
 			ledger->users[user].commands[i]->broker_killed |=
 				!ledger->users[user].commands[i]->complete;
+	}
 }
 
 void ledger_print_open(const struct ledger *ledger)

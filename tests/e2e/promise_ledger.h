@@ -4,12 +4,15 @@
  * Each command carries "{user}:{number}" as its Correlation Data, which the host copies to the events it
  * causes: so each event is booked under the command that caused it, and must be one that this command causes.
  * A command is complete when the broker has PUBACKed it, the observer has seen an event of it, and where that
- * went to a user who has a phone, the phone too. The first events of a user's commands must appear in the
- * order of their numbers, and so must the dates of their effects. When all commands are complete, the store
- * must hold exactly the documents that they leave: ledger_check_store().
+ * went to a user who has a phone, the phone too. Of each user the first events must appear in the order of the
+ * commands' numbers, and so must the last ones (order.h), and the dates of their effects, and the lines that
+ * append leaves (tests/fault/handlers/append.c); where no host died, without a step that skips ahead. When all
+ * commands are complete, the store must hold exactly the documents that they leave: ledger_check_store().
  *
- * Not the host's fault is what a kill -9 of the broker costs (it PUBACKs before it has written):
- * commands that were not complete then may be sent again, and need not appear in order.
+ * Not the host's fault is what a kill -9 of the broker costs: it PUBACKs before it has written, and comes back
+ * as it was when it last wrote. Commands that were not complete then are sent again by their senders, as
+ * devices do, and what was sent in that stage before the kill may come again at any time: it is left out of
+ * the order. The broker is saved as a stage begins, so that nothing of an earlier one comes again.
  *
  * What goes wrong is noted in ledger->violation: events are booked within libmosquitto's callbacks, where a
  * test cannot fail.
@@ -22,7 +25,7 @@
 enum {
 	LEDGER_USERS = 40, /* with a phone each; 64 at most */
 	LEDGER_NAME_SIZE = 32,
-	LEDGER_PAYLOAD_SIZE = 128,
+	LEDGER_PAYLOAD_SIZE = 160,
 	LEDGER_CRASH_LIMIT = 3, /* CRASH_LIMIT: who crashes as often becomes a dead letter */
 };
 
@@ -38,6 +41,7 @@ enum ledger_kind {
 	LEDGER_LIST,	 /* get_contact_list: all whom the sender has accepted since the last settlement */
 	LEDGER_REQUESTS, /* get_contact_requests */
 	LEDGER_PING,
+	LEDGER_APPEND,	/* leaves a line (tests/fault/handlers/append.c) */
 	LEDGER_REFUSED, /* input that is rejected, and leaves nothing */
 	LEDGER_KINDS
 };
@@ -47,6 +51,7 @@ struct ledger_trouble {
 	int64_t until_ms; /* Unix time: it asks to be run again until then ... */
 	bool early;	  /* ... and leaves its effect all the same */
 	unsigned crashes;
+	bool hangs; /* instead: it stands still until its process is ended */
 };
 
 struct ledger_command {
@@ -66,6 +71,12 @@ struct ledger_command {
 	char effect_at[LEDGER_NAME_SIZE]; /* LEDGER_ASK: the date in its document, once that was looked at */
 };
 
+/* Numbers of a user's commands of this stage, as their effects were seen. */
+struct ledger_trail {
+	unsigned *numbers;
+	size_t count, capacity;
+};
+
 struct ledger_user {
 	char name[LEDGER_NAME_SIZE];
 	struct ledger_command **commands; /* by number - 1 */
@@ -73,6 +84,9 @@ struct ledger_user {
 	size_t first_open;   /* all before are complete */
 	size_t first_unseen; /* all before were seen by the observer */
 	uint64_t accepted;   /* since the last settlement */
+	size_t stage_first;  /* the first command of this stage, by number - 1 */
+	size_t killed_count; /* how many there were when the broker was killed in this stage */
+	struct ledger_trail events, lines;
 };
 
 /* Two users, a < b: what their commands, once complete, leave in the store. */
@@ -98,6 +112,7 @@ struct ledger {
 	size_t open;	/* commands that are not complete */
 	unsigned stage; /* one more after each settlement, from 1 */
 	char violation[600];
+	long lines_end; /* what was read of the lines that append leaves */
 	FILE *history; /* history.txt in the case's folder: what was sent, what came, what was done to whom */
 };
 
@@ -137,6 +152,15 @@ void ledger_note(struct ledger *ledger, const char *format, ...) __attribute__((
 
 /* The broker is being killed. */
 void ledger_broker_killed(struct ledger *ledger);
+
+/*
+ * Fails the test if the effects of a user's commands of this stage are not in order, by the events that the observer has seen and by the lines
+ * that append has left in that file. without_kill: nor may a step skip ahead. All commands are complete. Before ledger_check_store().
+ */
+void ledger_check_order(struct ledger *ledger, const char *lines, bool without_kill);
+
+/* Whether the broker was killed in this stage. */
+bool ledger_was_broker_killed(const struct ledger *ledger);
 
 /* Fails the test if the store holds anything else than it should; all commands are complete, and the host has
  * flushed. Begins the next stage. */

@@ -15,6 +15,7 @@ enum {
 	BURST_MAX = 50,	  /* commands at one tick */
 	REPEAT_MS = 3000, /* a command that the broker may have lost waits so long for its event */
 	TROUBLE_MS = 1500,
+	APPEND_PERCENT = 25,
 	TODO_PERCENT = 60, /* of a phone's commands, as long as it has something to do */
 };
 
@@ -159,14 +160,15 @@ static bool send_request(struct caller *caller)
 	return true;
 }
 
-static void send_unsteady(struct caller *caller, unsigned for_ms, unsigned crashes)
+static void send_unsteady(struct caller *caller, unsigned for_ms, unsigned crashes, bool hangs)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	const struct ledger_trouble trouble = {
 		.until_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + for_ms,
 		.early = dice_roll(caller->load->dice, 2) == 0 && crashes < LEDGER_CRASH_LIMIT,
-		.crashes = crashes};
+		.crashes = crashes,
+		.hangs = hangs};
 	publish(caller, ledger_enter_unsteady(caller->load->ledger, caller->user, &trouble));
 }
 
@@ -174,11 +176,15 @@ static void send_something(struct caller *caller)
 {
 	struct dice *dice = caller->load->dice;
 	if (dice_roll(dice, 100) < caller->load->unsteady_percent) {
-		send_unsteady(caller, dice_roll(dice, TROUBLE_MS), 0);
+		send_unsteady(caller, dice_roll(dice, TROUBLE_MS), 0, false);
 		return;
 	}
 	if (dice_roll(dice, 100) < TODO_PERCENT && send_todo(caller))
 		return;
+	if (dice_roll(dice, 100) < APPEND_PERCENT) {
+		send_new(caller, LEDGER_APPEND, caller->user);
+		return;
+	}
 	const unsigned choice = dice_roll(dice, 100);
 	if (choice < 20 && send_request(caller))
 		return;
@@ -266,7 +272,7 @@ struct load *load_new(struct harness *h, struct ledger *ledger, struct dice *dic
 {
 	static const char *const observed[] = {"+/contact_requested", "+/contact_approved",
 		"+/contact_declined", "+/contact_removed", "+/contact_list", "+/contact_requests", "+/pong",
-		"+/command_rejected", NULL};
+		"+/appended", "+/command_rejected", NULL};
 	const struct itimerspec tick = {
 		.it_value.tv_nsec = TICK_MS * 1000000, .it_interval.tv_nsec = TICK_MS * 1000000};
 	struct load *load = harness_alloc(h, sizeof(*load));
@@ -317,7 +323,12 @@ void load_unsteady(struct load *load, unsigned percent)
 
 void load_crash(struct load *load, unsigned crashes)
 {
-	send_unsteady(&load->callers[dice_roll(load->dice, LEDGER_USERS)], 0, crashes);
+	send_unsteady(&load->callers[dice_roll(load->dice, LEDGER_USERS)], 0, crashes, false);
+}
+
+void load_hang(struct load *load, unsigned hangs)
+{
+	send_unsteady(&load->callers[dice_roll(load->dice, LEDGER_USERS)], 0, hangs, true);
 }
 
 void load_ping(struct load *load)

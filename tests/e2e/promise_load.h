@@ -41,6 +41,9 @@ void load_unsteady(struct load *load, unsigned percent);
 /* Sends one that crashes its handler so often. The phones are ready. */
 void load_crash(struct load *load, unsigned crashes);
 
+/* Sends one that hangs so often. */
+void load_hang(struct load *load, unsigned hangs);
+
 /* Sends one ping. The phones are ready. */
 void load_ping(struct load *load);
 

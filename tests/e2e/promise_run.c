@@ -98,14 +98,23 @@ static bool stop_host(struct promise *promise)
 
 void promise_stop_host(struct promise *promise)
 {
-	for (int stops = 1; !stop_host(promise); stops++) {
+	int stops = 1;
+	for (; !stop_host(promise); stops++) {
 		if (stops == STOPS_MAX)
 			harness_fail(
 				"stopped %d times, the host has always left something to the broker", stops);
 		promise_start_host(promise, NULL);
 		promise_settle(promise, "a stop that has left something to the broker");
 	}
+	/* What was stopped has forgotten what it knew, as what was killed has. */
+	const size_t killed = promise->kills + host_count_log(promise->host, "host_died");
+	const bool without_kill =
+		stops == 1 && killed == promise->killed_before && !ledger_was_broker_killed(promise->ledger);
+	promise->killed_before = killed;
+	ledger_check_order(promise->ledger,
+		harness_format(promise->harness, "%s/appended", host_folder(promise->host)), without_kill);
 	ledger_check_store(promise->ledger, promise->database);
+	broker_save(promise->broker);
 }
 
 void promise_kill_host(struct promise *promise)

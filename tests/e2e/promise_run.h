@@ -23,6 +23,7 @@ struct promise {
 	unsigned workers;      /* 0: as many as the host has by default */
 	size_t kills;	       /* of either process */
 	size_t deaths;	       /* of the process that runs handlers, which the supervisor has seen */
+	size_t killed_before;  /* kills and deaths before this stage */
 	size_t ended; /* commands, by the accounts of what has stopped; of what was killed it is lost */
 	long log_end; /* what promise_check_log() has read */
 };

@@ -7,6 +7,7 @@
  * after it was acknowledged.
  */
 #include "promise_ledger.h"
+#include "promise_order.h"
 
 #include "harness_private.h"
 #include <string.h>
@@ -173,6 +174,7 @@ void ledger_check_store(struct ledger *ledger, struct database *database)
 	check_count("parked commands that are not done",
 		database_count(ledger->harness, database, "parked_commands", "{\"done\":null}"), 0);
 	ledger->stage++;
+	ledger_trails_begin(ledger);
 	for (size_t user = 0; user < LEDGER_USERS; user++)
 		ledger->users[user].accepted = 0;
 }

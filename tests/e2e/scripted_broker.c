@@ -20,7 +20,7 @@ struct scripted_broker {
 	int port, listener; /* listener -1: refuses connections */
 	struct in_addr address;
 	char host[INET_ADDRSTRLEN];
-	bool only_mqtt311;
+	bool only_mqtt311, raw;
 	size_t connections;
 	struct scripted_link *links; /* newest first */
 };
@@ -116,7 +116,8 @@ static void link_read(struct scripted_link *link)
 			break;
 		}
 		link->input_size += (size_t)got;
-		link_decode(link);
+		if (!link->broker->raw)
+			link_decode(link);
 	}
 }
 
@@ -229,6 +230,16 @@ void scripted_small_buffers(struct scripted_broker *broker)
 void scripted_only_mqtt311(struct scripted_broker *broker)
 {
 	broker->only_mqtt311 = true;
+}
+
+void scripted_raw(struct scripted_broker *broker)
+{
+	broker->raw = true;
+}
+
+const struct scripted_link *scripted_newest(const struct scripted_broker *broker)
+{
+	return broker->links;
 }
 
 size_t scripted_connections(const struct scripted_broker *broker)

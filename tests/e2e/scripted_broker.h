@@ -43,9 +43,8 @@ struct scripted_link {
 	const struct mqtt_packet *connect;
 	struct scripted_packet **packets;
 	size_t packet_count, packet_capacity;
-	size_t taken_count; /* of the first packets, all of which are taken */
-	/* private */
-	uint8_t *input, *output;
+	size_t taken_count;	 /* of the first packets, all of which are taken */
+	uint8_t *input, *output; /* what has come and is not decoded; what is still to be sent */
 	size_t input_size, output_size;
 };
 
@@ -66,6 +65,11 @@ void scripted_small_buffers(struct scripted_broker *broker);
 
 /* From now on it knows only MQTT 3.1.1: a CONNECT of MQTT 5 gets return code 1, "unacceptable protocol version", and the link is closed. */
 void scripted_only_mqtt311(struct scripted_broker *broker);
+
+/* From now on it is no broker: what comes is not looked at, but kept, link->input_size bytes at link->input. For each link, from the newest:
+ * link->next. */
+void scripted_raw(struct scripted_broker *broker);
+const struct scripted_link *scripted_newest(const struct scripted_broker *broker);
 
 /* How many connections were taken so far, whatever came of them. */
 size_t scripted_connections(const struct scripted_broker *broker);

@@ -17,6 +17,8 @@ enum {
 	SPACE_TEXT = 60000,
 	SPACE_INSERTS = 2000,
 	UNSTEADY_PERCENT = 4,
+	LOST_CUTS = 10,
+	LOST_MS = 20,
 	OVERLOAD_DELAY_MS = 40, /* in each direction, for each of some calls of a command */
 	OVERLOAD_PHASES = 5,
 	OVERLOAD_STEP = 60, /* acknowledgements in a phase */
@@ -288,6 +290,18 @@ static void cut_begin(struct round *round, struct fault_run *run)
 	}
 }
 
+/* The broker has not read what the host wrote last: PUBACKs of what is done, and events. */
+static void lost_pubacks_begin(struct round *round, struct fault_run *run)
+{
+	struct promise *promise = &round->promise;
+	struct relay *relay = linked_relay(round, run);
+	for (unsigned i = 3 + dice_roll(&promise->dice, LOST_CUTS); i > 0; i--) {
+		relay_set(relay, RELAY_DELAY_UP, (int)dice_roll(&promise->dice, LOST_MS + 1));
+		promise_run_on(promise, 200, 900);
+		(void)relay_cut(relay, true);
+	}
+}
+
 static void half_open_begin(struct round *round, struct fault_run *run)
 {
 	(void)relay_half_open(linked_relay(round, run),
@@ -532,6 +546,7 @@ const struct fault faults[] = {
 		.outer = true,
 		.begin = full_disk_begin,
 		.end = full_disk_end},
+	{.name = "broker-lost-pubacks", ON_BROKER, .begin = lost_pubacks_begin, .end = relay_pass_again},
 	{.name = "broker-delay", ON_BROKER, .begin = delay_begin, .end = relay_pass_again},
 	{.name = "database-black-hole", ON_DATABASE, .begin = black_hole_begin, .end = relay_pass_again},
 	{.name = "database-bytes", ON_DATABASE, .begin = bytes_begin, .end = relay_pass_again},

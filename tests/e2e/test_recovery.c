@@ -1,0 +1,217 @@
+/*
+ * test_recovery.c - after a fault everything is as before, while the load goes on: what waits, in the database and in the host, returns to
+ * nothing, whoever was hurt comes back by himself, and nothing is lost or out of order.
+ *
+ * Forty phones send commands, over TLS, through the broker with its plugin and its persistence; the ledger knows what must become of each
+ * (promise_ledger.h). A case is one fault. How long the way back takes is measured elsewhere (tests/bench/run recovery): here it only has to
+ * come to its end while nobody sends less.
+ */
+#include "harness.h"
+#include "promise_run.h"
+#include "relay.h"
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+
+enum {
+	RATE_PER_S = 200,
+	OPEN_FEW = RATE_PER_S / 2, /* half a second's commands: on their way, and nothing that piles up */
+	BACK_MS = 60000,
+	LOOK_MS = 100,
+	LOOKS = 5, /* in a row */
+	AWAY_MS = 5000,
+	CUTS = 8,
+	FLOOD = 4000,
+};
+
+struct recovery {
+	struct promise promise;
+	struct relay *relay; /* before the broker; NULL: none */
+};
+
+/* ---- The faults ---- */
+
+static void kill_host(struct recovery *recovery)
+{
+	promise_kill_child(&recovery->promise);
+}
+
+static void kill_host_again_and_again(struct recovery *recovery)
+{
+	for (int i = 0; i < 4; i++) {
+		promise_kill_child(&recovery->promise);
+		promise_run_on(&recovery->promise, 500, 1500);
+	}
+}
+
+static void crash(struct recovery *recovery)
+{
+	load_crash(recovery->promise.load, LEDGER_CRASH_LIMIT);
+	host_wait_log_count(recovery->promise.host, LEDGER_CRASH_LIMIT, "host_died");
+}
+
+static void hang(struct recovery *recovery)
+{
+	load_hang(recovery->promise.load, 1);
+	host_wait_log_count(recovery->promise.host, 1, "host_died");
+}
+
+static void reload(struct recovery *recovery)
+{
+	const pid_t before = host_child_pid(recovery->promise.host);
+	host_signal(recovery->promise.host, SIGHUP);
+	while (host_child_pid(recovery->promise.host) == before)
+		promise_run_on(&recovery->promise, LOOK_MS, LOOK_MS);
+}
+
+static void stop_database(struct recovery *recovery)
+{
+	database_pause(recovery->promise.database);
+	promise_run_on(&recovery->promise, AWAY_MS, AWAY_MS);
+	database_resume(recovery->promise.database);
+}
+
+static void kill_database(struct recovery *recovery)
+{
+	database_kill(recovery->promise.database);
+	promise_run_on(&recovery->promise, AWAY_MS, AWAY_MS);
+	database_start(recovery->promise.database);
+}
+
+static void stop_broker(struct recovery *recovery)
+{
+	broker_pause(recovery->promise.broker);
+	promise_run_on(&recovery->promise, AWAY_MS, AWAY_MS);
+	broker_resume(recovery->promise.broker);
+}
+
+static void kill_broker(struct recovery *recovery)
+{
+	broker_kill(recovery->promise.broker);
+	ledger_broker_killed(recovery->promise.ledger);
+	promise_run_on(&recovery->promise, 500, 500);
+	broker_start(recovery->promise.broker);
+	promise_wait_for_phones(&recovery->promise);
+}
+
+/* The last 20 ms of what the host wrote are lost each time, PUBACKs among it. */
+static void cut_links(struct recovery *recovery)
+{
+	relay_set(recovery->relay, RELAY_DELAY_UP, 20);
+	for (int i = 0; i < CUTS; i++) {
+		promise_run_on(&recovery->promise, 700, 700);
+		(void)relay_cut(recovery->relay, true);
+	}
+	relay_set(recovery->relay, RELAY_PASS, 0);
+}
+
+static void fail_for_a_while(struct recovery *recovery)
+{
+	load_unsteady(recovery->promise.load, 2);
+	promise_run_on(&recovery->promise, AWAY_MS, AWAY_MS);
+	load_unsteady(recovery->promise.load, 0);
+}
+
+/* By a user who is in no ledger. */
+static void flood(struct recovery *recovery)
+{
+	struct harness *h = recovery->promise.harness;
+	struct device *flooder = device_new(h, "flooder");
+	device_connect(flooder);
+	for (int i = 0; i < FLOOD; i++)
+		device_publish(flooder, i % 2 == 0 ? "get_apples" : "get_contact_list", "{}");
+	device_wait_all_pubacks(flooder);
+	device_disconnect(flooder);
+}
+
+/* ---- A case ---- */
+
+struct fault {
+	void (*make)(struct recovery *recovery);
+	bool relayed;
+	bool healthy; /* broker and database are well all the time: no lane may be given up */
+};
+
+static size_t count_parked(struct promise *promise)
+{
+	return database_count(promise->harness, promise->database, "parked_commands", "{\"done\":null}");
+}
+
+/* Both are nothing, or next to it, several times in a row, while phones go on sending. */
+static void wait_until_back(struct promise *promise)
+{
+	const int64_t end_ms = harness_now_ms() + BACK_MS;
+	size_t parked = 0;
+	for (int looks = 0; looks < LOOKS;) {
+		if (harness_now_ms() > end_ms)
+			harness_fail(
+				"%d s after the fault %zu commands are parked, and %zu are open, while the load goes on",
+				BACK_MS / 1000, parked, promise->ledger->open);
+		promise_run_on(promise, LOOK_MS, LOOK_MS);
+		parked = count_parked(promise);
+		looks = parked == 0 && promise->ledger->open <= OPEN_FEW ? looks + 1 : 0;
+	}
+}
+
+static void set_up(struct harness *h, struct recovery *recovery, bool relayed)
+{
+	struct promise *promise = &recovery->promise;
+	uint32_t random;
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		harness_fail("no random seed");
+	*promise = (struct promise){.harness = h, .dice.state = 1 + (uint64_t)random};
+	promise->database = harness_own_database(h);
+	promise->broker = harness_broker(h);
+	promise->host = host_new(h, HOST_PRODUCT);
+	host_set_program(promise->host, CASHEWD_FAILPOINTS_PATH);
+	if (relayed) {
+		recovery->relay = relay_new(h, broker_port(promise->broker));
+		host_set(promise->host, "BROKER_PORT", harness_format(h, "%u", relay_port(recovery->relay)));
+	}
+	promise_set_up(promise, RATE_PER_S);
+}
+
+static void recover(struct harness *h, struct fault fault)
+{
+	struct recovery recovery = {.relay = NULL};
+	struct promise *promise = &recovery.promise;
+	set_up(h, &recovery, fault.relayed);
+	load_run(promise->load, true);
+	promise_start_host(promise, NULL);
+	promise_run_on(promise, 2000, 2000);
+	fault.make(&recovery);
+	ledger_note(promise->ledger, "the fault is over");
+	const size_t sent = promise->ledger->figures.commands;
+	wait_until_back(promise);
+	/* It has not come back because nobody sends any more. */
+	assert_true(promise->ledger->figures.commands > sent);
+	promise_settle(promise, "the fault");
+	promise_stop_host(promise);
+	if (fault.healthy)
+		assert_int_equal(host_count_log(promise->host, "lane_dropped"), 0);
+}
+
+#define RECOVERY_CASE(name, ...)                         \
+	HARNESS_CASE(name)                               \
+	{                                                \
+		recover(h, (struct fault){__VA_ARGS__}); \
+	}
+
+RECOVERY_CASE(host_killed, .make = kill_host, .healthy = true)
+RECOVERY_CASE(host_killed_again_and_again, .make = kill_host_again_and_again, .healthy = true)
+RECOVERY_CASE(handler_crashes, .make = crash, .healthy = true)
+RECOVERY_CASE(handler_hangs, .make = hang, .healthy = true)
+RECOVERY_CASE(settings_read_again, .make = reload, .healthy = true)
+RECOVERY_CASE(database_stopped, .make = stop_database)
+RECOVERY_CASE(database_killed, .make = kill_database)
+RECOVERY_CASE(broker_stopped, .make = stop_broker)
+RECOVERY_CASE(broker_killed, .make = kill_broker)
+RECOVERY_CASE(links_cut_and_pubacks_lost, .make = cut_links, .relayed = true)
+RECOVERY_CASE(handlers_fail_for_a_while, .make = fail_for_a_while, .healthy = true)
+RECOVERY_CASE(a_user_floods, .make = flood, .healthy = true)
+
+HARNESS_MAIN(HARNESS_TEST(host_killed), HARNESS_TEST(host_killed_again_and_again),
+	HARNESS_TEST(handler_crashes), HARNESS_TEST(handler_hangs), HARNESS_TEST(settings_read_again),
+	HARNESS_TEST(database_stopped), HARNESS_TEST(database_killed), HARNESS_TEST(broker_stopped),
+	HARNESS_TEST(broker_killed), HARNESS_TEST(links_cut_and_pubacks_lost),
+	HARNESS_TEST(handlers_fail_for_a_while), HARNESS_TEST(a_user_floods))
