@@ -259,11 +259,14 @@ static void on_finished(void *owner, struct command *command)
 static void on_given_back(void *owner, struct command *command)
 {
 	struct host *host = owner;
+	struct user *user = command->user;
 	command->backlog = NULL;
+	user->in_turn = true; /* more of them are given back: nobody begins meanwhile */
 	if (command->state == COMMAND_WAITING || command->state == COMMAND_STORING)
 		dispatch_leave_line(host, command);
 	else if (command->state == COMMAND_FINISHING)
 		dispatch_settle(host, command, command->end);
+	user->in_turn = false;
 }
 
 static void on_over(void *owner, struct user *user)

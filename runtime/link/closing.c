@@ -15,6 +15,7 @@
 #include <mqtt_protocol.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -178,10 +179,12 @@ void closing_advance(struct connection *connection, short revents)
 		return;
 	if (gate_output(connection->gate, &bytes) == 0)
 		way_shutdown(connection->way);
-	ssize_t got = (revents & ~POLLOUT) != 0 ? 1 : -EAGAIN;
+	/* Past TLS: what comes is not looked at. */
+	ssize_t got = (revents & ~POLLOUT) != 0 ? 1 : -1;
+	errno = EAGAIN;
 	while (got > 0)
-		got = way_read(connection->way, nothing, sizeof(nothing));
-	if (got != -EAGAIN) {
+		got = recv(way_socket(connection->way), nothing, sizeof(nothing), MSG_DONTWAIT);
+	if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
 		closing_end(connection, connection->reason);
 		return;
 	}
