@@ -103,7 +103,7 @@ void doctor_clear(struct doctor *doctor)
 	doctor->user_token = NULL;
 	handler_token_free(doctor->handler_token);
 	doctor->handler_token = NULL;
-	tls_free(doctor->tls);
+	tls_context_free(doctor->tls);
 	doctor->tls = NULL;
 	routes_free(&doctor->routes);
 }

@@ -17,7 +17,7 @@
 
 struct configuration;
 struct doctor_link;
-struct host_tls;
+struct ssl_ctx_st;
 struct store;
 struct store_client;
 
@@ -61,7 +61,7 @@ struct doctor {
 	struct doctor_address addresses[DOCTOR_ADDRESSES_MAX];
 	size_t address_count;
 	const struct doctor_address *address; /* the one that is used */
-	struct host_tls *tls;		      /* NULL without TLS */
+	struct ssl_ctx_st *tls;		      /* NULL without TLS */
 	bool mqtt5;
 	struct doctor_link *handler, *user; /* connections to the broker; NULL: none */
 	char client_id[DOCTOR_TEXT_SIZE];   /* of the first */

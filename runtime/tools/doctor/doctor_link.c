@@ -9,7 +9,6 @@
 #include "clock.h"
 #include "doctor.h"
 #include "settings.h"
-#include "tls.h"
 
 #include <errno.h>
 #include <mosquitto.h>
@@ -142,7 +141,7 @@ static bool failed(struct doctor_link *link, int rc)
 		snprintf(reason, sizeof(reason), "the broker closed it without a word");
 	else if (link->options.tls != NULL &&
 		 (rc == MOSQ_ERR_TLS || (rc == MOSQ_ERR_ERRNO && error == EPROTO)))
-		tls_explain(link->options.tls, link->options.settings, reason);
+		snprintf(reason, sizeof(reason), "TLS failed");
 	else
 		snprintf(reason, sizeof(reason), "%s",
 			rc == MOSQ_ERR_ERRNO ? strerror(error) : mosquitto_strerror(rc));
@@ -229,7 +228,7 @@ static int set_up(struct doctor_link *link)
 	if (rc == MOSQ_ERR_SUCCESS)
 		rc = mosquitto_int_option(mosquitto, MOSQ_OPT_TCP_NODELAY, 1);
 	if (rc == MOSQ_ERR_SUCCESS && options->tls != NULL)
-		rc = mosquitto_void_option(mosquitto, MOSQ_OPT_SSL_CTX, tls_context(options->tls));
+		rc = mosquitto_void_option(mosquitto, MOSQ_OPT_SSL_CTX, options->tls);
 	if (rc == MOSQ_ERR_SUCCESS && options->tls != NULL)
 		rc = mosquitto_int_option(mosquitto, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
 	if (rc == MOSQ_ERR_SUCCESS && options->password != NULL)

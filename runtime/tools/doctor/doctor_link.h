@@ -14,16 +14,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct host_tls;
 struct mosquitto;
 struct mosquitto_message;
 struct settings;
+struct ssl_ctx_st;
 
 enum { LINK_REASON_SIZE = 256, LINK_CLOSED = -1, LINK_SILENT = -2 };
 
 struct doctor_link_options {
 	const struct settings *settings;
-	struct host_tls *tls; /* NULL: without */
+	struct ssl_ctx_st *tls; /* NULL: without */
 	bool ipv4;	      /* the name's addresses of IPv6 are passed over */
 	bool mqtt5;
 	const char *client_id;

@@ -140,7 +140,7 @@ static SSL *new_ssl(struct doctor *doctor, int fd, struct handshake *handshake)
 {
 	const char *host = doctor->configuration->settings.broker_host;
 	unsigned char address[sizeof(struct in6_addr)];
-	SSL *ssl = SSL_new(tls_context(doctor->tls));
+	SSL *ssl = SSL_new(doctor->tls);
 	if (ssl == NULL)
 		return NULL;
 	const bool is_address =
@@ -339,7 +339,7 @@ void doctor_check_tls(struct doctor *doctor)
 		without_tls(doctor);
 		return;
 	}
-	if (tls_new(&doctor->configuration->settings, &doctor->tls, reason) != 0) {
+	if (tls_context_new(&doctor->configuration->settings, &doctor->tls, reason) != 0) {
 		doctor_fail(doctor, "%s", reason);
 		doctor_advise(doctor, "put certificates in PEM format there");
 		return;
