@@ -9,7 +9,7 @@ function(cashew_add_programs name handlers)
 	add_dependencies(${name} ${name}-host)
 
 	add_executable(${name}-host ${programs}/cashewd_host.c)
-	target_link_libraries(${name}-host PRIVATE cashew_flags ${handlers} host handler base cashew_store)
+	target_link_libraries(${name}-host PRIVATE cashew_flags ${handlers} host host_parking host_worker handler base cashew_store)
 
 	set_target_properties(${name} ${name}-host PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
 endfunction()

@@ -21,7 +21,7 @@ void opening_start(struct connection *connection)
 {
 	connection->reason[0] = '\0';
 	connection->server_reason = 0;
-	connection->connack = false;
+	connection->connack = -1;
 	connection->failed = false;
 	connection->more = false;
 	connection->disconnects = false;
