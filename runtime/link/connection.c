@@ -246,7 +246,11 @@ enum connection_state connection_state(const struct connection *connection)
 void connection_ended(const struct connection *connection, struct connection_end *ret)
 {
 	*ret = (struct connection_end){
-		.reason = connection->reason, .connack = connection->connack, .mqtt5 = connection->mqtt5};
+		.reason = connection->reason,
+		.reached = connection->reached,
+		.connack = connection->connack,
+		.mqtt5 = connection->mqtt5,
+	};
 }
 
 int64_t connection_up_since_ms(const struct connection *connection)

@@ -58,6 +58,7 @@ struct connection_terms {
 /* How a link ended. */
 struct connection_end {
 	const char *reason; /* in words; "": it was not wanted any more. The connection's, until the next link opens */
+	bool reached;	    /* the broker was sent a CONNECT */
 	int connack;	    /* reason code of its CONNACK; -1: none came */
 	bool mqtt5;	    /* the version of the next link: another one where this one's was refused */
 };

@@ -20,6 +20,7 @@ struct connection {
 	int local_fd; /* our end of the socket pair; -1: none */
 	bool wanted;
 	bool mqtt5;	  /* the version of the next opening, and of this one */
+	bool reached;	  /* the way was open, and a CONNECT is on it */
 	int connack;	  /* reason code of the CONNACK; -1: none came */
 	bool spoke_mqtt5; /* a CONNACK has welcomed us under MQTT 5, on this link or an earlier one */
 	bool more;	  /* what was read has not been told to the end */

@@ -91,9 +91,11 @@ static bool stranger_refused(struct doctor *doctor, const char *token, const cha
 	struct doctor_link *link = NULL;
 	if (doctor_broker_open(doctor, doctor->other_user, token, &link) != 0)
 		return false;
-	const bool in = link->up, answered = link->connack != -1 || link->over;
+	const bool in = link->up, answered = link->reached && !link->silent;
 	if (in)
 		tell_stranger(doctor, link, who);
+	else if (!link->reached)
+		doctor_warn(doctor, "whether %s is let in could not be found out: %s", who, link->reason);
 	else if (!answered)
 		doctor_warn(doctor, "%s gets no answer to CONNECT in time", who);
 	doctor_link_close(link);
@@ -141,6 +143,10 @@ void doctor_check_user_login(struct doctor *doctor)
 	}
 	if (doctor->user->up) {
 		doctor_ok(doctor, "an ordinary user's token is accepted (user %s)", doctor->user_id);
+		return;
+	}
+	if (!doctor->user->reached) {
+		doctor_fail(doctor, "the broker is not there any more: %s", doctor->user->reason);
 		return;
 	}
 	doctor_fail(doctor, "the broker refuses an ordinary user's token signed with JWT_SECRET: %s",

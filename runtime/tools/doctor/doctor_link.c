@@ -35,6 +35,7 @@ static void on_up(void *owner, const struct connection_terms *terms)
 {
 	struct doctor_link *link = owner;
 	link->up = true;
+	link->reached = true;
 	link->connack = 0;
 	link->mqtt5 = terms->mqtt5;
 	link->terms = *terms;
@@ -47,6 +48,7 @@ static void on_down(void *owner, bool was_up)
 	connection_ended(link->connection, &ended);
 	const bool refused = !was_up && ended.connack > 0, other_version = ended.mqtt5 != link->mqtt5;
 	link->up = false;
+	link->reached = link->reached || ended.reached;
 	link->connack = ended.connack;
 	link->mqtt5 = ended.mqtt5;
 	if (link->answer == NOT_YET)
@@ -206,6 +208,7 @@ int doctor_link_open(const struct doctor_link_options *options, struct doctor_li
 	connection_want(link->connection, true, clock_ms());
 	if (!doctor_link_wait(connack_or_end, link, options->timeout_ms)) {
 		end(link, "no CONNACK came in time");
+		link->silent = true;
 		connection_want(link->connection, false, clock_ms());
 	}
 	*ret = link;

@@ -34,7 +34,9 @@ struct doctor_link {
 	/* To be read. */
 	bool up;		       /* CONNACK said yes, and it lives */
 	bool over;		       /* it ended, or never began */
+	bool silent;		       /* it is over since no CONNACK came in time */
 	bool mqtt5;		       /* the version it speaks, or tried last */
+	bool reached;		       /* the broker was sent a CONNECT, once at least */
 	int connack;		       /* its reason code; -1: there was none */
 	char reason[LINK_REASON_SIZE]; /* why it is not up */
 	struct connection_terms terms; /* what CONNACK said; once it was up */
