@@ -71,8 +71,9 @@ void closing_end(struct connection *connection, const char *reason)
 	const bool was_up = connection->state == CONNECTION_UP || connection->state == CONNECTION_CLOSING;
 	const bool taken_over = connection->server_reason == MQTT_RC_SESSION_TAKEN_OVER;
 	char told[REASON_SIZE];
-	/* It may stand in what is going to be destroyed. */
+	/* It may stand in what is going to be destroyed, or in the connection itself. */
 	snprintf(told, sizeof(told), "%s", reason);
+	snprintf(connection->reason, sizeof(connection->reason), "%s", told);
 	destroy_link(connection);
 	const bool steady = was_up && connection->now_ms - connection->up_since_ms >= STEADY_MS;
 	if (steady)
@@ -104,7 +105,7 @@ void closing_end(struct connection *connection, const char *reason)
  * it works, would stay. */
 void closing_end_unwelcome(struct connection *connection, const char *reason)
 {
-	if (!connection->connack && !connection->spoke_mqtt5 && connection->mosquitto &&
+	if (connection->connack < 0 && !connection->spoke_mqtt5 && connection->mosquitto &&
 		++connection->silent_closes % 2 == 0)
 		connection->mqtt5 = !connection->mqtt5;
 	closing_end(connection, reason);

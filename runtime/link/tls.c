@@ -230,6 +230,11 @@ void tls_shutdown(struct tls *tls)
 	ERR_clear_error();
 }
 
+struct ssl_st *tls_ssl(const struct tls *tls)
+{
+	return tls->ssl;
+}
+
 const char *tls_reason(const struct tls *tls)
 {
 	return tls->reason;

@@ -19,6 +19,7 @@
 
 struct settings;
 struct ssl_ctx_st;
+struct ssl_st;
 struct tls;
 
 enum {
@@ -66,6 +67,10 @@ bool tls_pending(const struct tls *tls);
 
 /* Says close_notify, if it can be said at once. */
 void tls_shutdown(struct tls *tls);
+
+/* OpenSSL's own, for who wants to know more of certificates: before tls_shake() it may be given another verify callback and other application data; the
+ * rest is left alone. Valid until tls_free(). */
+struct ssl_st *tls_ssl(const struct tls *tls);
 
 /* Why it is over, in words for the log. Valid until tls_free(). */
 const char *tls_reason(const struct tls *tls);
