@@ -255,7 +255,7 @@ void way_shutdown(struct way *way)
 
 const char *way_token(const struct way *way)
 {
-	return way->token && way->stage != RESOLVING && way->stage != CONNECTING ? way->token : "";
+	return way->stage == OPEN ? way->token : "";
 }
 
 const char *way_reason(const struct way *way)
