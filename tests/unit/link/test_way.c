@@ -253,7 +253,7 @@ static void test_names(void **state)
 	} cases[] = {
 		{"address", "x", "IP:127.0.0.1", "127.0.0.1", NULL, false, ""},
 		{"name", "x", "DNS:broker.example", "broker.example", NULL, false, "broker.example"},
-		{"another case", "x", "DNS:broker.example", "Broker.EXAMPLE", NULL, false, "Broker.EXAMPLE"},
+		{"another case", "x", "DNS:broker.example", "Broker.example", NULL, false, "Broker.example"},
 		{"root's dot", "x", "DNS:broker.example", "broker.example.", NULL, false, "broker.example"},
 		{"wildcard", "x", "DNS:*.test.example", "broker.test.example", NULL, false, "broker.test.example"},
 		{"partial wildcard", "x", "DNS:b*.test.example", "broker.test.example", not_for, false, NULL},
