@@ -14,7 +14,7 @@
 
 enum {
 	HOST_SIZE = 256,
-	ALERT_REASON_MIN = SSL_AD_REASON_OFFSET, /* OpenSSL's reasons from here on are alerts of the peer */
+	ALERT_REASON_MIN = SSL_AD_REASON_OFFSET,	     /* OpenSSL's reasons from here on are alerts of the peer */
 	ALERT_CERTIFICATE_REQUIRED = ALERT_REASON_MIN + 116, /* RFC 8446, section 6.2 */
 };
 

@@ -93,14 +93,16 @@ static int load(SSL_CTX *context, const struct use *use, char reason[static TLS_
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc != 0) {
-		snprintf(reason, TLS_REASON_SIZE, "%s=%.120s: expected %s in PEM format: %s", use->setting, use->path, use->expected, small_file_explain(rc));
+		snprintf(reason, TLS_REASON_SIZE, "%s=%.120s: expected %s in PEM format: %s", use->setting, use->path, use->expected,
+			small_file_explain(rc));
 		return TLS_E_SETTINGS;
 	}
 	BIO *bio = BIO_new_mem_buf(bytes, (int)size);
 	ERR_clear_error();
 	const int ok = bio ? use->use(context, bio) : 0;
 	if (ok != 1)
-		snprintf(reason, TLS_REASON_SIZE, "%s=%.120s: expected %s in PEM format: %s", use->setting, use->path, use->expected, openssl_reason());
+		snprintf(reason, TLS_REASON_SIZE, "%s=%.120s: expected %s in PEM format: %s", use->setting, use->path, use->expected,
+			openssl_reason());
 	ERR_clear_error();
 	BIO_free(bio);
 	small_file_free(bytes, size);
@@ -116,8 +118,8 @@ static int load_files(SSL_CTX *context, const struct settings *settings, char re
 	if (settings->broker_ca_file[0] != '\0')
 		rc = load(context, &authorities, reason);
 	else if (SSL_CTX_set_default_verify_paths(context) != 1) {
-		snprintf(reason, TLS_REASON_SIZE,
-			"the system's certificate authorities cannot be read: %s; name one with BROKER_CA_FILE", openssl_reason());
+		snprintf(reason, TLS_REASON_SIZE, "the system's certificate authorities cannot be read: %s; name one with BROKER_CA_FILE",
+			openssl_reason());
 		rc = TLS_E_SETTINGS;
 	}
 	if (rc != 0 || settings->broker_cert_file[0] == '\0')

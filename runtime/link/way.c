@@ -171,8 +171,7 @@ void way_poll(const struct way *way, bool read, bool write, struct pollfd *ret_p
 	case SHAKING:
 	case OPEN:
 		ret_poll->fd = way->socket;
-		ret_poll->events =
-			way->tls ? tls_events(way->tls, read, write) : (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0));
+		ret_poll->events = way->tls ? tls_events(way->tls, read, write) : (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0));
 		break;
 	case FAILED: break;
 	}
@@ -221,8 +220,7 @@ ssize_t way_read(struct way *way, void *bytes, size_t size)
 {
 	if (way->stage != OPEN)
 		return -ENOTCONN;
-	const ssize_t rc =
-		way->tls ? tls_read(way->tls, bytes, size) : plain_result(recv(way->socket, bytes, size, 0));
+	const ssize_t rc = way->tls ? tls_read(way->tls, bytes, size) : plain_result(recv(way->socket, bytes, size, 0));
 	return rc > 0 ? rc : ended(way, rc);
 }
 
@@ -232,8 +230,7 @@ ssize_t way_write(struct way *way, const void *bytes, size_t size)
 		return -ENOTCONN;
 	if (size == 0)
 		return 0;
-	const ssize_t rc = way->tls ? tls_write(way->tls, bytes, size)
-				    : plain_result(send(way->socket, bytes, size, MSG_NOSIGNAL));
+	const ssize_t rc = way->tls ? tls_write(way->tls, bytes, size) : plain_result(send(way->socket, bytes, size, MSG_NOSIGNAL));
 	return rc > 0 ? rc : ended(way, rc);
 }
 

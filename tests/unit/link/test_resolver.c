@@ -89,14 +89,17 @@ static void test_files(void **state)
 		{"system's authorities", "", "", "", NULL},
 		{"chain", authority.certificate_file, chain, client.key_file, NULL},
 		{"authorities: FIFO", fifo, "", "", "fifo: expected certificates in PEM format: it is not a regular file"},
-		{"authorities: device", "/dev/zero", "", "", "BROKER_CA_FILE=/dev/zero: expected certificates in PEM format: it is not a regular file"},
+		{"authorities: device", "/dev/zero", "", "",
+			"BROKER_CA_FILE=/dev/zero: expected certificates in PEM format: it is not a regular file"},
 		{"authorities: folder", "/tmp", "", "", "BROKER_CA_FILE=/tmp: expected certificates in PEM format: it is not a regular file"},
 		{"authorities: missing", missing, "", "", "missing: expected certificates in PEM format: No such file or directory"},
 		{"authorities: rubbish", rubbish, "", "", "rubbish: expected certificates in PEM format: no start line"},
 		{"authorities: a key", authority.key_file, "", "", "authority.key: expected certificates in PEM format: no start line"},
 		{"authorities: torn", torn, "", "", "torn: expected certificates in PEM format: "},
-		{"certificate: FIFO", authority.certificate_file, fifo, client.key_file, "fifo: expected a certificate in PEM format: it is not a regular file"},
-		{"certificate: rubbish", authority.certificate_file, rubbish, client.key_file, "rubbish: expected a certificate in PEM format: no start line"},
+		{"certificate: FIFO", authority.certificate_file, fifo, client.key_file,
+			"fifo: expected a certificate in PEM format: it is not a regular file"},
+		{"certificate: rubbish", authority.certificate_file, rubbish, client.key_file,
+			"rubbish: expected a certificate in PEM format: no start line"},
 		{"certificate: torn", authority.certificate_file, torn, authority.key_file, "torn: expected a certificate in PEM format: "},
 		{"key: FIFO", authority.certificate_file, client.certificate_file, fifo,
 			"fifo: expected the private key of BROKER_CERT_FILE in PEM format: it is not a regular file"},
@@ -198,8 +201,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	const char *const paths[] = {authority.certificate_file, authority.key_file, client.certificate_file, client.key_file, locked.certificate_file,
-		locked.key_file, fifo, rubbish, token_file, torn, chain};
+	const char *const paths[] = {authority.certificate_file, authority.key_file, client.certificate_file, client.key_file,
+		locked.certificate_file, locked.key_file, fifo, rubbish, token_file, torn, chain};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		(void)unlink(paths[i]);
 	return rmdir(folder);

@@ -76,8 +76,8 @@ static void write_files(const struct certificate *paths, X509 *certificate, EVP_
 	fclose(file);
 }
 
-struct certificate certificate_new(const char *folder, const char *name, const char *common_name, const char *san,
-	const struct certificate *issuer, const char *password)
+struct certificate certificate_new(
+	const char *folder, const char *name, const char *common_name, const char *san, const struct certificate *issuer, const char *password)
 {
 	static long serial = 0;
 	struct certificate ret;

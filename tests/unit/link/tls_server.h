@@ -12,10 +12,10 @@
 struct server;
 
 enum server_kind {
-	SERVER_ECHO,   /* without TLS */
-	SERVER_GREETS, /* writes a line of text at once, and closes when the client does */
-	SERVER_CLOSES, /* closes as soon as something has come */
-	SERVER_TLS,    /* echoes */
+	SERVER_ECHO,	    /* without TLS */
+	SERVER_GREETS,	    /* writes a line of text at once, and closes when the client does */
+	SERVER_CLOSES,	    /* closes as soon as something has come */
+	SERVER_TLS,	    /* echoes */
 	SERVER_TLS_CLIENTS, /* echoes to those who show a certificate of the authority's */
 };
 
@@ -25,11 +25,11 @@ struct certificate {
 };
 
 /*
- * Makes a key and a certificate in `folder` as NAME.crt and NAME.key. common_name: of the subject; san: its subjectAltName ("DNS:localhost"), or NULL;
- * issuer: the authority that signs it, or NULL: it signs itself; password: of the key, or NULL.
+ * Makes a key and a certificate in `folder` as NAME.crt and NAME.key. common_name: of the subject; san: its subjectAltName ("DNS:localhost"), or
+ * NULL; issuer: the authority that signs it, or NULL: it signs itself; password: of the key, or NULL.
  */
-struct certificate certificate_new(const char *folder, const char *name, const char *common_name, const char *san,
-	const struct certificate *issuer, const char *password);
+struct certificate certificate_new(
+	const char *folder, const char *name, const char *common_name, const char *san, const struct certificate *issuer, const char *password);
 
 /* certificate: NULL without TLS. authority: of SERVER_TLS_CLIENTS. */
 struct server *server_start(enum server_kind kind, const struct certificate *certificate, const struct certificate *authority);
