@@ -30,7 +30,8 @@ int handler_token(const struct settings *settings, int64_t now, char **ret_token
 {
 	if (settings->handler_token_file[0] != '\0')
 		return read_file(settings->handler_token_file, ret_token);
-	return token_sign_handler(settings->jwt_secret, settings->handler_name, now, settings->token_lifetime_s, ret_token);
+	return token_sign_handler(
+		settings->jwt_secret, settings->handler_name, now, settings->token_lifetime_s, ret_token);
 }
 
 void handler_token_free(char *token)

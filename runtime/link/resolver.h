@@ -43,13 +43,15 @@ __attribute__((warn_unused_result)) int resolver_new(const struct settings *sett
 void resolver_free(struct resolver *resolver);
 
 /* Begins. 0 and *ret; -ENOMEM; another negative errno where there are no descriptors or no threads left. Not after resolver_free(). */
-__attribute__((warn_unused_result)) int resolver_ask(struct resolver *resolver, struct resolver_request **ret);
+__attribute__((warn_unused_result)) int resolver_ask(
+	struct resolver *resolver, struct resolver_request **ret);
 
 /* Readable once there is an answer. The request's. */
 int resolver_poll_fd(const struct resolver_request *request);
 
 /* Whether there is an answer, which is then the caller's; once for each request. */
-__attribute__((warn_unused_result)) bool resolver_take(struct resolver_request *request, struct resolver_answer *ret);
+__attribute__((warn_unused_result)) bool resolver_take(
+	struct resolver_request *request, struct resolver_answer *ret);
 
 /* The answer is not wanted any more or has been taken. NULL is fine. */
 void resolver_forget(struct resolver_request *request);

@@ -28,7 +28,8 @@ enum tcp_error {
 
 /* Begins to connect; the list is copied. 0 and *ret; -ENOMEM or another negative errno where there is no epoll descriptor. An address that fails at
  * once is told of by tcp_serve(). */
-__attribute__((warn_unused_result)) int tcp_new(const struct addrinfo *addresses, int64_t now_ms, struct tcp **ret);
+__attribute__((warn_unused_result)) int tcp_new(
+	const struct addrinfo *addresses, int64_t now_ms, struct tcp **ret);
 
 /* Closes all attempts; NULL is fine. */
 void tcp_free(struct tcp *tcp);

@@ -38,13 +38,15 @@ __attribute__((warn_unused_result)) int tls_context_new(
 void tls_context_free(struct ssl_ctx_st *context);
 
 /* Whether tls_context_new() would succeed: to find a mistaken path at start. Its errors. */
-__attribute__((warn_unused_result)) int tls_check(const struct settings *settings, char reason[static TLS_REASON_SIZE]);
+__attribute__((warn_unused_result)) int tls_check(
+	const struct settings *settings, char reason[static TLS_REASON_SIZE]);
 
 /*
  * A client on the socket, which stays the caller's and is closed after tls_free(). The settings (BROKER_HOST, BROKER_PORT, BROKER_CA_FILE) outlive
  * it. 0 and *ret; -ENOMEM.
  */
-__attribute__((warn_unused_result)) int tls_new(struct ssl_ctx_st *context, const struct settings *settings, int socket, struct tls **ret);
+__attribute__((warn_unused_result)) int tls_new(
+	struct ssl_ctx_st *context, const struct settings *settings, int socket, struct tls **ret);
 
 /* Sends nothing; NULL is fine. */
 void tls_free(struct tls *tls);

@@ -32,12 +32,14 @@ enum way_limit {
 
 struct way_options {
 	const struct settings *settings; /* outlives the way */
-	struct resolver *resolver;	 /* of the same settings; it may be freed before the way, which then fails */
-	const char *label;		 /* whose way it is, for the log; outlives the way */
+	struct resolver
+		*resolver; /* of the same settings; it may be freed before the way, which then fails */
+	const char *label; /* whose way it is, for the log; outlives the way */
 };
 
 /* Starts. 0 and *ret; -ENOMEM. Whatever else goes wrong at once is told of as WAY_FAILED. */
-__attribute__((warn_unused_result)) int way_new(const struct way_options *options, int64_t now_ms, struct way **ret);
+__attribute__((warn_unused_result)) int way_new(
+	const struct way_options *options, int64_t now_ms, struct way **ret);
 
 /* Closes at once, whatever it is at, and says nothing to the broker; NULL is fine. */
 void way_free(struct way *way);

@@ -88,19 +88,25 @@ static void test_files(void **state)
 		{"all", authority.certificate_file, client.certificate_file, client.key_file, NULL},
 		{"system's authorities", "", "", "", NULL},
 		{"chain", authority.certificate_file, chain, client.key_file, NULL},
-		{"authorities: FIFO", fifo, "", "", "fifo: expected certificates in PEM format: it is not a regular file"},
+		{"authorities: FIFO", fifo, "", "",
+			"fifo: expected certificates in PEM format: it is not a regular file"},
 		{"authorities: device", "/dev/zero", "", "",
 			"BROKER_CA_FILE=/dev/zero: expected certificates in PEM format: it is not a regular file"},
-		{"authorities: folder", "/tmp", "", "", "BROKER_CA_FILE=/tmp: expected certificates in PEM format: it is not a regular file"},
-		{"authorities: missing", missing, "", "", "missing: expected certificates in PEM format: No such file or directory"},
-		{"authorities: rubbish", rubbish, "", "", "rubbish: expected certificates in PEM format: no start line"},
-		{"authorities: a key", authority.key_file, "", "", "authority.key: expected certificates in PEM format: no start line"},
+		{"authorities: folder", "/tmp", "", "",
+			"BROKER_CA_FILE=/tmp: expected certificates in PEM format: it is not a regular file"},
+		{"authorities: missing", missing, "", "",
+			"missing: expected certificates in PEM format: No such file or directory"},
+		{"authorities: rubbish", rubbish, "", "",
+			"rubbish: expected certificates in PEM format: no start line"},
+		{"authorities: a key", authority.key_file, "", "",
+			"authority.key: expected certificates in PEM format: no start line"},
 		{"authorities: torn", torn, "", "", "torn: expected certificates in PEM format: "},
 		{"certificate: FIFO", authority.certificate_file, fifo, client.key_file,
 			"fifo: expected a certificate in PEM format: it is not a regular file"},
 		{"certificate: rubbish", authority.certificate_file, rubbish, client.key_file,
 			"rubbish: expected a certificate in PEM format: no start line"},
-		{"certificate: torn", authority.certificate_file, torn, authority.key_file, "torn: expected a certificate in PEM format: "},
+		{"certificate: torn", authority.certificate_file, torn, authority.key_file,
+			"torn: expected a certificate in PEM format: "},
 		{"key: FIFO", authority.certificate_file, client.certificate_file, fifo,
 			"fifo: expected the private key of BROKER_CERT_FILE in PEM format: it is not a regular file"},
 		{"key: another's", authority.certificate_file, client.certificate_file, authority.key_file,
@@ -118,11 +124,13 @@ static void test_files(void **state)
 		ask(&settings, &answer);
 		const int rc = tls_check(&settings, reason);
 		assert_int_equal(rc, cases[i].expected ? TLS_E_SETTINGS : 0);
-		if (answer.ok != !cases[i].expected || (cases[i].expected && !strstr(answer.reason, cases[i].expected)))
+		if (answer.ok != !cases[i].expected ||
+			(cases[i].expected && !strstr(answer.reason, cases[i].expected)))
 			fail_msg("%s: \"%s\"", cases[i].name, answer.reason);
 		if (cases[i].expected)
 			assert_string_equal(answer.reason, reason);
-		assert_true(!answer.addresses == !answer.ok && !answer.context == !answer.ok && !answer.token == !answer.ok);
+		assert_true(!answer.addresses == !answer.ok && !answer.context == !answer.ok &&
+			    !answer.token == !answer.ok);
 		resolver_answer_free(&answer);
 	}
 }
@@ -134,8 +142,10 @@ static void test_token(void **state)
 		const char *name, *file, *token, *expected;
 	} cases[] = {
 		{"file", token_file, "a.b.c", NULL},
-		{"FIFO", fifo, NULL, "the handler's token cannot be read from HANDLER_TOKEN_FILE: it is not a regular file"},
-		{"missing", missing, NULL, "the handler's token cannot be read from HANDLER_TOKEN_FILE: No such file or directory"},
+		{"FIFO", fifo, NULL,
+			"the handler's token cannot be read from HANDLER_TOKEN_FILE: it is not a regular file"},
+		{"missing", missing, NULL,
+			"the handler's token cannot be read from HANDLER_TOKEN_FILE: No such file or directory"},
 		{"signed", "", "ey", NULL},
 	};
 	write_text(token_file, "a.b.c\n");
@@ -145,7 +155,8 @@ static void test_token(void **state)
 		settings.handler_token_file = cases[i].file;
 		struct resolver_answer answer;
 		ask(&settings, &answer);
-		if (answer.ok != !cases[i].expected || (cases[i].expected && strcmp(answer.reason, cases[i].expected) != 0))
+		if (answer.ok != !cases[i].expected ||
+			(cases[i].expected && strcmp(answer.reason, cases[i].expected) != 0))
 			fail_msg("%s: \"%s\"", cases[i].name, answer.reason);
 		assert_null(answer.context);
 		if (cases[i].token)
@@ -201,8 +212,9 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	const char *const paths[] = {authority.certificate_file, authority.key_file, client.certificate_file, client.key_file,
-		locked.certificate_file, locked.key_file, fifo, rubbish, token_file, torn, chain};
+	const char *const paths[] = {authority.certificate_file, authority.key_file, client.certificate_file,
+		client.key_file, locked.certificate_file, locked.key_file, fifo, rubbish, token_file, torn,
+		chain};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		(void)unlink(paths[i]);
 	return rmdir(folder);

@@ -50,7 +50,8 @@ static void fill(struct listener *listener)
 {
 	for (unsigned i = 0; i < FILLERS; i++) {
 		listener->fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		(void)connect(listener->fillers[i], (struct sockaddr *)&listener->address, sizeof(listener->address));
+		(void)connect(listener->fillers[i], (struct sockaddr *)&listener->address,
+			sizeof(listener->address));
 	}
 	struct pollfd entry = {.fd = listener->fillers[0], .events = POLLOUT};
 	assert_int_equal(poll(&entry, 1, PATIENCE_MS), 1);
@@ -112,7 +113,8 @@ static void assert_peer(const char *name, int socket, const char *expected)
 	socklen_t size = sizeof(peer);
 	char text[NI_MAXHOST];
 	assert_int_equal(getpeername(socket, (struct sockaddr *)&peer, &size), 0);
-	assert_int_equal(getnameinfo((struct sockaddr *)&peer, size, text, sizeof(text), NULL, 0, NI_NUMERICHOST), 0);
+	assert_int_equal(
+		getnameinfo((struct sockaddr *)&peer, size, text, sizeof(text), NULL, 0, NI_NUMERICHOST), 0);
 	if (strcmp(text, expected) != 0)
 		fail_msg("%s: connected to %s where %s is expected", name, text, expected);
 }
@@ -169,10 +171,11 @@ static void test_race(void **state)
 		{"first of two", {"127.0.0.4", "127.0.0.1"}, "127.0.0.4", 0, 0, 0},
 		{"nobody at the first", {"127.0.0.2", "127.0.0.1"}, "127.0.0.1", 0, 0, TCP_NEXT_MS},
 		{"no answer from the first", {"127.0.0.3", "127.0.0.1"}, "127.0.0.1", 0, TCP_NEXT_MS, 0},
-		{"no answer, nobody, somebody", {"127.0.0.3", "127.0.0.2", "127.0.0.4"}, "127.0.0.4", 0, TCP_NEXT_MS, 2 * TCP_NEXT_MS},
+		{"no answer, nobody, somebody", {"127.0.0.3", "127.0.0.2", "127.0.0.4"}, "127.0.0.4", 0,
+			TCP_NEXT_MS, 2 * TCP_NEXT_MS},
 		{"nobody of IPv6", {"::1", "127.0.0.1"}, "127.0.0.1", 0, 0, TCP_NEXT_MS},
-		{"families take turns", {"127.0.0.3", "127.0.0.3", "127.0.0.3", "::ffff:127.0.0.4"}, "::ffff:127.0.0.4", 0, TCP_NEXT_MS,
-			2 * TCP_NEXT_MS},
+		{"families take turns", {"127.0.0.3", "127.0.0.3", "127.0.0.3", "::ffff:127.0.0.4"},
+			"::ffff:127.0.0.4", 0, TCP_NEXT_MS, 2 * TCP_NEXT_MS},
 		{"nobody", {"127.0.0.2"}, NULL, -ECONNREFUSED, 0, TCP_NEXT_MS},
 		{"nobody anywhere", {"127.0.0.2", "127.0.0.5"}, NULL, -ECONNREFUSED, 0, TCP_NEXT_MS},
 		{"no address", {NULL}, NULL, -EADDRNOTAVAIL, 0, 0},

@@ -29,20 +29,25 @@ static void test_names(void **state)
 		{"name", "x", "DNS:broker.example", "broker.example", NULL, false, "broker.example"},
 		{"another case", "x", "DNS:broker.example", "Broker.example", NULL, false, "Broker.example"},
 		{"root's dot", "x", "DNS:broker.example", "broker.example.", NULL, false, "broker.example"},
-		{"wildcard", "x", "DNS:*.test.example", "broker.test.example", NULL, false, "broker.test.example"},
+		{"wildcard", "x", "DNS:*.test.example", "broker.test.example", NULL, false,
+			"broker.test.example"},
 		{"partial wildcard", "x", "DNS:b*.test.example", "broker.test.example", not_for, false, NULL},
-		{"wildcard of two labels", "x", "DNS:*.test.example", "a.b.test.example", not_for, false, NULL},
+		{"wildcard of two labels", "x", "DNS:*.test.example", "a.b.test.example", not_for, false,
+			NULL},
 		{"wrong name", "x", "DNS:other.example", "broker.example", not_for, false, NULL},
 		{"wrong address", "x", "IP:127.0.0.2", "127.0.0.1", not_for, false, NULL},
 		{"address as a name", "x", "DNS:127.0.0.1", "127.0.0.1", not_for, false, NULL},
 		{"common name only", "broker.example", NULL, "broker.example", not_for, false, NULL},
-		{"common name besides", "broker.example", "email:a@b.example", "broker.example", not_for, false, NULL},
+		{"common name besides", "broker.example", "email:a@b.example", "broker.example", not_for,
+			false, NULL},
 		{"self-signed", "x", "DNS:broker.example", "broker.example",
-			"the broker's certificate is refused: self-signed certificate (checked against /", true, NULL},
+			"the broker's certificate is refused: self-signed certificate (checked against /",
+			true, NULL},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct certificate certificate = certificate_new(
-			parts_folder, "named", cases[i].common_name, cases[i].san, cases[i].self_signed ? NULL : &parts_authority, NULL);
+		const struct certificate certificate =
+			certificate_new(parts_folder, "named", cases[i].common_name, cases[i].san,
+				cases[i].self_signed ? NULL : &parts_authority, NULL);
 		struct server *server = server_start(SERVER_TLS, &certificate, NULL);
 		const struct settings settings = parts_settings(cases[i].host, server_port(server), true);
 		char reason[TLS_REASON_SIZE], server_name[256];
@@ -63,7 +68,9 @@ static void test_no_tls(void **state)
 		const char *name, *expected;
 		enum server_kind kind;
 	} cases[] = {
-		{"greets", "does not speak TLS; if it speaks plain MQTT there, use its TLS port or set BROKER_TLS=off", SERVER_GREETS},
+		{"greets",
+			"does not speak TLS; if it speaks plain MQTT there, use its TLS port or set BROKER_TLS=off",
+			SERVER_GREETS},
 		{"closes", "does the broker speak TLS 1.2 or later on port", SERVER_CLOSES},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -81,8 +88,10 @@ static void test_no_tls(void **state)
 static void test_client_certificate(void **state)
 {
 	(void)state;
-	const struct certificate certificate = certificate_new(parts_folder, "strict", "x", "IP:127.0.0.1", &parts_authority, NULL);
-	const struct certificate client = certificate_new(parts_folder, "client", "client", NULL, &parts_authority, NULL);
+	const struct certificate certificate =
+		certificate_new(parts_folder, "strict", "x", "IP:127.0.0.1", &parts_authority, NULL);
+	const struct certificate client =
+		certificate_new(parts_folder, "client", "client", NULL, &parts_authority, NULL);
 	for (int with = 0; with <= 1; with++) {
 		struct server *server = server_start(SERVER_TLS_CLIENTS, &certificate, &parts_authority);
 		struct settings settings = parts_settings("127.0.0.1", server_port(server), true);
@@ -103,7 +112,8 @@ static void test_client_certificate(void **state)
 			assert_int_equal(count, -EPROTO);
 			assert_int_equal(way_state(way), WAY_FAILED);
 			assert_int_equal(way_write(way, "x", 1), -ENOTCONN);
-			parts_assert_reason("none", way_reason(way), "the broker wants a certificate of its clients: set BROKER_CERT_FILE");
+			parts_assert_reason("none", way_reason(way),
+				"the broker wants a certificate of its clients: set BROKER_CERT_FILE");
 		}
 		way_free(way);
 		resolver_free(resolver);

@@ -81,7 +81,8 @@ static void test_no_such_name(void **state)
 static void test_tls(void **state)
 {
 	(void)state;
-	const struct certificate certificate = certificate_new(parts_folder, "echo", "x", "IP:127.0.0.1", &parts_authority, NULL);
+	const struct certificate certificate =
+		certificate_new(parts_folder, "echo", "x", "IP:127.0.0.1", &parts_authority, NULL);
 	static const size_t pieces[] = {1000, 65536};
 	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
 		struct server *server = server_start(SERVER_TLS, &certificate, NULL);
@@ -139,7 +140,8 @@ static void test_handshake_in_time(void **state)
 static void test_files_are_read_anew(void **state)
 {
 	(void)state;
-	const struct certificate certificate = certificate_new(parts_folder, "renewed", "x", "IP:127.0.0.1", &parts_authority, NULL);
+	const struct certificate certificate =
+		certificate_new(parts_folder, "renewed", "x", "IP:127.0.0.1", &parts_authority, NULL);
 	struct server *server = server_start(SERVER_TLS, &certificate, NULL);
 	char path[96];
 	snprintf(path, sizeof(path), "%s/ca.pem", parts_folder);
@@ -150,8 +152,9 @@ static void test_files_are_read_anew(void **state)
 	static const struct {
 		const char *name, *expected;
 		bool good;
-	} cases[] = {
-		{"good", NULL, true}, {"rubbish", "ca.pem: expected certificates in PEM format: no start line", false}, {"good again", NULL, true}};
+	} cases[] = {{"good", NULL, true},
+		{"rubbish", "ca.pem: expected certificates in PEM format: no start line", false},
+		{"good again", NULL, true}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		(void)unlink(path);
 		if (cases[i].good)
@@ -172,7 +175,8 @@ static void test_files_are_read_anew(void **state)
 static void test_freed_at_any_time(void **state)
 {
 	(void)state;
-	const struct certificate certificate = certificate_new(parts_folder, "left", "x", "IP:127.0.0.1", &parts_authority, NULL);
+	const struct certificate certificate =
+		certificate_new(parts_folder, "left", "x", "IP:127.0.0.1", &parts_authority, NULL);
 	struct server *server = server_start(SERVER_TLS, &certificate, NULL);
 	const struct settings settings = parts_settings("127.0.0.1", server_port(server), true);
 	for (unsigned steps = 0; steps < 8; steps++) {

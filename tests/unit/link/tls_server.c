@@ -64,7 +64,8 @@ static void extend(X509 *certificate, X509 *issuer, int nid, const char *value)
 	X509_EXTENSION_free(extension);
 }
 
-static void write_files(const struct certificate *paths, X509 *certificate, EVP_PKEY *key, const char *password)
+static void write_files(
+	const struct certificate *paths, X509 *certificate, EVP_PKEY *key, const char *password)
 {
 	FILE *file = fopen(paths->certificate_file, "we");
 	assert_non_null(file);
@@ -72,12 +73,14 @@ static void write_files(const struct certificate *paths, X509 *certificate, EVP_
 	fclose(file);
 	file = fopen(paths->key_file, "we");
 	assert_non_null(file);
-	assert_int_equal(PEM_write_PrivateKey(file, key, password ? EVP_aes_128_cbc() : NULL, NULL, 0, NULL, (void *)(uintptr_t)password), 1);
+	assert_int_equal(PEM_write_PrivateKey(file, key, password ? EVP_aes_128_cbc() : NULL, NULL, 0, NULL,
+				 (void *)(uintptr_t)password),
+		1);
 	fclose(file);
 }
 
-struct certificate certificate_new(
-	const char *folder, const char *name, const char *common_name, const char *san, const struct certificate *issuer, const char *password)
+struct certificate certificate_new(const char *folder, const char *name, const char *common_name,
+	const char *san, const struct certificate *issuer, const char *password)
 {
 	static long serial = 0;
 	struct certificate ret;
@@ -95,9 +98,11 @@ struct certificate certificate_new(
 	X509_gmtime_adj(X509_getm_notAfter(certificate), VALID_S);
 	X509_set_pubkey(certificate, key);
 	X509_NAME *subject = X509_get_subject_name(certificate);
-	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)common_name, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(
+		subject, "CN", MBSTRING_ASC, (const unsigned char *)common_name, -1, -1, 0);
 	X509_set_issuer_name(certificate, signer ? X509_get_subject_name(signer) : subject);
-	extend(certificate, signer ? signer : certificate, NID_basic_constraints, issuer ? "CA:FALSE" : "critical,CA:TRUE");
+	extend(certificate, signer ? signer : certificate, NID_basic_constraints,
+		issuer ? "CA:FALSE" : "critical,CA:TRUE");
 	if (san)
 		extend(certificate, signer ? signer : certificate, NID_subject_alt_name, san);
 	assert_true(X509_sign(certificate, signer_key ? signer_key : key, EVP_sha256()) > 0);
@@ -168,7 +173,8 @@ static void *run(void *argument)
 
 /* ---- Interface ---- */
 
-struct server *server_start(enum server_kind kind, const struct certificate *certificate, const struct certificate *authority)
+struct server *server_start(
+	enum server_kind kind, const struct certificate *certificate, const struct certificate *authority)
 {
 	struct server *server = calloc(1, sizeof(*server));
 	assert_non_null(server);
@@ -183,8 +189,12 @@ struct server *server_start(enum server_kind kind, const struct certificate *cer
 	if (certificate) {
 		server->context = SSL_CTX_new(TLS_server_method());
 		assert_non_null(server->context);
-		assert_int_equal(SSL_CTX_use_certificate_file(server->context, certificate->certificate_file, SSL_FILETYPE_PEM), 1);
-		assert_int_equal(SSL_CTX_use_PrivateKey_file(server->context, certificate->key_file, SSL_FILETYPE_PEM), 1);
+		assert_int_equal(SSL_CTX_use_certificate_file(
+					 server->context, certificate->certificate_file, SSL_FILETYPE_PEM),
+			1);
+		assert_int_equal(
+			SSL_CTX_use_PrivateKey_file(server->context, certificate->key_file, SSL_FILETYPE_PEM),
+			1);
 	}
 	if (kind == SERVER_TLS_CLIENTS) {
 		SSL_CTX_set_verify(server->context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);

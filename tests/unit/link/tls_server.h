@@ -28,11 +28,12 @@ struct certificate {
  * Makes a key and a certificate in `folder` as NAME.crt and NAME.key. common_name: of the subject; san: its subjectAltName ("DNS:localhost"), or
  * NULL; issuer: the authority that signs it, or NULL: it signs itself; password: of the key, or NULL.
  */
-struct certificate certificate_new(
-	const char *folder, const char *name, const char *common_name, const char *san, const struct certificate *issuer, const char *password);
+struct certificate certificate_new(const char *folder, const char *name, const char *common_name,
+	const char *san, const struct certificate *issuer, const char *password);
 
 /* certificate: NULL without TLS. authority: of SERVER_TLS_CLIENTS. */
-struct server *server_start(enum server_kind kind, const struct certificate *certificate, const struct certificate *authority);
+struct server *server_start(
+	enum server_kind kind, const struct certificate *certificate, const struct certificate *authority);
 unsigned server_port(const struct server *server);
 /* Also frees. Connections are over by then: the clients have closed. */
 void server_stop(struct server *server);

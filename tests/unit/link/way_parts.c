@@ -23,11 +23,14 @@ sem_t parts_lookup_begun, parts_lookup_goes_on, parts_lookup_over;
 
 /* ---- Names ---- */
 
-int __real_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret);
-int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret);
+int __real_getaddrinfo(
+	const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret);
+int __wrap_getaddrinfo(
+	const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret);
 
 /* Every name in "example" is this machine. */
-int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+int __wrap_getaddrinfo(
+	const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
 {
 	if (strcmp(node, HANGS) == 0) {
 		sem_post(&parts_lookup_begun);
@@ -154,7 +157,8 @@ int parts_set_up(void **state)
 	sem_init(&parts_lookup_over, 0, 0);
 	if (!mkdtemp(parts_folder))
 		return -1;
-	parts_authority = certificate_new(parts_folder, "authority", "Authority of the tests", NULL, NULL, NULL);
+	parts_authority =
+		certificate_new(parts_folder, "authority", "Authority of the tests", NULL, NULL, NULL);
 	return 0;
 }
 
