@@ -101,6 +101,8 @@ bool dispatch_run_later(struct host *host, struct command *command)
 	if (command->origin == COMMAND_FROM_BROKER && !may_be_stored(host, command))
 		return false;
 	if (attempts >= host->settings->max_attempts) {
+		/* Those of its last second count once. */
+		command->attempts = attempts;
 		dispatch_unlink_retry(command);
 		dispatch_die(host, command, command->reason);
 		return true;

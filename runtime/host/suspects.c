@@ -24,8 +24,12 @@ enum suspects_verdict suspects_judge(const struct board *board, struct command *
 	const bool news = mark && mark->crashes > command->crashes;
 	if (mark) {
 		command->marked = true;
-		if (news)
+		if (news) {
 			command->crashes = mark->crashes;
+			command->attempts = command->base_attempts + 1;
+		}
+		if (command->attempts < command->crashes)
+			command->attempts = command->crashes;
 		blame(command, mark);
 	}
 	if (command->crashes >= crash_limit) {
