@@ -428,6 +428,9 @@ COPIES_CASE(a_crasher_whose_puback_is_always_lost_is_given_up)
 	/* Its copy is dead at once. */
 	copies_cut(c, true);
 	send_crasher(c, true);
+	harness_wait(c->h, acknowledged_or_cut, c, "the crasher's copy to be acknowledged");
+	if (is_cut(c))
+		harness_fail("the copy of a crasher that was given up has killed the host once more");
 	copies_expect_pubacks(c, 1, 1);
 	copies_send(c, (struct copy){.mid = 2, .user = "u", .n = "b"});
 	copies_expect_pubacks(c, 2, 2);

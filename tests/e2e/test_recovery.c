@@ -179,7 +179,8 @@ static void set_up(struct harness *h, struct recovery *recovery, bool relayed)
 
 static void recover(struct harness *h, struct fault fault)
 {
-	struct recovery recovery = {.relay = NULL};
+	static struct recovery recovery; /* what sends is served, and ended, after a case that has failed */
+	recovery.relay = NULL;
 	struct promise *promise = &recovery.promise;
 	set_up(h, &recovery, fault.relayed);
 	load_run(promise->load, true);
