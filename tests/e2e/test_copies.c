@@ -439,12 +439,13 @@ COPIES_CASE(a_crasher_whose_puback_is_always_lost_is_given_up)
 	assert_in_range(crashes(c), 1, CRASH_LIMIT);
 }
 
+/* First the two that tell at once whether a suffix is torn, or a command lost. */
 HARNESS_MAIN(COPIES_TEST(a_released_one_is_run_again_and_so_is_what_follows_it),
+	COPIES_TEST(one_like_a_parked_or_a_finished_one_is_new),
 	COPIES_TEST(the_link_ends_again_in_the_middle_of_it), COPIES_TEST(what_was_not_released_is_known),
 	COPIES_TEST(a_parked_one_goes_behind_itself),
 	COPIES_TEST(a_backlog_that_comes_again_goes_behind_itself),
 	COPIES_TEST(equal_commands_with_one_identifier_are_many),
-	COPIES_TEST(one_like_a_parked_or_a_finished_one_is_new),
 	COPIES_TEST(without_dup_all_is_run_again_in_order), COPIES_TEST(with_dup_what_is_new_is_run_once),
 	COPIES_TEST(without_its_session_what_is_kept_goes_on), COPIES_TEST(what_has_stepped_aside_is_known),
 	COPIES_TEST(what_has_stepped_aside_and_was_released_is_run_by_the_next_host),

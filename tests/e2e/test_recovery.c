@@ -118,11 +118,12 @@ static void fail_for_a_while(struct recovery *recovery)
 	load_unsteady(recovery->promise.load, 0);
 }
 
-/* By a user who is in no ledger, with commands whose events the observer does not ask for. */
+/* By a user who is in no ledger. What is over his share is rejected. */
 static void flood(struct recovery *recovery)
 {
 	struct harness *h = recovery->promise.harness;
 	struct device *flooder = device_new(h, "flooder");
+	recovery->promise.ledger->stranger = flooder->user;
 	device_connect(flooder);
 	for (int i = 0; i < FLOOD; i++)
 		device_publish(flooder, i % 2 == 0 ? "get_apples" : "get_more_apples", "{}");
