@@ -40,6 +40,7 @@ struct load_options {
 	const char *host;
 	unsigned port;
 	const char *ca_file; /* NULL: plain TCP */
+	const char *token;   /* a handler's, which acts for all users; NULL: the broker asks for none */
 	unsigned devices, outstanding, connections;
 	unsigned nap_us;	  /* pause before each look for input: more packets per system call */
 	double rate;		  /* commands a second on a fixed schedule; 0: as fast as answers come */

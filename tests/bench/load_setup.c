@@ -51,6 +51,7 @@ static void write_subscription(const struct load *load, unsigned connection_inde
 static int open_connections(struct load *load, SSL_CTX *tls)
 {
 	const struct load_options *const options = load->options;
+	const size_t token_size = options->token ? strlen(options->token) : 0;
 
 	for (unsigned at = 0; at < options->connections; at++) {
 		struct connection *const connection = &load->connections[at];
@@ -64,8 +65,10 @@ static int open_connections(struct load *load, SSL_CTX *tls)
 			return -1;
 		(void)snprintf(client_id, sizeof(client_id), "load-%ld-%u", (long)getpid(), at);
 		unsigned char *const out =
-			stream_room(&connection->stream, PACKET_OVERHEAD + sizeof(client_id));
-		stream_wrote(&connection->stream, packet_connect(out, client_id, LOAD_KEEPALIVE_S));
+			stream_room(&connection->stream, PACKET_OVERHEAD + sizeof(client_id) + token_size);
+		const struct packet_connect connect = {
+			.client_id = client_id, .keepalive_s = LOAD_KEEPALIVE_S, .token = options->token};
+		stream_wrote(&connection->stream, packet_connect(out, &connect));
 		write_subscription(load, at);
 		if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, connection->stream.fd, &event) != 0)
 			return fail("epoll_ctl", strerror(errno), 99);
