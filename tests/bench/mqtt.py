@@ -118,6 +118,17 @@ class Client:
                     raise Failed(f"a message to {topic} was refused or has no subscriber")
                 open_now -= 1
 
+    def arrived(self, event):
+        """When an event of that name has come, on a socket that does not block; None: not yet."""
+        try:
+            while True:
+                more = self.socket.recv(65536)
+                if not more:
+                    raise Failed("the broker closed the connection")
+                self.buffer += more
+        except (ssl.SSLWantReadError, BlockingIOError):
+            return time.monotonic() if b"/" + event.encode() in self.buffer else None
+
     def ping(self):
         """Seconds that the answer took."""
         began = time.monotonic()

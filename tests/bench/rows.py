@@ -11,7 +11,6 @@ class Case:
     kind: str  # cashewd, echo, bare, broker (alone), database (alone)
     mode: str  # of the load generator
     tls: bool = False
-    persistence: bool = False
     workers: int = 8
     binary: str = "cashewd"
     build: str = ""  # folder of another build to take the binary from; "": the one that is measured
@@ -70,10 +69,6 @@ ROWS = (
         (*cpu("cashewd, light", "echo", 0.90), *cpu("cashewd, workers", "echo", 1.25),
          *cpu("cashewd TLS, light", "echo TLS", 0.90), *cpu("cashewd TLS, workers", "echo TLS", 1.25),
          *cpu("cashewd TLS, light", "cashewd, light", 1.15), *cpu("cashewd TLS, workers", "cashewd, workers", 1.15))),
-    Row("persistence", "get_apples with persistence on in the broker",
-        (Case("echo", "echo", "get_apples", persistence=True),
-         Case("cashewd, light", "cashewd", "get_apples", persistence=True)),
-        2000, cpu("cashewd, light", "echo", 0.90)),
     Row("sleep5", "a handler that sleeps 5 ms: 128 workers",
         (Case("bare", "bare", "sleep5", workers=128),
          Case("cashewd", "cashewd", "sleep5", workers=128, binary="cashewd-bench")),
