@@ -179,7 +179,7 @@ FAULTS = (
     Fault("kill_supervisor", "kill -9 of the supervisor, restarted", kill_supervisor, kills=True),
     Fault("crash", "a handler that crashes each time", crash, back_s=2, kills=True),
     Fault("hang", "a handler that hangs once", hang, kills=True),
-    Fault("sighup", "SIGHUP", sighup, back_s=2, kills=True),
+    Fault("sighup", "SIGHUP", sighup, back_s=2),
     Fault("stop_database", "database stopped", stop_database, outage=True, drops_lane=True),
     Fault("kill_database", "database kill -9, restarted", kill_database, outage=True, drops_lane=True),
     Fault("stop_broker", "broker stopped", stop_broker, outage=True, drops_links=True),

@@ -97,7 +97,7 @@ MEMORY_LIMIT = 16_000_000  # bytes of resident memory, with 8 workers and TLS
 GROWTH_LIMIT = 256 * 1024  # bytes that do not count as growth over a million commands
 START_LIMIT_MS = 200
 QUERY_LIMIT = 2.0  # time over 20,000 documents by time over 200
-OTHER_ROWS = ("memory", "start", "queries")
+OTHER_ROWS = ("memory", "start", "queries", "saves")
 NAMES = tuple(row.name for row in ROWS) + OTHER_ROWS
 
 
