@@ -46,6 +46,7 @@ struct load_options {
 	double rate;		  /* commands a second on a fixed schedule; 0: as fast as answers come */
 	double warmup_s, seconds; /* not measured, measured */
 	uint64_t commands;	  /* measured; 0: as many as `seconds` has room for */
+	char prefix;		  /* of the devices' user ids */
 	const char *run;	  /* part of the contacts' user ids, so that each run's pairs are new */
 	struct load_watch watches[LOAD_WATCH_MAX];
 	unsigned watch_count;

@@ -125,7 +125,7 @@ def kill_broker(stack, _scale):
 
 
 def cut_links(stack, scale):
-    """Each 0.7 s a reset, and what the host wrote in the last 0 to 20 ms is lost: its PUBACKs."""
+    """Each 0.7 s a reset, and what the host wrote in the 0 to 20 ms before is lost, PUBACKs first."""
     begin = time.monotonic()
     dice = random.Random(13)
     while time.monotonic() < begin + scale.cuts_s:

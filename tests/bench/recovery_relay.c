@@ -4,8 +4,10 @@
  *
  *	bench-recovery-relay PORT TARGET_PORT	both on 127.0.0.1; prints "ready"
  *
- * Bytes pass unread and in order. A line "cut MS" on standard input swallows what comes from the host for so many milliseconds, while
- * the broker's bytes pass, and then resets all links at both ends. It ends with standard input. Failure: a message and exit code 1.
+ * Bytes pass unread and in order. A line "cut MS" on standard input waits for the host's next bytes on the link that carries commands
+ * (that on which more comes from the broker than from the host: they are PUBACKs), swallows them and all that the host writes on any
+ * link for so many milliseconds, while the broker's bytes pass, and then resets all links at both ends. Where the host writes nothing
+ * for ARMED_MS, the links are reset without. It ends with standard input. Failure: a message and exit code 1.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINKS_MAX = 32, PIPE_SIZE = 256 * 1024, HOST = 0, BROKER = 1 };
+enum { LINKS_MAX = 32, PIPE_SIZE = 256 * 1024, HOST = 0, BROKER = 1, ARMED_MS = 400 };
 
 /* What was read from one end and not yet written to the other. */
 struct pipe {
@@ -32,10 +34,13 @@ struct pipe {
 struct link {
 	int fds[2];	      /* HOST, BROKER; -1: no link */
 	struct pipe pipes[2]; /* from that end */
+	size_t carried[2];    /* bytes from that end so far */
 };
 
 static struct link links[LINKS_MAX];
-static long long cut_at; /* milliseconds; 0: no cut is under way */
+static long long cut_at;  /* milliseconds; 0: no cut is under way */
+static int cut_ms;	  /* what is swallowed before the cut */
+static bool is_swallowing; /* the cut's first bytes have come */
 
 static _Noreturn void die(const char *what)
 {
@@ -93,6 +98,7 @@ static void accept_link(int listener, int target)
 		set_up(broker);
 		link->fds[HOST] = host;
 		link->fds[BROKER] = broker;
+		link->carried[HOST] = link->carried[BROKER] = 0;
 		link->pipes[HOST].start = link->pipes[HOST].end = link->pipes[BROKER].start = link->pipes[BROKER].end = 0;
 		return;
 	}
@@ -110,7 +116,14 @@ static bool read_from(struct link *link, int end)
 
 	if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
 		return false;
-	if (got > 0 && !(end == HOST && cut_at != 0)) /* else it is swallowed */
+	if (got <= 0)
+		return true;
+	if (end == HOST && cut_at != 0 && !is_swallowing && link->carried[BROKER] > link->carried[HOST]) {
+		is_swallowing = true;
+		cut_at = now_ms() + cut_ms;
+	}
+	link->carried[end] += (size_t)got;
+	if (end == BROKER || !is_swallowing)
 		pipe->end += (size_t)got;
 	return true;
 }
@@ -152,8 +165,10 @@ static void take_orders(void)
 
 	if (!fgets(line, sizeof(line), stdin))
 		exit(0);
-	if (sscanf(line, "cut %d", &ms) == 1)
-		cut_at = now_ms() + ms;
+	if (sscanf(line, "cut %d", &ms) == 1) {
+		cut_ms = ms;
+		cut_at = now_ms() + ARMED_MS;
+	}
 }
 
 static void turn(int listener, int target)
@@ -181,6 +196,7 @@ static void turn(int listener, int target)
 			serve_link(&links[at], &polled[2 + 2 * at]);
 	if (cut_at != 0 && now_ms() >= cut_at) {
 		cut_at = 0;
+		is_swallowing = false;
 		for (int at = 0; at < LINKS_MAX; at++)
 			if (links[at].fds[HOST] >= 0)
 				close_link(&links[at], true);

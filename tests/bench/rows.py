@@ -23,8 +23,9 @@ class Target:
     case: str
     reference: str
     phase: str  # saturated, rate
-    figure: str  # cpu: at most `limit`; per_second: at least `limit`
+    figure: str  # per_second: at least `limit`; cpu, p99_ms, rss: at most `limit`
     limit: float
+    slack: float = 0  # p99_ms, rss: of the medians, at most limit x reference + slack
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ ROWS = (
 )
 
 CHANGE_LIMIT = 0.03  # what a change may cost, of one build beside another
+P99_LIMIT, P99_SLACK_MS = 1.25, 1  # of its p99 on the schedule
+RSS_SLACK = 4_000_000  # of its resident memory
 
 
 def beside(row, folder):
@@ -88,7 +91,9 @@ def beside(row, folder):
             before = replace(case, name=case.name + ", beside", build=folder)
             cases += [before, case]
             targets += [Target(case.name, before.name, "saturated", "per_second", 1 - CHANGE_LIMIT),
-                        *cpu(case.name, before.name, 1 + CHANGE_LIMIT)]
+                        *cpu(case.name, before.name, 1 + CHANGE_LIMIT),
+                        Target(case.name, before.name, "rate", "p99_ms", P99_LIMIT, P99_SLACK_MS),
+                        Target(case.name, before.name, "rate", "rss", 1, RSS_SLACK)]
     return replace(row, cases=tuple(cases), targets=tuple(targets))
 
 
@@ -97,7 +102,8 @@ MEMORY_LIMIT = 16_000_000  # bytes of resident memory, with 8 workers and TLS
 GROWTH_LIMIT = 256 * 1024  # bytes that do not count as growth over a million commands
 START_LIMIT_MS = 200
 QUERY_LIMIT = 2.0  # time over 20,000 documents by time over 200
-OTHER_ROWS = ("memory", "start", "queries", "saves")
+OTHER_ROWS = ("memory", "start", "queries", "saves", "window", "naps")
+BESIDE_ROWS = ("window", "naps")  # of these, what --beside measures too
 NAMES = tuple(row.name for row in ROWS) + OTHER_ROWS
 
 
