@@ -376,7 +376,8 @@ static int effects(const char *url, const char *name, const char *list)
 			die("effects", "a document without _id or n");
 		const char *const user = strchr(bson_iter_utf8(&id, NULL), '/') + 1;
 		const char *const when = strrchr(user, '/');
-		printf("%.*s %s %lld\n", (int)(when - user), user, when + 1, (long long)bson_iter_as_int64(&number));
+		printf("%.*s %s %lld\n", (int)(when - user), user, when + 1,
+			(long long)bson_iter_as_int64(&number));
 	}
 	if (mongoc_cursor_error(cursor, &error))
 		die("effects", error.message);

@@ -30,10 +30,11 @@ static void write_subscription(const struct load *load, unsigned connection_inde
 			if (at % options->connections != connection_index)
 				continue;
 			if (at < options->devices)
-				(void)snprintf(filter, sizeof(filter), "%c%u/command_rejected", options->prefix, at);
+				(void)snprintf(
+					filter, sizeof(filter), "%c%u/command_rejected", options->prefix, at);
 			else if (at < 2 * options->devices)
-				(void)snprintf(filter, sizeof(filter), "%c%u/%s", options->prefix, at - options->devices,
-					options->mode->event);
+				(void)snprintf(filter, sizeof(filter), "%c%u/%s", options->prefix,
+					at - options->devices, options->mode->event);
 			else
 				(void)snprintf(filter, sizeof(filter), "c%s-%u/%s", options->run,
 					at - 2 * options->devices, options->mode->event);
@@ -134,8 +135,9 @@ int load_run(struct load_options *options, struct load_result *ret_result)
 		(void)fail("load", "out of memory or descriptors", 99);
 	} else {
 		for (unsigned at = 0; at < options->devices; at++)
-			load.devices[at].topic_size = (size_t)snprintf(load.devices[at].topic,
-				sizeof(load.devices[at].topic), "%c%u/%s", options->prefix, at, options->mode->name);
+			load.devices[at].topic_size =
+				(size_t)snprintf(load.devices[at].topic, sizeof(load.devices[at].topic),
+					"%c%u/%s", options->prefix, at, options->mode->name);
 		result = open_connections(&load, tls);
 		if (result == 0)
 			result = load_traffic(&load);

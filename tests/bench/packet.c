@@ -40,10 +40,12 @@ size_t packet_connect(unsigned char *out, const struct packet_connect *connect)
 	size_t used = 0;
 
 	out[used++] = 0x10;
-	used += write_length(out + used, 10 + (keeps ? 6 : 1) + 2 + id_size + (connect->token ? 4 + user_size + token_size : 0));
+	used += write_length(out + used,
+		10 + (keeps ? 6 : 1) + 2 + id_size + (connect->token ? 4 + user_size + token_size : 0));
 	used += write_text(out + used, "MQTT", 4);
 	out[used++] = 5;
-	out[used++] = (unsigned char)((keeps ? 0 : 0x02) | (connect->token ? 0xC0 : 0)); /* Clean Start; user name and password */
+	out[used++] = (unsigned char)((keeps ? 0 : 0x02) |
+				      (connect->token ? 0xC0 : 0)); /* Clean Start; user name and password */
 	used += write_u16(out + used, connect->keepalive_s);
 	out[used++] = keeps ? 5 : 0; /* properties; without one Receive Maximum is 65,535 */
 	if (keeps) {

@@ -58,8 +58,9 @@ static bool parse_schedule(const char *text, struct recovery_options *options)
 	while (options->segment_count < RECOVERY_SEGMENTS) {
 		struct recovery_segment *const segment = &options->segments[options->segment_count++];
 		int used = 0;
-		if (sscanf(text, "%lfx%lf%n", &segment->seconds, &segment->rate, &used) != 2 || !(segment->seconds > 0) ||
-			!(segment->rate > 0) || segment->seconds > 3600 || segment->rate > 1e6)
+		if (sscanf(text, "%lfx%lf%n", &segment->seconds, &segment->rate, &used) != 2 ||
+			!(segment->seconds > 0) || !(segment->rate > 0) || segment->seconds > 3600 ||
+			segment->rate > 1e6)
 			return false;
 		text += used;
 		if (*text == '\0')
@@ -70,11 +71,14 @@ static bool parse_schedule(const char *text, struct recovery_options *options)
 	return false;
 }
 
-static const struct option long_options[] = {{"host", required_argument, NULL, 'h'}, {"port", required_argument, NULL, 'p'},
-	{"ca", required_argument, NULL, 'a'}, {"tokens", required_argument, NULL, 't'}, {"out", required_argument, NULL, 'f'},
-	{"schedule", required_argument, NULL, 's'}, {"outstanding", required_argument, NULL, 'o'}, {"seconds", required_argument, NULL, 'e'},
-	{"command", required_argument, NULL, 'c'}, {"event", required_argument, NULL, 'v'}, {"list", required_argument, NULL, 'l'},
-	{"repeat", required_argument, NULL, 'r'}, {"drain", required_argument, NULL, 'd'}, {"help", no_argument, NULL, 'H'}, {0}};
+static const struct option long_options[] = {{"host", required_argument, NULL, 'h'},
+	{"port", required_argument, NULL, 'p'}, {"ca", required_argument, NULL, 'a'},
+	{"tokens", required_argument, NULL, 't'}, {"out", required_argument, NULL, 'f'},
+	{"schedule", required_argument, NULL, 's'}, {"outstanding", required_argument, NULL, 'o'},
+	{"seconds", required_argument, NULL, 'e'}, {"command", required_argument, NULL, 'c'},
+	{"event", required_argument, NULL, 'v'}, {"list", required_argument, NULL, 'l'},
+	{"repeat", required_argument, NULL, 'r'}, {"drain", required_argument, NULL, 'd'},
+	{"help", no_argument, NULL, 'H'}, {0}};
 
 static bool take_option(int option, const char *value, struct recovery_options *options)
 {
@@ -123,7 +127,8 @@ static int add_device(struct recovery *recovery, const char *user, const char *t
 		return fail("devices", "out of memory");
 	recovery->devices = devices;
 	struct recovery_device *const device = &devices[recovery->device_count++];
-	*device = (struct recovery_device){.stream.fd = -1, .token = strdup(token), .number_of_id = calloc(65536, sizeof(uint32_t))};
+	*device = (struct recovery_device){
+		.stream.fd = -1, .token = strdup(token), .number_of_id = calloc(65536, sizeof(uint32_t))};
 	(void)snprintf(device->user, sizeof(device->user), "%s", user);
 	return device->token && device->number_of_id ? 0 : fail("devices", "out of memory");
 }
@@ -139,16 +144,20 @@ static int read_tokens(struct recovery *recovery)
 	while (!error && fscanf(file, "%64s %4095s", user, token) == 2)
 		error = add_device(recovery, user, token);
 	(void)fclose(file);
-	return error || recovery->device_count > 0 ? error : fail(recovery->options->tokens_file, "no line of USER TOKEN");
+	return error || recovery->device_count > 0
+		       ? error
+		       : fail(recovery->options->tokens_file, "no line of USER TOKEN");
 }
 
 static int make_tls(struct recovery *recovery)
 {
 	recovery->tls = SSL_CTX_new(TLS_client_method());
-	if (!recovery->tls || SSL_CTX_load_verify_locations(recovery->tls, recovery->options->ca_file, NULL) != 1)
+	if (!recovery->tls ||
+		SSL_CTX_load_verify_locations(recovery->tls, recovery->options->ca_file, NULL) != 1)
 		return fail("cannot read the certificate authority", recovery->options->ca_file);
 	SSL_CTX_set_verify(recovery->tls, SSL_VERIFY_PEER, NULL);
-	(void)SSL_CTX_set_mode(recovery->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	(void)SSL_CTX_set_mode(
+		recovery->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(recovery->tls, 1);
 	return 0;
 }
@@ -169,12 +178,14 @@ int recovery_connect(struct recovery *recovery, struct recovery_device *device)
 		.keepalive_s = RECOVERY_KEEPALIVE_S,
 		.token = device->token,
 		.session_expiry_s = RECOVERY_SESSION_S};
-	unsigned char *out = stream_room(&device->stream, PACKET_OVERHEAD + sizeof(client_id) + strlen(device->token));
+	unsigned char *out =
+		stream_room(&device->stream, PACKET_OVERHEAD + sizeof(client_id) + strlen(device->token));
 	stream_wrote(&device->stream, packet_connect(out, &connect));
 	out = stream_room(&device->stream, PACKET_OVERHEAD + packet_filter_size(filter));
 	stream_wrote(&device->stream, packet_subscribe_begin(out, 65535, packet_filter_size(filter)));
 	out = stream_room(&device->stream, packet_filter_size(filter));
-	stream_wrote(&device->stream, packet_filter(out, filter, 1 | 4)); /* QoS 1, No Local: not the device's own commands */
+	stream_wrote(&device->stream,
+		packet_filter(out, filter, 1 | 4)); /* QoS 1, No Local: not the device's own commands */
 	if (epoll_ctl(recovery->epoll, EPOLL_CTL_ADD, device->stream.fd, &event) != 0) {
 		stream_close(&device->stream);
 		return -1;

@@ -16,7 +16,13 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { RECOVERY_SEGMENTS = 8, RECOVERY_USER_SIZE = 65, RECOVERY_KEEPALIVE_S = 600, RECOVERY_SESSION_S = 3600, RECOVERY_RETRY_MS = 200 };
+enum {
+	RECOVERY_SEGMENTS = 8,
+	RECOVERY_USER_SIZE = 65,
+	RECOVERY_KEEPALIVE_S = 600,
+	RECOVERY_SESSION_S = 3600,
+	RECOVERY_RETRY_MS = 200
+};
 #define RECOVERY_SECOND 1000000000ULL
 
 /* So many commands a second for so long. */
@@ -30,8 +36,9 @@ struct recovery_options {
 	const char *command, *event, *list;
 	struct recovery_segment segments[RECOVERY_SEGMENTS];
 	unsigned segment_count;
-	unsigned outstanding;			 /* per device, as fast as events come; 0: on the schedule */
-	double seconds, drain_s, repeat_s; /* of the closed loop; how long the last events are waited for; see above */
+	unsigned outstanding; /* per device, as fast as events come; 0: on the schedule */
+	double seconds, drain_s,
+		repeat_s; /* of the closed loop; how long the last events are waited for; see above */
 };
 
 enum recovery_state {
@@ -52,16 +59,16 @@ struct recovery_device {
 	struct stream stream;
 	char user[RECOVERY_USER_SIZE];
 	char *token;
-	bool connected, ready;	/* the socket is open; SUBACK has come */
-	bool watching_output;	/* EPOLLOUT is asked for */
+	bool connected, ready; /* the socket is open; SUBACK has come */
+	bool watching_output;  /* EPOLLOUT is asked for */
 	uint64_t reconnect_at, repeat_at;
 	unsigned receive_maximum, unacknowledged;
 	uint16_t last_id;
 	uint32_t *number_of_id;		   /* per packet id; 0: free */
 	struct recovery_command *commands; /* in the order in which they were due */
 	uint32_t command_count, command_room;
-	uint32_t oldest;   /* command that is not answered; command_count: none */
-	uint32_t waiting;  /* no command before this one is RECOVERY_WAITING */
+	uint32_t oldest;  /* command that is not answered; command_count: none */
+	uint32_t waiting; /* no command before this one is RECOVERY_WAITING */
 	uint32_t *command_of_number;
 	uint32_t numbers, number_room; /* numbers given so far: 1 .. numbers */
 };

@@ -48,14 +48,15 @@ def panel(fault, result, top, highest):
         return top + TOP + (1 - part) * height
 
     back = result["back_s"]
+    width = max(1.5, x_of(min(result["fault_end_s"], last)) - x_of(0))
     out = [text(LEFT, top + 15, f"{fault.title}: " + ("never back" if back is None else f"back {back:.0f} s after its end")),
-           f'<rect x="{x_of(0):.1f}" y="{y_of(1):.1f}" width="{max(1.5, x_of(min(result["fault_end_s"], last)) - x_of(0)):.1f}" height="{height}" '
-           'fill="#f3c9c9"/>',
+           f'<rect x="{x_of(0):.1f}" y="{y_of(1):.1f}" width="{width:.1f}" height="{height}" fill="#f3c9c9"/>',
            f'<rect x="{LEFT}" y="{y_of(1):.1f}" width="{inner}" height="{height}" fill="none" stroke="#bbb"/>']
     for part in (0, 0.5, 1):
         out.append(text(LEFT - 5, y_of(part) + 4, f"{part * highest:,.0f}", "end", "#1f5fa8"))
     for value in (1, 10, 100, 1000, 10_000, 100_000):
-        out.append(text(WIDTH - RIGHT + 5, y_of(log_position(value)) + 4, f"{value:,} ms" if value < 1000 else f"{value // 1000} s", "start", "#b5542a"))
+        name = f"{value:,} ms" if value < 1000 else f"{value // 1000} s"
+        out.append(text(WIDTH - RIGHT + 5, y_of(log_position(value)) + 4, name, "start", "#b5542a"))
     for second in range(int(first // 10) * 10, int(last) + 1, 10):
         if second >= first:
             out.append(text(x_of(second), top + HEIGHT - 8, f"{second} s", "middle"))

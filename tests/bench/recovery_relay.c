@@ -38,8 +38,8 @@ struct link {
 };
 
 static struct link links[LINKS_MAX];
-static long long cut_at;  /* milliseconds; 0: no cut is under way */
-static int cut_ms;	  /* what is swallowed before the cut */
+static long long cut_at;   /* milliseconds; 0: no cut is under way */
+static int cut_ms;	   /* what is swallowed before the cut */
 static bool is_swallowing; /* the cut's first bytes have come */
 
 static _Noreturn void die(const char *what)
@@ -58,8 +58,9 @@ static long long now_ms(void)
 
 static struct sockaddr_in local(int port)
 {
-	return (struct sockaddr_in){
-		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	return (struct sockaddr_in){.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 static void close_link(struct link *link, bool reset)
@@ -99,7 +100,8 @@ static void accept_link(int listener, int target)
 		link->fds[HOST] = host;
 		link->fds[BROKER] = broker;
 		link->carried[HOST] = link->carried[BROKER] = 0;
-		link->pipes[HOST].start = link->pipes[HOST].end = link->pipes[BROKER].start = link->pipes[BROKER].end = 0;
+		link->pipes[HOST].start = link->pipes[HOST].end = link->pipes[BROKER].start =
+			link->pipes[BROKER].end = 0;
 		return;
 	}
 	if (host >= 0)
@@ -134,7 +136,8 @@ static bool write_from(struct link *link, int end)
 
 	if (pipe->start == pipe->end)
 		return true;
-	const ssize_t wrote = send(link->fds[!end], pipe->bytes + pipe->start, pipe->end - pipe->start, MSG_NOSIGNAL);
+	const ssize_t wrote =
+		send(link->fds[!end], pipe->bytes + pipe->start, pipe->end - pipe->start, MSG_NOSIGNAL);
 	if (wrote < 0)
 		return errno == EAGAIN || errno == EINTR;
 	pipe->start += (size_t)wrote;
@@ -173,7 +176,8 @@ static void take_orders(void)
 
 static void turn(int listener, int target)
 {
-	struct pollfd polled[2 + 2 * LINKS_MAX] = {{.fd = listener, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+	struct pollfd polled[2 + 2 * LINKS_MAX] = {
+		{.fd = listener, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
 	const long long now = now_ms();
 
 	for (int at = 0; at < LINKS_MAX; at++)
@@ -188,7 +192,10 @@ static void turn(int listener, int target)
 			if (link->pipes[!end].end > link->pipes[!end].start)
 				one->events |= POLLOUT;
 		}
-	if (poll(polled, sizeof(polled) / sizeof(polled[0]), cut_at == 0 ? -1 : cut_at > now ? (int)(cut_at - now) : 0) < 0 &&
+	if (poll(polled, sizeof(polled) / sizeof(polled[0]),
+		    cut_at == 0	   ? -1
+		    : cut_at > now ? (int)(cut_at - now)
+				   : 0) < 0 &&
 		errno != EINTR)
 		die("poll");
 	for (int at = 0; at < LINKS_MAX; at++)
@@ -218,7 +225,8 @@ int main(int argc, char **argv)
 	const struct sockaddr_in address = local(atoi(argv[1]));
 	const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-		bind(listener, (const struct sockaddr *)&address, sizeof(address)) != 0 || listen(listener, LINKS_MAX) != 0)
+		bind(listener, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+		listen(listener, LINKS_MAX) != 0)
 		die("listen");
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)setvbuf(stdin, NULL, _IONBF, 0);

@@ -39,14 +39,16 @@ static void *grow(void *elements, uint32_t count, uint32_t *room, size_t size)
 static uint16_t next_id(struct recovery_device *device)
 {
 	do {
-		device->last_id = device->last_id == RECEIVE_MAXIMUM - 1 ? 1 : (uint16_t)(device->last_id + 1);
+		device->last_id =
+			device->last_id == RECEIVE_MAXIMUM - 1 ? 1 : (uint16_t)(device->last_id + 1);
 	} while (device->number_of_id[device->last_id] != 0);
 	return device->last_id;
 }
 
 static bool can_send(const struct recovery_device *device)
 {
-	return device->ready && device->unacknowledged < device->receive_maximum && device->unacknowledged < RECEIVE_MAXIMUM - 1;
+	return device->ready && device->unacknowledged < device->receive_maximum &&
+	       device->unacknowledged < RECEIVE_MAXIMUM - 1;
 }
 
 /* Publishes a command of the device under its next number. */
@@ -55,20 +57,24 @@ static void send_command(struct recovery *recovery, struct recovery_device *devi
 	struct recovery_command *const command = &device->commands[index];
 	char topic[RECOVERY_USER_SIZE + 65], payload[PAYLOAD_SIZE];
 
-	device->command_of_number = grow(device->command_of_number, device->numbers + 1, &device->number_room, sizeof(uint32_t));
+	device->command_of_number =
+		grow(device->command_of_number, device->numbers + 1, &device->number_room, sizeof(uint32_t));
 	command->last_number = ++device->numbers;
 	device->command_of_number[device->numbers] = index;
 	command->state = RECOVERY_SENT;
 	command->acknowledged = false;
 	command->sent = recovery->now;
-	const int topic_size = snprintf(topic, sizeof(topic), "%s/%s", device->user, recovery->options->command);
-	const int size =
-		snprintf(payload, sizeof(payload), "{\"list\":\"%s\",\"n\":%u}", recovery->options->list, device->numbers);
-	unsigned char *const out = stream_room(&device->stream, PACKET_OVERHEAD + (size_t)topic_size + (size_t)size);
+	const int topic_size =
+		snprintf(topic, sizeof(topic), "%s/%s", device->user, recovery->options->command);
+	const int size = snprintf(payload, sizeof(payload), "{\"list\":\"%s\",\"n\":%u}",
+		recovery->options->list, device->numbers);
+	unsigned char *const out =
+		stream_room(&device->stream, PACKET_OVERHEAD + (size_t)topic_size + (size_t)size);
 	const uint16_t id = next_id(device);
 	device->number_of_id[id] = device->numbers;
 	device->unacknowledged++;
-	stream_wrote(&device->stream, packet_publish(out, id, topic, (size_t)topic_size, payload, (size_t)size));
+	stream_wrote(
+		&device->stream, packet_publish(out, id, topic, (size_t)topic_size, payload, (size_t)size));
 	(void)fprintf(recovery->out, "S %s %u %u %llu %llu\n", device->user, device->numbers, index + 1,
 		(unsigned long long)command->due, (unsigned long long)command->sent);
 }
@@ -83,7 +89,8 @@ static void send_waiting(struct recovery *recovery, struct recovery_device *devi
 
 static void add_command(struct recovery *recovery, struct recovery_device *device, uint64_t due)
 {
-	device->commands = grow(device->commands, device->command_count, &device->command_room, sizeof(*device->commands));
+	device->commands = grow(
+		device->commands, device->command_count, &device->command_room, sizeof(*device->commands));
 	device->commands[device->command_count++] = (struct recovery_command){.due = due};
 	recovery->unanswered++;
 	send_waiting(recovery, device);
@@ -99,7 +106,8 @@ static uint64_t due_at(const struct recovery *recovery)
 		const double in_it = segment->seconds * segment->rate;
 		if ((double)recovery->scheduled < before + in_it)
 			return recovery->started +
-			       (uint64_t)((start_s + ((double)recovery->scheduled - before) / segment->rate) * 1e9);
+			       (uint64_t)((start_s + ((double)recovery->scheduled - before) / segment->rate) *
+					  1e9);
 		before += in_it;
 		start_s += segment->seconds;
 	}
@@ -127,7 +135,8 @@ static void repeat_late(struct recovery *recovery, struct recovery_device *devic
 {
 	if (recovery->now < device->repeat_at || !can_send(device))
 		return;
-	for (uint32_t at = device->oldest; at < device->command_count && at < device->oldest + REPEAT_LOOK; at++) {
+	for (uint32_t at = device->oldest; at < device->command_count && at < device->oldest + REPEAT_LOOK;
+		at++) {
 		struct recovery_command *const command = &device->commands[at];
 		const double wait_s = recovery->options->repeat_s * (double)(1U << command->repeats);
 		if (command->state != RECOVERY_SENT || (double)(recovery->now - command->sent) < wait_s * 1e9)
@@ -200,7 +209,8 @@ static bool is_event(const struct recovery_device *device, const struct packet *
 {
 	const size_t user_size = strlen(device->user), size = strlen(name);
 
-	return event->topic_size == user_size + 1 + size && memcmp(event->topic + user_size + 1, name, size) == 0;
+	return event->topic_size == user_size + 1 + size &&
+	       memcmp(event->topic + user_size + 1, name, size) == 0;
 }
 
 static void take_event(struct recovery *recovery, struct recovery_device *device, const struct packet *event)
@@ -213,9 +223,11 @@ static void take_event(struct recovery *recovery, struct recovery_device *device
 	}
 	if (is_event(device, event, "command_failed") || is_event(device, event, "command_rejected")) {
 		recovery->refused++;
-		(void)fprintf(recovery->out, "X %s %.*s\n", device->user, (int)event->payload_size, (const char *)event->payload);
+		(void)fprintf(recovery->out, "X %s %.*s\n", device->user, (int)event->payload_size,
+			(const char *)event->payload);
 	}
-	if (!is_event(device, event, recovery->options->event) || !number_in(event, &number) || number == 0 || number > device->numbers)
+	if (!is_event(device, event, recovery->options->event) || !number_in(event, &number) || number == 0 ||
+		number > device->numbers)
 		return;
 	const uint32_t index = device->command_of_number[number];
 	struct recovery_command *const command = &device->commands[index];
@@ -224,9 +236,10 @@ static void take_event(struct recovery *recovery, struct recovery_device *device
 	command->state = RECOVERY_ANSWERED;
 	recovery->answered++;
 	recovery->unanswered--;
-	(void)fprintf(recovery->out, "A %s %u %llu %llu\n", device->user, index + 1, (unsigned long long)command->due,
-		(unsigned long long)recovery->now);
-	while (device->oldest < device->command_count && device->commands[device->oldest].state == RECOVERY_ANSWERED)
+	(void)fprintf(recovery->out, "A %s %u %llu %llu\n", device->user, index + 1,
+		(unsigned long long)command->due, (unsigned long long)recovery->now);
+	while (device->oldest < device->command_count &&
+		device->commands[device->oldest].state == RECOVERY_ANSWERED)
 		device->oldest++;
 	if (recovery->options->outstanding > 0 && !recovery->stopped)
 		add_command(recovery, device, recovery->now);
@@ -271,7 +284,8 @@ static int take_input(struct recovery *recovery, struct recovery_device *device)
 		recovery->now = recovery_clock();
 		for (;;) {
 			struct packet packet;
-			const long size = packet_read(stream->in + stream->in_start, stream->in_end - stream->in_start, &packet);
+			const long size = packet_read(
+				stream->in + stream->in_start, stream->in_end - stream->in_start, &packet);
 			if (size < 0)
 				return -1;
 			if (size == 0)
@@ -294,7 +308,8 @@ static int flush(struct recovery *recovery, struct recovery_device *device)
 		return -1;
 	if (device->stream.blocked == device->watching_output)
 		return 0;
-	struct epoll_event event = {.data.ptr = device, .events = EPOLLIN | (device->stream.blocked ? EPOLLOUT : 0U)};
+	struct epoll_event event = {
+		.data.ptr = device, .events = EPOLLIN | (device->stream.blocked ? EPOLLOUT : 0U)};
 	device->watching_output = device->stream.blocked;
 	return epoll_ctl(recovery->epoll, EPOLL_CTL_MOD, device->stream.fd, &event);
 }
@@ -365,10 +380,12 @@ int recovery_traffic(struct recovery *recovery)
 
 		if (!recovery->stopped && options->segment_count > 0)
 			until = earlier(until, send_due(recovery));
-		else if (!recovery->stopped && recovery->now >= recovery->started + (uint64_t)(options->seconds * 1e9))
+		else if (!recovery->stopped &&
+			 recovery->now >= recovery->started + (uint64_t)(options->seconds * 1e9))
 			recovery->stopped = true, recovery->stop_sending = recovery->now;
-		if (recovery->stopped && (recovery->unanswered == 0 ||
-						 recovery->now >= recovery->stop_sending + (uint64_t)(options->drain_s * 1e9)))
+		if (recovery->stopped &&
+			(recovery->unanswered == 0 ||
+				recovery->now >= recovery->stop_sending + (uint64_t)(options->drain_s * 1e9)))
 			break;
 		if (recovery->now >= recovery->looked_at + tick && take_order(recovery) != 0)
 			break;
@@ -376,7 +393,8 @@ int recovery_traffic(struct recovery *recovery)
 		if (recovery_turn(recovery, until) != 0)
 			return -1;
 	}
-	(void)fprintf(recovery->out, "E %llu %llu %llu\n", (unsigned long long)(recovery->answered + recovery->unanswered),
+	(void)fprintf(recovery->out, "E %llu %llu %llu\n",
+		(unsigned long long)(recovery->answered + recovery->unanswered),
 		(unsigned long long)recovery->answered, (unsigned long long)recovery->repeated);
 	return 0;
 }

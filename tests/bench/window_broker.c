@@ -26,7 +26,15 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINKS = 16, USERS = 200, NAP_USERS = 12, RING = 4096, BUFFER = 256 * 1024, STALL_S = 15, OVERHEAD = 16 };
+enum {
+	LINKS = 16,
+	USERS = 200,
+	NAP_USERS = 12,
+	RING = 4096,
+	BUFFER = 256 * 1024,
+	STALL_S = 15,
+	OVERHEAD = 16
+};
 #define SECOND 1000000000ULL
 
 /* Commands of one user whose events have not come: due times, oldest first. */
@@ -98,7 +106,8 @@ static size_t put_u16(unsigned char *out, size_t value)
 	return 2;
 }
 
-static void publish(struct link *link, struct user *user, char prefix, unsigned number, const char *command, uint64_t due)
+static void publish(
+	struct link *link, struct user *user, char prefix, unsigned number, const char *command, uint64_t due)
 {
 	char topic[96];
 	const size_t topic_size = (size_t)snprintf(topic, sizeof(topic), "%c%u/%s", prefix, number, command);
@@ -131,15 +140,20 @@ static void publish(struct link *link, struct user *user, char prefix, unsigned 
 static uint64_t send_commands(struct link *link)
 {
 	while (link->unacknowledged < options.window) {
-		const uint64_t nap_due = options.naps > 0 ? started + (uint64_t)((double)naps * 1e9 / options.naps) : UINT64_MAX;
-		const uint64_t due = options.rate > 0 ? started + (uint64_t)((double)scheduled * 1e9 / options.rate) : now;
+		const uint64_t nap_due = options.naps > 0
+						 ? started + (uint64_t)((double)naps * 1e9 / options.naps)
+						 : UINT64_MAX;
+		const uint64_t due =
+			options.rate > 0 ? started + (uint64_t)((double)scheduled * 1e9 / options.rate) : now;
 		if (due > now && nap_due > now)
 			return due < nap_due ? due : nap_due;
 		if (nap_due <= due) {
-			publish(link, &nap_users[naps % NAP_USERS], 'n', (unsigned)(naps % NAP_USERS), "nap", nap_due);
+			publish(link, &nap_users[naps % NAP_USERS], 'n', (unsigned)(naps % NAP_USERS), "nap",
+				nap_due);
 			naps++;
 		} else {
-			publish(link, &users[scheduled % USERS], 'w', (unsigned)(scheduled % USERS), options.command, due);
+			publish(link, &users[scheduled % USERS], 'w', (unsigned)(scheduled % USERS),
+				options.command, due);
 			scheduled++;
 		}
 	}
@@ -161,7 +175,8 @@ static size_t u16_at(const unsigned char *in)
 
 static void take_connect(struct link *link, const unsigned char *body, size_t size)
 {
-	static const unsigned char accepted_5[] = {0x20, 3, 0, 0, 0}, accepted_311[] = {0x20, 2, 0, 0}, refused_311[] = {0x20, 2, 0, 1};
+	static const unsigned char accepted_5[] = {0x20, 3, 0, 0, 0}, accepted_311[] = {0x20, 2, 0, 0},
+				   refused_311[] = {0x20, 2, 0, 1};
 
 	if (size < 10 || u16_at(body) != 4)
 		die("CONNECT", "is malformed");
@@ -189,7 +204,8 @@ static void take_filters(struct link *link, const unsigned char *body, size_t si
 		at += 2 + filter_size + (subscribe ? 1 : 0);
 		if (at > size)
 			die("SUBSCRIBE", "is malformed");
-		if (subscribe && filter_size == 2 + strlen(options.command) && memcmp(filter + 2, options.command, filter_size - 2) == 0) {
+		if (subscribe && filter_size == 2 + strlen(options.command) &&
+			memcmp(filter + 2, options.command, filter_size - 2) == 0) {
 			link->subscribed = true;
 			started = last_event = now;
 		}
@@ -316,9 +332,14 @@ static void accept_link(int listener)
 		if (link->stream.fd >= 0)
 			continue;
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		*link = (struct link){.stream = {.fd = fd, .in_size = BUFFER, .out_size = BUFFER, .in = malloc(BUFFER), .out = malloc(BUFFER)},
+		*link = (struct link){.stream = {.fd = fd,
+					      .in_size = BUFFER,
+					      .out_size = BUFFER,
+					      .in = malloc(BUFFER),
+					      .out = malloc(BUFFER)},
 			.is_open = calloc(65536, 1)};
-		if (!link->stream.in || !link->stream.out || !link->is_open || epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
+		if (!link->stream.in || !link->stream.out || !link->is_open ||
+			epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) != 0)
 			die("accept", "out of memory or descriptors");
 		return;
 	}
@@ -353,7 +374,8 @@ static uint64_t serve_links(void)
 		}
 		if (link->stream.blocked == link->watching_output)
 			continue;
-		struct epoll_event event = {.data.ptr = link, .events = EPOLLIN | (link->stream.blocked ? EPOLLOUT : 0U)};
+		struct epoll_event event = {
+			.data.ptr = link, .events = EPOLLIN | (link->stream.blocked ? EPOLLOUT : 0U)};
 		link->watching_output = link->stream.blocked;
 		(void)epoll_ctl(epoll, EPOLL_CTL_MOD, link->stream.fd, &event);
 	}
@@ -382,21 +404,23 @@ static void print_result(void)
 	const double seconds = (double)(now - started) / 1e9 - options.warmup_s;
 
 	printf("{\"commands\":%llu,\"per_second\":%.1f,\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"naps\":%llu,\"window\":%llu}\n",
-		(unsigned long long)answered, (double)answered / seconds, (double)histogram_quantile(&latency, 0.50) / 1e6,
-		(double)histogram_quantile(&latency, 0.99) / 1e6, (double)latency.max / 1e6, (unsigned long long)napped,
-		(unsigned long long)highest_window);
+		(unsigned long long)answered, (double)answered / seconds,
+		(double)histogram_quantile(&latency, 0.50) / 1e6,
+		(double)histogram_quantile(&latency, 0.99) / 1e6, (double)latency.max / 1e6,
+		(unsigned long long)napped, (unsigned long long)highest_window);
 }
 
 static int listen_on(unsigned port)
 {
-	const struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct epoll_event event = {.events = EPOLLIN};
 	const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
 
 	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-		bind(listener, (const struct sockaddr *)&address, sizeof(address)) != 0 || listen(listener, LINKS) != 0 ||
-		epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) != 0)
+		bind(listener, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+		listen(listener, LINKS) != 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) != 0)
 		die("listen", strerror(errno));
 	return listener;
 }
@@ -419,17 +443,19 @@ static bool take_option(int option, const char *value)
 
 int main(int argc, char **argv)
 {
-	static const struct option known[] = {{"port", required_argument, NULL, 'p'}, {"window", required_argument, NULL, 'w'},
-		{"command", required_argument, NULL, 'c'}, {"event", required_argument, NULL, 'e'}, {"rate", required_argument, NULL, 'r'},
-		{"naps", required_argument, NULL, 'n'}, {"seconds", required_argument, NULL, 's'}, {"warmup", required_argument, NULL, 'u'},
-		{"only-311", no_argument, NULL, '3'}, {0}};
+	static const struct option known[] = {{"port", required_argument, NULL, 'p'},
+		{"window", required_argument, NULL, 'w'}, {"command", required_argument, NULL, 'c'},
+		{"event", required_argument, NULL, 'e'}, {"rate", required_argument, NULL, 'r'},
+		{"naps", required_argument, NULL, 'n'}, {"seconds", required_argument, NULL, 's'},
+		{"warmup", required_argument, NULL, 'u'}, {"only-311", no_argument, NULL, '3'}, {0}};
 	bool good = true;
 
 	for (int option; good && (option = getopt_long(argc, argv, "", known, NULL)) != -1;)
 		good = take_option(option, optarg);
 	if (!good || options.port == 0 || optind < argc) {
-		(void)fprintf(stderr, "usage: bench-window-broker --port N [--window 20] [--command get_apples --event got_apples] [--rate R] "
-				      "[--naps N a second]\n\t[--seconds S] [--warmup S] [--only-311]\n");
+		(void)fprintf(stderr,
+			"usage: bench-window-broker --port N [--window 20] [--command get_apples --event got_apples] [--rate R] "
+			"[--naps N a second]\n\t[--seconds S] [--warmup S] [--only-311]\n");
 		return 2;
 	}
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -21,7 +21,8 @@ static cashew_result append(cashew_command *cmd)
 	CASHEW_TRY(cashew_integer(cmd, "n", 1, INT32_MAX, &number));
 	if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
 		return CASHEW_RETRY;
-	const char *const id = cashew_format(cmd, "%s/%s/%018lld", list, cashew_user(cmd), (long long)now.tv_sec * 1000000000 + now.tv_nsec);
+	const char *const id = cashew_format(cmd, "%s/%s/%018lld", list, cashew_user(cmd),
+		(long long)now.tv_sec * 1000000000 + now.tv_nsec);
 	mongoc_database_t *const database = cashew_database(cmd);
 	if (!id || !database)
 		return CASHEW_RETRY;
