@@ -22,6 +22,7 @@ struct connection {
 	bool mqtt5;	  /* the version of the next opening, and of this one */
 	bool connack;	  /* a CONNACK came, whatever it said */
 	bool spoke_mqtt5; /* a CONNACK has welcomed us under MQTT 5, on this link or an earlier one */
+	bool reads;	  /* the last connection_poll() asked whether something can be read */
 	bool more;	  /* what was read has not been told to the end */
 	bool failed;	  /* it is to end for `reason` */
 	bool disconnects; /* CLOSING: with a DISCONNECT */

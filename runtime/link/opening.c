@@ -23,6 +23,7 @@ void opening_start(struct connection *connection)
 	connection->server_reason = 0;
 	connection->connack = false;
 	connection->failed = false;
+	connection->reads = true;
 	connection->more = false;
 	connection->disconnects = false;
 	connection->settled_ms = 0;

@@ -87,9 +87,12 @@ static void on_connect(struct mosquitto *mosquitto, void *object, int reason_cod
 {
 	(void)mosquitto;
 	struct connection *connection = object;
+	const bool again = connection->connack;
 	connection->connack = true;
 	connection->silent_closes = 0;
-	if (reason_code != 0)
+	if (again)
+		connection_fail(connection, "the broker sent a second CONNACK");
+	else if (reason_code != 0)
 		refused(connection, reason_code);
 	else
 		welcomed(connection, flags, properties);
