@@ -74,8 +74,7 @@ static inline int session_local(struct gate_session *session)
 		session_tell(session, publish.qos == 1 ? "one" : publish.qos == 2 ? "two" : "zero", publish.mid, delivery.number, delivery.dup,
 			publish.topic, publish.topic_size);
 	}
-	memmove(session->local.block, session->local.block + at, session->local.size - at);
-	session->local.size -= at;
+	mqtt_gone(&session->local, at);
 	return 0;
 }
 

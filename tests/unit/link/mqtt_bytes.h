@@ -28,6 +28,14 @@ static inline void mqtt_raw(struct mqtt_bytes *bytes, const void *more, size_t s
 	bytes->size += size;
 }
 
+/* So many are gone from the beginning. */
+static inline void mqtt_gone(struct mqtt_bytes *bytes, size_t size)
+{
+	if (size > 0)
+		memmove(bytes->block, bytes->block + size, bytes->size - size);
+	bytes->size -= size;
+}
+
 /* The fixed header. */
 static inline void mqtt_head(struct mqtt_bytes *bytes, unsigned first, size_t length)
 {

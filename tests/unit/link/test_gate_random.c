@@ -204,8 +204,7 @@ static void model_local(struct gate *gate, size_t *told)
 			assert_int_equal(delivery.dup, publish.dup);
 		}
 	}
-	memmove(model.local.block, model.local.block + at, model.local.size - at);
-	model.local.size -= at;
+	mqtt_gone(&model.local, at);
 }
 
 /* Some of what libmosquitto wrote comes to the gate. The model takes whole packets as they are complete. */
@@ -215,8 +214,7 @@ static void model_write(struct gate *gate)
 	assert_int_equal(gate_written(gate, model.wrote.block, size), 0);
 	static struct mqtt_bytes seen;
 	mqtt_raw(&seen, model.wrote.block, size);
-	memmove(model.wrote.block, model.wrote.block + size, model.wrote.size - size);
-	model.wrote.size -= size;
+	mqtt_gone(&model.wrote, size);
 	size_t at = 0;
 	for (; seen.size - at >= 4; at += 4) {
 		if (seen.block[at] == 0x50) {
@@ -227,8 +225,7 @@ static void model_write(struct gate *gate)
 		if (place != SIZE_MAX)
 			model.places[place].acknowledged = true;
 	}
-	memmove(seen.block, seen.block + at, seen.size - at);
-	seen.size -= at;
+	mqtt_gone(&seen, at);
 }
 
 static void model_release(struct gate *gate)

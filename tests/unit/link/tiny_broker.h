@@ -59,6 +59,15 @@ static inline void tiny_close(void)
 {
 	close(tiny.fd);
 	tiny.fd = -1;
+	tiny.in.size = 0;
+}
+
+/* By a RST: the peer hears of it even if it does not read. */
+static inline void tiny_reset(void)
+{
+	const struct linger now = {.l_onoff = 1};
+	assert_int_equal(setsockopt(tiny.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+	tiny_close();
 }
 
 /* With these settings ("WINDOW=2"), and those of the broker. */
