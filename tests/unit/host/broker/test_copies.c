@@ -169,7 +169,8 @@ static void ten_thousand(void **state)
 
 /*
  * A world: a broker, the host's places, its users' lines, and copies. It is run anew from the beginning for each row of choices, and the choices are
- * counted up like the digits of a number: every interleaving comes once.
+ * counted up like the digits of a number: every interleaving comes once. A world that comes into a state that was seen before ends there: what may
+ * follow has been tried. Of the past a state holds what is judged: whose first effects there were, and the order of the last ones.
  *
  * The broker has up to four commands, whose users are the bits of a number. It sends them in order; after a cut it sends what it has not been PUBACKed
  * again from the first on, with DUP where it was sent before. A PUBACK that was released is read by the broker now or is lost at the next cut.
@@ -194,8 +195,74 @@ static struct {
 	unsigned run_count, effects[RUNS_MAX], effect_count;
 	struct places places;
 	unsigned cuts;
-	bool session_lost;
+	uint64_t kept_next; /* what copies may still match: places of that rank or a higher one */
 } world;
+
+/* ---- States that were seen ---- */
+
+enum { STATES = 1 << 22 };
+
+static uint64_t *states;
+static size_t state_count;
+
+static void mix(uint64_t *hash, uint64_t value)
+{
+	*hash = (*hash ^ value) * 0x9e3779b97f4a7c15u;
+	*hash ^= *hash >> 29;
+}
+
+static unsigned user_of(unsigned command);
+
+/* All that decides what can happen, and how it is judged. */
+static uint64_t state_hash(void)
+{
+	uint64_t hash = 1;
+	mix(&hash, world.sent), mix(&hash, world.acknowledged), mix(&hash, world.sent_ever), mix(&hash, world.cuts);
+	mix(&hash, world.released_count - world.read);
+	for (unsigned user = 0; user < 2; user++) {
+		mix(&hash, 77);
+		for (unsigned i = 0; i < world.run_count; i++) {
+			const struct run *run = &world.runs[i];
+			if (user_of(run->command) != user || (run->done && !run->place))
+				continue;
+			mix(&hash, run->command << 2 | run->done << 1 | 1);
+			if (!run->place)
+				mix(&hash, 5);
+			else if (run->place->kept)
+				mix(&hash, run->place->number < world.kept_next ? 6 : 100 + run->place->number - world.kept_next);
+			else
+				mix(&hash, 200 + run->place->number);
+		}
+	}
+	unsigned seen = 0;
+	for (unsigned i = 0; i < world.effect_count; i++)
+		seen |= 1u << world.effects[i];
+	mix(&hash, seen);
+	/* The last effects of each user, in order. */
+	for (unsigned user = 0; user < 2; user++) {
+		mix(&hash, 88);
+		for (unsigned i = 0; i < world.effect_count; i++) {
+			bool last = user_of(world.effects[i]) == user;
+			for (unsigned j = i + 1; j < world.effect_count; j++)
+				last = last && world.effects[j] != world.effects[i];
+			if (last)
+				mix(&hash, world.effects[i] + 1);
+		}
+	}
+	return hash != 0 ? hash : 1;
+}
+
+static bool seen_before(void)
+{
+	const uint64_t hash = state_hash();
+	size_t at = hash % STATES;
+	for (; states[at] != 0; at = (at + 1) % STATES)
+		if (states[at] == hash)
+			return true;
+	states[at] = hash;
+	assert_true(++state_count < STATES / 2);
+	return false;
+}
 
 static unsigned choose(unsigned limit)
 {
@@ -246,6 +313,8 @@ static void world_send(void)
 		place = copies_take(copies, mid, user_of(command), 1);
 	else if (copies_any(copies))
 		copies_end(copies);
+	if (place)
+		world.kept_next = place->number + 1;
 	if (!place) {
 		assert_true(world.run_count < RUNS_MAX);
 		place = make(0, mid, user_of(command), 1);
@@ -265,8 +334,15 @@ static struct run *world_turn(unsigned user)
 	return NULL;
 }
 
+/* A first effect comes after those of its user before it: judged here, since a world may end in a state that was seen. */
 static void world_run(struct run *run)
 {
+	unsigned seen = 0;
+	for (unsigned i = 0; i < world.effect_count; i++)
+		seen |= 1u << world.effects[i];
+	for (unsigned i = 0; i < run->command; i++)
+		if (user_of(i) == user_of(run->command) && (seen >> i & 1) == 0)
+			fail_msg("%u has its effect before %u", run->command, i);
 	run->done = true;
 	world.effects[world.effect_count++] = run->command;
 	if (run->place)
@@ -286,12 +362,15 @@ static void world_cut(void)
 {
 	world.cuts++;
 	copies_keep(copies, &world.places);
+	world.kept_next = 0;
 	world.released_count = world.read = 0;
 	world.sent = world.acknowledged;
 }
 
-/* One step, as the next choice says. False: nothing is left to be done. */
-static bool world_step(void)
+enum world_end { GOES_ON, ENDED, SEEN };
+
+/* One step, as the next choice says. ENDED: nothing is left to be done. */
+static enum world_end world_step(void)
 {
 	enum { SEND, RUN_0, RUN_1, RELEASE, READ, CUT } steps[8];
 	unsigned count = 0;
@@ -307,9 +386,12 @@ static bool world_step(void)
 	if (world.read < world.released_count)
 		steps[count++] = READ;
 	if (count == 0)
-		return false;
+		return ENDED;
 	if (world.cuts < CUTS && world.sent > world.acknowledged)
 		steps[count++] = CUT;
+	/* Only behind the choices that lead here anew. */
+	if (world.depth == world.length && seen_before())
+		return SEEN;
 	switch (steps[choose(count)]) {
 	case SEND: world_send(); break;
 	case RUN_0: world_run(world_turn(0)); break;
@@ -321,7 +403,7 @@ static bool world_step(void)
 		break;
 	case CUT: world_cut(); break;
 	}
-	return true;
+	return GOES_ON;
 }
 
 static void describe(char text[static 200])
@@ -359,6 +441,8 @@ static unsigned long interleavings(unsigned count, unsigned users, bool same_mid
 {
 	unsigned long worlds = 0;
 	world.length = 0;
+	memset(states, 0, STATES * sizeof(*states));
+	state_count = 0;
 	do {
 		world.depth = world.count = world.sent = world.acknowledged = world.sent_ever = 0;
 		world.released_count = world.read = world.run_count = world.effect_count = world.cuts = 0;
@@ -366,9 +450,16 @@ static unsigned long interleavings(unsigned count, unsigned users, bool same_mid
 		world.places = (struct places){0};
 		copies = copies_new(forget_place, &world);
 		assert_non_null(copies);
-		while (world_step())
+		enum world_end end;
+		while ((end = world_step()) == GOES_ON)
 			continue;
-		world_judge();
+		if (end == ENDED)
+			world_judge();
+		while (world.places.first) {
+			struct place *place = world.places.first;
+			places_remove(&world.places, place);
+			free(place);
+		}
 		copies_free(copies);
 		worlds++;
 	} while (next_choices());
@@ -379,11 +470,14 @@ static void every_interleaving(void **state)
 {
 	(void)state;
 	unsigned long worlds = 0;
-	for (unsigned count = 1; count <= 2; count++)
+	states = calloc(STATES, sizeof(*states));
+	assert_non_null(states);
+	for (unsigned count = 1; count <= COMMANDS; count++)
 		for (unsigned users = 0; users < 1u << count; users += 2)
 			for (unsigned same_mid = 0; same_mid < 2; same_mid++)
 				worlds += interleavings(count, users, same_mid == 1);
-	print_message("%lu interleavings\n", worlds);
+	free(states);
+	print_message("%lu worlds\n", worlds);
 	assert_true(worlds > 1000);
 }
 
