@@ -41,7 +41,8 @@ static void starts_empty(void **state)
 static void is_a_stream(void **state)
 {
 	(void)state;
-	static const size_t adds[] = {1, 1023, 1024, 1025, 7, 4096, 300000, 2, 65536}, takes[] = {1, 900, 2000, 0, 5000, 299000, 3};
+	static const size_t adds[] = {1, 1023, 1024, 1025, 7, 4096, 300000, 2, 65536},
+			    takes[] = {1, 900, 2000, 0, 5000, 299000, 3};
 	struct buffer buffer = {0};
 	size_t added = 0, taken = 0;
 	for (size_t i = 0; i < 200; i++) {

@@ -36,13 +36,15 @@ static inline void session_end(struct gate_session *session)
 	mqtt_bytes_free(&session->sent);
 }
 
-static inline void session_tell(struct gate_session *session, const char *what, unsigned mid, uint64_t number, bool dup, const char *topic,
-	size_t topic_size)
+static inline void session_tell(struct gate_session *session, const char *what, unsigned mid, uint64_t number,
+	bool dup, const char *topic, size_t topic_size)
 {
 	char line[160];
-	const int size = number == GATE_NO_PLACE ? snprintf(line, sizeof(line), "%s %u - %d %.*s\n", what, mid, dup, (int)topic_size, topic)
-						 : snprintf(line, sizeof(line), "%s %u #%llu %d %.*s\n", what, mid,
-							   (unsigned long long)number, dup, (int)topic_size, topic);
+	const int size = number == GATE_NO_PLACE
+				 ? snprintf(line, sizeof(line), "%s %u - %d %.*s\n", what, mid, dup,
+					   (int)topic_size, topic)
+				 : snprintf(line, sizeof(line), "%s %u #%llu %d %.*s\n", what, mid,
+					   (unsigned long long)number, dup, (int)topic_size, topic);
 	mqtt_raw(&session->told, line, (size_t)size);
 }
 
@@ -71,8 +73,11 @@ static inline int session_local(struct gate_session *session)
 		} else if (publish.qos == 2) {
 			mqtt_with_mid(&session->wrote, 0x50, publish.mid);
 		}
-		session_tell(session, publish.qos == 1 ? "one" : publish.qos == 2 ? "two" : "zero", publish.mid, delivery.number, delivery.dup,
-			publish.topic, publish.topic_size);
+		session_tell(session,
+			publish.qos == 1   ? "one"
+			: publish.qos == 2 ? "two"
+					   : "zero",
+			publish.mid, delivery.number, delivery.dup, publish.topic, publish.topic_size);
 	}
 	mqtt_gone(&session->local, at);
 	return 0;
@@ -100,7 +105,8 @@ static inline int session_pump(struct gate_session *session)
 			return error;
 		assert_in_range(packets, 0, GATE_FEED_PACKETS);
 		if (oversized.topic)
-			session_tell(session, "large", oversized.mid, oversized.number, oversized.dup, oversized.topic, strlen(oversized.topic));
+			session_tell(session, "large", oversized.mid, oversized.number, oversized.dup,
+				oversized.topic, strlen(oversized.topic));
 		if (size == 0 && !oversized.topic)
 			return 0;
 		if (session->most > 0 && size > session->most)
@@ -116,7 +122,8 @@ static inline int session_pump(struct gate_session *session)
 }
 
 /* The broker has sent these bytes, `most` at a time; 0: as many as fit. *ret_left: how many the gate did not read. */
-static inline int session_receive_some(struct gate_session *session, const uint8_t *bytes, size_t size, size_t most, size_t *ret_left)
+static inline int session_receive_some(
+	struct gate_session *session, const uint8_t *bytes, size_t size, size_t most, size_t *ret_left)
 {
 	int error = session_pump(session);
 	while (error == 0 && size > 0) {
@@ -185,7 +192,8 @@ static inline void session_sends(struct gate_session *session, const char *expec
 		const size_t room = sizeof(text) - (size_t)(end - text);
 		const char *comma = at > 0 ? ", " : "";
 		if (packet.type == PACKET_PUBACK || packet.type == 5)
-			snprintf(end, room, "%s%s %u", comma, packet.type == PACKET_PUBACK ? "ack" : "rec", mid);
+			snprintf(end, room, "%s%s %u", comma, packet.type == PACKET_PUBACK ? "ack" : "rec",
+				mid);
 		else if (packet.type == PACKET_PINGREQ)
 			snprintf(end, room, "%sping", comma);
 		else

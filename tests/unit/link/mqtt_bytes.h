@@ -54,11 +54,12 @@ static inline void mqtt_word(struct mqtt_bytes *bytes, unsigned word)
 }
 
 /* mqtt5: with an empty property list. fill: bytes behind the text of the payload. */
-static inline void mqtt_publish_of(
-	struct mqtt_bytes *bytes, bool mqtt5, unsigned qos, bool dup, unsigned mid, const char *topic, const char *payload, size_t fill)
+static inline void mqtt_publish_of(struct mqtt_bytes *bytes, bool mqtt5, unsigned qos, bool dup, unsigned mid,
+	const char *topic, const char *payload, size_t fill)
 {
 	const size_t topic_size = strlen(topic), payload_size = strlen(payload);
-	mqtt_head(bytes, 0x30 | (dup ? 8 : 0) | qos << 1, 2 + topic_size + (qos > 0 ? 2 : 0) + mqtt5 + payload_size + fill);
+	mqtt_head(bytes, 0x30 | (dup ? 8 : 0) | qos << 1,
+		2 + topic_size + (qos > 0 ? 2 : 0) + mqtt5 + payload_size + fill);
 	mqtt_word(bytes, (unsigned)topic_size);
 	mqtt_raw(bytes, topic, topic_size);
 	if (qos > 0)
@@ -70,7 +71,8 @@ static inline void mqtt_publish_of(
 		mqtt_raw(bytes, "x", 1);
 }
 
-static inline void mqtt_publish(struct mqtt_bytes *bytes, unsigned qos, bool dup, unsigned mid, const char *topic, size_t fill)
+static inline void mqtt_publish(
+	struct mqtt_bytes *bytes, unsigned qos, bool dup, unsigned mid, const char *topic, size_t fill)
 {
 	mqtt_publish_of(bytes, false, qos, dup, mid, topic, "", fill);
 }

@@ -46,7 +46,8 @@ static void on_down(void *object, bool was_up)
 	note(was_up ? "down " : "not-up ");
 }
 
-static void on_message(void *object, const struct mosquitto_message *message, const mosquitto_property *properties, uint64_t place, bool dup)
+static void on_message(void *object, const struct mosquitto_message *message,
+	const mosquitto_property *properties, uint64_t place, bool dup)
 {
 	(void)object;
 	(void)properties;
@@ -84,8 +85,15 @@ static void begin_with(const char *first, const char *second, unsigned window, b
 	memset(&owner, 0, sizeof(owner));
 	reads = true;
 	tiny_begin(first, second);
-	const struct connection_options options = {.label = "test", .client_id = "c", .persistent = persistent, .holds = true, .window = window,
-		.settings = &tiny.settings, .resolver = tiny.resolver, .callbacks = &callbacks, .owner = &owner};
+	const struct connection_options options = {.label = "test",
+		.client_id = "c",
+		.persistent = persistent,
+		.holds = true,
+		.window = window,
+		.settings = &tiny.settings,
+		.resolver = tiny.resolver,
+		.callbacks = &callbacks,
+		.owner = &owner};
 	assert_int_equal(connection_new(&options, &connection), 0);
 }
 
@@ -117,9 +125,9 @@ static void turn(void)
 	tiny_serve();
 }
 
-#define until(condition)                                                                                                                               \
-	for (int64_t until_ms = clock_ms() + PATIENCE_MS; !(condition); turn())                                                                        \
-		if (clock_ms() > until_ms)                                                                                                             \
+#define until(condition)                                                        \
+	for (int64_t until_ms = clock_ms() + PATIENCE_MS; !(condition); turn()) \
+		if (clock_ms() > until_ms)                                      \
 	fail_msg("%s: never so; told %s; came %s", #condition, owner.text, tiny_came())
 
 /* Turns in which nothing should happen. */
@@ -159,7 +167,8 @@ static void places_and_release(void **state)
 	(void)state;
 	begin_with(NULL, NULL, 10, true);
 	opens();
-	publish(7, "a", false), publish(8, "b", true), publish(0, "z", false), publish(7, "a", true), publish(9, "c", false);
+	publish(7, "a", false), publish(8, "b", true), publish(0, "z", false), publish(7, "a", true),
+		publish(9, "c", false);
 	tells("a:0 b:1d z:- a:-d c:2 ");
 	assert_int_equal(connection_held(connection), 3);
 	connection_settle(connection, 1);
@@ -340,7 +349,8 @@ static void bad_brokers(void **state)
 		begin_with(NULL, NULL, 10, true);
 		opens();
 		tiny_say(cases[i].bytes, cases[i].size);
-		for (int64_t end_ms = clock_ms() + PATIENCE_MS; connection_state(connection) == CONNECTION_UP; turn())
+		for (int64_t end_ms = clock_ms() + PATIENCE_MS; connection_state(connection) == CONNECTION_UP;
+			turn())
 			if (clock_ms() > end_ms)
 				fail_msg("%s: still up, told %s", cases[i].name, owner.text);
 		if (strcmp(owner.text, "down ") != 0)
@@ -418,7 +428,9 @@ static void reconnect_delays(void **state)
 		longest_ms = delay_ms > longest_ms ? delay_ms : longest_ms;
 		tiny.skipped_ms += delay_ms;
 		const bool late = now_ms + delay_ms - begun_ms >= 60000;
-		most_ms = late ? CONNECTION_DELAY_LATER_MS : most_ms * 2 < CONNECTION_DELAY_MAX_MS ? most_ms * 2 : CONNECTION_DELAY_MAX_MS;
+		most_ms = late					  ? CONNECTION_DELAY_LATER_MS
+			  : most_ms * 2 < CONNECTION_DELAY_MAX_MS ? most_ms * 2
+								  : CONNECTION_DELAY_MAX_MS;
 		turn();
 		if (late && longest_ms > CONNECTION_DELAY_LATER_MS / 2)
 			break;

@@ -101,7 +101,8 @@ static void all_else_passes_at_once(void **state)
 	mqtt_raw(&broker, "\x90\x03\0\1\1", 5);
 	mqtt_with_mid(&broker, 0x62, 2);
 	receive();
-	session_tells(&session, "packet 2 - 0 \none 1 #0 0 t\nzero 0 - 0 zero\ntwo 2 - 0 two\npacket 9 - 0 \npacket 6 - 0 \n");
+	session_tells(&session,
+		"packet 2 - 0 \none 1 #0 0 t\nzero 0 - 0 zero\ntwo 2 - 0 two\npacket 9 - 0 \npacket 6 - 0 \n");
 	session_sends(&session, "rec 2");
 	assert_int_equal(gate_held(session.gate), 1);
 }
@@ -209,7 +210,8 @@ static void ten_thousand_held(void **state)
 	assert_int_equal(session.sent.size, 40000);
 	for (unsigned mid = 1; mid <= 10000; mid++) {
 		const uint8_t *bytes = session.sent.block + 4 * (mid - 1);
-		assert_int_equal(bytes[0] << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3], 0x40020000 | (int)mid);
+		assert_int_equal(
+			bytes[0] << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3], 0x40020000 | (int)mid);
 	}
 }
 
@@ -279,7 +281,9 @@ static void larger_publish_is_skipped(void **state)
 			one(1, false);
 			mqtt_publish(&broker, 1, true, 2, "user/large", fills[i] - 9);
 			one(3, false);
-			assert_int_equal(session_receive_some(&session, broker.block, broker.size, steps[j], &left), 0);
+			assert_int_equal(
+				session_receive_some(&session, broker.block, broker.size, steps[j], &left),
+				0);
 			assert_int_equal(left, 0);
 			session_tells(&session, "one 1 #0 0 t\nlarge 2 #1 1 user/large\none 3 #2 0 t\n");
 			gate_settle(session.gate, 1);
@@ -306,7 +310,8 @@ static void skipped_ones_take_the_window_too(void **state)
 	session_tells(&session, "large 1 #0 0 a\nlarge 2 #1 0 b\n");
 	gate_settle(session.gate, 0);
 	assert_int_equal(gate_release(session.gate), 1);
-	assert_int_equal(session_receive_some(&session, broker.block + broker.size - left, left, 100, &left), 0);
+	assert_int_equal(
+		session_receive_some(&session, broker.block + broker.size - left, left, 100, &left), 0);
 	session_tells(&session, "large 3 #2 0 c\n");
 	assert_int_equal(left, 0);
 }
@@ -347,9 +352,12 @@ static void too_large_packets_of_every_type(void **state)
 		mqtt_head(&broker, type << 4 | (type == 3 ? 4 : 0), MAX);
 		mqtt_raw(&broker, "\0\1t\0\7", 5);
 		if (type == PACKET_PUBLISH)
-			snprintf(reason, sizeof(reason), "the broker sent a PUBLISH of %d bytes at QoS 2: %d at most", MAX + 3, MAX);
+			snprintf(reason, sizeof(reason),
+				"the broker sent a PUBLISH of %d bytes at QoS 2: %d at most", MAX + 3, MAX);
 		else
-			snprintf(reason, sizeof(reason), "the broker sent a packet of type %u with %d bytes: %d at most", type, MAX + 3, MAX);
+			snprintf(reason, sizeof(reason),
+				"the broker sent a packet of type %u with %d bytes: %d at most", type,
+				MAX + 3, MAX);
 		breaks(reason);
 		session_end(&session);
 	}
@@ -391,9 +399,12 @@ static void pubacks_nobody_asked_for(void **state)
 		size_t size;
 		const char *reason;
 	} cases[] = {
-		{"for an identifier that never came", {0x40, 2, 0, 9}, 4, "a PUBACK for packet identifier 9, which the broker has not sent"},
-		{"out of turn", {0x40, 2, 0, 2}, 4, "a PUBACK for packet identifier 2, which the broker has not sent"},
-		{"twice", {0x40, 2, 0, 1, 0x40, 2, 0, 1}, 8, "a PUBACK for packet identifier 1, which the broker has not sent"},
+		{"for an identifier that never came", {0x40, 2, 0, 9}, 4,
+			"a PUBACK for packet identifier 9, which the broker has not sent"},
+		{"out of turn", {0x40, 2, 0, 2}, 4,
+			"a PUBACK for packet identifier 2, which the broker has not sent"},
+		{"twice", {0x40, 2, 0, 1, 0x40, 2, 0, 1}, 8,
+			"a PUBACK for packet identifier 1, which the broker has not sent"},
 		{"malformed", {0x40, 1, 0}, 3, "libmosquitto wrote a PUBACK that is malformed"},
 		{"no MQTT", {0, 1, 0}, 3, "what libmosquitto writes is not MQTT"},
 	};
@@ -420,7 +431,8 @@ static void messages_nobody_sent(void **state)
 	one(4, false);
 	receive();
 	assert_int_equal(gate_deliver(session.gate, 4, &delivery), GATE_E_BROKEN);
-	assert_string_equal(gate_reason(session.gate), "a message with packet identifier 4 was told that the broker has not sent");
+	assert_string_equal(gate_reason(session.gate),
+		"a message with packet identifier 4 was told that the broker has not sent");
 }
 
 /* Half a packet, for ever: nothing is fed, nothing grows, the gate is not at fault. */
@@ -451,7 +463,9 @@ static void without_memory(void **state)
 		struct mqtt_bytes made = {0};
 		/* So that the test's own blocks need not grow meanwhile. */
 		begin(true, 500);
-		for (struct mqtt_bytes **each = (struct mqtt_bytes *[]){&session.local, &session.wrote, &session.told, &session.sent, NULL}; *each; each++) {
+		for (struct mqtt_bytes **each = (struct mqtt_bytes *[]){&session.local, &session.wrote,
+			     &session.told, &session.sent, NULL};
+			*each; each++) {
 			(*each)->room = 1 << 20;
 			(*each)->block = malloc((*each)->room);
 		}
@@ -480,7 +494,8 @@ static void without_memory(void **state)
 			assert_int_equal(session.sent.size, 202 * 4);
 		} else {
 			assert_true(failed);
-			assert_true(error == -ENOMEM || strcmp(gate_reason(session.gate), "out of memory") == 0);
+			assert_true(
+				error == -ENOMEM || strcmp(gate_reason(session.gate), "out of memory") == 0);
 		}
 		session_end(&session);
 		mqtt_bytes_free(&made);

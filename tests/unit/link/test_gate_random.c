@@ -36,7 +36,8 @@ static void make_stream(struct mqtt_bytes *bytes)
 	mqtt_publish(bytes, 1, false, 4, "g", 2);
 }
 
-static const char stream_told[] = "packet 2 - 0 \none 1 #0 0 a\nlarge 2 #1 0 bb\nzero 0 - 0 c\none 1 - 1 a\ntwo 9 - 0 d\none 300 #2 0 e\none 4 #3 0 g\n";
+static const char stream_told[] =
+	"packet 2 - 0 \none 1 #0 0 a\nlarge 2 #1 0 bb\nzero 0 - 0 c\none 1 - 1 a\ntwo 9 - 0 d\none 300 #2 0 e\none 4 #3 0 g\n";
 
 static void check_cut(const struct mqtt_bytes *stream, size_t first, size_t second, size_t step, size_t most)
 {
@@ -45,8 +46,11 @@ static void check_cut(const struct mqtt_bytes *stream, size_t first, size_t seco
 	session_begin(&session, true, 100, MAX);
 	session.most = most;
 	assert_int_equal(session_receive_some(&session, stream->block, first, step, &left), 0);
-	assert_int_equal(session_receive_some(&session, stream->block + first, second - first, step, &left), 0);
-	assert_int_equal(session_receive_some(&session, stream->block + second, stream->size - second, step, &left), 0);
+	assert_int_equal(
+		session_receive_some(&session, stream->block + first, second - first, step, &left), 0);
+	assert_int_equal(
+		session_receive_some(&session, stream->block + second, stream->size - second, step, &left),
+		0);
 	session_tells(&session, stream_told);
 	for (uint64_t number = 4; number-- > 0;)
 		gate_settle(session.gate, number);
@@ -96,7 +100,8 @@ static void writes_cut_at_every_two_bytes(void **state)
 			assert_int_equal(session_receive(&session, &stream), 0);
 			assert_int_equal(gate_written(session.gate, wrote.block, first), 0);
 			assert_int_equal(gate_written(session.gate, wrote.block + first, second - first), 0);
-			assert_int_equal(gate_written(session.gate, wrote.block + second, wrote.size - second), 0);
+			assert_int_equal(
+				gate_written(session.gate, wrote.block + second, wrote.size - second), 0);
 			for (uint64_t number = 3; number-- > 0;)
 				gate_settle(session.gate, number);
 			assert_int_equal(gate_release(session.gate), 3);
@@ -125,10 +130,10 @@ struct model_place {
 
 static struct {
 	struct model_place places[PACKETS];
-	size_t first, next;	       /* held: from first to next */
+	size_t first, next;			/* held: from first to next */
 	size_t owed[PACKETS], owes, owed_count; /* libmosquitto's PUBACKs to come: the place, or SIZE_MAX */
-	struct mqtt_bytes expected;    /* for the broker */
-	struct mqtt_bytes wrote;       /* by libmosquitto, to be cut */
+	struct mqtt_bytes expected;		/* for the broker */
+	struct mqtt_bytes wrote;		/* by libmosquitto, to be cut */
 	struct mqtt_bytes local;
 } model;
 
@@ -190,7 +195,8 @@ static void model_local(struct gate *gate, size_t *told)
 	size_t at = 0;
 	for (; at < model.local.size; at += packet.size) {
 		const uint8_t *bytes = model.local.block + at;
-		if (packet_read(bytes, model.local.size - at, &packet) != 0 || packet.size > model.local.size - at)
+		if (packet_read(bytes, model.local.size - at, &packet) != 0 ||
+			packet.size > model.local.size - at)
 			break;
 		assert_int_equal(packet_read_publish(&packet, bytes, packet.size, &publish), 0);
 		struct gate_delivery delivery;
@@ -231,7 +237,9 @@ static void model_write(struct gate *gate)
 static void model_release(struct gate *gate)
 {
 	size_t count = 0;
-	for (; model.first < model.next && model.places[model.first].acknowledged && model.places[model.first].settled; count++)
+	for (; model.first < model.next && model.places[model.first].acknowledged &&
+		model.places[model.first].settled;
+		count++)
 		mqtt_with_mid(&model.expected, 0x40, model.places[model.first++].mid);
 	assert_int_equal(gate_releasable(gate), count > 0);
 	assert_int_equal(gate_release(gate), count);
@@ -247,8 +255,8 @@ static void one_round(void)
 	model.expected.size = model.wrote.size = model.local.size = 0;
 	random_stream(&stream);
 	assert_int_equal(gate_new(true, WINDOW, MAX, &gate), 0);
-	for (size_t turns = 0; at < stream.size || span > 0 || model.next > model.first || model.wrote.size > 0 || model.local.size > 0 ||
-			       gate_hungry(gate);
+	for (size_t turns = 0; at < stream.size || span > 0 || model.next > model.first ||
+			       model.wrote.size > 0 || model.local.size > 0 || gate_hungry(gate);
 		turns++) {
 		const uint8_t *bytes;
 		uint8_t *to;

@@ -97,7 +97,8 @@ static void no_answer_ends_the_link(void **state)
 	sends("ping", 11000);
 	tick(true, 15999);
 	assert_int_equal(gate_tick(session.gate, true, 16000), GATE_E_BROKEN);
-	assert_string_equal(gate_reason(session.gate), "the broker did not answer a PINGREQ within the keepalive of 10 s");
+	assert_string_equal(gate_reason(session.gate),
+		"the broker did not answer a PINGREQ within the keepalive of 10 s");
 }
 
 /* What is not read cannot be seen: the wait begins when reading does. */

@@ -45,7 +45,8 @@ static void fixed_headers(void **state)
 		{"length 2097152", {0x30, 0x80, 0x80, 0x80, 0x01}, 5, 0, 5, 2097157},
 		{"length 268435455", {0x30, 0xff, 0xff, 0xff, 0x7f}, 5, 0, 5, 268435460},
 		{"three bytes of length, all go on", {0x30, 0xff, 0xff, 0xff}, 4, PACKET_E_INCOMPLETE, 0, 0},
-		{"four bytes of length, all go on", {0x30, 0xff, 0xff, 0xff, 0xff}, 5, PACKET_E_MALFORMED, 0, 0},
+		{"four bytes of length, all go on", {0x30, 0xff, 0xff, 0xff, 0xff}, 5, PACKET_E_MALFORMED, 0,
+			0},
 		{"type 15", {0xf0, 0x00}, 2, 0, 2, 2},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -54,9 +55,11 @@ static void fixed_headers(void **state)
 		const int error = packet_read(bytes, cases[i].size, &packet);
 		if (error != cases[i].error)
 			fail_msg("%s: %d", cases[i].name, error);
-		if (error == 0 && (packet.header_size != cases[i].header_size || packet.size != cases[i].packet_size ||
-					  packet.type != bytes[0] >> 4 || packet.flags != (bytes[0] & 15u)))
-			fail_msg("%s: type %d, header %zu, size %zu", cases[i].name, (int)packet.type, packet.header_size, packet.size);
+		if (error == 0 &&
+			(packet.header_size != cases[i].header_size || packet.size != cases[i].packet_size ||
+				packet.type != bytes[0] >> 4 || packet.flags != (bytes[0] & 15u)))
+			fail_msg("%s: type %d, header %zu, size %zu", cases[i].name, (int)packet.type,
+				packet.header_size, packet.size);
 		if (error != 0)
 			assert_int_equal(packet.size, 77);
 		free(bytes);

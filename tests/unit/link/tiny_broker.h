@@ -39,7 +39,9 @@ static inline int64_t tiny_now(void)
 
 static inline void tiny_listen(void)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)tiny.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in address = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)tiny.port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(address);
 	tiny.listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	assert_true(setsockopt(tiny.listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) == 0);
@@ -73,14 +75,16 @@ static inline void tiny_reset(void)
 /* With these settings ("WINDOW=2"), and those of the broker. */
 static inline void tiny_begin(const char *first, const char *second)
 {
-	char port[40], host[] = "BROKER_HOST=127.0.0.1", tls[] = "BROKER_TLS=off", secret[] = "JWT_SECRET=0123456789abcdef0123456789abcdef";
+	char port[40], host[] = "BROKER_HOST=127.0.0.1", tls[] = "BROKER_TLS=off",
+		       secret[] = "JWT_SECRET=0123456789abcdef0123456789abcdef";
 	char database[] = "MONGO_DB_URL=mongodb://127.0.0.1";
 	tiny.fd = -1;
 	tiny.port = tiny.connections = 0;
 	tiny.skipped_ms = 0;
 	tiny_listen();
 	snprintf(port, sizeof(port), "BROKER_PORT=%u", tiny.port);
-	char *environment[] = {host, port, tls, secret, database, (char *)(uintptr_t)first, (char *)(uintptr_t)second, NULL};
+	char *environment[] = {
+		host, port, tls, secret, database, (char *)(uintptr_t)first, (char *)(uintptr_t)second, NULL};
 	static const struct cashew_handler *const none[] = {NULL};
 	assert_int_equal(settings_read(NULL, environment, none, stderr, stderr, &tiny.settings), 0);
 	assert_int_equal(resolver_new(&tiny.settings, &tiny.resolver), 0);
@@ -150,7 +154,8 @@ static inline const char *tiny_came(void)
 		char *end = text + strlen(text);
 		const size_t room = sizeof(text) - (size_t)(end - text);
 		const uint8_t *body = bytes + packet.header_size;
-		const unsigned mid = packet.size >= packet.header_size + 2 ? (unsigned)(body[0] << 8 | body[1]) : 0;
+		const unsigned mid =
+			packet.size >= packet.header_size + 2 ? (unsigned)(body[0] << 8 | body[1]) : 0;
 		const char *comma = at > 0 ? ", " : "";
 		switch ((unsigned)packet.type) {
 		case PACKET_CONNECT: snprintf(end, room, "%sconnect%u", comma, body[6]); break;

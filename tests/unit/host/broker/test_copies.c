@@ -26,7 +26,8 @@ static struct copies *copies;
 static void forget(void *owner, struct place *place)
 {
 	assert_ptr_equal(owner, forgotten);
-	snprintf(forgotten + strlen(forgotten), sizeof(forgotten) - strlen(forgotten), "%c", (char)place->end);
+	snprintf(
+		forgotten + strlen(forgotten), sizeof(forgotten) - strlen(forgotten), "%c", (char)place->end);
 	free(place);
 }
 
@@ -43,7 +44,8 @@ static void keep(const char *text)
 {
 	struct places places = {0};
 	for (; *text != '\0'; text += text[4] == ' ' ? 5 : 4)
-		places_append(&places, make(text[0], (uint16_t)(text[1] - '0'), text[2] == 'u' ? U : V, (uint64_t)text[3]));
+		places_append(&places,
+			make(text[0], (uint16_t)(text[1] - '0'), text[2] == 'u' ? U : V, (uint64_t)text[3]));
 	copies_keep(copies, &places);
 	assert_null(places.first);
 	assert_int_equal(places.count, 0);
@@ -52,7 +54,8 @@ static void keep(const char *text)
 /* A copy "1uX": the name of what it is a copy of, or 0. */
 static char comes(const char *text)
 {
-	struct place *place = copies_take(copies, (uint16_t)(text[0] - '0'), text[1] == 'u' ? U : V, (uint64_t)text[2]);
+	struct place *place =
+		copies_take(copies, (uint16_t)(text[0] - '0'), text[1] == 'u' ? U : V, (uint64_t)text[2]);
 	const char name = place ? (char)place->end : '-';
 	if (place)
 		assert_false(place->kept);
@@ -69,7 +72,8 @@ static void cases(void **state)
 	} table[] = {
 		{"all come again", "a1uX b2uX c3vX", "1uX 2uX 3vX", "abc", ""},
 		{"the first was released", "b2uX c3uX", "1uX 2uX 3uX", "---", "bc"},
-		{"the first of u was released, v goes on", "b2uX c3vX d4uX e5vX", "1uX 2uX 3vX 4uX 5vX", "--c-e", "bd"},
+		{"the first of u was released, v goes on", "b2uX c3vX d4uX e5vX", "1uX 2uX 3vX 4uX 5vX",
+			"--c-e", "bd"},
 		{"another content", "a1uX b2uX", "1uY 2uX", "--", "ab"},
 		{"another user", "a1uX b2uX", "1vX 1uX 2uX", "-ab", ""},
 		{"another identifier", "a1uX", "2uX 1uX", "--", "a"},
@@ -187,7 +191,8 @@ static struct {
 	/* choices */
 	unsigned digits[CHOICES], limits[CHOICES], depth, length;
 	/* the broker */
-	unsigned count, users, sent, acknowledged, sent_ever; /* next to be sent, and how many from the first on were PUBACKed */
+	unsigned count, users, sent, acknowledged,
+		sent_ever; /* next to be sent, and how many from the first on were PUBACKed */
 	bool same_mid;
 	unsigned released[COMMANDS * (CUTS + 1)], released_count, read; /* PUBACKs on this link */
 	/* the host */
@@ -217,7 +222,8 @@ static unsigned user_of(unsigned command);
 static uint64_t state_hash(void)
 {
 	uint64_t hash = 1;
-	mix(&hash, world.sent), mix(&hash, world.acknowledged), mix(&hash, world.sent_ever), mix(&hash, world.cuts);
+	mix(&hash, world.sent), mix(&hash, world.acknowledged), mix(&hash, world.sent_ever),
+		mix(&hash, world.cuts);
 	mix(&hash, world.released_count - world.read);
 	for (unsigned user = 0; user < 2; user++) {
 		mix(&hash, 77);
@@ -229,7 +235,9 @@ static uint64_t state_hash(void)
 			if (!run->place)
 				mix(&hash, 5);
 			else if (run->place->kept)
-				mix(&hash, run->place->number < world.kept_next ? 6 : 100 + run->place->number - world.kept_next);
+				mix(&hash, run->place->number < world.kept_next
+						   ? 6
+						   : 100 + run->place->number - world.kept_next);
 			else
 				mix(&hash, 200 + run->place->number);
 		}
@@ -343,6 +351,15 @@ static void world_run(struct run *run)
 	for (unsigned i = 0; i < run->command; i++)
 		if (user_of(i) == user_of(run->command) && (seen >> i & 1) == 0)
 			fail_msg("%u has its effect before %u", run->command, i);
+	/* And none skips ahead of its user's last effect: after n comes n + 1 at most. */
+	for (unsigned i = world.effect_count; i-- > 0;) {
+		if (user_of(world.effects[i]) != user_of(run->command))
+			continue;
+		for (unsigned between = world.effects[i] + 1; between < run->command; between++)
+			if (user_of(between) == user_of(run->command))
+				fail_msg("after %u comes %u", world.effects[i], run->command);
+		break;
+	}
 	run->done = true;
 	world.effects[world.effect_count++] = run->command;
 	if (run->place)
@@ -408,7 +425,8 @@ static enum world_end world_step(void)
 
 static void describe(char text[static 200])
 {
-	int at = snprintf(text, 200, "users %u of %u, same identifiers %d, effects", world.users, world.count, world.same_mid);
+	int at = snprintf(text, 200, "users %u of %u, same identifiers %d, effects", world.users, world.count,
+		world.same_mid);
 	for (unsigned i = 0; i < world.effect_count; i++)
 		at += snprintf(text + at, 200 - (size_t)at, " %u", world.effects[i]);
 }

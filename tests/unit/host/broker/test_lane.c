@@ -38,11 +38,13 @@ __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
 }
 
 /* User: the topic's first byte. Fingerprint: the payload's. */
-static void on_message(void *object, const struct mosquitto_message *message, const mosquitto_property *properties, uint64_t number, bool dup)
+static void on_message(void *object, const struct mosquitto_message *message,
+	const mosquitto_property *properties, uint64_t number, bool dup)
 {
 	(void)properties;
 	assert_ptr_equal(object, &owner);
-	const uint64_t user = (unsigned char)message->topic[0], fingerprint = *(const unsigned char *)message->payload;
+	const uint64_t user = (unsigned char)message->topic[0],
+		       fingerprint = *(const unsigned char *)message->payload;
 	const uint16_t mid = (uint16_t)message->mid;
 	if (owner.gives_up) {
 		lane_give_up(lane, "the test gives up");
@@ -59,7 +61,8 @@ static void on_message(void *object, const struct mosquitto_message *message, co
 	assert_ptr_equal(lane_held_place(lane, mid), owner.places[mid]);
 }
 
-static void on_oversized(void *object, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup)
+static void on_oversized(
+	void *object, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup)
 {
 	(void)object, (void)topic, (void)size, (void)number, (void)mid, (void)dup;
 	fail();
@@ -73,7 +76,8 @@ static void on_freed(void *object, const struct place *place, bool released)
 		owner.places[place->mid] = NULL;
 }
 
-static const struct lane_owner callbacks = {.message = on_message, .oversized = on_oversized, .freed = on_freed};
+static const struct lane_owner callbacks = {
+	.message = on_message, .oversized = on_oversized, .freed = on_freed};
 
 static int begin(void **state)
 {
@@ -82,8 +86,12 @@ static int begin(void **state)
 	reads = true;
 	figures = calloc(1, sizeof(*figures));
 	tiny_begin(NULL, NULL);
-	const struct lane_options options = {.settings = &tiny.settings, .routes = &routes, .figures = figures, .resolver = tiny.resolver,
-		.callbacks = &callbacks, .owner = &owner};
+	const struct lane_options options = {.settings = &tiny.settings,
+		.routes = &routes,
+		.figures = figures,
+		.resolver = tiny.resolver,
+		.callbacks = &callbacks,
+		.owner = &owner};
 	assert_non_null(figures);
 	assert_int_equal(lane_new(&options, &lane), 0);
 	return 0;
@@ -111,9 +119,9 @@ static void turn(void)
 	tiny_serve();
 }
 
-#define until(condition)                                                                                                                               \
-	for (int64_t until_ms = clock_ms() + PATIENCE_MS; !(condition); turn())                                                                        \
-		if (clock_ms() > until_ms)                                                                                                             \
+#define until(condition)                                                        \
+	for (int64_t until_ms = clock_ms() + PATIENCE_MS; !(condition); turn()) \
+		if (clock_ms() > until_ms)                                      \
 	fail_msg("%s: never so; told %s; came %s", #condition, owner.text, tiny_came())
 
 static void linger(void)
@@ -144,7 +152,8 @@ static void opens(bool session_present)
 static void publish(unsigned mid, char user, char content, bool dup)
 {
 	struct mqtt_bytes bytes = {0};
-	mqtt_publish_of(&bytes, true, 1, dup, mid, (const char[]){user, '/', 'a', '\0'}, (const char[]){content, '\0'}, 0);
+	mqtt_publish_of(&bytes, true, 1, dup, mid, (const char[]){user, '/', 'a', '\0'},
+		(const char[]){content, '\0'}, 0);
 	tiny_send(&bytes);
 }
 
