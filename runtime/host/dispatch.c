@@ -23,7 +23,6 @@ enum {
 	RETRY_MAX_MS = 400, /* .. up to that, while the place may be held */
 	REFUSED_MIN_MS = 100, /* of a refused event, the same */
 	REFUSED_MAX_MS = 10000,
-	FOREIGN_AGAIN_MS = 60000, /* a command of another host's lane, which no handler here wants */
 	LIGHT_MAX = 4096, /* bytes of a payload that the I/O thread handles itself */
 };
 
@@ -149,8 +148,7 @@ static void start_turn(struct host *host, struct command *command)
 	case SUSPECTS_INNOCENT: break;
 	}
 	if (!command->route && command->end != COMMAND_DEAD) {
-		/* Another host's, for which there is no handler here: as it was. */
-		dispatch_postpone(host, command, command->base_attempts, FOREIGN_AGAIN_MS);
+		parking_decline(host->parking, command); /* another host's, for which there is no handler here */
 	} else if (command_all_settled(command)) {
 		through(host, command);
 		dispatch_advance(host, command);

@@ -263,12 +263,13 @@ static void on_given_back(void *owner, struct command *command)
 	struct host *host = owner;
 	struct user *user = command->user;
 	command->backlog = NULL;
+	const bool in_turn = user->in_turn;
 	user->in_turn = true; /* more of them are given back: nobody begins meanwhile */
 	if (command->state == COMMAND_WAITING || command->state == COMMAND_STORING)
 		dispatch_leave_line(host, command);
 	else if (command->state == COMMAND_FINISHING)
 		dispatch_settle(host, command, command->end);
-	user->in_turn = false;
+	user->in_turn = in_turn;
 }
 
 static void on_over(void *owner, struct user *user)

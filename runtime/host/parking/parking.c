@@ -18,6 +18,7 @@
 
 enum {
 	CLAIMED_MAX = 64, /* backlogs in memory at once, but for those that stepped aside */
+	DECLINED_MS = 60000, /* a backlog that nobody here can run */
 	SOON_MS = 1000,	  /* a backlog that is due by then lets commands wait in memory */
 };
 
@@ -219,6 +220,10 @@ static void next_step(struct parking *parking, struct backlog *backlog)
 		parking_job_append(parking, backlog);
 		return;
 	}
+	if (backlog->declined) {
+		parking_job_release(parking, backlog);
+		return;
+	}
 	if (backlog->state == BACKLOG_CLAIMED && !backlog->memory.first) {
 		if (!backlog->more) {
 			end(parking, backlog);
@@ -353,7 +358,10 @@ static void come_back(struct parking *parking, struct parking_job *job)
 	case STORING_FINISH: finished(parking, backlog, job); break;
 	case STORING_POSTPONE: postponed(parking, backlog); break;
 	case STORING_RENEW: renewed(parking, backlog, job); break;
-	case STORING_RELEASE: rest(parking, backlog, INT64_MAX); break;
+	case STORING_RELEASE:
+		backlog->declined = false;
+		rest(parking, backlog, INT64_MAX);
+		break;
 	case STORING_BURY:
 	case STORING_KINDS: abort();
 	}
@@ -416,10 +424,19 @@ void parking_postpone(struct parking *parking, struct command *command, unsigned
 	next_step(parking, backlog);
 }
 
+void parking_decline(struct parking *parking, struct command *command)
+{
+	struct backlog *backlog = command->backlog;
+	backlog->declined = true;
+	backlog->declined_until_ms = parking->now_ms + DECLINED_MS;
+	give_back(parking, backlog, true);
+	next_step(parking, backlog);
+}
+
 void parking_found(struct parking *parking, struct backlog *backlog, int64_t due_ms)
 {
 	backlog->written = true;
-	if (backlog->state != BACKLOG_RESTING || due_ms >= backlog->due_ms)
+	if (backlog->state != BACKLOG_RESTING || due_ms >= backlog->due_ms || parking->now_ms < backlog->declined_until_ms)
 		return;
 	backlog->due_ms = due_ms;
 	walk_by(parking, due_ms);

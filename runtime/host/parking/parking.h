@@ -75,6 +75,9 @@ void parking_done(struct parking *parking, struct command *command);
  * stands. */
 void parking_postpone(struct parking *parking, struct command *command, unsigned delay_ms);
 
+/* Nobody here can run it, another host's command: its backlog is given back as it was, and left to others for a minute. */
+void parking_decline(struct parking *parking, struct command *command);
+
 /* Writes the command's dead letter; its pointers live as long as the command. -ENOMEM. */
 __attribute__((warn_unused_result)) int parking_bury(
 	struct parking *parking, struct command *command, const struct dead_letter *letter);
