@@ -170,6 +170,7 @@ void dispatch_store_away(struct host *host)
 
 void dispatch_store_back(struct host *host)
 {
+	parking_store_back(host->parking);
 	while (host->shelved)
 		run_retry(host, host->shelved);
 }
