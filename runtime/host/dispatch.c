@@ -342,7 +342,7 @@ void dispatch_begin(struct host *host, struct command *command)
 		return;
 	const bool light = command->route->light && !user->backlog && command->input.payload_size <= LIGHT_MAX &&
 			   host->store_up && !suspects_quiet(&host->suspects, host->now_ms) &&
-			   suspects_judge(host->board, command, host->settings->crash_limit) == SUSPECTS_INNOCENT;
+			   suspects_innocent(host->board, command, host->settings->crash_limit);
 	if (light)
 		run_light(host, command);
 	else

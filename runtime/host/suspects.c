@@ -17,10 +17,26 @@ static void blame(struct command *command, const struct board_mark *mark)
 	command->reason = reason ? reason : "it killed the host";
 }
 
+/* Whether it was there when hosts died so often that it has to be tried, or is known to kill them without a trace: for that it need not be
+ * near to any other death first. */
+static bool to_be_tried(const struct board *board, const struct command *command,
+	const struct board_mark *mark, unsigned crash_limit)
+{
+	if (mark && mark->silent)
+		return true;
+	return command->identity != 0 && board_near_any(board) &&
+	       board_near_deaths(board, command->identity) >= crash_limit;
+}
+
+bool suspects_innocent(const struct board *board, const struct command *command, unsigned crash_limit)
+{
+	const struct board_mark *mark = board_mark_find(board, command->fingerprint);
+	return !mark && command->crashes < crash_limit && !to_be_tried(board, command, NULL, crash_limit);
+}
+
 enum suspects_verdict suspects_judge(const struct board *board, struct command *command, unsigned crash_limit)
 {
-	const struct board_mark *mark =
-		board_marks_any(board) ? board_mark_find(board, command->fingerprint) : NULL;
+	const struct board_mark *mark = board_mark_find(board, command->fingerprint);
 	const bool news = mark && mark->crashes > command->crashes;
 	if (mark) {
 		command->marked = true;
@@ -39,9 +55,7 @@ enum suspects_verdict suspects_judge(const struct board *board, struct command *
 	}
 	if (news)
 		return SUSPECTS_TO_BE_PARKED;
-	const bool near = command->identity != 0 && board_near_any(board) &&
-			  board_near_deaths(board, command->identity) >= crash_limit;
-	return near ? SUSPECTS_ALONE : SUSPECTS_INNOCENT;
+	return to_be_tried(board, command, mark, crash_limit) ? SUSPECTS_ALONE : SUSPECTS_INNOCENT;
 }
 
 void suspects_add(struct suspects *suspects, struct command *command)
@@ -59,7 +73,8 @@ void suspects_end(struct suspects *suspects, struct command *command, int64_t no
 		/* This turn at least is the others'. */
 		const int64_t quiet_ms = now_ms - suspects->begun_ms + 1;
 		suspects->alone = NULL;
-		suspects->rest_until_ms = now_ms + (quiet_ms < SUSPECTS_QUIET_MS ? quiet_ms : SUSPECTS_QUIET_MS);
+		suspects->rest_until_ms =
+			now_ms + (quiet_ms < SUSPECTS_QUIET_MS ? quiet_ms : SUSPECTS_QUIET_MS);
 		return;
 	}
 	struct command **at = &suspects->waiting;

@@ -3,7 +3,7 @@
  *
  * A death that left a mark (a crash, a hang, or a death while nothing else ran) blames one command alone. It is
  * parked and tried again later, and is dead after CRASH_LIMIT such deaths. A death without a mark (kill -9, out of memory)
- * blames nobody; but a command that was there at CRASH_LIMIT deaths in a row is *tried alone*: when its turn comes nothing
+ * blames nobody; but a command that was there at CRASH_LIMIT deaths in a row, or that was alone at one, is *tried alone*: when its turn comes nothing
  * else is started, what runs gets SUSPECTS_QUIET_MS to end, then it runs, alone for as long at most; after that others
  * run beside it. Nobody waits for a command that never comes again. I/O thread only.
  */
@@ -35,8 +35,12 @@ struct suspects {
 	int64_t rest_until_ms;	/* before the next one is tried: as long as it was quiet for the last one */
 };
 
+/* Whether nothing is known against it, before its turn is begun: notes nothing, so that suspects_judge() still finds what is new. */
+bool suspects_innocent(const struct board *board, const struct command *command, unsigned crash_limit);
+
 /* Judges a command whose turn has come, and notes its crashes, handler and reason in it. */
-enum suspects_verdict suspects_judge(const struct board *board, struct command *command, unsigned crash_limit);
+enum suspects_verdict suspects_judge(
+	const struct board *board, struct command *command, unsigned crash_limit);
 
 /* To be tried alone, in state WAITING. */
 void suspects_add(struct suspects *suspects, struct command *command);

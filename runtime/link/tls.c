@@ -24,6 +24,7 @@ struct tls {
 	int verify_error;  /* X509_V_OK: the certificate was not the reason */
 	short shake_wants; /* events of poll() */
 	bool shaken;
+	bool broken; /* OpenSSL must not be asked for anything any more */
 	bool read_wants_write, write_wants_read;
 	bool drained; /* what OpenSSL has read is no whole record: only the socket can bring more */
 	char reason[TLS_REASON_SIZE];
@@ -155,6 +156,7 @@ static int outcome(struct tls *tls, int result, int os_error, short *ret_wants)
 	if (error == SSL_ERROR_ZERO_RETURN)
 		return 0;
 	const bool system = error == SSL_ERROR_SYSCALL && os_error != 0 && os_error != EAGAIN;
+	tls->broken = true;
 	explain(tls, system ? os_error : 0);
 	return system ? -os_error : -EPROTO;
 }
@@ -232,7 +234,7 @@ bool tls_pending(const struct tls *tls)
 
 void tls_shutdown(struct tls *tls)
 {
-	if (!tls->shaken)
+	if (!tls->shaken || tls->broken || (SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN) != 0)
 		return;
 	(void)SSL_shutdown(tls->ssl);
 	ERR_clear_error();

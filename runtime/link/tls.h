@@ -70,7 +70,7 @@ ssize_t tls_write(struct tls *tls, const void *bytes, size_t size);
 /* Whether tls_read() may return bytes that have been read from the socket already. */
 bool tls_pending(const struct tls *tls);
 
-/* Says close_notify, if it can be said at once. */
+/* Says close_notify, once, if it can be said at once. */
 void tls_shutdown(struct tls *tls);
 
 /* OpenSSL's own, for who wants to know more of certificates: before tls_shake() it may be given another verify callback and other application data; the

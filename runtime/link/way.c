@@ -144,6 +144,9 @@ void way_free(struct way *way)
 		return;
 	resolver_forget(way->request);
 	tcp_free(way->tcp);
+	/* An end without a word is an error to the broker, which writes it into its log each time. */
+	if (way->stage == OPEN && way->tls)
+		tls_shutdown(way->tls);
 	tls_free(way->tls);
 	tls_context_free(way->context);
 	if (way->socket >= 0)

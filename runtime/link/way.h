@@ -41,7 +41,7 @@ struct way_options {
 __attribute__((warn_unused_result)) int way_new(
 	const struct way_options *options, int64_t now_ms, struct way **ret);
 
-/* Closes at once, whatever it is at, and says nothing to the broker; NULL is fine. */
+/* Closes at once, whatever it is at, and says no more to the broker than close_notify, where it can at once; NULL is fine. */
 void way_free(struct way *way);
 
 enum way_state way_state(const struct way *way);

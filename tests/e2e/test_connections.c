@@ -260,9 +260,9 @@ HARNESS_CASE(broker_that_answers_no_pingreq_is_told_as_such)
 	assert_false(scripted_is_ingress(links.egress));
 }
 
-/* ---- Another host; more of that in test_two_hosts.c ---- */
+/* ---- Another client with its client id, that asks no lease; hosts do: test_two_hosts.c ---- */
 
-HARNESS_CASE(standby_waits_before_it_tries_again)
+HARNESS_CASE(who_lost_the_session_waits_before_it_tries_again)
 {
 	struct scripted_broker *broker = scripted_new(h);
 	struct host *host = host_new(h, HOST_PRODUCT);
@@ -273,7 +273,9 @@ HARNESS_CASE(standby_waits_before_it_tries_again)
 	host_wait_ready(host);
 	const int64_t from_ms = harness_now_ms();
 	scripted_disconnect(links.ingress, SESSION_TAKEN_OVER);
-	host_expect_log(host, "standby");
+	const json_t *told =
+		host_expect_log(host, "session_taken_over", "connection", "main", "client_id", "cashewd");
+	assert_in_range(json_integer_value(json_object_get(told, "retry_ms")), 3000 * 3 / 4, 3000 * 5 / 4);
 	struct scripted_link *again = scripted_welcome_one(broker, NULL);
 	assert_true(scripted_is_ingress(again));
 	assert_true(harness_now_ms() - from_ms >= 3000 * 3 / 4);
@@ -288,4 +290,4 @@ HARNESS_MAIN(HARNESS_TEST(certificate_of_an_unknown_authority), HARNESS_TEST(cer
 	HARNESS_TEST(broker_that_closes_without_a_word_gets_the_other_version),
 	HARNESS_TEST(server_keep_alive_is_obeyed),
 	HARNESS_TEST(broker_that_answers_no_pingreq_is_told_as_such),
-	HARNESS_TEST(standby_waits_before_it_tries_again))
+	HARNESS_TEST(who_lost_the_session_waits_before_it_tries_again))

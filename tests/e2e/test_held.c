@@ -137,8 +137,11 @@ HARNESS_CASE(a_connection_outlives_what_is_held)
 {
 	struct scripted_broker *broker = scripted_new(h);
 	struct host *host = new_host(h, broker);
-	host_set(host, "KEEPALIVE", "10");
-	struct scripted_pair links = start(host, broker);
+	host_start(host);
+	/* Pings come every 2 s: after 10 s without a PUBACK the egress would connect anew, and send the event again. */
+	const struct scripted_pair links =
+		scripted_welcome(broker, &(struct scripted_welcome){.server_keep_alive = 4});
+	host_wait_ready(host);
 	hold_place(links, 1);
 	scripted_wait_count(links.ingress, MQTT_PINGREQ, 2);
 	send_command(links.ingress, 2, "1/ping", "1");
@@ -147,7 +150,7 @@ HARNESS_CASE(a_connection_outlives_what_is_held)
 	release(links);
 	(void)scripted_expect_puback(links.ingress, 1);
 	(void)scripted_expect_puback(links.ingress, 2);
-	assert_int_equal(host_count_log(host, "lane_dropped"), 0);
+	assert_int_equal(host_count_log(host, "broker_lost"), 0);
 }
 
 HARNESS_CASE(nothing_held_is_acknowledged_when_the_connection_goes)

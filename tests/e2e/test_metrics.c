@@ -206,19 +206,24 @@ HARNESS_CASE(ready_needs_a_store_that_takes_writes)
 {
 	database_command(h, harness_database(h),
 		"{\"create\":\"hosts\",\"validator\":{\"never\":{\"$exists\":true}}}");
-	struct host *host = start_at(h, HOST_PRODUCT, "127.0.0.1:0");
+	struct host *host = host_new(h, HOST_PRODUCT);
+	host_set(host, "METRICS_ADDR", "127.0.0.1:0");
+	host_start(host);
 	struct scrape *scrape = scrape_new(h, host);
 	host_expect_log(host, "store_refuses_writes");
+	/* Nor may it be active: it cannot write its lease. What is sent waits at the broker. */
 	scrape_wait_page(scrape, "/readyz", 503, "store: it answers, but does not take writes\n");
+	assert_int_equal(host_count_log(host, "active"), 0);
+	assert_int_equal(host_count_log(host, "broker_connected", "connection", "main"), 0);
 	scrape_wait_value(scrape, "cashewd_store_writable", 0);
 	assert_true(scrape_value(scrape, "cashewd_store_up") == 1);
-	/* Whoever does not need it is served. */
+	database_command(h, harness_database(h), "{\"drop\":\"hosts\"}");
+	host_expect_log(host, "store_takes_writes");
+	host_wait_ready(host);
 	struct device *phone = device_new(h, "68946");
 	device_connect(phone);
 	device_command(phone, "get_apples", "{}");
 	device_expect(phone, "got_apples");
-	database_command(h, harness_database(h), "{\"drop\":\"hosts\"}");
-	host_expect_log(host, "store_takes_writes");
 	scrape_wait_page(scrape, "/readyz", 200, "ready\n");
 	database_wait_count(h, harness_database(h), "hosts", "{\"_id\":\"cashewd\"}", 1);
 }
