@@ -36,7 +36,7 @@ struct passed {
 
 static void passed_free(struct passed *passed)
 {
-	if (passed->text != NULL)
+	if (passed->text)
 		explicit_bzero(passed->text, passed->size);
 	free(passed->text);
 }
@@ -48,7 +48,7 @@ static int read_passed(int fd, struct passed *ret)
 		return -errno;
 	ret->size = (size_t)status.st_size + 1;
 	ret->text = calloc(1, ret->size);
-	if (ret->text == NULL)
+	if (!ret->text)
 		return -ENOMEM;
 	if (pread(fd, ret->text, ret->size - 1, 0) != (ssize_t)ret->size - 1)
 		return -EIO;
@@ -67,25 +67,25 @@ static int read_configuration(const struct cashew_handler *const *handlers, stru
 	__attribute__((cleanup(passed_free))) struct passed passed = {.text = NULL};
 	char *problems = NULL;
 	size_t size;
-	int rc = read_passed(DESCRIPTOR_SETTINGS, &passed);
+	int error = read_passed(DESCRIPTOR_SETTINGS, &passed);
 	close(DESCRIPTOR_SETTINGS);
-	FILE *stream = rc == 0 ? open_memstream(&problems, &size) : NULL;
-	if (stream == NULL) {
+	FILE *stream = error == 0 ? open_memstream(&problems, &size) : NULL;
+	if (!stream) {
 		log_error("start_failed", "the settings cannot be read from the supervisor",
-			LOG_TEXT("reason", strerror(rc != 0 ? -rc : errno)));
+			LOG_TEXT("reason", strerror(error != 0 ? -error : errno)));
 		return EXIT_SOFTWARE;
 	}
-	rc = configuration_read(
+	error = configuration_read(
 		&(const struct configuration_source){.handlers = handlers, .environment = passed.variables},
 		stream, ret);
 	fclose(stream);
 	char *rest = problems;
-	for (char *line; rc != 0 && (line = strsep(&rest, "\n")) != NULL;) {
+	for (char *line; error != 0 && (line = strsep(&rest, "\n"));) {
 		if (line[0] != '\0')
 			log_error("bad_setting", line);
 	}
 	free(problems);
-	return rc;
+	return error;
 }
 
 /* 0, or an exit code. */
@@ -111,9 +111,9 @@ static int take_over(struct board **ret_board)
 
 static int run(const struct configuration *configuration, struct board *board)
 {
-	const int rc = crash_watch(board, DESCRIPTOR_BOARD);
-	if (rc != 0) {
-		log_error("start_failed", "the host cannot start", LOG_TEXT("reason", strerror(-rc)));
+	const int error = crash_watch(board, DESCRIPTOR_BOARD);
+	if (error != 0) {
+		log_error("start_failed", "the host cannot start", LOG_TEXT("reason", strerror(-error)));
 		return EXIT_SOFTWARE;
 	}
 	if (board->hosts > 1)

@@ -2,7 +2,7 @@
  * dispatch.c - see dispatch.h.
  *
  * Read from the bottom up: reports come in there. A command whose turn it is starts in start_turn(); what follows a run, or
- * the last PUBACK of its events, is in advance(); who comes next is in dispatch_next_of(). Where memory runs out a command stays
+ * the last PUBACK of its events, is in dispatch_advance(); who comes next is in dispatch_next_of(). Where memory runs out a command stays
  * where it is and is looked at again, as one that waits for a retry or for its place: nothing is lost by it.
  */
 #include "dispatch.h"

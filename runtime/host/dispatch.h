@@ -2,7 +2,7 @@
  * dispatch.h - what follows what in the life of a command: the only place where that is decided.
  *
  * The mechanisms (lane, egress, pool, parking, suspects) report what happened; each report ends here, and each state of
- * command.h is entered here. What a command's end does is one function, settle().
+ * command.h is entered here. What a command's end does is one function, dispatch_settle().
  *
  * Happy path: dispatch_begin() -> its turn -> a worker -> dispatch_returned() -> its events -> dispatch_event_ended() ->
  * settled: the place may be released. I/O thread only.

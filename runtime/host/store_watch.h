@@ -56,7 +56,7 @@ void store_backlogs_free(struct store_backlogs *backlogs); /* the whole list; NU
 struct store_news {
 	bool up;   /* whether the store answers, as of the last verdict that counts */
 	bool ours; /* this host is the active one, and its lanes' backlogs have been told; as of the last answer. See ours_until_ms */
-	int64_t ours_until_ms; /* until when, by the monotonic clock (board_clock_ms()): after that it is not, unless the next news says so */
+	int64_t ours_until_ms; /* until when, by the monotonic clock (clock_ms()): after that it is not, unless the next news says so */
 	int64_t free_in_ms; /* not ours, but another's: when that one's lease ends if it is not renewed; else 0 */
 	struct store_backlogs *
 		backlogs; /* of all lanes, when the host became active, or after store_watch_load(); the caller's */

@@ -14,7 +14,7 @@
  *      +----------------+------------------- lost --------------+                 |
  *      +----------------+--- the broker has closed, or took too long -------------+
  *
- *      broker <-- way.h <-- gate.h <-- wire.h: libmosquitto, on a socket pair --> the owner
+ *      broker <-- way.h <-- gate.h <-- wire.c: libmosquitto, on a socket pair --> the owner
  *
  * Every link has a way, a gate and a libmosquitto instance of its own, and its end destroys them: nothing that was queued for
  * one link (a PUBACK above all, which would acknowledge another message) can ever leave on the next. I/O thread only.

@@ -15,9 +15,9 @@ static int read_file(const char *path, char **ret_token)
 {
 	char *bytes = NULL;
 	size_t size = 0;
-	const int rc = small_file_read(path, FILE_SIZE_MAX, &bytes, &size);
-	if (rc != 0)
-		return rc;
+	const int error = small_file_read(path, FILE_SIZE_MAX, &bytes, &size);
+	if (error != 0)
+		return error;
 	char *token = strndup(bytes, strcspn(bytes, "\r\n"));
 	small_file_free(bytes, size);
 	if (!token)
@@ -36,7 +36,7 @@ int handler_token(const struct settings *settings, int64_t now, char **ret_token
 
 void handler_token_free(char *token)
 {
-	if (token != NULL)
+	if (token)
 		explicit_bzero(token, strlen(token));
 	free(token);
 }

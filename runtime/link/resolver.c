@@ -143,12 +143,12 @@ static bool prepare(const struct settings *settings, struct resolver_answer *ans
 	snprintf(answer->reason, sizeof(answer->reason), "out of memory");
 	if (settings->broker_tls && tls_context_new(settings, &answer->context, answer->reason) != 0)
 		return false;
-	const int rc = handler_token(settings, clock_unix_ms() / 1000, &answer->token);
-	if (rc == 0)
+	const int error = handler_token(settings, clock_unix_ms() / 1000, &answer->token);
+	if (error == 0)
 		return true;
 	snprintf(answer->reason, sizeof(answer->reason), "the handler's token cannot be %s: %s",
 		settings->handler_token_file[0] != '\0' ? "read from HANDLER_TOKEN_FILE" : "signed",
-		small_file_explain(rc));
+		small_file_explain(error));
 	return false;
 }
 
@@ -277,13 +277,13 @@ int resolver_ask(struct resolver *resolver, struct resolver_request **ret)
 	request->resolver = resolver;
 	request->references = 2;
 	pthread_mutex_lock(&resolver->lock);
-	const int rc = resolver->threads < RESOLVER_THREADS_MAX ? start_thread(resolver) : 0;
+	const int error = resolver->threads < RESOLVER_THREADS_MAX ? start_thread(resolver) : 0;
 	/* Those that run will come to it too. */
-	if (rc != 0 && resolver->threads == 0) {
+	if (error != 0 && resolver->threads == 0) {
 		pthread_mutex_unlock(&resolver->lock);
 		close(request->event);
 		free(request);
-		return rc;
+		return error;
 	}
 	resolver->references++;
 	*resolver->last = request;

@@ -23,7 +23,7 @@ static int read_all(int fd, size_t size_max, char **ret, size_t *ret_size)
 	if (!bytes)
 		return -ENOMEM;
 	size_t size = 0;
-	int rc = 0;
+	int error = 0;
 	while (size < room) {
 		const ssize_t count = read(fd, bytes + size, room - size);
 		if (count > 0)
@@ -31,15 +31,15 @@ static int read_all(int fd, size_t size_max, char **ret, size_t *ret_size)
 		else if (count == 0)
 			break;
 		else if (errno != EINTR) {
-			rc = -errno;
+			error = -errno;
 			break;
 		}
 	}
-	if (rc == 0 && size > size_max)
-		rc = SMALL_FILE_E_SIZE;
-	if (rc != 0) {
+	if (error == 0 && size > size_max)
+		error = SMALL_FILE_E_SIZE;
+	if (error != 0) {
 		small_file_free(bytes, size);
-		return rc;
+		return error;
 	}
 	bytes[size] = '\0';
 	*ret = bytes;
@@ -52,9 +52,9 @@ int small_file_read(const char *path, size_t size_max, char **ret, size_t *ret_s
 	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return -errno;
-	const int rc = read_all(fd, size_max, ret, ret_size);
+	const int error = read_all(fd, size_max, ret, ret_size);
 	close(fd);
-	return rc;
+	return error;
 }
 
 void small_file_free(char *bytes, size_t size)

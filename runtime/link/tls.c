@@ -170,10 +170,10 @@ int tls_shake(struct tls *tls)
 		tls->shaken = true;
 		return 0;
 	}
-	const int rc = outcome(tls, result, errno, &tls->shake_wants);
-	if (rc == 0)
+	const int error = outcome(tls, result, errno, &tls->shake_wants);
+	if (error == 0)
 		explain(tls, 0);
-	return rc == 0 ? -EPROTO : rc;
+	return error == 0 ? -EPROTO : error;
 }
 
 short tls_events(const struct tls *tls, bool read, bool write)
@@ -200,10 +200,10 @@ ssize_t tls_read(struct tls *tls, void *bytes, size_t size)
 	tls->drained = false;
 	if (result == 1)
 		return (ssize_t)count;
-	const int rc = outcome(tls, result, os_error, &wants);
+	const int error = outcome(tls, result, os_error, &wants);
 	tls->read_wants_write = wants == POLLOUT;
 	tls->drained = true;
-	return rc;
+	return error;
 }
 
 ssize_t tls_write(struct tls *tls, const void *bytes, size_t size)
@@ -219,10 +219,10 @@ ssize_t tls_write(struct tls *tls, const void *bytes, size_t size)
 	tls->write_wants_read = false;
 	if (result == 1)
 		return (ssize_t)count;
-	const int rc = outcome(tls, result, os_error, &wants);
+	const int error = outcome(tls, result, os_error, &wants);
 	tls->write_wants_read = wants == POLLIN;
-	if (rc != 0)
-		return rc;
+	if (error != 0)
+		return error;
 	snprintf(tls->reason, sizeof(tls->reason), "the broker has closed the connection");
 	return -EPIPE;
 }

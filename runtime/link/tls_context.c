@@ -34,7 +34,8 @@ static int use_authorities(SSL_CTX *context, BIO *bytes)
 {
 	X509_STORE *store = SSL_CTX_get_cert_store(context);
 	STACK_OF(X509_INFO) *entries = PEM_X509_INFO_read_bio(bytes, NULL, no_password, NULL);
-	int ok = entries != NULL, certificates = 0;
+	bool ok = entries;
+	int certificates = 0;
 	for (int i = 0; ok && i < sk_X509_INFO_num(entries); i++) {
 		const X509_INFO *entry = sk_X509_INFO_value(entries, i);
 		if (entry->x509) {
@@ -47,7 +48,7 @@ static int use_authorities(SSL_CTX *context, BIO *bytes)
 	sk_X509_INFO_pop_free(entries, X509_INFO_free);
 	if (ok && certificates == 0) {
 		ERR_raise(ERR_LIB_PEM, PEM_R_NO_START_LINE);
-		ok = 0;
+		ok = false;
 	}
 	return ok;
 }
@@ -89,12 +90,12 @@ static int load(SSL_CTX *context, const struct use *use, char reason[static TLS_
 {
 	char *bytes = NULL;
 	size_t size = 0;
-	const int rc = small_file_read(use->path, TLS_FILE_SIZE_MAX, &bytes, &size);
-	if (rc == -ENOMEM)
-		return rc;
-	if (rc != 0) {
+	const int error = small_file_read(use->path, TLS_FILE_SIZE_MAX, &bytes, &size);
+	if (error == -ENOMEM)
+		return error;
+	if (error != 0) {
 		snprintf(reason, TLS_REASON_SIZE, "%s=%.120s: expected %s in PEM format: %s", use->setting,
-			use->path, use->expected, small_file_explain(rc));
+			use->path, use->expected, small_file_explain(error));
 		return TLS_E_SETTINGS;
 	}
 	BIO *bio = BIO_new_mem_buf(bytes, (int)size);
@@ -116,19 +117,19 @@ static int load_files(SSL_CTX *context, const struct settings *settings, char re
 	const struct use chain = {"BROKER_CERT_FILE", settings->broker_cert_file, "a certificate", use_chain};
 	const struct use key = {
 		"BROKER_KEY_FILE", settings->broker_key_file, "the private key of BROKER_CERT_FILE", use_key};
-	int rc = 0;
+	int error = 0;
 	if (settings->broker_ca_file[0] != '\0')
-		rc = load(context, &authorities, reason);
+		error = load(context, &authorities, reason);
 	else if (SSL_CTX_set_default_verify_paths(context) != 1) {
 		snprintf(reason, TLS_REASON_SIZE,
 			"the system's certificate authorities cannot be read: %s; name one with BROKER_CA_FILE",
 			openssl_reason());
-		rc = TLS_E_SETTINGS;
+		error = TLS_E_SETTINGS;
 	}
-	if (rc != 0 || settings->broker_cert_file[0] == '\0')
-		return rc;
-	rc = load(context, &chain, reason);
-	return rc == 0 ? load(context, &key, reason) : rc;
+	if (error != 0 || settings->broker_cert_file[0] == '\0')
+		return error;
+	error = load(context, &chain, reason);
+	return error == 0 ? load(context, &key, reason) : error;
 }
 
 /* ---- Interface ---- */
@@ -148,10 +149,10 @@ int tls_context_new(
 	/* One system call reads what is there, not two for each record. */
 	SSL_CTX_set_read_ahead(context, 1);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-	const int rc = load_files(context, settings, reason);
-	if (rc != 0) {
+	const int error = load_files(context, settings, reason);
+	if (error != 0) {
 		SSL_CTX_free(context);
-		return rc;
+		return error;
 	}
 	*ret = context;
 	return 0;
@@ -165,8 +166,8 @@ void tls_context_free(struct ssl_ctx_st *context)
 int tls_check(const struct settings *settings, char reason[static TLS_REASON_SIZE])
 {
 	struct ssl_ctx_st *context = NULL;
-	const int rc = tls_context_new(settings, &context, reason);
-	if (rc == 0)
+	const int error = tls_context_new(settings, &context, reason);
+	if (error == 0)
 		tls_context_free(context);
-	return rc;
+	return error;
 }

@@ -49,10 +49,10 @@ static void opened(struct way *way, int64_t now_ms)
 
 static void shake(struct way *way, int64_t now_ms)
 {
-	const int rc = tls_shake(way->tls);
-	if (rc == 0)
+	const int error = tls_shake(way->tls);
+	if (error == 0)
 		opened(way, now_ms);
-	else if (rc != -EAGAIN)
+	else if (error != -EAGAIN)
 		fail(way, tls_reason(way->tls));
 	else if (now_ms >= way->deadline_ms)
 		fail(way, "the broker did not go on with the TLS handshake in time");
@@ -64,11 +64,11 @@ static void connected(struct way *way, int64_t now_ms)
 		opened(way, now_ms);
 		return;
 	}
-	const int rc = tls_new(way->context, way->options.settings, way->socket, &way->tls);
+	const int error = tls_new(way->context, way->options.settings, way->socket, &way->tls);
 	tls_context_free(way->context);
 	way->context = NULL;
-	if (rc != 0) {
-		fail(way, strerror(-rc));
+	if (error != 0) {
+		fail(way, strerror(-error));
 		return;
 	}
 	way->stage = SHAKING;
@@ -78,15 +78,15 @@ static void connected(struct way *way, int64_t now_ms)
 
 static void connect_to(struct way *way, int64_t now_ms)
 {
-	const int rc = tcp_serve(way->tcp, now_ms, &way->socket);
-	if (rc == -EAGAIN)
+	const int error = tcp_serve(way->tcp, now_ms, &way->socket);
+	if (error == -EAGAIN)
 		return;
 	tcp_free(way->tcp);
 	way->tcp = NULL;
-	if (rc == 0)
+	if (error == 0)
 		connected(way, now_ms);
 	else
-		fail(way, rc == TCP_E_LATE ? "no answer came in time" : strerror(-rc));
+		fail(way, error == TCP_E_LATE ? "no answer came in time" : strerror(-error));
 }
 
 static void resolve(struct way *way, int64_t now_ms)
@@ -105,10 +105,10 @@ static void resolve(struct way *way, int64_t now_ms)
 	}
 	way->token = answer.token;
 	way->context = answer.context;
-	const int rc = tcp_new(answer.addresses, now_ms, &way->tcp);
+	const int error = tcp_new(answer.addresses, now_ms, &way->tcp);
 	freeaddrinfo(answer.addresses);
-	if (rc != 0) {
-		fail(way, strerror(-rc));
+	if (error != 0) {
+		fail(way, strerror(-error));
 		return;
 	}
 	way->stage = CONNECTING;
@@ -127,13 +127,13 @@ int way_new(const struct way_options *options, int64_t now_ms, struct way **ret)
 	way->begun_ms = now_ms;
 	way->deadline_ms = now_ms + WAY_RESOLVE_MS;
 	way->socket = -1;
-	const int rc = resolver_ask(options->resolver, &way->request);
-	if (rc == -ENOMEM) {
+	const int error = resolver_ask(options->resolver, &way->request);
+	if (error == -ENOMEM) {
 		free(way);
-		return rc;
+		return error;
 	}
-	if (rc != 0)
-		fail(way, strerror(-rc));
+	if (error != 0)
+		fail(way, strerror(-error));
 	*ret = way;
 	return 0;
 }
@@ -205,14 +205,14 @@ void way_serve(struct way *way, short revents, int64_t now_ms)
 /* ---- Interface: bytes ---- */
 
 /* Keeps why it is over. */
-static ssize_t ended(struct way *way, ssize_t rc)
+static ssize_t ended(struct way *way, ssize_t outcome)
 {
-	if (rc == 0)
+	if (outcome == 0)
 		snprintf(way->reason, sizeof(way->reason), "the broker has closed the connection");
-	else if (rc < 0 && rc != -EAGAIN)
+	else if (outcome < 0 && outcome != -EAGAIN)
 		fail(way, way->tls && tls_reason(way->tls)[0] != '\0' ? tls_reason(way->tls)
-								      : strerror((int)-rc));
-	return rc;
+								      : strerror((int)-outcome));
+	return outcome;
 }
 
 static ssize_t plain_result(ssize_t count)
@@ -226,9 +226,9 @@ ssize_t way_read(struct way *way, void *bytes, size_t size)
 {
 	if (way->stage != OPEN)
 		return -ENOTCONN;
-	const ssize_t rc =
+	const ssize_t got =
 		way->tls ? tls_read(way->tls, bytes, size) : plain_result(recv(way->socket, bytes, size, 0));
-	return rc > 0 ? rc : ended(way, rc);
+	return got > 0 ? got : ended(way, got);
 }
 
 ssize_t way_write(struct way *way, const void *bytes, size_t size)
@@ -237,9 +237,9 @@ ssize_t way_write(struct way *way, const void *bytes, size_t size)
 		return -ENOTCONN;
 	if (size == 0)
 		return 0;
-	const ssize_t rc = way->tls ? tls_write(way->tls, bytes, size)
+	const ssize_t taken = way->tls ? tls_write(way->tls, bytes, size)
 				    : plain_result(send(way->socket, bytes, size, MSG_NOSIGNAL));
-	return rc > 0 ? rc : ended(way, rc);
+	return taken > 0 ? taken : ended(way, taken);
 }
 
 bool way_pending(const struct way *way)

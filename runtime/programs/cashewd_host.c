@@ -2,7 +2,7 @@
  * cashewd_host.c - the program cashewd-host: what cashewd, the supervisor, starts to run handlers. It is a
  * program of its own so that libraries which only the supervisor needs take no memory here.
  *
- * Happy path: cashewd starts it without an argument, or with --trial to try settings out; host_begin(handler_table, ) is the
+ * Happy path: cashewd starts it without an argument, or with --trial to try settings out; host_begin() is the
  * rest. Failure: with any other argument, or started by hand, it says so and exits with 64.
  */
 #include "exit_codes.h"

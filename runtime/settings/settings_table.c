@@ -149,7 +149,7 @@ const struct setting settings_table[] = {
 		.unit = "s",
 		.group = BROKER,
 		FIELD(standby_retry_s),
-		.help = "After another host took over the same CLIENT_ID: wait that long between attempts to take it back."},
+		.help = "After another client of the broker has taken the session of this CLIENT_ID over: wait that long before taking it back."},
 
 	{.name = "MONGO_DB_URL",
 		.type = SETTING_TEXT,
@@ -192,7 +192,7 @@ const struct setting settings_table[] = {
 		.max = 512,
 		.group = RUNNING,
 		FIELD(workers),
-		.help = "Threads that run handlers, and database connections at most: raise it when handlers wait long for others."},
+		.help = "Threads that run handlers, each with a database connection, beside four of the host's own: raise it when handlers wait long for others."},
 	{.name = "HANDLER_TIMEOUT",
 		.type = SETTING_INTEGER,
 		.default_value = "10",
@@ -210,7 +210,7 @@ const struct setting settings_table[] = {
 		.unit = "s",
 		.group = RUNNING,
 		FIELD(stop_timeout_s),
-		.help = "After SIGTERM: time for running handlers to end; what has not ended is left to the broker and comes again."},
+		.help = "After SIGTERM: time for running handlers to end; what has not ended comes again, from the broker or the database."},
 
 	{.name = "MAX_ATTEMPTS",
 		.type = SETTING_INTEGER,

@@ -10,7 +10,7 @@
 
 #include "harness.h"
 
-/* Commands since the start, by their end; see "stopped" in host_run.c. */
+/* Commands since the start, by their end; see "stopped" in runtime/host/run.c. */
 struct account {
 	size_t done, rejected, dead, parked, left_to_the_broker, joined, retained_ignored, qos0;
 };

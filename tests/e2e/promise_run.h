@@ -29,7 +29,7 @@ struct promise {
 };
 
 /* A place of runtime/base/failpoint.h, and which time it is passed to die at, at a few hundred commands a second:
- * commands pass some hundred times in that time, groups a few times. */
+ * commands pass some hundred times in that time. */
 struct promise_place {
 	const char *name;
 	unsigned least, most;

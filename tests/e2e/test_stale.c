@@ -206,7 +206,7 @@ HARNESS_CASE(retained_command_on_a_broker_of_mqtt311)
 	assert_int_equal(device_count(phone, "got_apples"), 0);
 }
 
-/* No promise, but an answer; it is in no group, so nothing is acknowledged and nothing waits for it. */
+/* No promise, but an answer; it has no place, so nothing is acknowledged and nothing waits for it. */
 HARNESS_CASE(qos0_commands_are_run_and_counted)
 {
 	enum { COUNT = 20 };

@@ -131,7 +131,7 @@ HARNESS_CASE(what_does_not_finish_in_time_is_left_to_the_broker)
 	host_signal(host, SIGTERM);
 	assert_int_equal(host_wait_exit(host), 0);
 	assert_in_range(harness_now_ms() - from_ms, STOP_TIMEOUT_MS - 100, STOP_TIMEOUT_MS + 5000);
-	/* The whole group: those that were done are held as well. And no DISCONNECT, which would stand behind
+	/* Both: what was done behind the one that runs is held as well. And no DISCONNECT, which would stand behind
 	 * their PUBACKs. */
 	assert_int_equal(scripted_count(links.ingress, MQTT_PUBACK), 0);
 	assert_int_equal(scripted_count(links.ingress, MQTT_DISCONNECT), 0);

@@ -77,7 +77,7 @@ HARNESS_CASE(host_that_is_killed_is_started_again_and_nothing_is_lost)
 	const pid_t first = host_child_pid(host);
 	host_signal_child(host, SIGKILL);
 	host_expect_log(host, "host_died", "how", "SIGKILL", "blamed", "0", "near", "1");
-	/* The whole group comes again, for none of it was acknowledged. */
+	/* All come again: the first held the PUBACKs of those behind it. */
 	gate_wait_runs(h, host, "a", 2);
 	device_wait_count(other, "pong", (size_t)2 * PINGS);
 	assert_int_not_equal(host_child_pid(host), first);

@@ -1,5 +1,5 @@
 /*
- * egress.c - see host_egress.h.
+ * egress.c - see egress.h.
  *
  *   first ... sent, waiting for PUBACK ... | next ... not yet sent ... last
  */
@@ -74,14 +74,14 @@ static void append(struct egress *egress, struct call_event *event)
 {
 	event->next = NULL;
 	event->previous = egress->last;
-	if (egress->last != NULL)
+	if (egress->last)
 		egress->last->next = event;
 	else
 		egress->first = event;
 	egress->last = event;
 	egress->count++;
 	egress->bytes += event->payload_size;
-	if (egress->next == NULL)
+	if (!egress->next)
 		egress->next = event;
 }
 
@@ -89,11 +89,11 @@ static void unlink_event(struct egress *egress, struct call_event *event)
 {
 	if (egress->next == event)
 		egress->next = event->next;
-	if (event->previous != NULL)
+	if (event->previous)
 		event->previous->next = event->next;
 	else
 		egress->first = event->next;
-	if (event->next != NULL)
+	if (event->next)
 		event->next->previous = event->previous;
 	else
 		egress->last = event->previous;
@@ -105,10 +105,10 @@ static void unlink_event(struct egress *egress, struct call_event *event)
 static struct call_event *take_by_mid(struct egress *egress, int mid)
 {
 	struct call_event **at = &egress->by_mid[mid % MID_BUCKETS];
-	while (*at != NULL && (*at)->mid != mid)
+	while (*at && (*at)->mid != mid)
 		at = &(*at)->mid_next;
 	struct call_event *event = *at;
-	if (event != NULL)
+	if (event)
 		*at = event->mid_next;
 	return event;
 }
@@ -134,10 +134,10 @@ static int send_event(
 		mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, event->correlation,
 			event->correlation_size) != MOSQ_ERR_SUCCESS)
 		return MOSQ_ERR_NOMEM;
-	const int rc = mosquitto_publish_v5(mosquitto, ret_mid, event->topic, (int)event->payload_size,
+	const int code = mosquitto_publish_v5(mosquitto, ret_mid, event->topic, (int)event->payload_size,
 		event->payload, 1, false, properties);
 	mosquitto_property_free_all(&properties);
-	return rc;
+	return code;
 }
 
 static bool has_room(struct egress *egress)
@@ -152,28 +152,28 @@ static bool has_room(struct egress *egress)
 static void pump(struct egress *egress)
 {
 	struct mosquitto *mosquitto = connection_mosquitto(egress->connection);
-	if (mosquitto == NULL)
+	if (!mosquitto)
 		return;
-	while (egress->next != NULL && has_room(egress)) {
+	while (egress->next && has_room(egress)) {
 		struct call_event *event = egress->next;
 		int mid = 0;
 		failpoint("before_event");
-		const int rc = send_event(egress, mosquitto, event, &mid);
-		if (rc == MOSQ_ERR_NOMEM || rc == MOSQ_ERR_NO_CONN)
+		const int code = send_event(egress, mosquitto, event, &mid);
+		if (code == MOSQ_ERR_NOMEM || code == MOSQ_ERR_NO_CONN)
 			return;
-		if (rc != MOSQ_ERR_SUCCESS) {
+		if (code != MOSQ_ERR_SUCCESS) {
 			if (event == egress->first)
 				egress->losses = 0;
 			finish(egress, event,
-				rc == MOSQ_ERR_OVERSIZE_PACKET
+				code == MOSQ_ERR_OVERSIZE_PACKET
 					? "larger than the broker's Maximum Packet Size"
-					: mosquitto_strerror(rc),
+					: mosquitto_strerror(code),
 				true);
 			continue;
 		}
 		if (event == egress->first)
 			egress->first_sent_ms = egress->now_ms;
-		if (egress->timed == NULL) {
+		if (!egress->timed) {
 			egress->timed = event;
 			egress->timed_ms = egress->now_ms;
 		}
@@ -252,7 +252,7 @@ static void egress_on_published(void *owner, int mid, int reason_code)
 {
 	struct egress *egress = owner;
 	struct call_event *event = take_by_mid(egress, mid);
-	if (event == NULL)
+	if (!event)
 		return;
 	failpoint("event_acknowledged");
 	egress->in_flight--;
@@ -310,7 +310,7 @@ int egress_new(const struct egress_options *options, struct egress **ret)
 
 void egress_free(struct egress *egress)
 {
-	if (egress == NULL)
+	if (!egress)
 		return;
 	connection_free(egress->connection);
 	free(egress);
@@ -381,7 +381,7 @@ bool egress_full(struct egress *egress)
 
 bool egress_idle(const struct egress *egress)
 {
-	return egress->first == NULL;
+	return !egress->first;
 }
 
 bool egress_up(const struct egress *egress)

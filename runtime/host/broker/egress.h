@@ -3,7 +3,7 @@
  * its PUBACK.
  *
  * Happy path: egress_publish(); the event waits its turn in the broker's Receive Maximum, is sent at QoS 1,
- * and its command hears of the PUBACK by command_event_ended(). The events stay in their commands' arenas;
+ * and its owner hears of the PUBACK by ended(), with the command. The events stay in their commands' arenas;
  * all of them stand in one list in the order in which they were published. When the connection is lost, those
  * that were sent are sent again, in order, on the next one: libmosquitto's own queue is thrown away with the
  * instance.

@@ -1,5 +1,5 @@
 /*
- * subscriptions.c - see host_subscriptions.h.
+ * subscriptions.c - see subscriptions.h.
  */
 #include "subscriptions.h"
 
@@ -30,7 +30,7 @@ struct subscriptions *subscriptions_new(const struct route_lane *routes)
 {
 	struct subscriptions *subscriptions =
 		calloc(1, sizeof(*subscriptions) + routes->route_count * sizeof(subscriptions->filters[0]));
-	if (subscriptions == NULL)
+	if (!subscriptions)
 		return NULL;
 	subscriptions->routes = routes;
 	subscriptions->retry_at_ms = INT64_MAX;
@@ -48,16 +48,16 @@ static void subscribe(
 	struct subscription *filter = &subscriptions->filters[index];
 	const int options = subscriptions->mqtt5 ? MQTT_SUB_OPT_SEND_RETAIN_NEVER : 0;
 	*filter = (struct subscription){0};
-	const int rc = mosquitto_subscribe_v5(
+	const int code = mosquitto_subscribe_v5(
 		mosquitto, &filter->mid, subscriptions->routes->routes[index].filter, 1, options, NULL);
-	if (rc == MOSQ_ERR_SUCCESS)
+	if (code == MOSQ_ERR_SUCCESS)
 		return;
 	*filter = (struct subscription){.refused = true};
 	subscriptions->retry_at_ms = now_ms + SUBSCRIPTIONS_RETRY_MS;
 	log_error("subscribe_failed", "a SUBSCRIBE cannot be sent",
 		LOG_TEXT("lane", subscriptions->routes->name),
 		LOG_TEXT("filter", subscriptions->routes->routes[index].filter),
-		LOG_TEXT("reason", mosquitto_strerror(rc)), LOG_INT("retry_ms", SUBSCRIPTIONS_RETRY_MS));
+		LOG_TEXT("reason", mosquitto_strerror(code)), LOG_INT("retry_ms", SUBSCRIPTIONS_RETRY_MS));
 }
 
 void subscriptions_start(
@@ -135,7 +135,7 @@ void subscriptions_drop_stale(
 {
 	char filter[STALE_FILTER_SIZE];
 	const char *rest = strchr(topic, '/');
-	if (rest == NULL || (size_t)snprintf(filter, sizeof(filter), "+%s", rest) >= sizeof(filter) ||
+	if (!rest || (size_t)snprintf(filter, sizeof(filter), "+%s", rest) >= sizeof(filter) ||
 		strcmp(filter, subscriptions->stale) == 0)
 		return;
 	memcpy(subscriptions->stale, filter, sizeof(filter));

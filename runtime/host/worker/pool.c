@@ -148,7 +148,7 @@ static void *work(void *argument)
 
 	if (pool->options.enter)
 		pool->options.enter(thread->context);
-	while ((job = next_job(thread)) != NULL) {
+	while ((job = next_job(thread))) {
 		job->run(job, thread->context);
 		pthread_mutex_lock(&pool->back_mutex);
 		queue_append(&pool->back, job);

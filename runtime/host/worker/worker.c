@@ -21,7 +21,7 @@ _Static_assert((int)CALL_FAILED + 1 == FIGURES_ENDS, "the figures count all ends
 /* What no init has made, no fini is called for. */
 static void state_end(const struct cashew_handler *handler, void *state)
 {
-	if (handler->init != NULL && handler->fini != NULL)
+	if (handler->init && handler->fini)
 		handler->fini(state);
 }
 
@@ -29,16 +29,16 @@ int worker_states_new(struct worker_context *context)
 {
 	const struct routes *routes = context->routes;
 	context->states = calloc(routes->handler_count, sizeof(*context->states));
-	if (context->states == NULL)
+	if (!context->states)
 		return -ENOMEM;
 	for (size_t i = 0; i < routes->handler_count; i++) {
 		const struct cashew_handler *handler = routes->handlers[i];
-		if (handler->init == NULL)
+		if (!handler->init)
 			continue;
-		const int rc = handler->init(&context->states[i]);
-		if (rc != 0) {
+		const int error = handler->init(&context->states[i]);
+		if (error != 0) {
 			log_error("handler_init_failed", "a handler's init failed: the host does not start",
-				LOG_TEXT("handler", handler->name), LOG_INT("returned", rc));
+				LOG_TEXT("handler", handler->name), LOG_INT("returned", error));
 			while (i-- > 0)
 				state_end(routes->handlers[i], context->states[i]);
 			free(context->states);
@@ -51,7 +51,7 @@ int worker_states_new(struct worker_context *context)
 
 void worker_states_free(struct worker_context *context)
 {
-	if (context->states == NULL)
+	if (!context->states)
 		return;
 	for (size_t i = 0; i < context->routes->handler_count; i++)
 		state_end(context->routes->handlers[i], context->states[i]);
@@ -91,7 +91,7 @@ static void log_run(const struct command *command, const struct cashew_command *
 
 static void take_events(struct command *command, struct cashew_command *call)
 {
-	if (call->events == NULL)
+	if (!call->events)
 		return;
 	*command->events_end = call->events;
 	command->events_end = call->events_end;
@@ -134,14 +134,14 @@ static void run_handler(const struct worker_context *context, struct command *co
 		.deadline_ms = deadline_ms(&call),
 		.alone = command->alone,
 	};
-	if (context->slot != NULL)
+	if (context->slot)
 		board_slot_enter(context->slot, &entry);
 	failpoint("before_handler");
 	const enum call_end end = call_run(&call);
-	if (context->slot != NULL)
+	if (context->slot)
 		board_slot_leave(context->slot);
 	failpoint("after_effect");
-	if (context->runs != NULL)
+	if (context->runs)
 		count_run(&(*context->runs)[context->places[index]], end, call.duration_us);
 	log_run(command, &call, end);
 	if (end == CALL_RETRY) {

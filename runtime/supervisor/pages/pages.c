@@ -1,5 +1,5 @@
 /*
- * pages.c - see pages_table.h.
+ * pages.c - see pages.h.
  */
 #include "pages.h"
 

@@ -14,7 +14,7 @@ void top_help(FILE *out)
 {
 	fputs("Usage: cashewd top [OPTION]...\n"
 	      "\n"
-	      "Shows what a running cashewd does: its host, store and connections; the lanes and their groups;\n"
+	      "Shows what a running cashewd does: its host, store and connections; the lanes and what they hold;\n"
 	      "for each handler how often and for how long it runs, and what fails; and the commands that have\n"
 	      "been running for the longest. q or Ctrl-C leaves. Where standard output is no terminal it shows\n"
 	      "that once, as with --once.\n"

@@ -1,4 +1,4 @@
-/* test_handler_accept_contact.c - handlers/accept_contact.c. */
+/* test_accept_contact.c - handlers/accept_contact.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* test_handler_apples.c - handlers/get_apples.c, get_more_apples.c and get_more_apples_stored.c. */
+/* test_apples.c - handlers/get_apples.c, get_more_apples.c and get_more_apples_stored.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

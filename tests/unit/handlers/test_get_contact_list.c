@@ -1,4 +1,4 @@
-/* test_handler_get_contact_list.c - handlers/get_contact_list.c, get_contact_requests.c and contact_page.h. */
+/* test_get_contact_list.c - handlers/get_contact_list.c, get_contact_requests.c and contact_page.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

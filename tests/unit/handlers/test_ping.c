@@ -1,4 +1,4 @@
-/* test_handler_ping.c - handlers/ping.c. */
+/* test_ping.c - handlers/ping.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /*
- * test_handler_races.c - contact commands of two users at the same time, in every order in which their store
+ * test_races.c - contact commands of two users at the same time, in every order in which their store
  * operations can follow each other.
  *
  * Each command runs in a thread of its own and waits before each store operation until it is let go; one goes

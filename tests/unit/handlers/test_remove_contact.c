@@ -1,4 +1,4 @@
-/* test_handler_remove_contact.c - handlers/remove_contact.c and decline_contact.c. */
+/* test_remove_contact.c - handlers/remove_contact.c and decline_contact.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

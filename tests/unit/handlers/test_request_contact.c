@@ -1,5 +1,5 @@
-/* test_handler_request_contact.c - handlers/request_contact.c; at the same time as others:
- * test_handler_races.c. */
+/* test_request_contact.c - handlers/request_contact.c; at the same time as others:
+ * test_races.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

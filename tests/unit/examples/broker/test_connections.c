@@ -1,4 +1,4 @@
-/* test_broker_connections.c - connections.c of the broker's plugin: which connections are there, and whose
+/* test_connections.c - connections.c of the broker's plugin: which connections are there, and whose
  * token expires next. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* test_broker_secret.c - secret.c of the broker's plugin: where the secret comes from, and what is no secret. */
+/* test_secret.c - secret.c of the broker's plugin: where the secret comes from, and what is no secret. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* test_host_subscriptions.c - subscriptions.c, with stand-ins for libmosquitto's SUBSCRIBE and
+/* test_subscriptions.c - subscriptions.c, with stand-ins for libmosquitto's SUBSCRIBE and
  * UNSUBSCRIBE. */
 #include <setjmp.h>
 #include <stdarg.h>
