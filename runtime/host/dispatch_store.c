@@ -84,6 +84,10 @@ bool dispatch_park(struct host *host, struct command *command, unsigned attempts
 void dispatch_postpone(struct host *host, struct command *command, unsigned attempts, unsigned delay_ms)
 {
 	dispatch_unlink_retry(command);
+	if (!command->backlog) { /* its lease was lost while it ran: it is run again by whoever has its document */
+		dispatch_leave_line(host, command);
+		return;
+	}
 	const struct record_terms terms = {.attempts = attempts, .delay_ms = delay_ms};
 	if (!record_make(command, &host->routes, &terms)) {
 		dispatch_wait(host, command, WAIT_MS);
@@ -117,7 +121,8 @@ void dispatch_step_aside(struct host *host, struct command *command)
 	if (!may_be_stored(host, command) || host->stopping || command->user->backlog)
 		return;
 	if (command->state == COMMAND_RETRYING) {
-		if (command->retry_at_ms != INT64_MAX)
+		/* While events are refused they are sent again, and no handler runs again for them. */
+		if (command->retry_at_ms != INT64_MAX && !command->refused)
 			(void)dispatch_run_later(host, command);
 		return;
 	}

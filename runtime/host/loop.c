@@ -156,6 +156,9 @@ static void set_active(struct host *host, bool active, int64_t free_in_ms)
 		return;
 	host->active = active;
 	host->standby_told = false;
+	/* Links that ended since another host became active have left places whose commands are forgotten. */
+	for (size_t i = 0; active && i < host->lane_count; i++)
+		lane_forget_copies(host->lanes[i].lane);
 	if (active)
 		log_info("active", "this host is the active one", LOG_TEXT("client_id", host->settings->client_id));
 	else if (!host->stopping)

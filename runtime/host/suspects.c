@@ -5,6 +5,7 @@
 
 #include "board.h"
 #include "command.h"
+#include "record.h"
 #include <string.h>
 
 /* The reason why it is kept apart, or given up. */
@@ -21,10 +22,14 @@ enum suspects_verdict suspects_judge(const struct board *board, struct command *
 {
 	const struct board_mark *mark =
 		board_marks_any(board) ? board_mark_find(board, command->fingerprint) : NULL;
-	const bool news = mark && mark->crashes > command->crashes;
+	/* By what is written: it may be judged again before that could be done. */
+	const unsigned written = command->record	? command->record->written.crashes
+				 : command->document ? command->document->crashes
+						     : 0;
+	const bool news = mark && mark->crashes > written;
 	if (mark) {
 		command->marked = true;
-		if (news)
+		if (mark->crashes > command->crashes)
 			command->crashes = mark->crashes;
 		blame(command, mark);
 	}
@@ -55,6 +60,7 @@ void suspects_end(struct suspects *suspects, struct command *command, int64_t no
 		/* This turn at least is the others'. */
 		const int64_t quiet_ms = now_ms - suspects->begun_ms + 1;
 		suspects->alone = NULL;
+		command->alone = false; /* others run beside its next run */
 		suspects->rest_until_ms = now_ms + (quiet_ms < SUSPECTS_QUIET_MS ? quiet_ms : SUSPECTS_QUIET_MS);
 		return;
 	}
