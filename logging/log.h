@@ -39,7 +39,7 @@ static inline bool log_enabled(enum log_level level)
 	return (int)level <= __atomic_load_n(&log_level_written, __ATOMIC_RELAXED);
 }
 
-/* Changes format and level of a log that is open. Main thread. */
+/* Changes format and level of the log, whether it is open or not. Main thread. */
 void log_set(enum log_format format, enum log_level level);
 
 /* Whether lines are written as JSON. */

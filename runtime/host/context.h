@@ -40,6 +40,7 @@ struct host_lane {
 struct unpromised {
 	uint64_t dropped, told;
 	int64_t told_ms;
+	bool qos0_told, qos2_told; /* that there are such commands */
 };
 
 struct host {

@@ -292,7 +292,7 @@ void dispatch_try_again(struct host *host, struct command *command)
 		publish(host, command, events);
 	} else if ((command->route || command->end == COMMAND_DEAD) && command_all_settled(command)) {
 		dispatch_advance(host, command);
-	} else if (command->attempts == command->base_attempts) {
+	} else if (command->attempts == command->base_attempts || (command->marked && command->begun_ms == 0)) {
 		start_turn(host, command); /* it has not run yet: as if its turn had come now */
 	} else {
 		start(host, command, false);

@@ -105,6 +105,8 @@ bool dispatch_run_later(struct host *host, struct command *command)
 	if (command->origin == COMMAND_FROM_BROKER && !may_be_stored(host, command))
 		return false;
 	if (attempts >= host->settings->max_attempts) {
+		/* Those of its last second count once. */
+		command->attempts = attempts;
 		dispatch_unlink_retry(command);
 		dispatch_die(host, command, command->reason);
 		return true;
@@ -122,7 +124,7 @@ void dispatch_step_aside(struct host *host, struct command *command)
 		return;
 	if (command->state == COMMAND_RETRYING) {
 		/* While events are refused they are sent again, and no handler runs again for them. */
-		if (command->retry_at_ms != INT64_MAX && !command->refused)
+		if (command->retry_at_ms != INT64_MAX && !command->refused && !command->tried_alone)
 			(void)dispatch_run_later(host, command);
 		return;
 	}

@@ -23,14 +23,18 @@ enum suspects_verdict suspects_judge(const struct board *board, struct command *
 	const struct board_mark *mark =
 		board_marks_any(board) ? board_mark_find(board, command->fingerprint) : NULL;
 	/* By what is written: it may be judged again before that could be done. */
-	const unsigned written = command->record	? command->record->written.crashes
-				 : command->document ? command->document->crashes
-						     : 0;
+	unsigned written = command->document ? command->document->crashes : 0;
+	if (command->record)
+		written = command->record->written.crashes;
 	const bool news = mark && mark->crashes > written;
 	if (mark) {
 		command->marked = true;
 		if (mark->crashes > command->crashes)
 			command->crashes = mark->crashes;
+		if (news)
+			command->attempts = command->base_attempts + 1;
+		if (command->attempts < command->crashes)
+			command->attempts = command->crashes;
 		blame(command, mark);
 	}
 	if (command->crashes >= crash_limit) {

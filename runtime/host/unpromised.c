@@ -9,13 +9,26 @@
 
 enum { TELL_MS = 10000 };
 
+static void tell_once(struct unpromised *unpromised, const char *topic, int qos)
+{
+	bool *told = qos == 0 ? &unpromised->qos0_told : &unpromised->qos2_told;
+	if (*told)
+		return;
+	*told = true;
+	if (qos == 0)
+		log_warn("qos0_command", "a command came at QoS 0, which carries no promise; further ones are not logged",
+			LOG_TEXT("topic", topic));
+	else
+		log_warn("qos2_command",
+			"a command came at QoS 2, of an old subscription: it is run without a promise; further ones are not logged",
+			LOG_TEXT("topic", topic));
+}
+
 bool unpromised_admit(struct host_lane *home, const char *topic, int qos)
 {
 	struct host *host = home->host;
 	board_count(&host->board->account.qos0, 1);
-	if (board_read(&host->board->account.qos0) == 1)
-		log_warn("qos0_command", "a command came at a QoS that carries no promise; further ones are not logged",
-			LOG_TEXT("topic", topic), LOG_INT("qos", qos));
+	tell_once(&host->unpromised, topic, qos);
 	if (home->unpromised < host->settings->window) {
 		home->unpromised++;
 		return true;

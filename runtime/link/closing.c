@@ -15,6 +15,7 @@
 #include <mqtt_protocol.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -70,8 +71,9 @@ void closing_end(struct connection *connection, const char *reason)
 	const bool was_up = connection->state == CONNECTION_UP || connection->state == CONNECTION_CLOSING;
 	const bool taken_over = connection->server_reason == MQTT_RC_SESSION_TAKEN_OVER;
 	char told[REASON_SIZE];
-	/* It may stand in what is going to be destroyed. */
+	/* It may stand in what is going to be destroyed, or in the connection itself. */
 	snprintf(told, sizeof(told), "%s", reason);
+	snprintf(connection->reason, sizeof(connection->reason), "%s", told);
 	destroy_link(connection);
 	const bool steady = was_up && connection->now_ms - connection->up_since_ms >= STEADY_MS;
 	if (steady)
@@ -103,7 +105,7 @@ void closing_end(struct connection *connection, const char *reason)
  * it works, would stay. */
 void closing_end_unwelcome(struct connection *connection, const char *reason)
 {
-	if (!connection->connack && !connection->spoke_mqtt5 && connection->mosquitto &&
+	if (connection->connack < 0 && !connection->spoke_mqtt5 && connection->mosquitto &&
 		++connection->silent_closes % 2 == 0)
 		connection->mqtt5 = !connection->mqtt5;
 	closing_end(connection, reason);
@@ -178,10 +180,12 @@ void closing_advance(struct connection *connection, short revents)
 		return;
 	if (gate_output(connection->gate, &bytes) == 0)
 		way_shutdown(connection->way);
-	ssize_t got = (revents & ~POLLOUT) != 0 ? 1 : -EAGAIN;
+	/* Past TLS: what comes is not looked at. */
+	ssize_t got = (revents & ~POLLOUT) != 0 ? 1 : -1;
+	errno = EAGAIN;
 	while (got > 0)
-		got = way_read(connection->way, nothing, sizeof(nothing));
-	if (got != -EAGAIN) {
+		got = recv(way_socket(connection->way), nothing, sizeof(nothing), MSG_DONTWAIT);
+	if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
 		closing_end(connection, connection->reason);
 		return;
 	}

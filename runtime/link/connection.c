@@ -23,6 +23,7 @@ int connection_new(const struct connection_options *options, struct connection *
 		return -ENOMEM;
 	connection->options = *options;
 	connection->mqtt5 = true;
+	connection->connack = -1;
 	connection->local_fd = -1;
 	*ret = connection;
 	return 0;
@@ -240,6 +241,16 @@ size_t connection_held(const struct connection *connection)
 enum connection_state connection_state(const struct connection *connection)
 {
 	return connection->state;
+}
+
+void connection_ended(const struct connection *connection, struct connection_end *ret)
+{
+	*ret = (struct connection_end){
+		.reason = connection->reason,
+		.reached = connection->reached,
+		.connack = connection->connack,
+		.mqtt5 = connection->mqtt5,
+	};
 }
 
 int64_t connection_up_since_ms(const struct connection *connection)

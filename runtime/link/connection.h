@@ -51,6 +51,21 @@ struct connection_terms {
 	unsigned keepalive_s;
 	unsigned receive_maximum; /* publishes to the broker that may be unacknowledged */
 	uint32_t packet_max;	  /* bytes; UINT32_MAX: no limit */
+	unsigned qos_max;	  /* of publishes to the broker */
+	bool wildcards;		  /* in filters */
+};
+
+/* How a link ended. */
+struct connection_end {
+	const char *reason; /* in words; "": it was not wanted any more. The connection's, until the next link opens */
+	bool reached;	    /* the broker was sent a CONNECT */
+	int connack;	    /* reason code of its CONNACK; -1: none came */
+	bool mqtt5;	    /* the version of the next link: another one where this one's was refused */
+};
+
+/* Who logs in, where that is not the handler. */
+struct connection_login {
+	const char *password; /* with the user name "JWT"; NULL: neither is sent */
 };
 
 /* down() is called once for each loss. All are called from within the functions below. A callback must not end its own
@@ -77,6 +92,7 @@ struct connection_options {
 	bool persistent; /* a session that outlives the link: clean start off, SESSION_EXPIRY */
 	bool holds;	 /* PUBACKs are held until their places are settled */
 	unsigned window; /* places at most: the Receive Maximum, and where reading stops; 0: the protocol's default */
+	const struct connection_login *login; /* NULL: the handler, with the token that comes with the way */
 	const struct settings *settings;
 	struct resolver *resolver;
 	const struct connection_owner *callbacks;
@@ -138,6 +154,9 @@ void connection_settle(struct connection *connection, uint64_t place);
 size_t connection_held(const struct connection *connection);
 
 enum connection_state connection_state(const struct connection *connection);
+
+/* How the last link ended; while there is one, what is known of it. For down(), and until the next one opens. */
+void connection_ended(const struct connection *connection, struct connection_end *ret);
 
 /* Since when it is up; INT64_MAX: it is not. */
 int64_t connection_up_since_ms(const struct connection *connection);

@@ -20,7 +20,8 @@ struct connection {
 	int local_fd; /* our end of the socket pair; -1: none */
 	bool wanted;
 	bool mqtt5;	  /* the version of the next opening, and of this one */
-	bool connack;	  /* a CONNACK came, whatever it said */
+	bool reached;	  /* the way was open, and a CONNECT is on it */
+	int connack;	  /* reason code of the CONNACK; -1: none came */
 	bool spoke_mqtt5; /* a CONNACK has welcomed us under MQTT 5, on this link or an earlier one */
 	bool more;	  /* what was read has not been told to the end */
 	bool failed;	  /* it is to end for `reason` */
@@ -33,7 +34,7 @@ struct connection {
 	int64_t up_since_ms;
 	int64_t settled_ms; /* since when PUBACKs could leave; 0: none can */
 	int64_t now_ms;	    /* of the call we are in */
-	char reason[REASON_SIZE]; /* why it ended, as far as a callback knows */
+	char reason[REASON_SIZE]; /* why it ends, as far as a callback knows; once it is over: why it ended */
 };
 
 /* ---- closing.c ---- */

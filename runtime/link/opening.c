@@ -21,7 +21,8 @@ void opening_start(struct connection *connection)
 {
 	connection->reason[0] = '\0';
 	connection->server_reason = 0;
-	connection->connack = false;
+	connection->reached = false;
+	connection->connack = -1;
 	connection->failed = false;
 	connection->more = false;
 	connection->disconnects = false;
@@ -81,6 +82,7 @@ static void advance_way(struct connection *connection, short revents)
 	if (way_state(connection->way) != WAY_OPEN || !wire_open(connection))
 		return;
 	watch_peer(connection);
+	connection->reached = true;
 	if (wire_take(connection))
 		closing_write_out(connection);
 }

@@ -50,8 +50,9 @@ struct resolver {
 /* The texts that a thread reads. */
 static const char **text(struct settings *settings, unsigned number)
 {
-	const char **const texts[] = {&settings->jwt_secret, &settings->handler_name, &settings->handler_token_file, &settings->broker_host,
-		&settings->broker_ca_file, &settings->broker_cert_file, &settings->broker_key_file};
+	const char **const texts[] = {&settings->jwt_secret, &settings->handler_name,
+		&settings->handler_token_file, &settings->broker_host, &settings->broker_ca_file,
+		&settings->broker_cert_file, &settings->broker_key_file};
 	return number < sizeof(texts) / sizeof(texts[0]) ? texts[number] : NULL;
 }
 
@@ -66,7 +67,9 @@ static void free_settings(struct settings *settings)
 static int copy_settings(const struct settings *from, struct settings *ret)
 {
 	struct settings source = *from;
-	*ret = (struct settings){.broker_port = from->broker_port, .broker_tls = from->broker_tls, .token_lifetime_s = from->token_lifetime_s};
+	*ret = (struct settings){.broker_port = from->broker_port,
+		.broker_tls = from->broker_tls,
+		.token_lifetime_s = from->token_lifetime_s};
 	const char **entry;
 	for (unsigned i = 0; (entry = text(ret, i)); i++) {
 		const char *value = *text(&source, i);
@@ -129,8 +132,8 @@ static bool look_up(const struct settings *settings, struct resolver_answer *ans
 	if (error == 0)
 		return true;
 	answer->addresses = NULL;
-	snprintf(answer->reason, sizeof(answer->reason), "BROKER_HOST=%s cannot be resolved: %s", settings->broker_host,
-		error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+	snprintf(answer->reason, sizeof(answer->reason), "BROKER_HOST=%s cannot be resolved: %s",
+		settings->broker_host, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
 	return false;
 }
 
@@ -143,7 +146,8 @@ static bool prepare(const struct settings *settings, struct resolver_answer *ans
 	if (rc == 0)
 		return true;
 	snprintf(answer->reason, sizeof(answer->reason), "the handler's token cannot be %s: %s",
-		settings->handler_token_file[0] != '\0' ? "read from HANDLER_TOKEN_FILE" : "signed", small_file_explain(rc));
+		settings->handler_token_file[0] != '\0' ? "read from HANDLER_TOKEN_FILE" : "signed",
+		small_file_explain(rc));
 	return false;
 }
 
@@ -250,7 +254,8 @@ void resolver_free(struct resolver *resolver)
 	clock_timespec_in(FAREWELL_MS, &until);
 	pthread_mutex_lock(&resolver->lock);
 	resolver->ending = true;
-	while (resolver->busy > 0 && pthread_cond_clockwait(&resolver->quiet, &resolver->lock, CLOCK_MONOTONIC, &until) == 0)
+	while (resolver->busy > 0 &&
+		pthread_cond_clockwait(&resolver->quiet, &resolver->lock, CLOCK_MONOTONIC, &until) == 0)
 		;
 	release_resolver(resolver);
 }

@@ -2,13 +2,14 @@
  * resolver.h - what may block before a connection is opened, done by threads of its own: the broker's name is looked up, certificate files are read,
  * the handler's token is read or signed.
  *
- * Happy path: resolver_ask() hands a request to a thread; resolver_poll_fd() becomes readable; resolver_take() moves the answer out; resolver_forget()
- * ends the request. All of it is done anew for each request: a name may have moved, a certificate may have been renewed, a token expires. Failure modes
- * are in the answer, in words. A lookup that hangs costs nobody anything: the request can be forgotten at any time, and so can the resolver; a thread
- * is never waited for. What a thread needs of the settings it has a copy of; requests and resolver are freed by whoever is last.
+ * Happy path: resolver_ask() hands a request to a thread; resolver_poll_fd() becomes readable; resolver_take() moves the answer out;
+ * resolver_forget() ends the request. All of it is done anew for each request: a name may have moved, a certificate may have been renewed, a token
+ * expires. Failure modes are in the answer, in words. A lookup that hangs costs nobody anything: the request can be forgotten at any time, and so can
+ * the resolver; a thread is never waited for. What a thread needs of the settings it has a copy of; requests and resolver are freed by whoever is
+ * last.
  *
- * A thread is started when there is something to do and ends when nothing is left: RESOLVER_THREADS_MAX at a time, so that lookups that hang do not pile
- * up. What is asked of a resolver while all of them hang waits until one is back.
+ * A thread is started when there is something to do and ends when nothing is left: RESOLVER_THREADS_MAX at a time, so that lookups that hang do not
+ * pile up. What is asked of a resolver while all of them hang waits until one is back.
  */
 #ifndef RESOLVER_H
 #define RESOLVER_H
@@ -24,10 +25,10 @@ enum { RESOLVER_THREADS_MAX = 4 };
 
 /* What a request has come to. */
 struct resolver_answer {
-	bool ok;		       /* else `reason` says why not, and all below is NULL */
-	struct addrinfo *addresses;    /* of BROKER_HOST, at least one; freeaddrinfo() */
-	struct ssl_ctx_st *context;    /* tls_context_free(); NULL if BROKER_TLS=off */
-	char *token;		       /* handler_token_free() */
+	bool ok;		    /* else `reason` says why not, and all below is NULL */
+	struct addrinfo *addresses; /* of BROKER_HOST, at least one; freeaddrinfo() */
+	struct ssl_ctx_st *context; /* tls_context_free(); NULL if BROKER_TLS=off */
+	char *token;		    /* handler_token_free() */
 	char reason[TLS_REASON_SIZE];
 };
 
@@ -36,18 +37,21 @@ __attribute__((warn_unused_result)) int resolver_new(const struct settings *sett
 
 /*
  * Threads that run end when they are done with what they are at; nothing else is begun. Returns at once where they look a name up; a thread that is
- * busy with OpenSSL is waited for, a second at most, so that main() may return and the library clean up. Requests may be forgotten later. NULL is fine.
+ * busy with OpenSSL is waited for, a second at most, so that main() may return and the library clean up. Requests may be forgotten later. NULL is
+ * fine.
  */
 void resolver_free(struct resolver *resolver);
 
 /* Begins. 0 and *ret; -ENOMEM; another negative errno where there are no descriptors or no threads left. Not after resolver_free(). */
-__attribute__((warn_unused_result)) int resolver_ask(struct resolver *resolver, struct resolver_request **ret);
+__attribute__((warn_unused_result)) int resolver_ask(
+	struct resolver *resolver, struct resolver_request **ret);
 
 /* Readable once there is an answer. The request's. */
 int resolver_poll_fd(const struct resolver_request *request);
 
 /* Whether there is an answer, which is then the caller's; once for each request. */
-__attribute__((warn_unused_result)) bool resolver_take(struct resolver_request *request, struct resolver_answer *ret);
+__attribute__((warn_unused_result)) bool resolver_take(
+	struct resolver_request *request, struct resolver_answer *ret);
 
 /* The answer is not wanted any more or has been taken. NULL is fine. */
 void resolver_forget(struct resolver_request *request);

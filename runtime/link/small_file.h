@@ -18,7 +18,8 @@ enum small_file_error {
  * Reads the file at `path`, `size_max` bytes at most. 0 with *ret, which has a NUL behind its *ret_size bytes and is freed by small_file_free();
  * SMALL_FILE_E_...; a negative errno. Any thread.
  */
-__attribute__((warn_unused_result)) int small_file_read(const char *path, size_t size_max, char **ret, size_t *ret_size);
+__attribute__((warn_unused_result)) int small_file_read(
+	const char *path, size_t size_max, char **ret, size_t *ret_size);
 
 /* Overwrites the bytes, which may be a secret, and frees them. NULL is fine. */
 void small_file_free(char *bytes, size_t size);

@@ -83,8 +83,9 @@ static bool is_itself(int socket)
 {
 	struct sockaddr_storage own = {0}, peer = {0};
 	socklen_t own_size = sizeof(own), peer_size = sizeof(peer);
-	return getsockname(socket, (struct sockaddr *)&own, &own_size) == 0 && getpeername(socket, (struct sockaddr *)&peer, &peer_size) == 0 &&
-	       own_size == peer_size && memcmp(&own, &peer, own_size) == 0;
+	return getsockname(socket, (struct sockaddr *)&own, &own_size) == 0 &&
+	       getpeername(socket, (struct sockaddr *)&peer, &peer_size) == 0 && own_size == peer_size &&
+	       memcmp(&own, &peer, own_size) == 0;
 }
 
 static void check(struct tcp *tcp, size_t number, int64_t now_ms)
@@ -106,7 +107,8 @@ static void begin(struct tcp *tcp, int64_t now_ms)
 {
 	const size_t number = tcp->begun++;
 	struct attempt *attempt = &tcp->attempts[number];
-	attempt->socket = socket(attempt->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	attempt->socket =
+		socket(attempt->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (attempt->socket < 0) {
 		fail(tcp, attempt, errno, now_ms);
 		return;
@@ -115,7 +117,8 @@ static void begin(struct tcp *tcp, int64_t now_ms)
 	tcp->next_ms = now_ms + TCP_NEXT_MS;
 	const int one = 1;
 	(void)setsockopt(attempt->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	const bool connected = connect(attempt->socket, (const struct sockaddr *)&attempt->address, attempt->size) == 0;
+	const bool connected =
+		connect(attempt->socket, (const struct sockaddr *)&attempt->address, attempt->size) == 0;
 	if (!connected && errno != EINPROGRESS) {
 		fail(tcp, attempt, errno, now_ms);
 		return;

@@ -43,21 +43,26 @@ static int on_verify(int ok, X509_STORE_CTX *store)
 /* What OpenSSL says when it is answered something that is no TLS record. */
 static bool is_plain_text(int reason)
 {
-	return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_PACKET_LENGTH_TOO_LONG || reason == SSL_R_HTTP_REQUEST ||
-	       reason == SSL_R_HTTPS_PROXY_REQUEST || reason == SSL_R_RECORD_LENGTH_MISMATCH || reason == SSL_R_DATA_LENGTH_TOO_LONG ||
+	return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_PACKET_LENGTH_TOO_LONG ||
+	       reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST ||
+	       reason == SSL_R_RECORD_LENGTH_MISMATCH || reason == SSL_R_DATA_LENGTH_TOO_LONG ||
 	       reason == SSL_R_ENCRYPTED_LENGTH_TOO_LONG;
 }
 
 static void explain_certificate(struct tls *tls)
 {
 	const struct settings *settings = tls->settings;
-	if (tls->verify_error == X509_V_ERR_HOSTNAME_MISMATCH || tls->verify_error == X509_V_ERR_IP_ADDRESS_MISMATCH)
-		snprintf(tls->reason, sizeof(tls->reason), "the broker's certificate is not for %s: set BROKER_HOST to a name that is in it",
+	if (tls->verify_error == X509_V_ERR_HOSTNAME_MISMATCH ||
+		tls->verify_error == X509_V_ERR_IP_ADDRESS_MISMATCH)
+		snprintf(tls->reason, sizeof(tls->reason),
+			"the broker's certificate is not for %s: set BROKER_HOST to a name that is in it",
 			settings->broker_host);
 	else
-		snprintf(tls->reason, sizeof(tls->reason), "the broker's certificate is refused: %s (checked against %s)",
+		snprintf(tls->reason, sizeof(tls->reason),
+			"the broker's certificate is refused: %s (checked against %s)",
 			X509_verify_cert_error_string(tls->verify_error),
-			settings->broker_ca_file[0] != '\0' ? settings->broker_ca_file : "the system's certificate authorities");
+			settings->broker_ca_file[0] != '\0' ? settings->broker_ca_file
+							    : "the system's certificate authorities");
 }
 
 static void explain(struct tls *tls, int os_error)
@@ -71,7 +76,8 @@ static void explain(struct tls *tls, int os_error)
 	if (tls->verify_error != X509_V_OK)
 		explain_certificate(tls);
 	else if (number == ALERT_CERTIFICATE_REQUIRED)
-		snprintf(tls->reason, sizeof(tls->reason), "the broker wants a certificate of its clients: set BROKER_CERT_FILE and BROKER_KEY_FILE");
+		snprintf(tls->reason, sizeof(tls->reason),
+			"the broker wants a certificate of its clients: set BROKER_CERT_FILE and BROKER_KEY_FILE");
 	else if (number >= ALERT_REASON_MIN)
 		snprintf(tls->reason, sizeof(tls->reason), "the broker ended TLS: %s", words);
 	else if (tls->shaken)
@@ -102,7 +108,8 @@ static int set_name(SSL *ssl, const char *name)
 	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
 	if (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1)
 		return X509_VERIFY_PARAM_set1_ip_asc(param, host);
-	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+	X509_VERIFY_PARAM_set_hostflags(
+		param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
 	return X509_VERIFY_PARAM_set1_host(param, host, 0) && SSL_set_tlsext_host_name(ssl, host);
 }
 
@@ -114,7 +121,8 @@ int tls_new(struct ssl_ctx_st *context, const struct settings *settings, int soc
 	tls->settings = settings;
 	tls->shake_wants = POLLOUT;
 	tls->ssl = SSL_new(context);
-	if (!tls->ssl || !SSL_set_app_data(tls->ssl, tls) || !SSL_set_fd(tls->ssl, socket) || !set_name(tls->ssl, settings->broker_host)) {
+	if (!tls->ssl || !SSL_set_app_data(tls->ssl, tls) || !SSL_set_fd(tls->ssl, socket) ||
+		!set_name(tls->ssl, settings->broker_host)) {
 		tls_free(tls);
 		ERR_clear_error();
 		return -ENOMEM;
@@ -228,6 +236,11 @@ void tls_shutdown(struct tls *tls)
 		return;
 	(void)SSL_shutdown(tls->ssl);
 	ERR_clear_error();
+}
+
+struct ssl_st *tls_ssl(const struct tls *tls)
+{
+	return tls->ssl;
 }
 
 const char *tls_reason(const struct tls *tls)

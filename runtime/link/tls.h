@@ -6,9 +6,9 @@
  * certificate: TLS_E_SETTINGS with the reason; a certificate that is refused, a peer that speaks no TLS, a link that breaks: a negative errno, and
  * tls_reason() says why and what to do.
  *
- * TLS 1.2 or later. The name must be among the certificate's subjectAltNames (RFC 9525: no common name, no wildcard for a part of a label). There is no
- * way to switch verification off. One thread for a struct tls; a context may be used in another thread than the one that made it. Writes use write(2):
- * SIGPIPE must be ignored.
+ * TLS 1.2 or later. The name must be among the certificate's subjectAltNames (RFC 9525: no common name, no wildcard for a part of a label). There is
+ * no way to switch verification off. One thread for a struct tls; a context may be used in another thread than the one that made it. Writes use
+ * write(2): SIGPIPE must be ignored.
  */
 #ifndef TLS_H
 #define TLS_H
@@ -19,6 +19,7 @@
 
 struct settings;
 struct ssl_ctx_st;
+struct ssl_st;
 struct tls;
 
 enum {
@@ -38,10 +39,13 @@ __attribute__((warn_unused_result)) int tls_context_new(
 void tls_context_free(struct ssl_ctx_st *context);
 
 /* Whether tls_context_new() would succeed: to find a mistaken path at start. Its errors. */
-__attribute__((warn_unused_result)) int tls_check(const struct settings *settings, char reason[static TLS_REASON_SIZE]);
+__attribute__((warn_unused_result)) int tls_check(
+	const struct settings *settings, char reason[static TLS_REASON_SIZE]);
 
-/* A client on the socket, which stays the caller's and is closed after tls_free(). The settings (BROKER_HOST, BROKER_PORT, BROKER_CA_FILE) outlive it.
- * 0 and *ret; -ENOMEM. */
+/*
+ * A client on the socket, which stays the caller's and is closed after tls_free(). The settings (BROKER_HOST, BROKER_PORT, BROKER_CA_FILE) outlive
+ * it. 0 and *ret; -ENOMEM.
+ */
 __attribute__((warn_unused_result)) int tls_new(
 	struct ssl_ctx_st *context, const struct settings *settings, int socket, struct tls **ret);
 
@@ -57,8 +61,10 @@ short tls_events(const struct tls *tls, bool read, bool write);
 /* Up to `size` bytes, of one record at most. > 0; 0: the peer has closed; -EAGAIN; another negative errno: over. */
 ssize_t tls_read(struct tls *tls, void *bytes, size_t size);
 
-/* Bytes taken, which may be less than `size`; -EAGAIN: the next call begins with the same bytes and has no fewer of them (they may have moved): a record
- * is on its way; another negative errno: over. */
+/*
+ * Bytes taken, which may be less than `size`; -EAGAIN: the next call begins with the same bytes and has no fewer of them (they may have moved): a
+ * record is on its way; another negative errno: over.
+ */
 ssize_t tls_write(struct tls *tls, const void *bytes, size_t size);
 
 /* Whether tls_read() may return bytes that have been read from the socket already. */
@@ -66,6 +72,10 @@ bool tls_pending(const struct tls *tls);
 
 /* Says close_notify, if it can be said at once. */
 void tls_shutdown(struct tls *tls);
+
+/* OpenSSL's own, for who wants to know more of certificates: before tls_shake() it may be given another verify callback and other application data; the
+ * rest is left alone. Valid until tls_free(). */
+struct ssl_st *tls_ssl(const struct tls *tls);
 
 /* Why it is over, in words for the log. Valid until tls_free(). */
 const char *tls_reason(const struct tls *tls);

@@ -93,14 +93,16 @@ static int load(SSL_CTX *context, const struct use *use, char reason[static TLS_
 	if (rc == -ENOMEM)
 		return rc;
 	if (rc != 0) {
-		snprintf(reason, TLS_REASON_SIZE, "%s=%.120s: expected %s in PEM format: %s", use->setting, use->path, use->expected, small_file_explain(rc));
+		snprintf(reason, TLS_REASON_SIZE, "%s=%.120s: expected %s in PEM format: %s", use->setting,
+			use->path, use->expected, small_file_explain(rc));
 		return TLS_E_SETTINGS;
 	}
 	BIO *bio = BIO_new_mem_buf(bytes, (int)size);
 	ERR_clear_error();
 	const int ok = bio ? use->use(context, bio) : 0;
 	if (ok != 1)
-		snprintf(reason, TLS_REASON_SIZE, "%s=%.120s: expected %s in PEM format: %s", use->setting, use->path, use->expected, openssl_reason());
+		snprintf(reason, TLS_REASON_SIZE, "%s=%.120s: expected %s in PEM format: %s", use->setting,
+			use->path, use->expected, openssl_reason());
 	ERR_clear_error();
 	BIO_free(bio);
 	small_file_free(bytes, size);
@@ -109,15 +111,18 @@ static int load(SSL_CTX *context, const struct use *use, char reason[static TLS_
 
 static int load_files(SSL_CTX *context, const struct settings *settings, char reason[static TLS_REASON_SIZE])
 {
-	const struct use authorities = {"BROKER_CA_FILE", settings->broker_ca_file, "certificates", use_authorities};
+	const struct use authorities = {
+		"BROKER_CA_FILE", settings->broker_ca_file, "certificates", use_authorities};
 	const struct use chain = {"BROKER_CERT_FILE", settings->broker_cert_file, "a certificate", use_chain};
-	const struct use key = {"BROKER_KEY_FILE", settings->broker_key_file, "the private key of BROKER_CERT_FILE", use_key};
+	const struct use key = {
+		"BROKER_KEY_FILE", settings->broker_key_file, "the private key of BROKER_CERT_FILE", use_key};
 	int rc = 0;
 	if (settings->broker_ca_file[0] != '\0')
 		rc = load(context, &authorities, reason);
 	else if (SSL_CTX_set_default_verify_paths(context) != 1) {
 		snprintf(reason, TLS_REASON_SIZE,
-			"the system's certificate authorities cannot be read: %s; name one with BROKER_CA_FILE", openssl_reason());
+			"the system's certificate authorities cannot be read: %s; name one with BROKER_CA_FILE",
+			openssl_reason());
 		rc = TLS_E_SETTINGS;
 	}
 	if (rc != 0 || settings->broker_cert_file[0] == '\0')
@@ -128,7 +133,8 @@ static int load_files(SSL_CTX *context, const struct settings *settings, char re
 
 /* ---- Interface ---- */
 
-int tls_context_new(const struct settings *settings, struct ssl_ctx_st **ret, char reason[static TLS_REASON_SIZE])
+int tls_context_new(
+	const struct settings *settings, struct ssl_ctx_st **ret, char reason[static TLS_REASON_SIZE])
 {
 	ERR_clear_error();
 	SSL_CTX *context = SSL_CTX_new(TLS_client_method());
@@ -136,7 +142,8 @@ int tls_context_new(const struct settings *settings, struct ssl_ctx_st **ret, ch
 		return -ENOMEM;
 	SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 	/* Packets carry their own length, so that a peer that closes without close_notify takes nothing away unseen. */
-	SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	SSL_CTX_set_options(
+		context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* One system call reads what is there, not two for each record. */
 	SSL_CTX_set_read_ahead(context, 1);

@@ -43,7 +43,8 @@ static void opened(struct way *way, int64_t now_ms)
 {
 	way->stage = OPEN;
 	log_debug("way_open", "the way to the broker is open", LOG_TEXT("connection", way->options.label),
-		LOG_TEXT("broker", way->options.settings->broker_host), LOG_INT("took_ms", now_ms - way->begun_ms));
+		LOG_TEXT("broker", way->options.settings->broker_host),
+		LOG_INT("took_ms", now_ms - way->begun_ms));
 }
 
 static void shake(struct way *way, int64_t now_ms)
@@ -171,8 +172,8 @@ void way_poll(const struct way *way, bool read, bool write, struct pollfd *ret_p
 	case SHAKING:
 	case OPEN:
 		ret_poll->fd = way->socket;
-		ret_poll->events =
-			way->tls ? tls_events(way->tls, read, write) : (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0));
+		ret_poll->events = way->tls ? tls_events(way->tls, read, write)
+					    : (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0));
 		break;
 	case FAILED: break;
 	}
@@ -206,7 +207,8 @@ static ssize_t ended(struct way *way, ssize_t rc)
 	if (rc == 0)
 		snprintf(way->reason, sizeof(way->reason), "the broker has closed the connection");
 	else if (rc < 0 && rc != -EAGAIN)
-		fail(way, way->tls && tls_reason(way->tls)[0] != '\0' ? tls_reason(way->tls) : strerror((int)-rc));
+		fail(way, way->tls && tls_reason(way->tls)[0] != '\0' ? tls_reason(way->tls)
+								      : strerror((int)-rc));
 	return rc;
 }
 
@@ -255,7 +257,7 @@ void way_shutdown(struct way *way)
 
 const char *way_token(const struct way *way)
 {
-	return way->token && way->stage != RESOLVING && way->stage != CONNECTING ? way->token : "";
+	return way->stage == OPEN ? way->token : "";
 }
 
 const char *way_reason(const struct way *way)

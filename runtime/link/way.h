@@ -4,9 +4,9 @@
  *	resolver (name, certificates, token) -> tcp (RFC 8305) -> tls, unless BROKER_TLS=off
  *
  * Happy path: way_new() starts; the owner waits for what way_poll() and way_due_ms() say and calls way_serve() until way_state() is WAY_OPEN; then it
- * reads and writes. Failure modes: WAY_FAILED, or a read or write that returns an error other than -EAGAIN; way_reason() says why in words. A way that
- * is over is freed, and the next one is a new one: name, certificate files and token are read anew. The name is given 20 s, TCP 8 s, TLS 8 s; an owner
- * that has less patience frees the way.
+ * reads and writes. Failure modes: WAY_FAILED, or a read or write that returns an error other than -EAGAIN; way_reason() says why in words. A way
+ * that is over is freed, and the next one is a new one: name, certificate files and token are read anew. The name is given 20 s, TCP 8 s, TLS 8 s; an
+ * owner that has less patience frees the way.
  *
  * One thread. Nothing here blocks. SIGPIPE must be ignored.
  */
@@ -32,21 +32,25 @@ enum way_limit {
 
 struct way_options {
 	const struct settings *settings; /* outlives the way */
-	struct resolver *resolver;	 /* of the same settings; it may be freed before the way, which then fails */
-	const char *label;		 /* whose way it is, for the log; outlives the way */
+	struct resolver
+		*resolver; /* of the same settings; it may be freed before the way, which then fails */
+	const char *label; /* whose way it is, for the log; outlives the way */
 };
 
 /* Starts. 0 and *ret; -ENOMEM. Whatever else goes wrong at once is told of as WAY_FAILED. */
-__attribute__((warn_unused_result)) int way_new(const struct way_options *options, int64_t now_ms, struct way **ret);
+__attribute__((warn_unused_result)) int way_new(
+	const struct way_options *options, int64_t now_ms, struct way **ret);
 
 /* Closes at once, whatever it is at, and says nothing to the broker; NULL is fine. */
 void way_free(struct way *way);
 
 enum way_state way_state(const struct way *way);
 
-/* One descriptor and the events to wait for: while it opens, what way_serve() waits for (several addresses race behind an epoll descriptor of their
- * own); once open, whether it can be read and written, as is wanted. The descriptor changes while it opens: ask before each poll(). Of WAY_FAILED: -1,
- * which poll() passes over. */
+/*
+ * One descriptor and the events to wait for: while it opens, what way_serve() waits for (several addresses race behind an epoll descriptor of their
+ * own); once open, whether it can be read and written, as is wanted. The descriptor changes while it opens: ask before each poll(). Of WAY_FAILED:
+ * -1, which poll() passes over.
+ */
 void way_poll(const struct way *way, bool read, bool write, struct pollfd *ret_poll);
 
 /* When way_serve() is due whatever poll() says, on clock_ms(); INT64_MAX: nothing. */
@@ -59,8 +63,8 @@ void way_serve(struct way *way, short revents, int64_t now_ms);
 ssize_t way_read(struct way *way, void *bytes, size_t size);
 
 /*
- * Bytes taken, which may be fewer than `size`; -EAGAIN: wait, and begin the next call with the same bytes, no fewer of them (they may have moved, and more
- * may follow); another negative errno: over, WAY_FAILED. Only of a way that was opened.
+ * Bytes taken, which may be fewer than `size`; -EAGAIN: wait, and begin the next call with the same bytes, no fewer of them (they may have moved, and
+ * more may follow); another negative errno: over, WAY_FAILED. Only of a way that was opened.
  */
 ssize_t way_write(struct way *way, const void *bytes, size_t size);
 

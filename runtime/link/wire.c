@@ -38,6 +38,11 @@ static void read_terms(const mosquitto_property *properties, struct connection_t
 		terms->receive_maximum = word;
 	if (mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE, &word, false))
 		terms->keepalive_s = word;
+	uint8_t byte;
+	if (mosquitto_property_read_byte(properties, MQTT_PROP_MAXIMUM_QOS, &byte, false))
+		terms->qos_max = byte;
+	if (mosquitto_property_read_byte(properties, MQTT_PROP_WILDCARD_SUB_AVAILABLE, &byte, false))
+		terms->wildcards = byte != 0;
 	uint32_t size;
 	if (mosquitto_property_read_int32(properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &size, false))
 		terms->packet_max = size;
@@ -69,6 +74,8 @@ static void welcomed(struct connection *connection, int flags, const mosquitto_p
 		.keepalive_s = settings->keepalive_s,
 		.receive_maximum = connection->mqtt5 ? 65535 : RECEIVE_MAXIMUM_311,
 		.packet_max = UINT32_MAX,
+		.qos_max = 2,
+		.wildcards = true,
 	};
 	read_terms(properties, &terms);
 	gate_set_keepalive(connection->gate, terms.keepalive_s, connection->now_ms);
@@ -87,7 +94,7 @@ static void on_connect(struct mosquitto *mosquitto, void *object, int reason_cod
 {
 	(void)mosquitto;
 	struct connection *connection = object;
-	connection->connack = true;
+	connection->connack = reason_code;
 	connection->silent_closes = 0;
 	if (reason_code != 0)
 		refused(connection, reason_code);
@@ -169,6 +176,8 @@ static void listen_to(struct connection *connection)
 static int set_options(struct connection *connection)
 {
 	struct mosquitto *mosquitto = connection->mosquitto;
+	const struct connection_login *login = connection->options.login;
+	const char *password = login ? login->password : way_token(connection->way);
 	int code = mosquitto_threaded_set(mosquitto, true);
 	if (code == MOSQ_ERR_SUCCESS)
 		code = mosquitto_int_option(mosquitto, MOSQ_OPT_PROTOCOL_VERSION,
@@ -177,8 +186,8 @@ static int set_options(struct connection *connection)
 		code = mosquitto_int_option(mosquitto, MOSQ_OPT_RECEIVE_MAXIMUM, (int)connection->options.window);
 	if (code == MOSQ_ERR_SUCCESS)
 		code = mosquitto_int_option(mosquitto, MOSQ_OPT_SEND_MAXIMUM, 65535);
-	if (code == MOSQ_ERR_SUCCESS)
-		code = mosquitto_username_pw_set(mosquitto, "JWT", way_token(connection->way));
+	if (code == MOSQ_ERR_SUCCESS && password)
+		code = mosquitto_username_pw_set(mosquitto, "JWT", password);
 	return code;
 }
 

@@ -356,13 +356,13 @@ size_t relay_cut(struct relay *relay, bool reset)
 
 void relay_set_trap(struct relay *relay, enum relay_trap trap, const char *command, const char *collection)
 {
-	const size_t size = strlen(collection) + 1;
 	relay->trap = trap;
 	if (trap == RELAY_NO_TRAP) {
 		for (struct link *link = relay->links; link != NULL; link = link->next)
 			link->trapped = false;
 		return;
 	}
+	const size_t size = strlen(collection) + 1;
 	/* The first element of a command's document: {<command>: "<collection>"}, as BSON. */
 	const int written = snprintf((char *)relay->pattern, PATTERN_MAX, "\x02%s%c%c%c%c%c%s", command, 0,
 		(int)size, 0, 0, 0, collection);

@@ -4,6 +4,7 @@
  */
 #include "harness_private.h"
 #include "port.h"
+#include "scripted_broker.h"
 #include "token.h"
 #include <arpa/inet.h>
 #include <signal.h>
@@ -47,12 +48,11 @@ static struct host *doctor_new(struct harness *h)
 	return host;
 }
 
-static struct visit examine(struct harness *h, struct host *doctor)
+/* What one says that was started. */
+static struct visit conclude(struct harness *h, struct host *doctor)
 {
 	struct visit visit = {.host = doctor};
 	json_error_t error;
-	(void)unlink(harness_format(h, "%s/cashewd.log", host_folder(doctor)));
-	host_start(doctor);
 	visit.code = host_wait_exit(doctor);
 	const char *text = output(h, doctor);
 	assert_null(strstr(text, HARNESS_SECRET));
@@ -61,6 +61,13 @@ static struct visit examine(struct harness *h, struct host *doctor)
 		harness_fail("its output is no JSON: %s\n%s", error.text, text);
 	assert_int_equal(visit.code == 0, json_is_true(json_object_get(visit.json, "ok")));
 	return visit;
+}
+
+static struct visit examine(struct harness *h, struct host *doctor)
+{
+	(void)unlink(harness_format(h, "%s/cashewd.log", host_folder(doctor)));
+	host_start(doctor);
+	return conclude(h, doctor);
 }
 
 /* The first line of that check with that outcome, which has the text in what was seen; NULL: there is none. */
@@ -178,17 +185,6 @@ HARNESS_CASE(broker_insists_on_a_certificate)
 	struct visit visit = examine(h, doctor);
 	expect_line(&visit, "broker_tls", "warn", "asks for a certificate");
 	expect_failure(&visit, "broker_login", "");
-	forget(&visit);
-}
-
-HARNESS_CASE(broker_lowers_the_keepalive)
-{
-	struct broker *broker = broker_new(h, &(struct broker_options){.extra = "max_keepalive 20\n"});
-	broker_start(broker);
-	struct host *doctor = doctor_new(h);
-	host_use_broker(doctor, broker);
-	struct visit visit = examine(h, doctor);
-	expect_line(&visit, "broker_login", "warn", "lowers KEEPALIVE to 20 s");
 	forget(&visit);
 }
 
@@ -357,6 +353,113 @@ HARNESS_CASE(broker_speaks_only_mqtt_3)
 	/* No PUBACK says so. */
 	expect_line(&visit, "access", "ok", "dropped without a word");
 	forget(&visit);
+}
+
+/* One that is to ask a broker of the test's own, and is at it. */
+static struct host *start_scripted(struct harness *h, struct scripted_broker *broker, const char *timeout_s)
+{
+	const char *const arguments[] = {"doctor", "--json", "--timeout", timeout_s, NULL};
+	struct host *doctor = doctor_new(h);
+	host_set_arguments(doctor, arguments);
+	scripted_use(doctor, broker);
+	host_set(doctor, "WINDOW", "123");
+	host_set(doctor, "KEEPALIVE", "77");
+	host_start(doctor);
+	return doctor;
+}
+
+/* It says CONNECT as the host does, but for a session that outlives it. */
+HARNESS_CASE(broker_does_too_little_for_the_host)
+{
+	enum { SESSION_EXPIRY_INTERVAL = 0x11, RECEIVE_MAXIMUM = 0x21 };
+	/* MQTT 5: Maximum QoS 0, Wildcard Subscription Available 0 */
+	static const uint8_t connack[] = {0x20, 7, 0, 0, 4, 0x24, 0, 0x28, 0};
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *doctor = start_scripted(h, broker, "30");
+	struct scripted_link *link = scripted_accept(broker);
+	assert_int_equal(link->protocol, 5);
+	assert_true(link->connect->clean_start);
+	assert_null(mqtt_property(link->connect, SESSION_EXPIRY_INTERVAL));
+	assert_non_null(mqtt_property(link->connect, RECEIVE_MAXIMUM));
+	assert_int_equal(mqtt_property(link->connect, RECEIVE_MAXIMUM)->number, 123);
+	assert_int_equal(link->connect->keepalive_s, 77);
+	assert_string_equal(link->connect->user_name, "JWT");
+	assert_int_equal(strncmp(link->connect->client_id, "cashewd-doctor-", strlen("cashewd-doctor-")), 0);
+	scripted_send_bytes(link, connack, sizeof(connack));
+	struct visit visit = conclude(h, doctor);
+	expect_failure(&visit, "broker_login", "does not do QoS 1");
+	expect_failure(&visit, "broker_login", "does not do wildcards");
+	expect_line(&visit, "subscriptions", "skip", "needs broker_login");
+	forget(&visit);
+	scripted_expect(link, MQTT_DISCONNECT);
+}
+
+/* So does the host find out that a broker does not speak MQTT 5. */
+HARNESS_CASE(broker_closes_mqtt_5_without_a_word)
+{
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *doctor = start_scripted(h, broker, "30");
+	for (int i = 0; i < 2; i++) {
+		struct scripted_link *link = scripted_accept(broker);
+		assert_int_equal(link->protocol, 5);
+		scripted_close(link);
+	}
+	struct scripted_link *link = scripted_accept(broker);
+	assert_int_equal(link->protocol, 4);
+	scripted_close_port(broker);
+	scripted_connack(link, false, 0);
+	scripted_expect(link, MQTT_SUBSCRIBE);
+	scripted_close(link);
+	struct visit visit = conclude(h, doctor);
+	expect_line(&visit, "broker_login", "ok", "MQTT 3.1.1");
+	expect_line(&visit, "broker_login", "warn", "3.1.1 only");
+	expect_failure(&visit, "subscriptions", "closed it");
+	forget(&visit);
+}
+
+HARNESS_CASE(broker_does_not_answer_connect)
+{
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *doctor = start_scripted(h, broker, "2");
+	(void)scripted_accept(broker);
+	struct visit visit = conclude(h, doctor);
+	expect_failure(&visit, "broker_login", "does not answer CONNECT: no CONNACK came in time");
+	forget(&visit);
+}
+
+HARNESS_CASE(broker_says_why_it_ends_the_connection)
+{
+	enum { ADMINISTRATIVE_ACTION = 0x98 };
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *doctor = start_scripted(h, broker, "30");
+	struct scripted_link *link = scripted_accept(broker);
+	scripted_connack(link, false, 0);
+	scripted_expect(link, MQTT_SUBSCRIBE);
+	scripted_close_port(broker);
+	scripted_disconnect(link, ADMINISTRATIVE_ACTION);
+	struct visit visit = conclude(h, doctor);
+	expect_failure(&visit, "subscriptions", "the broker closed it: Administrative action");
+	/* Not to be reached is not to be refused. */
+	expect_line(&visit, "session", "fail", "not there any more: Connection refused");
+	expect_line(&visit, "strangers", "warn", "a client without a token is let in could not be found out: Connection refused");
+	expect_line(&visit, "user_login", "fail", "not there any more: Connection refused");
+	forget(&visit);
+}
+
+/* A broker that says nothing to a stranger has not refused it. */
+HARNESS_CASE(strangers_are_not_answered)
+{
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *doctor = start_scripted(h, broker, "2");
+	struct scripted_link *handler = scripted_welcome_one(broker, NULL);
+	struct scripted_link *forged = scripted_accept(broker), *nobody = scripted_accept(broker);
+	assert_string_equal(forged->connect->user_name, "JWT");
+	assert_string_equal(nobody->connect->user_name, "");
+	struct visit visit = conclude(h, doctor);
+	expect_line(&visit, "strangers", "warn", "another secret gets no answer");
+	expect_line(&visit, "strangers", "warn", "without a token gets no answer");
+	forget(&visit);
+	scripted_expect(handler, MQTT_DISCONNECT);
 }
 
 /* A mosquitto that lets everybody in and everybody do everything. */
@@ -634,11 +737,14 @@ HARNESS_CASE(text_for_people_has_no_colours_in_a_file)
 HARNESS_MAIN(HARNESS_TEST(way_to_the_broker_is_good), HARNESS_TEST(certificates_that_are_wrong),
 	HARNESS_TEST(broker_speaks_plain_mqtt_on_the_port), HARNESS_TEST(broker_is_away),
 	HARNESS_TEST(broker_is_silent), HARNESS_TEST(broker_insists_on_a_certificate),
-	HARNESS_TEST(broker_lowers_the_keepalive), HARNESS_TEST(broker_name_is_unknown),
+	HARNESS_TEST(broker_name_is_unknown),
 	HARNESS_TEST(handler_that_takes_everything_is_spared), HARNESS_TEST(running_host_is_not_disturbed),
 	HARNESS_TEST(running_host_is_asked_whether_it_is_ready), HARNESS_TEST(session_without_a_host),
 	HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
 	HARNESS_TEST(retained_command_is_told), HARNESS_TEST(broker_speaks_only_mqtt_3),
+	HARNESS_TEST(broker_does_too_little_for_the_host),
+	HARNESS_TEST(broker_closes_mqtt_5_without_a_word), HARNESS_TEST(broker_does_not_answer_connect),
+	HARNESS_TEST(broker_says_why_it_ends_the_connection), HARNESS_TEST(strangers_are_not_answered),
 	HARNESS_TEST(broker_that_keeps_nobody_apart_is_a_security_hole), HARNESS_TEST(database_is_away),
 	HARNESS_TEST(database_before_the_first_start), HARNESS_TEST(indexes_that_are_wrong),
 	HARNESS_TEST(write_concern_that_is_weak), HARNESS_TEST(parked_commands_that_nobody_takes),

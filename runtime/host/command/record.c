@@ -71,8 +71,7 @@ bool record_make(struct command *command, const struct routes *routes, const str
 	record->written.attempts = terms->attempts;
 	record->written.due_in_ms = terms->delay_ms;
 	record->written.behind = terms->behind;
-	/* One that has come back from its worker is RUNNING until it is known where it goes. */
-	if (command->state != COMMAND_RUNNING || !command->stepping)
+	if (!command->stepping)
 		write_progress(command, routes, record);
 	free(command->record);
 	command->record = record;

@@ -12,6 +12,7 @@
 #include "doctor.h"
 #include "doctor_print.h"
 #include "exit_codes.h"
+#include "log.h"
 #include "output.h"
 
 #include <errno.h>
@@ -234,6 +235,8 @@ static int run(const struct options *options, const struct cashew_handler *const
 	FILE *stream = open_memstream(&problems, &size);
 	struct doctor *doctor = calloc(1, sizeof(*doctor));
 	int code = EXIT_SOFTWARE;
+	/* The parts that the host has too log what the doctor says in its own words. */
+	log_set(LOG_FORMAT_AUTO, LOG_LEVEL_ERROR);
 	if (stream != NULL)
 		code = configuration_read(&(const struct configuration_source){.env_file = options->env_file,
 						  .env_file_must_exist = options->env_file_given,

@@ -4,9 +4,9 @@
 #include "doctor_link.h"
 #include "handler_token.h"
 #include "random.h"
+#include "resolver.h"
 #include "store.h"
 #include "text_line.h"
-#include "tls.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,9 +101,7 @@ void doctor_clear(struct doctor *doctor)
 	doctor->handler = doctor->user = NULL;
 	handler_token_free(doctor->user_token);
 	doctor->user_token = NULL;
-	handler_token_free(doctor->handler_token);
-	doctor->handler_token = NULL;
-	tls_free(doctor->tls);
-	doctor->tls = NULL;
+	resolver_free(doctor->resolver);
+	doctor->resolver = NULL;
 	routes_free(&doctor->routes);
 }

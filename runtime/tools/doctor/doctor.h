@@ -17,7 +17,7 @@
 
 struct configuration;
 struct doctor_link;
-struct host_tls;
+struct resolver;
 struct store;
 struct store_client;
 
@@ -57,12 +57,12 @@ struct doctor {
 
 	/* Found out on the way. */
 	struct routes routes;
-	char *handler_token, *user_token;
+	char *user_token;
 	struct doctor_address addresses[DOCTOR_ADDRESSES_MAX];
 	size_t address_count;
 	const struct doctor_address *address; /* the one that is used */
-	struct host_tls *tls;		      /* NULL without TLS */
-	bool mqtt5;
+	struct resolver *resolver;	      /* of the links; NULL: none was opened */
+	bool mqtt5;			      /* the broker speaks it */
 	struct doctor_link *handler, *user; /* connections to the broker; NULL: none */
 	char client_id[DOCTOR_TEXT_SIZE];   /* of the first */
 	char user_id[DOCTOR_USER_SIZE];	    /* of an ordinary user that nobody else is */

@@ -45,7 +45,7 @@ static enum publishing try_to_publish(
 	struct doctor_ear sent, behind;
 	enum publishing publishing = PUBLISHES_UNKNOWN;
 	*ret_code = LINK_CLOSED;
-	if (!doctor_broker_again(doctor, &doctor->handler))
+	if (!doctor_link_again(&doctor->handler))
 		return publishing;
 	doctor_ear_new(&sent, user, doctor->command);
 	doctor_ear_new(&behind, user, doctor->command);
@@ -91,9 +91,11 @@ static bool stranger_refused(struct doctor *doctor, const char *token, const cha
 	struct doctor_link *link = NULL;
 	if (doctor_broker_open(doctor, doctor->other_user, token, &link) != 0)
 		return false;
-	const bool in = link->up, answered = link->connack != -1 || link->over;
+	const bool in = link->up, answered = link->reached && !link->silent;
 	if (in)
 		tell_stranger(doctor, link, who);
+	else if (!link->reached)
+		doctor_warn(doctor, "whether %s is let in could not be found out: %s", who, link->reason);
 	else if (!answered)
 		doctor_warn(doctor, "%s gets no answer to CONNECT in time", who);
 	doctor_link_close(link);
@@ -143,6 +145,10 @@ void doctor_check_user_login(struct doctor *doctor)
 		doctor_ok(doctor, "an ordinary user's token is accepted (user %s)", doctor->user_id);
 		return;
 	}
+	if (!doctor->user->reached) {
+		doctor_fail(doctor, "the broker is not there any more: %s", doctor->user->reason);
+		return;
+	}
 	doctor_fail(doctor, "the broker refuses an ordinary user's token signed with JWT_SECRET: %s",
 		doctor->user->reason);
 	doctor_advise(
@@ -157,7 +163,7 @@ enum reading { READS_REFUSED, READS_NOTHING, READS_OTHERS, READS_UNKNOWN };
 static enum reading try_to_read(struct doctor *doctor, const char *filter)
 {
 	struct doctor_ear others, own;
-	if (!doctor_broker_again(doctor, &doctor->user) || !doctor_broker_again(doctor, &doctor->handler))
+	if (!doctor_link_again(&doctor->user) || !doctor_link_again(&doctor->handler))
 		return READS_UNKNOWN;
 	const int code = doctor_link_subscribe(doctor->user, filter, 1, 0);
 	if (code == LINK_SILENT)
@@ -215,7 +221,7 @@ static bool writes_nothing(struct doctor *doctor, char ret_how[static EAR_TOPIC_
 {
 	int code = LINK_CLOSED;
 	const enum publishing publishing =
-		doctor_broker_again(doctor, &doctor->user)
+		doctor_link_again(&doctor->user)
 			? try_to_publish(doctor, doctor->user, doctor->other_user, &code)
 			: PUBLISHES_UNKNOWN;
 	switch (publishing) {
@@ -248,7 +254,7 @@ static bool writes_nothing(struct doctor *doctor, char ret_how[static EAR_TOPIC_
 static bool writes_own(struct doctor *doctor)
 {
 	int code = LINK_CLOSED;
-	if (doctor_broker_again(doctor, &doctor->user) &&
+	if (doctor_link_again(&doctor->user) &&
 		try_to_publish(doctor, doctor->user, doctor->user_id, &code) == PUBLISHES)
 		return true;
 	doctor_fail(doctor, "a user's commands do not arrive: publishing to %s/%s: %s", doctor->user_id,
@@ -286,7 +292,7 @@ void doctor_check_round_trip(struct doctor *doctor)
 		doctor_skip(doctor, "a handler takes every topic, and would be run by what is tried here");
 		return;
 	}
-	if (!doctor_broker_again(doctor, &doctor->user) || !doctor_broker_again(doctor, &doctor->handler)) {
+	if (!doctor_link_again(&doctor->user) || !doctor_link_again(&doctor->handler)) {
 		doctor_fail(doctor, "the broker is not there any more: %s%s", doctor->user->reason,
 			doctor->handler->reason);
 		return;

@@ -15,6 +15,7 @@
 #include "configuration.h"
 #include "doctor_ear.h"
 #include "doctor_link.h"
+#include "resolver.h"
 
 #include <inttypes.h>
 #include <mosquitto.h>
@@ -26,32 +27,29 @@ enum { REFUSED_MIN = 0x80, RETAINED_LISTED = 5, PING_EXPIRY_S = 10 };
 
 /* ---- Connections ---- */
 
+static int open_link(struct doctor *doctor, const char *client_id, const struct connection_login *login,
+	struct doctor_link **ret)
+{
+	const struct settings *settings = &doctor->configuration->settings;
+	if (!doctor->resolver) {
+		const int error = resolver_new(settings, &doctor->resolver);
+		if (error != 0)
+			return error;
+	}
+	const struct doctor_link_options options = {
+		.settings = settings,
+		.resolver = doctor->resolver,
+		.client_id = client_id,
+		.login = login,
+		.timeout_ms = doctor->timeout_ms,
+	};
+	return doctor_link_open(&options, ret);
+}
+
 int doctor_broker_open(
 	struct doctor *doctor, const char *client_id, const char *password, struct doctor_link **ret)
 {
-	/* Where the name's first address does not answer and is of IPv6, the host goes on to IPv4. */
-	const bool ipv4 =
-		doctor->address != &doctor->addresses[0] && doctor->address->address.ss_family == AF_INET;
-	return doctor_link_open(&(struct doctor_link_options){.settings = &doctor->configuration->settings,
-					.tls = doctor->tls,
-					.ipv4 = ipv4,
-					.mqtt5 = doctor->mqtt5,
-					.client_id = client_id,
-					.password = password,
-					.timeout_ms = doctor->timeout_ms},
-		ret);
-}
-
-bool doctor_broker_again(struct doctor *doctor, struct doctor_link **link)
-{
-	struct doctor_link *fresh;
-	if ((*link)->up)
-		return true;
-	if (doctor_broker_open(doctor, (*link)->options.client_id, (*link)->options.password, &fresh) != 0)
-		return false;
-	doctor_link_close(*link);
-	*link = fresh;
-	return fresh->up;
+	return open_link(doctor, client_id, &(struct connection_login){.password = password}, ret);
 }
 
 bool doctor_broker_unwanted(const struct doctor *doctor)
@@ -65,12 +63,6 @@ bool doctor_broker_unwanted(const struct doctor *doctor)
 }
 
 /* ---- The handler's token ---- */
-
-static bool version_refused(const struct doctor_link *link)
-{
-	return link->connack == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION || link->connack == 1 ||
-	       (link->connack == -1 && link->over);
-}
 
 static void login_fails(struct doctor *doctor, const struct doctor_link *link)
 {
@@ -100,11 +92,11 @@ static void tell_terms(struct doctor *doctor, const struct doctor_link *link)
 			"raise its in-flight window (mosquitto: max_inflight_messages), or take a "
 			"broker that speaks MQTT 5");
 	}
-	if (link->qos_maximum < 1) {
+	if (link->terms.qos_max < 1) {
 		doctor_fail(doctor, "the broker does not do QoS 1: commands could be lost");
 		doctor_advise(doctor, "let it do QoS 1, or take another broker");
 	}
-	if (!link->wildcards) {
+	if (!link->terms.wildcards) {
 		doctor_fail(doctor, "the broker does not do wildcards in filters");
 		doctor_advise(doctor, "let it do them, or take another broker");
 	}
@@ -122,21 +114,10 @@ void doctor_check_login(struct doctor *doctor)
 
 	struct doctor_link *link = NULL;
 	const int64_t start = clock_ms();
-	doctor->mqtt5 = true;
-	int r = doctor_broker_open(doctor, doctor->client_id, doctor->handler_token, &link);
-	if (r == 0 && !link->up && version_refused(link)) {
-		struct doctor_link *other;
-		doctor->mqtt5 = false;
-		r = doctor_broker_open(doctor, doctor->client_id, doctor->handler_token, &other);
-		/* What MQTT 5 was told says more. */
-		doctor->mqtt5 = r == 0 && !other->up && other->connack == -1;
-		if (r == 0) {
-			doctor_link_close(doctor->mqtt5 ? other : link);
-			link = doctor->mqtt5 ? link : other;
-		}
-	}
+	const int error = open_link(doctor, doctor->client_id, NULL, &link);
 	doctor->handler = link;
-	if (r != 0) {
+	doctor->mqtt5 = link && link->mqtt5;
+	if (error != 0) {
 		doctor_fail(doctor, "out of memory");
 	} else if (!link->up) {
 		login_fails(doctor, link);
@@ -202,7 +183,7 @@ void doctor_check_subscriptions(struct doctor *doctor)
 		const struct route_lane *lane = &doctor->routes.lanes[i];
 		for (size_t j = 0; j < lane->route_count; j++, all++) {
 			const char *filter = lane->routes[j].filter;
-			if (!doctor_broker_again(doctor, &doctor->handler))
+			if (!doctor_link_again(&doctor->handler))
 				break;
 			doctor->handler->context = &listening;
 			doctor->handler->message = listen_for_retained;
@@ -303,7 +284,7 @@ void doctor_check_session(struct doctor *doctor)
 			client_id);
 		return;
 	}
-	if (!doctor_broker_again(doctor, &doctor->handler)) {
+	if (!doctor_link_again(&doctor->handler)) {
 		doctor_fail(doctor, "the broker is not there any more: %s", doctor->handler->reason);
 		return;
 	}

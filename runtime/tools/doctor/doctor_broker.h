@@ -4,14 +4,10 @@
 
 #include "doctor.h"
 
-/* As doctor_link_open(), with the version of MQTT that the broker speaks. client_id and password are kept by
- * whoever calls. */
+/* Waits for CONNACK: another client than the handler. password: a token, with the user name "JWT"; NULL: neither. Both texts
+ * are kept by whoever calls. 0 and *ret, which need not be up; -ENOMEM. */
 __attribute__((warn_unused_result)) int doctor_broker_open(
 	struct doctor *doctor, const char *client_id, const char *password, struct doctor_link **ret);
-
-/* Opens a link anew that the broker has ended; whether it is up. It has no subscriptions then, and nobody
- * listens. */
-bool doctor_broker_again(struct doctor *doctor, struct doctor_link **link);
 
 /* Whether none of the handlers of these settings would be run by what the doctor sends to its own users. */
 bool doctor_broker_unwanted(const struct doctor *doctor);

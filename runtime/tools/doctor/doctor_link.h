@@ -2,61 +2,64 @@
  * doctor_link.h - a connection of the doctor's to the broker, whose every step waits for its answer, within a
  * time-out.
  *
- * Happy path: doctor_link_open(), then subscribe, publish and wait, doctor_link_close(). The session is clean
- * and ends with the connection. While one link waits, all that are open are served, so that a message sent by
- * one is taken by another. Failure modes: LINK_CLOSED where the broker has ended the connection, LINK_SILENT
- * where it does not answer in time; link->reason says which and why.
+ * Happy path: doctor_link_open(), then subscribe, publish and wait, doctor_link_close(). The way to the broker, TLS, token
+ * and CONNECT are the host's (connection.h), so that what is seen here is what the host meets; but the session is clean and
+ * ends with the link. While one link waits, all that are open are served, so that a message sent by one is taken by another.
+ * Failure modes: LINK_CLOSED where the broker has ended the link, LINK_SILENT where it does not answer in time;
+ * link->reason says which and why. A link that is over stays so until doctor_link_again().
  */
 #ifndef DOCTOR_LINK_H
 #define DOCTOR_LINK_H
 
+#include "connection.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct host_tls;
-struct mosquitto;
 struct mosquitto_message;
+struct resolver;
 struct settings;
 
-enum { LINK_REASON_SIZE = 256, LINK_CLOSED = -1, LINK_SILENT = -2 };
+enum { LINK_REASON_SIZE = 320, LINK_CLOSED = -1, LINK_SILENT = -2 };
 
 struct doctor_link_options {
 	const struct settings *settings;
-	struct host_tls *tls; /* NULL: without */
-	bool ipv4;	      /* the name's addresses of IPv6 are passed over */
-	bool mqtt5;
+	struct resolver *resolver;
 	const char *client_id;
-	const char *password; /* a token, with the user name "JWT"; NULL: neither */
-	unsigned timeout_ms;  /* of each step */
+	const struct connection_login *login; /* NULL: the handler's token. It need not outlive doctor_link_open() */
+	unsigned timeout_ms;		      /* of each step */
 };
 
 struct doctor_link {
 	/* To be read. */
 	bool up;		       /* CONNACK said yes, and it lives */
 	bool over;		       /* it ended, or never began */
+	bool silent;		       /* it is over since no CONNACK came in time */
+	bool mqtt5;		       /* the version it speaks, or tried last */
+	bool reached;		       /* the broker was sent a CONNECT, once at least */
 	int connack;		       /* its reason code; -1: there was none */
-	int disconnect;		       /* reason code of the broker's DISCONNECT; 0: there was none */
 	char reason[LINK_REASON_SIZE]; /* why it is not up */
-	/* What CONNACK said (MQTT 5). */
-	bool session_present;
-	unsigned receive_maximum, keepalive_s, qos_maximum;
-	bool wildcards;
+	struct connection_terms terms; /* what CONNACK said; once it was up */
 	/* Called for each message that comes; may be set at any time. */
 	void (*message)(void *context, const struct mosquitto_message *message);
 	void *context;
 
 	/* Private. */
 	struct doctor_link_options options;
-	struct mosquitto *mosquitto;
-	bool connected;	 /* TCP */
-	int mid, answer; /* of the packet that waits for its answer */
+	struct connection_login login; /* what the options point to */
+	struct connection *connection;
+	unsigned unanswered; /* attempts that ended without CONNACK */
+	int mid, answer;     /* of the packet that waits for its answer */
 	struct doctor_link *next;
 };
 
-/* Waits for CONNACK. 0 and *ret, which need not be up; -ENOMEM. */
+/* Waits for CONNACK; the host's way of finding out which version the broker speaks included. 0 and *ret, which need not be
+ * up; -ENOMEM. The options' texts, settings and resolver outlive it. */
 __attribute__((warn_unused_result)) int doctor_link_open(
 	const struct doctor_link_options *options, struct doctor_link **ret);
+
+/* Opens a link anew that the broker has ended; whether it is up. It has no subscriptions then, and nobody listens. */
+bool doctor_link_again(struct doctor_link **link);
 
 /* With DISCONNECT, where it is up. NULL is fine. */
 void doctor_link_close(struct doctor_link *link);

@@ -10,6 +10,7 @@
 #include "cashew.h"
 #include "configuration.h"
 #include "handler_token.h"
+#include "small_file.h"
 #include "token.h"
 
 #include <errno.h>
@@ -224,15 +225,17 @@ static void signed_here(struct doctor *doctor, const struct settings *settings)
 void doctor_check_token(struct doctor *doctor)
 {
 	const struct settings *settings = &doctor->configuration->settings;
-	const int r = handler_token(settings, (int64_t)time(NULL), &doctor->handler_token);
+	char *token = NULL;
+	const int r = handler_token(settings, (int64_t)time(NULL), &token);
 	if (r != 0) {
 		doctor_fail(doctor, "the handler's token cannot be %s: %s",
 			settings->handler_token_file[0] != '\0' ? "read from HANDLER_TOKEN_FILE" : "signed",
-			strerror(-r));
+			small_file_explain(r));
 		return;
 	}
 	if (settings->handler_token_file[0] != '\0')
-		look_into(doctor, doctor->handler_token);
+		look_into(doctor, token);
 	else
 		signed_here(doctor, settings);
+	handler_token_free(token);
 }

@@ -163,8 +163,7 @@ void doctor_check_name(struct doctor *doctor)
 		doctor_ok(doctor, "%s is %s (%" PRId64 " ms)", host, all, took);
 	else {
 		doctor_warn(doctor, "%s is %s, and it took %" PRId64 " ms to learn that", host, all, took);
-		doctor_advise(doctor, "the host does nothing meanwhile, at each connect: a name server in "
-				      "/etc/resolv.conf is slow or away");
+		doctor_advise(doctor, "each connect takes that much longer: a name server in /etc/resolv.conf is slow or away");
 	}
 }
 
@@ -237,7 +236,7 @@ void doctor_check_tcp(struct doctor *doctor)
 			took_us = clock_us() - start;
 		}
 	}
-	/* The host tries the name's first address, and where that is of IPv6, one of IPv4. */
+	/* The host tries one after the other, the next one after a quarter of a second (RFC 8305). */
 	const bool past_ipv6 = doctor->address != NULL && doctor->address->address.ss_family == AF_INET;
 	if (doctor->address != NULL)
 		doctor_ok(doctor, "%s port %u answers (%.1f ms)", doctor->address->text, port,

@@ -1,5 +1,5 @@
 /*
- * doctor_tls.c - TLS to the broker: a handshake of the doctor's own, with the trust that the host has.
+ * doctor_tls.c - TLS to the broker: the host's handshake (tls.h), with its trust and its rules for names.
  *
  * Happy path: the handshake goes through, the chain is verified, each of its certificates holds for three
  * weeks more. Failure: the handshake goes on past what is wrong with a certificate, so that all of it can be
@@ -39,9 +39,14 @@ struct handshake {
 	bool asked_for_certificate; /* of ours */
 };
 
-static void free_ssl(SSL **ssl)
+static void free_tls(struct tls **tls)
 {
-	SSL_free(*ssl);
+	tls_free(*tls);
+}
+
+static void free_context(SSL_CTX **context)
+{
+	tls_context_free(*context);
 }
 
 static void close_fd(int *fd)
@@ -136,40 +141,27 @@ static int on_certificate_wanted(SSL *ssl, void *context)
 	return 1;
 }
 
-static SSL *new_ssl(struct doctor *doctor, int fd, struct handshake *handshake)
+/* The host's TLS, but for what is made of a certificate that is wrong. */
+static int new_tls(const struct settings *settings, SSL_CTX *context, int fd, struct handshake *handshake, struct tls **ret)
 {
-	const char *host = doctor->configuration->settings.broker_host;
-	unsigned char address[sizeof(struct in6_addr)];
-	SSL *ssl = SSL_new(tls_context(doctor->tls));
-	if (ssl == NULL)
-		return NULL;
-	const bool is_address =
-		inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+	const int error = tls_new(context, settings, fd, ret);
+	if (error != 0)
+		return error;
+	SSL *ssl = tls_ssl(*ret);
 	SSL_set_app_data(ssl, handshake);
 	SSL_set_verify(ssl, SSL_VERIFY_PEER, on_verify);
 	SSL_set_cert_cb(ssl, on_certificate_wanted, handshake);
-	/* As the macro SSL_set_tlsext_host_name() does, but for its cast. */
-	if (SSL_set_fd(ssl, fd) != 1 ||
-		(!is_address && SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
-					(void *)(uintptr_t)host) != 1)) {
-		SSL_free(ssl);
-		return NULL;
-	}
-	return ssl;
+	return 0;
 }
 
-/* 0, -ETIMEDOUT, or -EPROTO where the other side breaks it off or says what is not TLS. */
-static int shake_hands(SSL *ssl, int fd, int64_t until_ms)
+/* 0, -ETIMEDOUT, or what tls_shake() returned where the other side breaks it off or says what is not TLS. */
+static int shake_hands(struct tls *tls, int fd, int64_t until_ms)
 {
 	for (;;) {
-		ERR_clear_error();
-		const int r = SSL_connect(ssl);
-		if (r == 1)
-			return 0;
-		const int error = SSL_get_error(ssl, r);
-		if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
-			return -EPROTO;
-		if (!doctor_wait_fd(fd, error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, until_ms))
+		const int error = tls_shake(tls);
+		if (error != -EAGAIN)
+			return error;
+		if (!doctor_wait_fd(fd, tls_events(tls, false, false), until_ms))
 			return -ETIMEDOUT;
 	}
 }
@@ -194,6 +186,7 @@ static bool speaks_plain_mqtt(const struct doctor *doctor)
 static void handshake_fails(struct doctor *doctor, int error)
 {
 	const unsigned port = doctor->configuration->settings.broker_port;
+	/* tls_reason() would give advice, too; what OpenSSL told it is still there. */
 	const unsigned long code = ERR_peek_error();
 	const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
 	char words[128];
@@ -331,37 +324,40 @@ static void without_tls(struct doctor *doctor)
 
 void doctor_check_tls(struct doctor *doctor)
 {
+	const struct settings *settings = &doctor->configuration->settings;
 	__attribute__((cleanup(close_fd))) int fd = -1;
-	__attribute__((cleanup(free_ssl))) SSL *ssl = NULL;
+	__attribute__((cleanup(free_context))) SSL_CTX *context = NULL;
+	__attribute__((cleanup(free_tls))) struct tls *tls = NULL;
 	struct handshake handshake = {.problem_count = 0};
 	char reason[TLS_REASON_SIZE] = "out of memory";
-	if (!doctor->configuration->settings.broker_tls) {
+	if (!settings->broker_tls) {
 		without_tls(doctor);
 		return;
 	}
-	if (tls_new(&doctor->configuration->settings, &doctor->tls, reason) != 0) {
+	if (tls_context_new(settings, &context, reason) != 0) {
 		doctor_fail(doctor, "%s", reason);
 		doctor_advise(doctor, "put certificates in PEM format there");
 		return;
 	}
 	const int64_t start = clock_ms();
 	int r = doctor_connect(doctor->address, doctor->timeout_ms, &fd);
-	if (r == 0 && (ssl = new_ssl(doctor, fd, &handshake)) == NULL)
-		r = -ENOMEM;
+	if (r == 0)
+		r = new_tls(settings, context, fd, &handshake, &tls);
 	if (r != 0) {
 		doctor_fail(doctor, "no connection to %s: %s", doctor->address->text, strerror(-r));
 		return;
 	}
-	r = shake_hands(ssl, fd, start + doctor->timeout_ms);
+	r = shake_hands(tls, fd, start + doctor->timeout_ms);
 	if (r != 0) {
 		handshake_fails(doctor, r);
 		return;
 	}
+	const SSL *ssl = tls_ssl(tls);
 	X509 *certificate = SSL_get0_peer_certificate(ssl);
 	for (size_t i = 0; i < handshake.problem_count; i++)
 		tell_problem(doctor, &handshake.problems[i], certificate);
 	if (handshake.problem_count == 0)
 		tell_good(doctor, ssl, clock_ms() - start);
 	tell_own_certificate(doctor, ssl, &handshake);
-	(void)SSL_shutdown(ssl);
+	tls_shutdown(tls);
 }
