@@ -12,6 +12,7 @@
 #include "small_file.h"
 #include <errno.h>
 #include <netdb.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -195,6 +196,8 @@ static void *run(void *argument)
 		const bool busy = answer(resolver, request);
 		/* The thread's own reference keeps the resolver. */
 		release_request(request);
+		if (busy)
+			OPENSSL_thread_stop(); /* what it keeps for the thread is gone before resolver_free() returns */
 		pthread_mutex_lock(&resolver->lock);
 		if (busy && --resolver->busy == 0)
 			pthread_cond_broadcast(&resolver->quiet);

@@ -229,6 +229,8 @@ int main(int argc, char **argv)
 	expect("option", mosquitto_int_option(client, MOSQ_OPT_RECEIVE_MAXIMUM, 5000));
 	expect("option", mosquitto_int_option(client, MOSQ_OPT_SEND_MAXIMUM, 5000));
 	expect("option", mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1));
+	if (getenv("MQTT_TOKEN"))
+		expect("MQTT_TOKEN", mosquitto_username_pw_set(client, "JWT", getenv("MQTT_TOKEN")));
 	if (argc > 6)
 		expect("CA_FILE", mosquitto_tls_set(client, argv[6], NULL, NULL, NULL, NULL));
 	for (int at = 0; at < workers; at++) {

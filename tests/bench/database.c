@@ -1,11 +1,15 @@
 /*
  * database - the database's part of the benchmark.
  *
- *	database prepare URL NAME USERS CONTACTS   a fresh database NAME: indexes, and for each of the users
- *b0, b1 .. so many contacts and so many requests database run URL NAME MODE THREADS SECONDS RUN the database
- *alone: the store operations of request_contact or get_contact_list from so many threads, without broker or
- *host; one line of JSON database queries URL NAME USERS            the median time of each of the store's
- *operations, one at a time; one line of JSON
+ *	database prepare URL NAME USERS CONTACTS
+ *		a fresh database NAME: indexes, and for each of the users b0, b1 .. so many contacts and so many requests
+ *	database run URL NAME MODE THREADS SECONDS RUN
+ *		the database alone: the store operations of request_contact or get_contact_list from so many threads, without broker
+ *		or host; one line of JSON
+ *	database queries URL NAME USERS
+ *		the median time of each of the store's operations, one at a time; one line of JSON
+ *	database effects URL NAME LIST
+ *		what the handler append has left of the list: lines of USER WHEN NUMBER
  *
  * Failure: a message on standard error and exit code 1; 2 for bad arguments.
  */
@@ -350,6 +354,40 @@ static int queries(const char *url, const char *name, unsigned users)
 	return 0;
 }
 
+/* ---- effects ---- */
+
+static int effects(const char *url, const char *name, const char *list)
+{
+	mongoc_client_t *const client = mongoc_client_new(url);
+	bson_error_t error = {0};
+	char from[128], to[128];
+
+	if (!client)
+		die("effects", "the connection string is bad");
+	(void)snprintf(from, sizeof(from), "%s/", list);
+	(void)snprintf(to, sizeof(to), "%s0", list); /* the character behind the slash */
+	bson_t *const filter = BCON_NEW("_id", "{", "$gte", BCON_UTF8(from), "$lt", BCON_UTF8(to), "}");
+	mongoc_collection_t *const collection = mongoc_client_get_collection(client, name, "bench_effects");
+	mongoc_cursor_t *const cursor = mongoc_collection_find_with_opts(collection, filter, NULL, NULL);
+
+	for (const bson_t *effect; mongoc_cursor_next(cursor, &effect);) {
+		bson_iter_t id, number;
+		if (!bson_iter_init_find(&id, effect, "_id") || !bson_iter_init_find(&number, effect, "n"))
+			die("effects", "a document without _id or n");
+		const char *const user = strchr(bson_iter_utf8(&id, NULL), '/') + 1;
+		const char *const when = strrchr(user, '/');
+		printf("%.*s %s %lld\n", (int)(when - user), user, when + 1,
+			(long long)bson_iter_as_int64(&number));
+	}
+	if (mongoc_cursor_error(cursor, &error))
+		die("effects", error.message);
+	mongoc_cursor_destroy(cursor);
+	mongoc_collection_destroy(collection);
+	bson_destroy(filter);
+	mongoc_client_destroy(client);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *const what = argc > 1 ? argv[1] : "";
@@ -364,11 +402,13 @@ int main(int argc, char **argv)
 		result = drop(argv[2], argv[3]);
 	else if (strcmp(what, "queries") == 0 && argc == 5 && atoi(argv[4]) > 0)
 		result = queries(argv[2], argv[3], (unsigned)atoi(argv[4]));
+	else if (strcmp(what, "effects") == 0 && argc == 5)
+		result = effects(argv[2], argv[3], argv[4]);
 	else
 		(void)fprintf(stderr, "usage: bench-database prepare URL NAME USERS CONTACTS | drop URL NAME "
 				      "| run URL NAME MODE "
 				      "THREADS SECONDS RUN |\n"
-				      "                queries URL NAME USERS\n");
+				      "                queries URL NAME USERS | effects URL NAME LIST\n");
 	mongoc_cleanup();
 	return result;
 }

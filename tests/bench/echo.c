@@ -6,7 +6,8 @@
  * The library has queued the command's acknowledgement before on_message is called, so a crash loses what was
  * read. MQTT 5, QoS 1 both ways, one thread in mosquitto_loop_forever().
  *
- * usage: bench-echo HOST PORT [CA_FILE]; prints "ready" once subscribed; runs until SIGTERM.
+ * usage: bench-echo HOST PORT [CA_FILE]; prints "ready" once subscribed; runs until SIGTERM. MQTT_TOKEN of the environment is its
+ * token for the broker.
  */
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
@@ -99,6 +100,8 @@ int main(int argc, char **argv)
 		error = mosquitto_int_option(client, MOSQ_OPT_SEND_MAXIMUM, 5000);
 	if (error == MOSQ_ERR_SUCCESS)
 		error = mosquitto_int_option(client, MOSQ_OPT_TCP_NODELAY, 1);
+	if (error == MOSQ_ERR_SUCCESS && getenv("MQTT_TOKEN"))
+		error = mosquitto_username_pw_set(client, "JWT", getenv("MQTT_TOKEN"));
 	if (error == MOSQ_ERR_SUCCESS && argc > 3)
 		error = mosquitto_tls_set(client, argv[3], NULL, NULL, NULL, NULL);
 	if (error == MOSQ_ERR_SUCCESS)

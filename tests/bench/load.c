@@ -25,6 +25,7 @@ static const struct load_mode modes[] = {
 	{"get_apples_worker", "got_apples", "{}", LOAD_MATCH_ORDER},
 	{"ping", "pong", "{\"n\":1}", LOAD_MATCH_ORDER},
 	{"sleep5", "slept", "{}", LOAD_MATCH_ORDER},
+	{"nap", "napped", "{}", LOAD_MATCH_ORDER},
 	{"request_contact", "contact_requested", NULL, LOAD_MATCH_CONTACT},
 	{"get_contact_list", "contact_list", "{\"limit\":100}", LOAD_MATCH_ORDER},
 	/* The broker alone: the load generator is subscribed to what it sends. */
@@ -33,7 +34,7 @@ static const struct load_mode modes[] = {
 
 static const char usage[] =
 	"usage: bench-load --port N --mode MODE [options]\n"
-	"  --mode MODE          get_apples, get_apples_worker, ping, sleep5, request_contact, "
+	"  --mode MODE          get_apples, get_apples_worker, ping, sleep5, nap, request_contact, "
 	"get_contact_list,\n"
 	"                       loopback (the broker alone)\n"
 	"  --host HOST          the broker (127.0.0.1)\n"
@@ -47,8 +48,10 @@ static const char usage[] =
 	"  --nap US             pause before each look for input, so that a system call takes many packets "
 	"(500; none with\n"
 	"                       --rate)\n"
+	"  --prefix X           first letter of the devices' user ids (b)\n"
 	"  --run TEXT           part of the contacts' user ids in request_contact (process id and time)\n"
-	"  --watch NAME=PID[+PID..]  report the CPU seconds of these processes; can be repeated\n";
+	"  --watch NAME=PID[+PID..]  report the CPU seconds of these processes; can be repeated\n"
+	"The environment's MQTT_TOKEN, where it is set, is a handler's token, with which the broker lets one connection act for all.\n";
 
 static int bad(const char *what, const char *value)
 {
@@ -112,6 +115,7 @@ static const struct option long_options[] = {
 	{"commands", required_argument, NULL, 'n'},
 	{"nap", required_argument, NULL, 'x'},
 	{"run", required_argument, NULL, 'u'},
+	{"prefix", required_argument, NULL, 'f'},
 	{"watch", required_argument, NULL, 't'},
 	{"help", no_argument, NULL, 'e'},
 	{NULL, 0, NULL, 0},
@@ -131,6 +135,7 @@ static bool take_option(int option, const char *value, struct load_options *opti
 		return strlen(value) <= 24 &&
 		       strspn(value, "0123456789abcdefghijklmnopqrstuvwxyz") == strlen(value);
 	case 't': return parse_watch(value, options);
+	case 'f': options->prefix = *value; return *value >= 'a' && *value <= 'z' && value[1] == '\0';
 	case 'r': return parse_number(value, 0.1, 1e6, &options->rate);
 	case 's': return parse_number(value, 0.1, 3600, &options->seconds);
 	case 'w': return parse_number(value, 0, 3600, &options->warmup_s);
@@ -180,7 +185,9 @@ int main(int argc, char **argv)
 		.warmup_s = 1,
 		.seconds = 5,
 		.nap_us = NAP_DEFAULT,
-		.run = run};
+		.run = run,
+		.prefix = 'b',
+		.token = getenv("MQTT_TOKEN")};
 	int option, which;
 
 	(void)snprintf(run, sizeof(run), "%ld", (long)getpid());

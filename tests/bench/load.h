@@ -39,11 +39,13 @@ struct load_options {
 	const char *host;
 	unsigned port;
 	const char *ca_file; /* NULL: plain TCP */
+	const char *token;   /* a handler's, which acts for all users; NULL: the broker asks for none */
 	unsigned devices, outstanding, connections;
 	unsigned nap_us;	  /* pause before each look for input: more packets per system call */
 	double rate;		  /* commands a second on a fixed schedule; 0: as fast as answers come */
 	double warmup_s, seconds; /* not measured, measured */
 	uint64_t commands;	  /* measured; 0: as many as `seconds` has room for */
+	char prefix;		  /* of the devices' user ids */
 	const char *run;	  /* part of the contacts' user ids, so that each run's pairs are new */
 	struct load_watch watches[LOAD_WATCH_MAX];
 	unsigned watch_count;

@@ -30,10 +30,11 @@ static void write_subscription(const struct load *load, unsigned connection_inde
 			if (at % options->connections != connection_index)
 				continue;
 			if (at < options->devices)
-				(void)snprintf(filter, sizeof(filter), "b%u/command_rejected", at);
+				(void)snprintf(
+					filter, sizeof(filter), "%c%u/command_rejected", options->prefix, at);
 			else if (at < 2 * options->devices)
-				(void)snprintf(filter, sizeof(filter), "b%u/%s", at - options->devices,
-					options->mode->event);
+				(void)snprintf(filter, sizeof(filter), "%c%u/%s", options->prefix,
+					at - options->devices, options->mode->event);
 			else
 				(void)snprintf(filter, sizeof(filter), "c%s-%u/%s", options->run,
 					at - 2 * options->devices, options->mode->event);
@@ -51,6 +52,7 @@ static void write_subscription(const struct load *load, unsigned connection_inde
 static int open_connections(struct load *load, SSL_CTX *tls)
 {
 	const struct load_options *const options = load->options;
+	const size_t token_size = options->token ? strlen(options->token) : 0;
 
 	for (unsigned at = 0; at < options->connections; at++) {
 		struct connection *const connection = &load->connections[at];
@@ -64,8 +66,10 @@ static int open_connections(struct load *load, SSL_CTX *tls)
 			return -1;
 		(void)snprintf(client_id, sizeof(client_id), "load-%ld-%u", (long)getpid(), at);
 		unsigned char *const out =
-			stream_room(&connection->stream, PACKET_OVERHEAD + sizeof(client_id));
-		stream_wrote(&connection->stream, packet_connect(out, client_id, LOAD_KEEPALIVE_S));
+			stream_room(&connection->stream, PACKET_OVERHEAD + sizeof(client_id) + token_size);
+		const struct packet_connect connect = {
+			.client_id = client_id, .keepalive_s = LOAD_KEEPALIVE_S, .token = options->token};
+		stream_wrote(&connection->stream, packet_connect(out, &connect));
 		write_subscription(load, at);
 		if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, connection->stream.fd, &event) != 0)
 			return fail("epoll_ctl", strerror(errno), 99);
@@ -131,8 +135,9 @@ int load_run(struct load_options *options, struct load_result *ret_result)
 		(void)fail("load", "out of memory or descriptors", 99);
 	} else {
 		for (unsigned at = 0; at < options->devices; at++)
-			load.devices[at].topic_size = (size_t)snprintf(load.devices[at].topic,
-				sizeof(load.devices[at].topic), "b%u/%s", at, options->mode->name);
+			load.devices[at].topic_size =
+				(size_t)snprintf(load.devices[at].topic, sizeof(load.devices[at].topic),
+					"%c%u/%s", options->prefix, at, options->mode->name);
 		result = open_connections(&load, tls);
 		if (result == 0)
 			result = load_traffic(&load);

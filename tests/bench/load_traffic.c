@@ -166,13 +166,14 @@ static void answered(struct load *load, const struct flight *flight)
 static bool match_event(struct load *load, const struct packet *event, uint32_t *ret_device)
 {
 	const bool by_contact = load->options->mode->match == LOAD_MATCH_CONTACT;
+	const char prefix[] = {load->options->prefix, '\0'}, quoted[] = {'"', load->options->prefix, '\0'};
 	uint32_t contact = 0, index;
 
 	if (by_contact) {
-		if (!number_after((const char *)event->payload, event->payload_size, "\"b", &index) ||
+		if (!number_after((const char *)event->payload, event->payload_size, quoted, &index) ||
 			!number_after(event->topic, event->topic_size, "-", &contact))
 			return false;
-	} else if (!number_after(event->topic, event->topic_size, "b", &index)) {
+	} else if (!number_after(event->topic, event->topic_size, prefix, &index)) {
 		return false;
 	}
 	if (index >= load->options->devices)

@@ -31,19 +31,34 @@ static size_t write_text(unsigned char *out, const char *text, size_t size)
 	return 2 + size;
 }
 
-size_t packet_connect(unsigned char *out, const char *client_id, unsigned keepalive_s)
+size_t packet_connect(unsigned char *out, const struct packet_connect *connect)
 {
-	const size_t id_size = strlen(client_id);
+	static const char user_name[] = "JWT";
+	const size_t user_size = sizeof(user_name) - 1, id_size = strlen(connect->client_id);
+	const size_t token_size = connect->token ? strlen(connect->token) : 0;
+	const bool keeps = connect->session_expiry_s != 0;
 	size_t used = 0;
 
 	out[used++] = 0x10;
-	used += write_length(out + used, 11 + 2 + id_size);
+	used += write_length(out + used,
+		10 + (keeps ? 6 : 1) + 2 + id_size + (connect->token ? 4 + user_size + token_size : 0));
 	used += write_text(out + used, "MQTT", 4);
 	out[used++] = 5;
-	out[used++] = 0x02; /* Clean Start */
-	used += write_u16(out + used, keepalive_s);
-	out[used++] = 0; /* no properties: Receive Maximum is 65,535 */
-	return used + write_text(out + used, client_id, id_size);
+	out[used++] = (unsigned char)((keeps ? 0 : 0x02) |
+				      (connect->token ? 0xC0 : 0)); /* Clean Start; user name and password */
+	used += write_u16(out + used, connect->keepalive_s);
+	out[used++] = keeps ? 5 : 0; /* properties; without one Receive Maximum is 65,535 */
+	if (keeps) {
+		out[used++] = 0x11; /* Session Expiry Interval */
+		used += write_u16(out + used, connect->session_expiry_s >> 16);
+		used += write_u16(out + used, connect->session_expiry_s & 0xFFFF);
+	}
+	used += write_text(out + used, connect->client_id, id_size);
+	if (connect->token) {
+		used += write_text(out + used, user_name, user_size);
+		used += write_text(out + used, connect->token, token_size);
+	}
+	return used;
 }
 
 size_t packet_publish(unsigned char *out, uint16_t id, const char *topic, size_t topic_size,

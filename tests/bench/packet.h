@@ -35,7 +35,16 @@ struct packet {
 	size_t payload_size;
 };
 
-size_t packet_connect(unsigned char *out, const char *client_id, unsigned keepalive_s);
+/* What a CONNECT says. */
+struct packet_connect {
+	const char *client_id;
+	unsigned keepalive_s;
+	const char *token;	   /* the password, with the user name "JWT"; NULL: neither */
+	unsigned session_expiry_s; /* 0: a clean start, and the session ends with the connection */
+};
+
+/* Needs PACKET_OVERHEAD bytes, and those of client id and token. */
+size_t packet_connect(unsigned char *out, const struct packet_connect *connect);
 size_t packet_publish(unsigned char *out, uint16_t id, const char *topic, size_t topic_size,
 	const void *payload, size_t payload_size);
 size_t packet_puback(unsigned char *out, uint16_t id);

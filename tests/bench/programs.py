@@ -38,14 +38,19 @@ def free_port():
 class Program:
     """A child process whose output goes to a file."""
 
-    def __init__(self, name, number, arguments, folder, environment=None):
+    def __init__(self, name, number, arguments, folder, environment=None, orders=False):
         self.name = name
         self.path = os.path.join(folder, f"{name}-{number}.log")
         with open(self.path, "wb") as output:
             self.began = time.monotonic()
             self.process = subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, env=environment
+                arguments, stdin=subprocess.PIPE if orders else subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, env=environment
             )
+
+    def order(self, line):
+        """A line on its standard input."""
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
 
     def output(self):
         with open(self.path, encoding="utf-8", errors="replace") as output:
@@ -122,8 +127,10 @@ class Programs:
         self.database = None
         self.database_url = self.database_kind = None
         self.database_pid = 0
+        self.handler_token = None
         self.secret = secrets.token_hex(32)
-        self.ca = os.path.join(folder, "ca.pem")
+        self.certificates = os.path.join(folder, "certificates")
+        self.ca = os.path.join(self.certificates, "ca.crt")
 
     def __enter__(self):
         return self
@@ -132,9 +139,9 @@ class Programs:
         for program in reversed(self.running):
             program.end()
 
-    def start(self, name, arguments, environment=None):
+    def start(self, name, arguments, environment=None, orders=False):
         self.started += 1
-        program = Program(name, self.started, arguments, self.folder, environment)
+        program = Program(name, self.started, arguments, self.folder, environment, orders)
         self.running.append(program)
         return program
 
@@ -142,11 +149,11 @@ class Programs:
         program.stop()
         self.running.remove(program)
 
-    def tool(self, *arguments, limit=120):
+    def tool(self, *arguments, limit=120, environment=None):
         """Runs a program of the build to its end and returns its output."""
         command = [os.path.join(self.build, arguments[0]), *arguments[1:]]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False, env=environment)
         except subprocess.TimeoutExpired:
             raise Failed(f"{arguments[0]} took longer than {limit} s") from None
         if done.returncode != 0:
@@ -154,28 +161,32 @@ class Programs:
         return done.stdout
 
     def make_certificates(self):
-        def openssl(*arguments):
-            subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True, timeout=60)
+        """As the demo's broker makes them: ca.crt, server.crt, server.key, for localhost and 127.0.0.1."""
+        subprocess.run([os.path.join(self.project, "examples", "broker", "certificates"), self.certificates], check=True,
+                       capture_output=True, timeout=60)
 
-        with open(os.path.join(self.folder, "names"), "w", encoding="utf-8") as names:
-            names.write("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-        key = ("-newkey", "rsa:2048", "-nodes", "-days", "7")
-        openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=benchmark CA")
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "request.pem", "-subj", "/CN=localhost")
-        openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "7",
-                "-extfile", "names", "-out", "cert.pem")
+    def token(self, kind, name):
+        """A token of the demo's: kind "user" or "handler"."""
+        return self.tool("cashew-token", kind, name, "--expires", "1d",
+                         environment={"PATH": os.environ.get("PATH", ""), "JWT_SECRET": self.secret}).strip()
 
-    def start_database(self):
-        state = os.path.join(self.folder, "database")
-        script = os.path.join(self.project, "examples", "database", "run")
-        program = self.start("database-start", [script, "--state", state, "--build", self.build])
+    def start_database(self, state=None, port=0):
+        """The database of examples/database/run; one that was ended goes on with its state and port."""
+        state = state or os.path.join(self.folder, "database")
         path = os.path.join(state, "env")
+        if os.path.exists(path):
+            os.unlink(path)
+        # Where examples/database/install-benchmark-server has put the compiled one.
+        compiled = os.path.join(self.project, "build", "benchmark-server", "bin")
+        environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":" + compiled}
+        program = self.start("database-start", [os.path.join(self.project, "examples", "database", "run"), "--state", state, "--port",
+                                                str(port), "--build", self.build], environment)
         began = time.monotonic()
         while not os.path.exists(path):
             # The first start may install the server.
             if program.process.poll() not in (None, 0) or time.monotonic() - began > 180:
                 raise Failed(f"no database:\n{program.tail()}")
-            time.sleep(0.05)
+            time.sleep(0.02)
         with open(path, encoding="utf-8") as lines:
             values = dict(line.strip().split("=", 1) for line in lines)
         # The values are shell words; those here need no quotes unless somebody's URL does.
@@ -192,33 +203,30 @@ class Programs:
         for name in names:
             self.tool("bench-database", "drop", self.database_url, name)
 
-    def start_broker(self, tls, persistence=False):
-        """A fresh broker: no session, no queue of whoever was measured before."""
+    def start_broker(self, tls, state=None, port=0):
+        """The demo's own broker, as examples/broker/run starts it: plugin, persistence, its settings; and a fresh one, without a session
+        or a queue of whoever was measured before, unless state and port are those of one that was ended. It listens with and without
+        TLS; returns it and the port."""
         self.runs += 1
-        port = free_port()
-        lines = ["log_dest stderr", "log_type error", "log_type warning", "max_inflight_messages 5000", "max_queued_messages 0",
-                 "set_tcp_nodelay true", f"listener {port} 127.0.0.1", "allow_anonymous true"]
-        if tls:
-            lines += [f"certfile {self.folder}/cert.pem", f"keyfile {self.folder}/key.pem"]
-        if persistence:
-            store = os.path.join(self.folder, f"persistence-{self.runs}")
-            os.mkdir(store)
-            lines += ["persistence true", f"persistence_location {store}/", "autosave_interval 5"]
-        if os.geteuid() == 0:
-            lines.append("user root")  # another user could not read this folder
-        configuration = os.path.join(self.folder, "mosquitto.conf")
-        with open(configuration, "w", encoding="utf-8") as output:
-            output.write("\n".join(lines) + "\n")
-        program = self.start("mosquitto", [find_mosquitto(), "-c", configuration])
+        state = state or os.path.join(self.folder, f"broker-{self.runs}")
+        port = port or free_port()
+        plain_port = free_port()
+        env = os.path.join(state, "env")
+        if os.path.exists(env):
+            os.unlink(env)
+        program = self.start("mosquitto", [os.path.join(self.project, "examples", "broker", "run"), "--state", state, "--port", str(port),
+                                           "--plain-port", str(plain_port), "--build", self.build, "--certificates", self.certificates],
+                             {"PATH": os.environ.get("PATH", ""), "JWT_SECRET": self.secret})
+        program.wait_for(lambda: os.path.exists(env))
+        program.state = state
+        return program, port if tls else plain_port
 
-        def listening():
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
+    def with_token(self):
+        """An environment with a handler's token, which acts for all users."""
+        self.handler_token = self.handler_token or self.token("handler", "bench")
+        return {"PATH": os.environ.get("PATH", ""), "MQTT_TOKEN": self.handler_token}
 
-        program.wait_for(listening)
-        return program, port
-
-    def start_host(self, binary, port, tls, workers=8, build=""):
+    def start_host(self, binary, port, tls, workers=8, build="", settings=None, wait=True):
         """cashewd or cashewd-bench, of another build where that is given; returns it and the seconds from its start to "ready"."""
         environment = {
             "PATH": os.environ.get("PATH", ""),
@@ -231,6 +239,7 @@ class Programs:
             "MONGO_DB_NAME": DATABASE,
             "WORKERS": str(workers),
             "LOG_FORMAT": "json",
+            **(settings or {}),
         }
         program = self.start(binary, [os.path.join(build or self.build, binary)], environment)
 
@@ -243,17 +252,17 @@ class Programs:
                     continue  # half a line, or not one of the log
             return False
 
-        return program, program.wait_for(ready)
+        return program, program.wait_for(ready) if wait else 0.0
 
     def start_echo(self, port, tls):
         program = self.start("bench-echo", [os.path.join(self.build, "bench-echo"), "127.0.0.1", str(port)]
-                             + ([self.ca] if tls else []))
+                             + ([self.ca] if tls else []), self.with_token())
         program.wait_for_line("ready")
         return program
 
     def start_bare(self, port, tls, workers):
         program = self.start("bench-bare", [os.path.join(self.build, "bench-bare"), "127.0.0.1", str(port), str(workers),
-                                            self.database_url, DATABASE] + ([self.ca] if tls else []))
+                                            self.database_url, DATABASE] + ([self.ca] if tls else []), self.with_token())
         program.wait_for_line("ready")
         return program
 
@@ -267,15 +276,7 @@ class Programs:
         arguments += ["--commands", str(commands)] if commands else []
         for name, pids in watch.items():
             arguments += ["--watch", name + "=" + "+".join(str(pid) for pid in pids)]
-        figures = json.loads(self.tool("bench-load", *arguments, limit=warmup + seconds + 60))
+        figures = json.loads(self.tool("bench-load", *arguments, limit=warmup + seconds + 60, environment=self.with_token()))
         if not figures["commands"]:
             raise Failed(f"{mode}: no event came within the measured time")
         return figures
-
-
-def find_mosquitto():
-    for folder in [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/usr/local/sbin"]:
-        path = os.path.join(folder, "mosquitto")
-        if os.access(path, os.X_OK):
-            return path
-    raise Failed("there is no mosquitto on PATH, in /usr/sbin or in /usr/local/sbin")

@@ -88,7 +88,21 @@ def median_interval(values):
     return ordered[below], ordered[len(ordered) - 1 - below]
 
 
+def judge_medians(target, row, results):
+    """p99 and memory: of the turns' medians, since one turn's p99 says little."""
+    ours, theirs = (present(figures(results, case, target.phase, target.figure)) for case in (target.case, target.reference))
+    unit, scale = ("ms", 1) if target.figure == "p99_ms" else ("MB", 1e6)
+    name = "p99" if target.figure == "p99_ms" else "RSS"
+    text = (f"{name} of {target.case} by {target.reference}, at {row.rate:,.0f}/s: <= {target.limit:g} x + {target.slack / scale:g} {unit}")
+    if not ours or not theirs:
+        return Verdict(text, None)
+    mine, other = statistics.median(ours), statistics.median(theirs)
+    return Verdict(f"{text}: {mine / scale:.2f} by {other / scale:.2f} {unit}", mine <= target.limit * other + target.slack, ours)
+
+
 def judge_change(target, row, results):
+    if target.figure in ("p99_ms", "rss"):
+        return judge_medians(target, row, results)
     ratios, text = ratios_of(target, results), target_text(target, row)
     if not ratios:
         return Verdict(text, None)

@@ -17,9 +17,12 @@
 
 enum { STREAM_BUFFER = 256 * 1024 };
 
+bool stream_silent;
+
 static int complain(const char *what, const char *why)
 {
-	(void)fprintf(stderr, "load: %s: %s\n", what, why);
+	if (!stream_silent)
+		(void)fprintf(stderr, "load: %s: %s\n", what, why);
 	return -1;
 }
 

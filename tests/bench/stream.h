@@ -14,6 +14,9 @@
 
 enum { STREAM_CONNECT_S = 5 };
 
+/* Whether nothing is told of what goes wrong: for a caller that expects it and tries again. False. */
+extern bool stream_silent;
+
 struct stream {
 	int fd;
 	SSL *ssl;	   /* NULL: plain TCP */

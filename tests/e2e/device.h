@@ -9,6 +9,8 @@
 #ifndef DEVICE_H
 #define DEVICE_H
 
+#include "harness.h"
+
 #include <mosquitto.h>
 
 struct device_message {

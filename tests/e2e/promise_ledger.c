@@ -387,6 +387,8 @@ void ledger_event(struct ledger *ledger, bool observer, const char *topic, const
 	const char *slash = strchr(topic, '/');
 	char to[LEDGER_NAME_SIZE];
 	snprintf(to, sizeof(to), "%.*s", slash ? (int)(slash - topic) : 0, topic);
+	if (ledger->stranger != NULL && strcmp(to, ledger->stranger) == 0)
+		return;
 	ledger_note(ledger, "%s %s %s %.*s", observer ? "observed" : "received", correlation, topic,
 		(int)size, payload);
 	json_t *json = json_loadb(payload, size, JSON_DECODE_ANY, NULL);

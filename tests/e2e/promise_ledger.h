@@ -109,8 +109,9 @@ struct ledger {
 	struct ledger_user users[LEDGER_USERS];
 	struct ledger_pair pairs[LEDGER_USERS][LEDGER_USERS]; /* [a][b], a < b */
 	struct ledger_figures figures;
-	size_t open;	/* commands that are not complete */
-	unsigned stage; /* one more after each settlement, from 1 */
+	size_t open;	      /* commands that are not complete */
+	unsigned stage;	      /* one more after each settlement, from 1 */
+	const char *stranger; /* a user who is in no ledger: events to him are not looked at; NULL: none */
 	char violation[600];
 	long lines_end; /* what was read of the lines that append leaves */
 	FILE *history; /* history.txt in the case's folder: what was sent, what came, what was done to whom */

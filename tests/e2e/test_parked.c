@@ -7,7 +7,7 @@
 #include "account.h"
 #include "harness.h"
 #include "letter.h"
-#include "scripted_broker.h"
+#include "order.h"
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,8 +73,8 @@ HARNESS_CASE(is_run_again_until_it_is_done)
 	gate_open(h, host, "a");
 	device_wait_count(phone, "flaky_passed", 1);
 	wait_parked(h, 0);
-	database_wait_count(
-		h, harness_database(h), "parked_commands", "{\"payload\":{\"$exists\":false}}", 1);
+	/* Nothing is left of what is done. */
+	database_wait_count(h, harness_database(h), "parked_commands", "{}", 0);
 	host_stop(host);
 	const struct account account = account_read(host);
 	assert_int_equal(account.parked, 1);
@@ -123,54 +123,6 @@ HARNESS_CASE(later_ones_stay_behind_it_when_the_host_is_killed)
 	assert_passed(phone, "abcdb");
 	host_stop(host);
 	assert_int_equal(letter_count(h, harness_database(h)), 0);
-}
-
-/* Those that the broker sends again because their PUBACK never left. */
-HARNESS_CASE(copies_of_parked_commands_are_known)
-{
-	struct scripted_broker *broker = scripted_new(h);
-	struct host *host = host_with(h, "cashewd", "test_flaky,test_gate");
-	scripted_use(host, broker);
-	host_start(host);
-	struct scripted_pair links = scripted_welcome(broker, NULL);
-	host_wait_ready(host);
-	struct scripted_publish first = {.mid = 1, .topic = "1/test_flaky", .payload = "{\"gate\":\"a\"}"};
-	struct scripted_publish later = {.mid = 2, .topic = "1/test_flaky", .payload = "{\"gate\":\"b\"}"};
-	/* The other one's gate keeps their group from being acknowledged. */
-	struct scripted_publish other = {.mid = 3, .topic = "2/test_gate", .payload = "{\"gate\":\"g\"}"};
-	scripted_publish(links.ingress, &first);
-	scripted_publish(links.ingress, &later);
-	scripted_publish(links.ingress, &other);
-	wait_parked(h, 2);
-	assert_int_equal(scripted_count(links.ingress, MQTT_PUBACK), 0);
-	host_kill(host);
-
-	gate_open(h, host, "g");
-	host_start(host);
-	links = scripted_welcome(broker, &(struct scripted_welcome){.session_present = true});
-	first.duplicate = later.duplicate = other.duplicate = true;
-	scripted_publish(links.ingress, &first);
-	scripted_publish(links.ingress, &later);
-	scripted_publish(links.ingress, &other);
-	scripted_puback(links.egress, scripted_expect(links.egress, MQTT_PUBLISH)->mid, 0);
-	for (uint16_t mid = 1; mid <= 3; mid++)
-		scripted_expect_puback(links.ingress, mid);
-	assert_int_equal(database_count(h, harness_database(h), "parked_commands", "{}"), 2);
-	/* The same packet identifier and command once more is another one. */
-	later.duplicate = false;
-	scripted_publish(links.ingress, &later);
-	scripted_expect_puback(links.ingress, 2);
-	assert_int_equal(database_count(h, harness_database(h), "parked_commands", "{}"), 3);
-	gate_open(h, host, "b");
-	gate_open(h, host, "a");
-	static const char *const gates[] = {"\"a\"", "\"b\"", "\"b\""};
-	for (size_t i = 0; i < 3; i++) {
-		const struct mqtt_packet *event = scripted_expect(links.egress, MQTT_PUBLISH);
-		assert_string_equal(event->topic, "1/flaky_passed");
-		assert_non_null(strstr((const char *)event->payload, gates[i]));
-		scripted_puback(links.egress, event->mid, 0);
-	}
-	wait_parked(h, 0);
 }
 
 HARNESS_CASE(attempts_used_up_end_in_a_dead_letter)
@@ -234,7 +186,24 @@ HARNESS_CASE(stop_while_one_runs)
 	wait_parked(h, 0);
 }
 
-/* A run whose end the database does not hear of is repeated: at least once, and still before the next one. */
+/* The gates at which the replies came are in order, first and last ones; a and b were run, some perhaps more than once. */
+static void assert_passed_in_order(const struct device *device)
+{
+	unsigned passed[64];
+	char reason[ORDER_REASON_SIZE];
+	size_t count = 0;
+	for (size_t i = 0; i < device->message_count && count < 64; i++) {
+		json_t *reply = json_loads(device->messages[i].payload, 0, NULL);
+		const char *gate = json_string_value(json_object_get(reply, "gate"));
+		if (gate != NULL)
+			passed[count++] = (unsigned)(gate[0] - 'a' + 1);
+		json_decref(reply);
+	}
+	if (!order_holds(passed, count, 2, 0, reason))
+		harness_fail("%s", reason);
+}
+
+/* A run whose end the database does not hear of is repeated, and what follows it with it. */
 HARNESS_CASE(database_away_while_one_runs)
 {
 	struct database *database = harness_own_database(h);
@@ -253,7 +222,8 @@ HARNESS_CASE(database_away_while_one_runs)
 	host_expect_log(host, "store_away");
 	database_start(database);
 	database_wait_count(h, database, "parked_commands", "{\"done\":null}", 0);
-	assert_passed(phone, "aab");
+	device_wait_count(phone, "flaky_passed", 3);
+	assert_passed_in_order(phone);
 }
 
 static void flaky_of(struct harness *h, struct device *device, const char *user, char gate)
@@ -331,13 +301,13 @@ HARNESS_CASE(killed_while_one_runs)
 	gate_open(h, host, "a");
 	gate_open(h, host, "b");
 	gate_wait_runs(h, host, "held", 1);
-	const int64_t claimed_ms = harness_now_ms();
+	const int64_t killed_ms = harness_now_ms();
 	host_kill(host);
 	gate_open(h, host, "held");
 	start_ready(host);
 	device_wait_count(phone, "flaky_passed", 2);
-	/* Its deadline, and 12 s. */
-	assert_true(harness_now_ms() - claimed_ms >= 12000);
+	/* It is another supervisor's: the lease of 20 s is renewed at half, so at least about that was left of it. */
+	assert_true(harness_now_ms() - killed_ms >= 8000);
 	wait_parked(h, 0);
 	assert_passed(phone, "ab");
 }
@@ -386,7 +356,6 @@ HARNESS_CASE(a_dead_host_is_survived_by_others)
 
 HARNESS_MAIN(HARNESS_TEST(is_run_again_until_it_is_done),
 	HARNESS_TEST(later_ones_stay_behind_it_when_the_host_is_killed),
-	HARNESS_TEST(copies_of_parked_commands_are_known),
 	HARNESS_TEST(attempts_used_up_end_in_a_dead_letter), HARNESS_TEST(no_handler_wants_it_any_more),
 	HARNESS_TEST(stop_while_one_runs), HARNESS_TEST(database_away_while_one_runs),
 	HARNESS_TEST(crowd_is_worked_off), HARNESS_TEST(killed_while_one_runs),

@@ -21,7 +21,7 @@ enum { PATIENCE_MS = 20000 };
 
 static char folder[] = "/tmp/cashewd-test-XXXXXX";
 static struct certificate authority, client, locked;
-static char fifo[96], rubbish[96], token_file[96], missing[96], torn[96], chain[96];
+static char fifo[96], rubbish[96], token_file[96], missing[96], torn[96], chain[96], torn_chain[96];
 
 static struct settings settings_of_tests(void)
 {
@@ -81,6 +81,8 @@ static void test_files(void **state)
 	write_text(torn, "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
 	append_file(authority.certificate_file, torn);
 	append_file(client.certificate_file, chain);
+	append_file(client.certificate_file, torn_chain);
+	append_file(torn, torn_chain);
 	append_file(authority.certificate_file, chain);
 	static const struct {
 		const char *name, *authorities, *certificate, *key, *expected;
@@ -107,6 +109,8 @@ static void test_files(void **state)
 			"rubbish: expected a certificate in PEM format: no start line"},
 		{"certificate: torn", authority.certificate_file, torn, authority.key_file,
 			"torn: expected a certificate in PEM format: "},
+		{"certificate: another behind it is torn", authority.certificate_file, torn_chain,
+			client.key_file, "torn_chain: expected a certificate in PEM format: "},
 		{"key: FIFO", authority.certificate_file, client.certificate_file, fifo,
 			"fifo: expected the private key of BROKER_CERT_FILE in PEM format: it is not a regular file"},
 		{"key: another's", authority.certificate_file, client.certificate_file, authority.key_file,
@@ -204,6 +208,7 @@ static int set_up(void **state)
 	snprintf(token_file, sizeof(token_file), "%s/token", folder);
 	snprintf(missing, sizeof(missing), "%s/missing", folder);
 	snprintf(torn, sizeof(torn), "%s/torn", folder);
+	snprintf(torn_chain, sizeof(torn_chain), "%s/torn_chain", folder);
 	snprintf(chain, sizeof(chain), "%s/chain", folder);
 	write_text(rubbish, "rubbish\n");
 	return mkfifo(fifo, 0600);
@@ -214,7 +219,7 @@ static int tear_down(void **state)
 	(void)state;
 	const char *const paths[] = {authority.certificate_file, authority.key_file, client.certificate_file,
 		client.key_file, locked.certificate_file, locked.key_file, fifo, rubbish, token_file, torn,
-		chain};
+		chain, torn_chain};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)
 		(void)unlink(paths[i]);
 	return rmdir(folder);

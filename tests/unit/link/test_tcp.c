@@ -133,6 +133,7 @@ struct race {
 	const char *name, *addresses[ADDRESSES_MAX + 1], *expected;
 	int rc;
 	int64_t min_ms, max_ms; /* how long it takes; 0: not looked at */
+	bool needs_ipv6;
 };
 
 static void run_race(const struct race *race, in_port_t port)
@@ -175,7 +176,9 @@ static void test_race(void **state)
 			TCP_NEXT_MS, 2 * TCP_NEXT_MS},
 		{"nobody of IPv6", {"::1", "127.0.0.1"}, "127.0.0.1", 0, 0, TCP_NEXT_MS},
 		{"families take turns", {"127.0.0.3", "127.0.0.3", "127.0.0.3", "::ffff:127.0.0.4"},
-			"::ffff:127.0.0.4", 0, TCP_NEXT_MS, 2 * TCP_NEXT_MS},
+			"::ffff:127.0.0.4", 0, TCP_NEXT_MS, 2 * TCP_NEXT_MS, true},
+		{"each once", {"127.0.0.3", "::ffff:127.0.0.3", "127.0.0.4"}, "127.0.0.4", 0, 2 * TCP_NEXT_MS,
+			3 * TCP_NEXT_MS, true},
 		{"nobody", {"127.0.0.2"}, NULL, -ECONNREFUSED, 0, TCP_NEXT_MS},
 		{"nobody anywhere", {"127.0.0.2", "127.0.0.5"}, NULL, -ECONNREFUSED, 0, TCP_NEXT_MS},
 		{"no address", {NULL}, NULL, -EADDRNOTAVAIL, 0, 0},
@@ -186,7 +189,7 @@ static void test_race(void **state)
 	listen_at(&full, "127.0.0.3", first.address.sin_port, 0);
 	fill(&full);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		if (has_ipv6() || !cases[i].expected || !strchr(cases[i].expected, ':'))
+		if (has_ipv6() || !cases[i].needs_ipv6)
 			run_race(&cases[i], first.address.sin_port);
 	stop(&first);
 	stop(&second);

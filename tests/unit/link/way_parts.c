@@ -13,9 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+enum { WRITE_MAX = 40000 };
 
 char parts_folder[] = "/tmp/cashewd-test-XXXXXX";
 struct certificate parts_authority;
@@ -114,7 +117,25 @@ void parts_assert_reason(const char *name, const char *reason, const char *expec
 		fail_msg("%s: \"%s\" where \"%s\" is expected", name, reason, expected ? expected : "");
 }
 
-/* Sends `size` bytes and reads them again, `piece` at a time. */
+/* As much as is taken, by turns from two places in memory. */
+static size_t write_some(struct way *way, const unsigned char *bytes, size_t size)
+{
+	static unsigned char places[2][WRITE_MAX];
+	static unsigned turn = 0;
+	size_t taken = 0;
+	ssize_t count = 1;
+	while (count > 0 && taken < size) {
+		const size_t rest = size - taken < WRITE_MAX ? size - taken : WRITE_MAX;
+		turn = !turn;
+		memcpy(places[turn], bytes + taken, rest);
+		memset(places[!turn], 0, WRITE_MAX);
+		count = way_write(way, places[turn], rest);
+		assert_true(count > 0 || count == -EAGAIN);
+		taken += count > 0 ? (size_t)count : 0;
+	}
+	return taken;
+}
+
 void parts_echo(struct way *way, size_t size, size_t piece)
 {
 	unsigned char *sent = malloc(size), *received = malloc(size);
@@ -122,14 +143,15 @@ void parts_echo(struct way *way, size_t size, size_t piece)
 	assert_non_null(received);
 	for (size_t i = 0; i < size; i++)
 		sent[i] = (unsigned char)(i * 31 + i / 251);
+	/* So that it is full now and then. */
+	const int buffer = 1;
+	assert_int_equal(setsockopt(way_socket(way), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)), 0);
 	size_t out = 0, in = 0;
 	while (in < size) {
 		const short revents = way_pending(way) ? POLLIN : parts_await(way, true, out < size);
 		assert_true(revents != 0);
-		ssize_t count = out < size ? way_write(way, sent + out, size - out) : 0;
-		assert_true(count >= 0 || count == -EAGAIN);
-		out += count > 0 ? (size_t)count : 0;
-		count = way_read(way, received + in, piece < size - in ? piece : size - in);
+		out += write_some(way, sent + out, size - out);
+		const ssize_t count = way_read(way, received + in, piece < size - in ? piece : size - in);
 		assert_true(count > 0 || count == -EAGAIN);
 		in += count > 0 ? (size_t)count : 0;
 	}

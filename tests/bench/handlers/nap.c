@@ -1,0 +1,13 @@
+/* nap - sleeps three seconds, as for a service that is very slow, and answers: what one slow user costs the others. */
+#include <cashew.h>
+#include <time.h>
+
+static cashew_result nap(cashew_command *cmd)
+{
+	const struct timespec wait = {.tv_sec = 3};
+
+	(void)nanosleep(&wait, NULL);
+	return cashew_reply(cmd, "napped", "{}");
+}
+
+CASHEW_HANDLER(.topic = "+/nap", .handle = nap);

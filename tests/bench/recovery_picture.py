@@ -1,0 +1,78 @@
+"""The picture of `run recovery`: for each fault commands answered a second and p99 over time, with the fault marked. SVG, by hand."""
+
+import math
+from html import escape
+
+from recovery_report import measured, median
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900, 150, 60, 60, 24, 24
+P99_LOW, P99_HIGH = 1.0, 100_000.0  # ms, on a logarithmic axis
+
+
+def middle_round(results):
+    """The round whose time to be back is the median one."""
+    value = median(results, "back_s")
+    return next((result for result in results if result["back_s"] == value), results[0])
+
+
+def log_position(value):
+    low, high = math.log10(P99_LOW), math.log10(P99_HIGH)
+    return (math.log10(min(max(value, P99_LOW), P99_HIGH)) - low) / (high - low)
+
+
+def text(x, y, words, anchor="start", colour="#333"):
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(words)}</text>'
+
+
+def line(points, colour):
+    """Through the points; a gap where one is missing."""
+    parts, pen = [], "M"
+    for point in points:
+        if point is None:
+            pen = "M"
+            continue
+        parts.append(f"{pen}{point[0]:.1f},{point[1]:.1f}")
+        pen = "L"
+    return f'<path d="{" ".join(parts)}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+
+
+def panel(fault, result, top, highest):
+    series = result["series"]
+    first, last = series[0][0], series[-1][0] + 1
+    inner, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+
+    def x_of(second):
+        return LEFT + (second - first) / (last - first) * inner
+
+    def y_of(part):
+        return top + TOP + (1 - part) * height
+
+    back = result["back_s"]
+    width = max(1.5, x_of(min(result["fault_end_s"], last)) - x_of(0))
+    out = [text(LEFT, top + 15, f"{fault.title}: " + ("never back" if back is None else f"back {back:.0f} s after its end")),
+           f'<rect x="{x_of(0):.1f}" y="{y_of(1):.1f}" width="{width:.1f}" height="{height}" fill="#f3c9c9"/>',
+           f'<rect x="{LEFT}" y="{y_of(1):.1f}" width="{inner}" height="{height}" fill="none" stroke="#bbb"/>']
+    for part in (0, 0.5, 1):
+        out.append(text(LEFT - 5, y_of(part) + 4, f"{part * highest:,.0f}", "end", "#1f5fa8"))
+    for value in (1, 10, 100, 1000, 10_000, 100_000):
+        name = f"{value:,} ms" if value < 1000 else f"{value // 1000} s"
+        out.append(text(WIDTH - RIGHT + 5, y_of(log_position(value)) + 4, name, "start", "#b5542a"))
+    for second in range(int(first // 10) * 10, int(last) + 1, 10):
+        if second >= first:
+            out.append(text(x_of(second), top + HEIGHT - 8, f"{second} s", "middle"))
+    out.append(line([(x_of(at + 0.5), y_of(min(1, answered / highest))) for at, answered, _ in series], "#1f5fa8"))
+    out.append(line([None if late is None else (x_of(at + 0.5), y_of(log_position(late))) for at, _, late in series], "#b5542a"))
+    return out
+
+
+def picture(faults, document):
+    shown = [(fault, middle_round(measured(document, fault))) for fault in faults if measured(document, fault)]
+    shown = [(fault, result) for fault, result in shown if result["series"]]
+    highest = 1.25 * max([document["capacity"]] + [answered for _, result in shown for _, answered, _ in result["series"]]) or 1
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT * len(shown) + 40}" font-family="sans-serif" '
+           'font-size="11">', '<rect width="100%" height="100%" fill="white"/>',
+           text(LEFT, 18, f"commands answered a second (blue, left) and p99 of those due in that second (brown, right); the fault is red; "
+                          f"{document['rate']:,.0f}/s, capacity {document['capacity']:,.0f}/s, {document['database']}")]
+    for at, (fault, result) in enumerate(shown):
+        out += panel(fault, result, 30 + at * HEIGHT, highest)
+    return "\n".join(out + ["</svg>"]) + "\n"
