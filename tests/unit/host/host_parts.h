@@ -56,7 +56,7 @@ static void forget_told(void)
 	told[0] = '\0';
 }
 
-static void expect(const char *expected)
+static inline void expect(const char *expected)
 {
 	assert_string_equal(told, expected);
 	forget_told();
@@ -303,7 +303,7 @@ void lane_unsubscribe_stale(struct lane *of, const char *topic)
 }
 
 /* PUBACKs of what has settled leave, in order. Returns how many. */
-static unsigned release(void)
+static inline unsigned release(void)
 {
 	unsigned count = 0;
 	for (struct place *place; (place = lane.places.first) && place->settled; count++) {
@@ -329,7 +329,7 @@ void egress_publish(struct egress *egress, struct call_event *event)
 }
 
 /* The oldest event is answered. reason: NULL: PUBACKed. */
-static void answer(const char *reason, bool permanent)
+static inline void answer(const char *reason, bool permanent)
 {
 	struct call_event *event = published;
 	assert_non_null(event);
@@ -340,7 +340,7 @@ static void answer(const char *reason, bool permanent)
 	dispatch_event_ended(&host, event, reason, permanent);
 }
 
-static void puback_all(void)
+static inline void puback_all(void)
 {
 	while (published)
 		answer(NULL, false);
@@ -407,14 +407,14 @@ static int begin_host(void **state)
 }
 
 /* As loop.c does it. */
-static void turn(void)
+static inline void turn(void)
 {
 	dispatch_serve(&host);
 	parking_serve(host.parking, host.store_up && host.active && !suspects_quiet(&host.suspects, host.now_ms), host.now_ms);
 }
 
 /* Here and at the database. Nothing happens but by turn(). */
-static void pass(int64_t ms)
+static inline void pass(int64_t ms)
 {
 	host.now_ms += ms;
 	fake_store_pass(host.store, ms);
@@ -422,7 +422,7 @@ static void pass(int64_t ms)
 }
 
 /* A worker begins the next command; it is through with it in do_end(). */
-static struct command *do_begin(void)
+static inline struct command *do_begin(void)
 {
 	struct job *job = pool_take(&workers);
 	struct command *command = (struct command *)((char *)job - offsetof(struct command, job));
@@ -431,7 +431,7 @@ static struct command *do_begin(void)
 	return command;
 }
 
-static void do_end(struct command *command)
+static inline void do_end(struct command *command)
 {
 	const int64_t begun_ms = atomic_load(&command->begun_ms);
 	command->job.run(&command->job, &host.light);
@@ -440,19 +440,19 @@ static void do_end(struct command *command)
 	dispatch_returned(&host, command);
 }
 
-static void work(void)
+static inline void work(void)
 {
 	do_end(do_begin());
 }
 
-static void work_all(void)
+static inline void work_all(void)
 {
 	while (workers.first)
 		work();
 }
 
 /* One storing job. */
-static void store_next(enum storing_kind kind)
+static inline void store_next(enum storing_kind kind)
 {
 	struct job *job = pool_take(&storers);
 	assert_string_equal(storing_kind_name(((struct storing *)job)->kind), storing_kind_name(kind));
@@ -460,7 +460,7 @@ static void store_next(enum storing_kind kind)
 	parking_returned(host.parking, job);
 }
 
-static void store_all(void)
+static inline void store_all(void)
 {
 	while (storers.first) {
 		struct job *job = pool_take(&storers);
@@ -470,7 +470,7 @@ static void store_all(void)
 }
 
 /* Everything that can go on does, for so long. */
-static void live(int64_t ms)
+static inline void live(int64_t ms)
 {
 	const int64_t until_ms = host.now_ms + ms;
 	do {
@@ -519,7 +519,7 @@ static int end_host(void **state)
 
 /* ---- Messages ---- */
 
-static void arrive_as(const char *topic, const char *payload, int qos, bool retain, bool dup, uint16_t mid, bool placed)
+static inline void arrive_as(const char *topic, const char *payload, int qos, bool retain, bool dup, uint16_t mid, bool placed)
 {
 	struct mosquitto_message message = {.mid = mid,
 		.topic = (char *)(uintptr_t)topic,
@@ -531,14 +531,14 @@ static void arrive_as(const char *topic, const char *payload, int qos, bool reta
 }
 
 /* A command at QoS 1; its place. */
-static struct place *send_command(const char *topic, const char *payload)
+static inline struct place *send_command(const char *topic, const char *payload)
 {
 	arrive_as(topic, payload, 1, false, false, ++next_mid, true);
 	return lane.places.last;
 }
 
 /* "waiting", .. or, when it has settled, its end. */
-static const char *state_of(const struct place *place)
+static inline const char *state_of(const struct place *place)
 {
 	if (place->settled)
 		return command_end_name(place->end);
