@@ -26,8 +26,8 @@
 #include "parking.h"
 #include "pool.h"
 #include "settings.h"
-#include "storing.h"
 #include "store_watch.h"
+#include "storing.h"
 #include "users.h"
 #include "worker.h"
 #include <mqtt_protocol.h>
@@ -119,14 +119,16 @@ static cashew_result run_second(cashew_command *cmd)
 	return run_plan(cmd, 2);
 }
 
-static const struct cashew_handler handler_one = {.name = "one", .topic = "+/one", .handle = run_one, .payload = CASHEW_BYTES};
+static const struct cashew_handler handler_one = {
+	.name = "one", .topic = "+/one", .handle = run_one, .payload = CASHEW_BYTES};
 static const struct cashew_handler handler_light = {
 	.name = "light", .topic = "+/light", .handle = run_one, .payload = CASHEW_BYTES, .light = true};
 static const struct cashew_handler handler_first = {
 	.name = "first", .topic = "+/two", .handle = run_first, .payload = CASHEW_BYTES};
 static const struct cashew_handler handler_second = {
 	.name = "second", .topic = "+/two", .handle = run_second, .payload = CASHEW_BYTES};
-static const struct cashew_handler *const handlers[] = {&handler_one, &handler_light, &handler_first, &handler_second, NULL};
+static const struct cashew_handler *const handlers[] = {
+	&handler_one, &handler_light, &handler_first, &handler_second, NULL};
 
 /* ---- Pools ---- */
 
@@ -212,8 +214,11 @@ struct place *lane_hold(struct lane *of, uint64_t number, uint16_t mid, uint64_t
 	struct place *place = of->no_memory ? NULL : malloc(sizeof(*place));
 	if (!place)
 		return NULL;
-	*place = (struct place){
-		.number = number, .mid = mid, .user = user, .fingerprint = fingerprint, .arrived_us = host.now_ms * 1000};
+	*place = (struct place){.number = number,
+		.mid = mid,
+		.user = user,
+		.fingerprint = fingerprint,
+		.arrived_us = host.now_ms * 1000};
 	places_append(&of->places, place);
 	return place;
 }
@@ -394,13 +399,22 @@ static int begin_host(void **state)
 	assert_int_equal(board_new(&host.board, &fd), 0);
 	close(fd);
 	assert_int_equal(routes_new(handlers, &host.routes), 0);
-	home = (struct host_lane){.host = &host, .lane = &lane, .routes = &host.routes.lanes[0], .users = users_new(), .key = 7};
+	home = (struct host_lane){.host = &host,
+		.lane = &lane,
+		.routes = &host.routes.lanes[0],
+		.users = users_new(),
+		.key = 7};
 	line = home.users;
-	host.light = (struct worker_context){
-		.routes = &host.routes, .settings = &settings, .store = host.store, .event_max = &host.event_max, .places = host.places};
+	host.light = (struct worker_context){.routes = &host.routes,
+		.settings = &settings,
+		.store = host.store,
+		.event_max = &host.event_max,
+		.places = host.places};
 	assert_int_equal(worker_states_new(&host.light), 0);
-	const struct parking_options options = {
-		.pool = &storers, .lease_owner = host.owner, .callbacks = &dispatch_parking_owner, .owner = &host};
+	const struct parking_options options = {.pool = &storers,
+		.lease_owner = host.owner,
+		.callbacks = &dispatch_parking_owner,
+		.owner = &host};
 	assert_int_equal(parking_new(&options, &host.parking), 0);
 	parking_serve(host.parking, true, host.now_ms);
 	return 0;
@@ -410,7 +424,8 @@ static int begin_host(void **state)
 static inline void turn(void)
 {
 	dispatch_serve(&host);
-	parking_serve(host.parking, host.store_up && host.active && !suspects_quiet(&host.suspects, host.now_ms), host.now_ms);
+	parking_serve(host.parking,
+		host.store_up && host.active && !suspects_quiet(&host.suspects, host.now_ms), host.now_ms);
 }
 
 /* Here and at the database. Nothing happens but by turn(). */
@@ -519,7 +534,8 @@ static int end_host(void **state)
 
 /* ---- Messages ---- */
 
-static inline void arrive_as(const char *topic, const char *payload, int qos, bool retain, bool dup, uint16_t mid, bool placed)
+static inline void arrive_as(
+	const char *topic, const char *payload, int qos, bool retain, bool dup, uint16_t mid, bool placed)
 {
 	struct mosquitto_message message = {.mid = mid,
 		.topic = (char *)(uintptr_t)topic,

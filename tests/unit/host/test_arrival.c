@@ -23,9 +23,12 @@ static void test_command(void **state)
 	(void)state;
 	char topic[] = "68946/one", payload[] = "x:.";
 	mosquitto_property *properties = NULL;
-	assert_int_equal(mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, "c\0d", 3), 0);
-	assert_int_equal(mosquitto_property_add_string(&properties, MQTT_PROP_RESPONSE_TOPIC, "68946/answer"), 0);
-	const struct mosquitto_message message = {.mid = 17, .topic = topic, .payload = payload, .payloadlen = 3, .qos = 1};
+	assert_int_equal(
+		mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, "c\0d", 3), 0);
+	assert_int_equal(
+		mosquitto_property_add_string(&properties, MQTT_PROP_RESPONSE_TOPIC, "68946/answer"), 0);
+	const struct mosquitto_message message = {
+		.mid = 17, .topic = topic, .payload = payload, .payloadlen = 3, .qos = 1};
 	arrival_message(&home, &message, properties, 5, false);
 	mosquitto_property_free_all(&properties);
 	memset(topic, '?', sizeof(topic) - 1);
@@ -57,7 +60,8 @@ static void test_command(void **state)
 static void test_identities(void **state)
 {
 	(void)state;
-	const struct mosquitto_message empty = {.mid = 1, .topic = (char[]){"v/light"}, .payload = NULL, .qos = 1};
+	const struct mosquitto_message empty = {
+		.mid = 1, .topic = (char[]){"v/light"}, .payload = NULL, .qos = 1};
 	host.store_up = false; /* it does not run at once */
 	arrival_message(&home, &empty, NULL, 0, false);
 	assert_string_equal(only_command("v")->input.payload, "");
@@ -128,7 +132,7 @@ static void test_copies(void **state)
 	assert_int_equal(host.commands, 0);
 	assert_int_equal(board_read(&host.board->account.joined), 2);
 	lane.copy = place;
-	arrive_as("u/one", "y:.", 1, false, true, 1, true); /* other content */
+	arrive_as("u/one", "y:.", 1, false, true, 1, true);  /* other content */
 	arrive_as("u/one", "x:.", 1, false, false, 2, true); /* no DUP */
 	assert_int_equal(host.commands, 2);
 	work_all();

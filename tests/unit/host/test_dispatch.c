@@ -29,7 +29,8 @@ static const struct end {
 	{"retried", "u/one", "x:rr.", "x x x ", "", "done", 0},
 	{"an event refused for good", "u/one", "x:e", "x ", "p", "dead", 1},
 	{"one of two events refused for good", "u/one", "x:E", "x ", "p.", "dead", 1},
-	{"an event refused for now is sent again, and no handler runs for it", "u/one", "x:e", "x ", "ttt.", "done", 0},
+	{"an event refused for now is sent again, and no handler runs for it", "u/one", "x:e", "x ", "ttt.",
+		"done", 0},
 	{"one of two events refused for now", "u/one", "x:E", "x ", "t..", "done", 0},
 	{"refused for now, then for good", "u/one", "x:e", "x ", "tp", "dead", 1},
 	{"light", "u/light", "x:e", "x ", ".", "done", 0},
@@ -39,7 +40,8 @@ static const struct end {
 	{"two, one of them rejects", "u/two", "x:.:x", "xA xB ", ".", "rejected", 0},
 	{"two, one of them fails", "u/two", "x:f:.", "xA xB ", "", "dead", 1},
 	{"two, one of them is tried again", "u/two", "x:.:r.", "xA xB xB ", "", "done", 0},
-	{"two, the first's event goes before the second is tried again", "u/two", "x:e:r.", "xA xB xB ", ".", "done", 0},
+	{"two, the first's event goes before the second is tried again", "u/two", "x:e:r.", "xA xB xB ", ".",
+		"done", 0},
 	{"two, the worst end counts", "u/two", "x:x:f", "xA xB ", ".", "dead", 1},
 	{"nobody wants it", "u/none", "x", "", "", "dead", 1},
 };
@@ -263,7 +265,8 @@ static void test_postponed(void **state)
 		work_all();
 		postponed += storers.first && ((struct storing *)storers.first)->kind == STORING_POSTPONE;
 		store_all();
-		assert_true(fake_store_parked(host.store) == 3 ? !strchr(told, 'b') && !strchr(told, 'c') : true);
+		assert_true(
+			fake_store_parked(host.store) == 3 ? !strchr(told, 'b') && !strchr(told, 'c') : true);
 	}
 	assert_int_not_equal(postponed, 0);
 	live(1000);
@@ -285,8 +288,8 @@ static void test_parking_refused(void **state)
 	assert_string_equal(state_of(place), "burying");
 	store_next(STORING_BURY);
 	assert_string_equal(state_of(place), "dead");
-	assert_string_equal(
-		fake_store_dead_letter(host.store, 0)->reason, ASKED "; and the database refuses to keep it for later");
+	assert_string_equal(fake_store_dead_letter(host.store, 0)->reason,
+		ASKED "; and the database refuses to keep it for later");
 }
 
 /* Where it refuses the letter, the command is kept beside it, and buried when that is put right. */
@@ -515,7 +518,8 @@ static void test_followers(void **state)
 	store_all();
 	const struct place *later = send_command("u/one", "c:.");
 	store_all();
-	assert_string_equal(state_of(later), "parked"); /* the store has more: nothing waits in memory behind that */
+	assert_string_equal(
+		state_of(later), "parked"); /* the store has more: nothing waits in memory behind that */
 	do_end(a);
 	live(600 * 1000);
 	assert_string_equal(told + strlen(told) - 6, "a b c ");
@@ -768,7 +772,8 @@ static void test_stand_by_with_backlogs(void **state)
 
 static void mark(const char *topic, const char *payload, unsigned deaths)
 {
-	const struct board_run run = {.fingerprint = fingerprint(topic, payload, strlen(payload), NULL, 0), .handler = "one"};
+	const struct board_run run = {
+		.fingerprint = fingerprint(topic, payload, strlen(payload), NULL, 0), .handler = "one"};
 	for (unsigned i = 0; i < deaths; i++)
 		board_mark_add(host.board, &run, "SIGSEGV", false, host.now_ms);
 }
@@ -829,7 +834,8 @@ static void test_guilty(void **state)
 	store_next(STORING_BURY);
 	assert_string_equal(state_of(place), "dead");
 	assert_int_equal(fake_store_dead_letter(host.store, 0)->crashes, 3);
-	assert_string_equal(fake_store_dead_letter(host.store, 0)->reason, "handler one killed the host 3 times: SIGSEGV");
+	assert_string_equal(fake_store_dead_letter(host.store, 0)->reason,
+		"handler one killed the host 3 times: SIGSEGV");
 	pass(BOARD_BURIED_MS - 1000);
 	board_forget(host.board, INT64_MIN, host.now_ms);
 	place = send_command("u/one", "x:.");
@@ -849,7 +855,8 @@ static void test_near(void **state)
 	(void)state;
 	send_command("v/one", "a:.");
 	struct command *a = do_begin();
-	const uint64_t identity = (fingerprint("u/one", "x:r.", 4, NULL, 0) ^ home.key ^ 2) * UINT64_C(0x9e3779b97f4a7c15);
+	const uint64_t identity =
+		(fingerprint("u/one", "x:r.", 4, NULL, 0) ^ home.key ^ 2) * UINT64_C(0x9e3779b97f4a7c15);
 	for (unsigned i = 0; i < 3; i++)
 		board_near_add(host.board, identity, host.now_ms);
 	const struct place *place = send_command("u/one", "x:r.");

@@ -92,7 +92,8 @@ static struct job *do_next(void)
 /* One job, which must be of that kind, is done and comes back. */
 static void work(enum storing_kind kind)
 {
-	assert_string_equal(next_kind() < STORING_KINDS ? storing_kind_name(next_kind()) : "none", storing_kind_name(kind));
+	assert_string_equal(next_kind() < STORING_KINDS ? storing_kind_name(next_kind()) : "none",
+		storing_kind_name(kind));
 	parking_returned(parking, do_next());
 }
 
@@ -129,7 +130,8 @@ static struct command *new_command(struct user *user, const char *name, unsigned
 		.payload_size = strlen(name),
 	};
 	const struct routes routes = {0};
-	const struct record_terms terms = {.lane_id = "lane", .position = ++position, .delay_ms = delay_ms, .behind = behind};
+	const struct record_terms terms = {
+		.lane_id = "lane", .position = ++position, .delay_ms = delay_ms, .behind = behind};
 	assert_true(record_make(command, &routes, &terms));
 	user_append(user, command);
 	return command;
@@ -621,7 +623,8 @@ static void until(enum storing_kind kind)
 		serve(PARKING_FINISH_MS + PARKING_WALK_MS);
 		break;
 	case STORING_POSTPONE:
-		assert_true(record_make(first, &routes, &(struct record_terms){.attempts = 1, .delay_ms = 1000}));
+		assert_true(
+			record_make(first, &routes, &(struct record_terms){.attempts = 1, .delay_ms = 1000}));
 		first->state = COMMAND_STORING;
 		parking_postpone(parking, first, 1000);
 		break;
@@ -657,7 +660,8 @@ static void test_away(void **state)
 	(void)state;
 	for (enum storing_kind kind = 0; kind < STORING_KINDS; kind++) {
 		for (int lost = 0; lost < 2; lost++) {
-			print_message("  %s, %s\n", storing_kind_name(kind), lost ? "answer lost" : "not done");
+			print_message(
+				"  %s, %s\n", storing_kind_name(kind), lost ? "answer lost" : "not done");
 			until(kind);
 			expect(outcomes[kind].before);
 			for (int again = 0; again < 2; again++) {
@@ -881,7 +885,8 @@ static void test_drop_stepping(void **state)
 /* This host is active again before the job has come back: what was found then is not forgotten. */
 static void test_drop_and_found(void **state)
 {
-	static const enum storing_kind kinds[] = {STORING_CLAIM, STORING_FINISH, STORING_POSTPONE, STORING_RENEW};
+	static const enum storing_kind kinds[] = {
+		STORING_CLAIM, STORING_FINISH, STORING_POSTPONE, STORING_RENEW};
 	(void)state;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		print_message("  %s\n", storing_kind_name(kinds[i]));
@@ -969,8 +974,8 @@ static void test_many_rest(void **state)
 /* A job that could not be made is made by the next walk. */
 static void test_no_memory(void **state)
 {
-	static const enum storing_kind kinds[] = {
-		STORING_APPEND, STORING_CLAIM, STORING_FINISH, STORING_POSTPONE, STORING_RENEW, STORING_RELEASE};
+	static const enum storing_kind kinds[] = {STORING_APPEND, STORING_CLAIM, STORING_FINISH,
+		STORING_POSTPONE, STORING_RENEW, STORING_RELEASE};
 	(void)state;
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		const enum storing_kind kind = kinds[i];
