@@ -879,6 +879,56 @@ static void test_near(void **state)
 	assert_false(board_near_any(host.board));
 }
 
+/* ---- No memory ---- */
+
+/* The stand-in store has memory always. */
+static void store_all_with_memory(void)
+{
+	while (storers.first) {
+		struct job *job = pool_take(&storers);
+		const size_t calls = failing_malloc.calls, fail_at = failing_malloc.fail_at;
+		failing_malloc.fail_at = 0;
+		job->run(job, host.store);
+		failing_malloc.calls = calls;
+		failing_malloc.fail_at = fail_at;
+		parking_returned(host.parking, job);
+	}
+}
+
+/* Whichever allocation fails, each command comes to its end; the next one of its user runs, and not before it. */
+static void test_no_memory(void **state)
+{
+	static const char *const payloads[] = {"x:e", "x:f", "x:x", "x:rrrrrrrrrrrr.", "x:r"};
+	for (size_t i = 0; i < sizeof(payloads) / sizeof(payloads[0]); i++) {
+		print_message("  %s\n", payloads[i]);
+		bool failed = true;
+		for (size_t n = 1; failed; n++) {
+			begin_host(state);
+			failing_malloc_start(n, false);
+			const struct place *x = send_command("u/one", payloads[i]), *y = NULL;
+			if (!lane.given_up)
+				y = send_command("u/one", "y:.");
+			for (unsigned k = 0; k < 200000 && host.commands + fake_store_parked(host.store) > 0;
+				k++) {
+				work_all();
+				store_all_with_memory();
+				puback_all();
+				pass(20);
+			}
+			failed = failing_malloc_stop();
+			assert_int_equal(host.commands, 0);
+			assert_int_equal(fake_store_parked(host.store), 0);
+			assert_true(lane.given_up || (x->settled && y->settled));
+			if (!lane.given_up) {
+				assert_string_equal(told + strlen(told) - 2, "y ");
+				assert_ptr_equal(strchr(told, 'y'), told + strlen(told) - 2);
+				assert_int_equal(fake_store_dead_letters(host.store), i == 1 || i == 4);
+			}
+			end_host(state);
+		}
+	}
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, begin_host, end_host)
 
 int main(void)
@@ -917,6 +967,7 @@ int main(void)
 		TEST(test_marked_behind),
 		TEST(test_guilty),
 		TEST(test_near),
+		cmocka_unit_test(test_no_memory),
 	};
 	return cmocka_run_group_tests_name("dispatch", tests, NULL, NULL);
 }
