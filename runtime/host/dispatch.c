@@ -155,6 +155,10 @@ static void start_turn(struct host *host, struct command *command)
 		through(host, command);
 		dispatch_advance(host, command);
 	} else {
+		if (command->origin == COMMAND_FROM_STORE)
+			LOG_EVENT(command->base_attempts > 0 ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "parked_command_run",
+				"a parked command is run", LOG_TEXT("user", command->input.user),
+				LOG_TEXT("topic", command->input.topic), LOG_INT("attempt", command->base_attempts + 1));
 		start(host, command, false);
 	}
 }

@@ -106,16 +106,15 @@ static bool has_room(const struct connection *connection)
 	return connection->options.window == 0 || gate_held(connection->gate) < connection->options.window;
 }
 
-void connection_poll(const struct connection *connection, bool read, struct pollfd *ret_poll)
+void connection_poll(struct connection *connection, bool read, struct pollfd *ret_poll)
 {
 	const uint8_t *bytes;
 	*ret_poll = (struct pollfd){.fd = -1};
 	if (!connection->way)
 		return;
 	const bool writes = connection->gate && gate_output(connection->gate, &bytes) > 0;
-	const bool reads = connection->state != CONNECTION_UP ||
-			   (read && has_room(connection));
-	way_poll(connection->way, reads, writes, ret_poll);
+	connection->reads = connection->state != CONNECTION_UP || (read && has_room(connection));
+	way_poll(connection->way, connection->reads, writes, ret_poll);
 }
 
 int64_t connection_due_ms(const struct connection *connection)
@@ -158,7 +157,7 @@ static void serve_up(struct connection *connection, short revents)
 		closing_end(connection, "the broker closed it");
 		return;
 	}
-	if (gate_tick(connection->gate, has_room(connection), connection->now_ms) != 0)
+	if (gate_tick(connection->gate, connection->reads && has_room(connection), connection->now_ms) != 0)
 		closing_end(connection, gate_reason(connection->gate));
 	else
 		closing_write_out(connection);

@@ -128,8 +128,9 @@ void connection_fail(struct connection *connection, const char *reason);
 /* The link was of use, however short it lasts: the one after it opens with the shortest delay. */
 void connection_served(struct connection *connection);
 
-/* What to poll for. read: whether the owner wants to read an UP connection; while opening it sees to itself. fd -1: nothing. */
-void connection_poll(const struct connection *connection, bool read, struct pollfd *ret_poll);
+/* What to poll for. read: whether the owner wants to read an UP connection; while opening it sees to itself. fd -1: nothing.
+ * The next connection_serve() awaits a PINGRESP only where something could be read. */
+void connection_poll(struct connection *connection, bool read, struct pollfd *ret_poll);
 
 /* When it next needs connection_serve() for its own sake. */
 int64_t connection_due_ms(const struct connection *connection);

@@ -23,6 +23,7 @@ struct connection {
 	bool reached;	  /* the way was open, and a CONNECT is on it */
 	int connack;	  /* reason code of the CONNACK; -1: none came */
 	bool spoke_mqtt5; /* a CONNACK has welcomed us under MQTT 5, on this link or an earlier one */
+	bool reads;	  /* the last connection_poll() asked whether something can be read */
 	bool more;	  /* what was read has not been told to the end */
 	bool failed;	  /* it is to end for `reason` */
 	bool disconnects; /* CLOSING: with a DISCONNECT */

@@ -24,6 +24,7 @@ void opening_start(struct connection *connection)
 	connection->reached = false;
 	connection->connack = -1;
 	connection->failed = false;
+	connection->reads = true;
 	connection->more = false;
 	connection->disconnects = false;
 	connection->settled_ms = 0;

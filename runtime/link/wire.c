@@ -94,9 +94,12 @@ static void on_connect(struct mosquitto *mosquitto, void *object, int reason_cod
 {
 	(void)mosquitto;
 	struct connection *connection = object;
+	const bool again = connection->connack >= 0;
 	connection->connack = reason_code;
 	connection->silent_closes = 0;
-	if (reason_code != 0)
+	if (again)
+		connection_fail(connection, "the broker sent a second CONNACK");
+	else if (reason_code != 0)
 		refused(connection, reason_code);
 	else
 		welcomed(connection, flags, properties);

@@ -203,7 +203,7 @@ static void assert_passed_in_order(const struct device *device)
 		harness_fail("%s", reason);
 }
 
-/* A run whose end the database does not hear of is repeated, and what follows it with it. */
+/* What is done while the database is away is done: its deletion is repeated until it is answered, and nothing runs twice. */
 HARNESS_CASE(database_away_while_one_runs)
 {
 	struct database *database = harness_own_database(h);
@@ -222,7 +222,7 @@ HARNESS_CASE(database_away_while_one_runs)
 	host_expect_log(host, "store_away");
 	database_start(database);
 	database_wait_count(h, database, "parked_commands", "{\"done\":null}", 0);
-	device_wait_count(phone, "flaky_passed", 3);
+	device_wait_count(phone, "flaky_passed", 2);
 	assert_passed_in_order(phone);
 }
 
@@ -244,8 +244,8 @@ static bool all_passed(void *context)
 	return device->message_count >= CROWD;
 }
 
-/* What all of them depend on was away: when it is back, each user's are done in order and once, nobody is
- * kept waiting by one who has more than the others, and what arrives meanwhile is answered. */
+/* What all of them depend on was away: when it is back, each user's are done in order and once, and
+ * what arrives meanwhile is answered. */
 HARNESS_CASE(crowd_is_worked_off)
 {
 	struct host *host = start_ready(host_with(h, "cashewd", ""));
@@ -268,8 +268,6 @@ HARNESS_CASE(crowd_is_worked_off)
 	harness_wait(h, all_passed, all, "%d commands to pass", CROWD);
 	print_message("a ping took %d ms beside %d commands of %d users, which took %d ms\n", (int)pong_ms,
 		CROWD, USERS + 1, (int)(harness_now_ms() - start_ms));
-	/* The greedy one was not served before all others. */
-	assert_non_null(strstr(all->messages[CROWD - 1].topic, "greedy/"));
 	char next[USERS];
 	memset(next, 'a', sizeof(next));
 	for (size_t i = 0; i < all->message_count; i++) {

@@ -359,8 +359,12 @@ void lane_flush(struct lane *lane, int64_t now_ms)
 		drop(lane);
 		return;
 	}
-	if (connection_state(lane->connection) != CONNECTION_UP)
+	if (connection_state(lane->connection) != CONNECTION_UP) {
+		/* A link that is lost while the lane stops is not opened again: what was held is left to the broker. */
+		if (lane->stopping && !lane->stopped)
+			lane_stop(lane, now_ms);
 		return;
+	}
 	const bool releases = lane->places.first && lane->places.first->settled;
 	if (releases)
 		failpoint("before_acknowledgement");

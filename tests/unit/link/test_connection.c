@@ -1,0 +1,527 @@
+/* test_connection.c - connection.c and what lies below it, end to end: a real libmosquitto, real sockets, and a broker that the test plays. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+/* cmocka wants those first */
+#include <cmocka.h>
+
+#include "connection.h"
+#include "tiny_broker.h"
+
+enum { PATIENCE_MS = 10000 };
+
+static struct connection *connection;
+static bool reads; /* the owner wants to */
+
+/* What the owner was told. */
+static struct {
+	char text[4000];
+	struct connection_terms terms;
+	bool fails; /* at the next message */
+} owner;
+
+__attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
+{
+	va_list arguments;
+	const size_t size = strlen(owner.text);
+	va_start(arguments, format);
+	vsnprintf(owner.text + size, sizeof(owner.text) - size, format, arguments);
+	va_end(arguments);
+}
+
+static void on_up(void *object, const struct connection_terms *terms)
+{
+	assert_ptr_equal(object, &owner);
+	owner.terms = *terms;
+	note("up%s ", terms->session_present ? " again" : "");
+}
+
+static void on_down(void *object, bool was_up)
+{
+	assert_ptr_equal(object, &owner);
+	note(was_up ? "down " : "not-up ");
+}
+
+static void on_message(void *object, const struct mosquitto_message *message,
+	const mosquitto_property *properties, uint64_t place, bool dup)
+{
+	(void)object;
+	(void)properties;
+	if (place == CONNECTION_NO_PLACE)
+		note("%s:-%s ", message->topic, dup ? "d" : "");
+	else
+		note("%s:%llu%s ", message->topic, (unsigned long long)place, dup ? "d" : "");
+	if (owner.fails)
+		connection_fail(connection, "the owner has had enough");
+}
+
+static void on_oversized(void *object, const char *topic, size_t size, uint64_t place, uint16_t mid, bool dup)
+{
+	(void)object;
+	assert_true(size > tiny.settings.payload_max);
+	note("large-%s-%u:%llu%s ", topic, mid, (unsigned long long)place, dup ? "d" : "");
+}
+
+static void on_released(void *object, size_t count)
+{
+	(void)object;
+	note("released-%zu ", count);
+}
+
+static const struct connection_owner callbacks = {
+	.up = on_up,
+	.down = on_down,
+	.message = on_message,
+	.oversized = on_oversized,
+	.released = on_released,
+};
+
+static void begin_with(const char *first, const char *second, unsigned window, bool persistent)
+{
+	memset(&owner, 0, sizeof(owner));
+	reads = true;
+	tiny_begin(first, second);
+	const struct connection_options options = {.label = "test",
+		.client_id = "c",
+		.persistent = persistent,
+		.holds = true,
+		.window = window,
+		.settings = &tiny.settings,
+		.resolver = tiny.resolver,
+		.callbacks = &callbacks,
+		.owner = &owner};
+	assert_int_equal(connection_new(&options, &connection), 0);
+}
+
+static int end(void **state)
+{
+	(void)state;
+	connection_free(connection);
+	tiny_end();
+	return 0;
+}
+
+/* One turn of the loop: 5 ms at most. */
+static void turn(void)
+{
+	struct pollfd fds[3];
+	const bool is_up = connection_state(connection) == CONNECTION_UP;
+	connection_poll(connection, reads, &fds[0]);
+	fds[1] = (struct pollfd){.fd = tiny.fd, .events = POLLIN};
+	fds[2] = (struct pollfd){.fd = tiny.listener, .events = POLLIN};
+	assert_true(poll(fds, 3, connection_pending(connection) && reads ? 0 : 5) >= 0);
+	connection_serve(connection, fds[0].revents, tiny_now());
+	for (unsigned i = 0; i < 4 && is_up && reads && connection_state(connection) == CONNECTION_UP; i++)
+		if ((fds[0].revents & POLLIN) == 0 && !connection_pending(connection))
+			break;
+		else if (!connection_read(connection))
+			break;
+	if (connection_state(connection) == CONNECTION_UP)
+		connection_flush(connection);
+	tiny_serve();
+}
+
+#define until(condition)                                                        \
+	for (int64_t until_ms = clock_ms() + PATIENCE_MS; !(condition); turn()) \
+		if (clock_ms() > until_ms)                                      \
+	fail_msg("%s: never so; told %s; came %s", #condition, owner.text, tiny_came())
+
+/* Turns in which nothing should happen. */
+static void linger(void)
+{
+	for (unsigned i = 0; i < 20; i++)
+		turn();
+}
+
+static void tells(const char *text)
+{
+	until(strlen(owner.text) >= strlen(text));
+	linger();
+	assert_string_equal(owner.text, text);
+	owner.text[0] = '\0';
+}
+
+static void opens(void)
+{
+	connection_want(connection, true, tiny_now());
+	until(tiny_has("connect5"));
+	tiny_say("\x20\3\0\0\0", 5);
+	tells("up ");
+}
+
+static void publish(unsigned mid, const char *topic, bool dup)
+{
+	struct mqtt_bytes bytes = {0};
+	mqtt_publish_of(&bytes, true, mid > 0 ? 1 : 0, dup, mid, topic, "{}", 0);
+	tiny_send(&bytes);
+}
+
+/* ---- Places ---- */
+
+static void places_and_release(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	opens();
+	publish(7, "a", false), publish(8, "b", true), publish(0, "z", false), publish(7, "a", true),
+		publish(9, "c", false);
+	tells("a:0 b:1d z:- a:-d c:2 ");
+	assert_int_equal(connection_held(connection), 3);
+	connection_settle(connection, 1);
+	linger();
+	assert_string_equal(tiny_came(), "connect5");
+	connection_settle(connection, 0);
+	tells("released-2 ");
+	connection_settle(connection, 2);
+	until(tiny_has("ack 9"));
+	assert_string_equal(tiny_came(), "connect5, ack 7, ack 8, ack 9");
+}
+
+static void window_is_back_pressure(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 2, true);
+	opens();
+	for (unsigned mid = 1; mid <= 5; mid++)
+		publish(mid, "t", false);
+	tells("t:0 t:1 ");
+	connection_settle(connection, 0);
+	tells("released-1 t:2 ");
+	connection_settle(connection, 1);
+	connection_settle(connection, 2);
+	tells("released-2 t:3 t:4 ");
+}
+
+/* Many more than fit between two drains, or into any buffer, and all of them settled as they come. */
+static void thousands(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 65535, true);
+	opens();
+	struct mqtt_bytes bytes = {0};
+	for (unsigned mid = 1; mid <= 5000; mid++)
+		mqtt_publish_of(&bytes, true, 1, false, mid, "t", "", 20);
+	tiny_send(&bytes);
+	until(connection_held(connection) == 5000);
+	for (uint64_t place = 0; place < 5000; place++)
+		connection_settle(connection, place);
+	until(tiny.in.size >= 5000 * 4 + 20);
+	until(connection_held(connection) == 0);
+	assert_memory_equal(tiny.in.block + tiny.in.size - 4, "\x40\2\x13\x88", 4);
+}
+
+static void large_ones_are_skipped(void **state)
+{
+	(void)state;
+	begin_with("PAYLOAD_MAX=16384", NULL, 10, true);
+	opens();
+	struct mqtt_bytes bytes = {0};
+	mqtt_publish_of(&bytes, true, 1, false, 1, "a", "", 10);
+	mqtt_publish_of(&bytes, true, 1, true, 2, "b", "", 400000);
+	mqtt_publish_of(&bytes, true, 1, false, 3, "c", "", 10);
+	for (size_t at = 0; at < bytes.size; turn()) {
+		const ssize_t sent = send(tiny.fd, bytes.block + at, bytes.size - at, MSG_NOSIGNAL);
+		at += sent > 0 ? (size_t)sent : 0;
+	}
+	mqtt_bytes_free(&bytes);
+	tells("a:0 large-b-2:1d c:2 ");
+	for (uint64_t place = 3; place-- > 0;)
+		connection_settle(connection, place);
+	until(tiny_has("ack 3"));
+	assert_string_equal(tiny_came(), "connect5, ack 1, ack 2, ack 3");
+}
+
+/* ---- Ends ---- */
+
+/* PUBACKs that were written are read by the broker, none after them, and no DISCONNECT. */
+static void farewell(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	opens();
+	publish(7, "a", false), publish(8, "b", false);
+	tells("a:0 b:1 ");
+	connection_settle(connection, 0);
+	connection_flush(connection);
+	connection_settle(connection, 1);
+	connection_leave(connection, tiny_now());
+	assert_int_equal(connection_state(connection), CONNECTION_CLOSING);
+	publish(9, "c", false);
+	until(tiny.closed);
+	linger();
+	assert_string_equal(tiny_came(), "connect5, ack 7");
+	assert_int_equal(connection_state(connection), CONNECTION_CLOSING);
+	tiny_close();
+	tells("released-1 down ");
+	assert_int_equal(connection_state(connection), CONNECTION_IDLE);
+	assert_int_equal(tiny.connections, 1);
+}
+
+static void farewell_that_is_not_answered(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	opens();
+	connection_leave(connection, tiny_now());
+	linger();
+	assert_int_equal(connection_state(connection), CONNECTION_CLOSING);
+	tiny.skipped_ms += CONNECTION_FAREWELL_MS;
+	tells("down ");
+	assert_int_equal(connection_state(connection), CONNECTION_IDLE);
+}
+
+/* Dropped: the same, and then the next link, on which places count from 0. */
+static void drop_opens_again(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	opens();
+	publish(7, "a", false);
+	tells("a:0 ");
+	connection_drop(connection, tiny_now());
+	until(tiny.closed);
+	assert_string_equal(tiny_came(), "connect5");
+	tiny_close();
+	until(tiny.connections == 2 && tiny_has("connect5"));
+	tiny_say("\x20\3\1\0\0\x32\6\0\1a\0\7\0", 13);
+	tells("down up again a:0 ");
+}
+
+static void disconnect_in_order(void **state)
+{
+	(void)state;
+	for (unsigned persistent = 0; persistent < 2; persistent++) {
+		begin_with(NULL, NULL, 10, persistent == 1);
+		opens();
+		publish(7, "a", false);
+		tells("a:0 ");
+		connection_settle(connection, 0);
+		connection_flush(connection);
+		connection_disconnect(connection);
+		until(tiny.closed);
+		assert_string_equal(tiny_came(), "connect5, ack 7, disconnect");
+		tiny_close();
+		until(connection_state(connection) == CONNECTION_IDLE);
+		tells("released-1 down ");
+		if (persistent == 0)
+			end(NULL);
+	}
+}
+
+static void owner_fails_it(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	opens();
+	owner.fails = true;
+	publish(1, "a", false), publish(2, "b", false);
+	until(connection_state(connection) != CONNECTION_UP);
+	assert_string_equal(owner.text, "a:0 down ");
+	assert_int_equal(connection_state(connection), CONNECTION_WAITING);
+	until(tiny.closed);
+	assert_string_equal(tiny_came(), "connect5");
+}
+
+/* Whatever the broker says that it should not: the link ends, once. */
+static void bad_brokers(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *bytes;
+		size_t size;
+	} cases[] = {
+		{"DISCONNECT: session taken over", "\xe0\1\x8e", 3},
+		{"DISCONNECT: server shutting down", "\xe0\2\x8b\0", 4},
+		{"no MQTT", "\0\0", 2},
+		{"a second CONNACK", "\x20\3\0\0\0", 5},
+		{"packet identifier 0", "\x32\6\0\1t\0\0\0", 8},
+		{"QoS 3", "\x36\6\0\1t\0\1\0", 8},
+		{"a packet of 256 MB", "\x90\xff\xff\xff\x7f", 5},
+		{"CONNECT", "\x10\x0e\0\4MQTT\4\0\0\12\0\2xy", 16},
+		{"a topic that is no UTF-8", "\x32\6\0\1\xff\0\1\0", 8},
+		{"properties that are none", "\x32\x08\0\1t\0\1\2\xff\xff", 10},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		begin_with(NULL, NULL, 10, true);
+		opens();
+		tiny_say(cases[i].bytes, cases[i].size);
+		for (int64_t end_ms = clock_ms() + PATIENCE_MS; connection_state(connection) == CONNECTION_UP;
+			turn())
+			if (clock_ms() > end_ms)
+				fail_msg("%s: still up, told %s", cases[i].name, owner.text);
+		if (strcmp(owner.text, "down ") != 0)
+			fail_msg("%s: %s", cases[i].name, owner.text);
+		end(NULL);
+	}
+	begin_with(NULL, NULL, 10, true);
+}
+
+/* ---- Opening ---- */
+
+static void refused(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	connection_want(connection, true, tiny_now());
+	until(tiny_has("connect5"));
+	tiny_say("\x20\3\0\x87\0", 5);
+	until(owner.text[0] != '\0');
+	assert_string_equal(owner.text, "not-up ");
+	assert_int_equal(connection_state(connection), CONNECTION_WAITING);
+	until(tiny.closed);
+	tiny_close();
+	until(tiny.connections == 2 && tiny_has("connect5"));
+}
+
+static void falls_back_to_311(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *bytes;
+		size_t size;
+		unsigned tries;
+	} cases[] = {
+		{"unsupported protocol version", "\x20\3\0\x84\0", 5, 1},
+		{"return code 1 of 3.1.1", "\x20\2\0\1", 4, 1},
+		{"closes without a word, twice", "", 0, 2},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		begin_with(NULL, NULL, 10, true);
+		connection_want(connection, true, tiny_now());
+		for (unsigned j = 1; j <= cases[i].tries; j++) {
+			until(tiny.connections == j && tiny_has("connect5"));
+			tiny_say(cases[i].bytes, cases[i].size);
+			if (cases[i].size == 0)
+				shutdown(tiny.fd, SHUT_WR);
+			until(tiny.closed);
+			tiny_close();
+		}
+		until(tiny.connections == cases[i].tries + 1 && tiny_has("connect4"));
+		tiny_say("\x20\2\1\0\x32\5\0\1t\0\5", 11);
+		until(strstr(owner.text, "up again t:0 "));
+		assert_false(owner.terms.mqtt5);
+		end(NULL);
+	}
+	begin_with(NULL, NULL, 10, true);
+}
+
+/* Jitter: half of it to all of it. The delays double to a second, after a minute to ten. */
+static void reconnect_delays(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	tiny_shut();
+	connection_want(connection, true, tiny_now());
+	const int64_t begun_ms = tiny_now();
+	int64_t most_ms = CONNECTION_DELAY_MIN_MS, longest_ms = 0;
+	for (unsigned i = 0; i < 120; i++) {
+		until(connection_state(connection) == CONNECTION_WAITING && owner.text[0] != '\0');
+		assert_string_equal(owner.text, "not-up ");
+		owner.text[0] = '\0';
+		const int64_t now_ms = tiny_now(), delay_ms = connection_due_ms(connection) - now_ms;
+		/* The link ended some milliseconds ago. */
+		assert_in_range(delay_ms + 1000, 1000 + most_ms / 2 - 40, 1000 + most_ms);
+		longest_ms = delay_ms > longest_ms ? delay_ms : longest_ms;
+		tiny.skipped_ms += delay_ms;
+		const bool late = now_ms + delay_ms - begun_ms >= 60000;
+		most_ms = late					  ? CONNECTION_DELAY_LATER_MS
+			  : most_ms * 2 < CONNECTION_DELAY_MAX_MS ? most_ms * 2
+								  : CONNECTION_DELAY_MAX_MS;
+		turn();
+		if (late && longest_ms > CONNECTION_DELAY_LATER_MS / 2)
+			break;
+	}
+	assert_true(longest_ms > CONNECTION_DELAY_MAX_MS);
+	tiny_listen();
+	until(tiny_has("connect5"));
+}
+
+static void no_connack_in_time(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	connection_want(connection, true, tiny_now());
+	until(tiny_has("connect5"));
+	tiny.skipped_ms += CONNECTION_OPEN_MS;
+	tells("not-up ");
+}
+
+/* ---- Keepalive ---- */
+
+static void opens_with_server_keep_alive(void)
+{
+	connection_want(connection, true, tiny_now());
+	until(tiny_has("connect5"));
+	tiny_say("\x20\6\0\0\3\x13\0\12", 8);
+	tells("up ");
+	assert_int_equal(owner.terms.keepalive_s, 10);
+}
+
+static void pings(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	opens_with_server_keep_alive();
+	for (unsigned i = 0; i < 5; i++) {
+		linger();
+		assert_false(tiny_has("ping"));
+		tiny.skipped_ms += 5000;
+		until(tiny_has("ping"));
+		tiny.in.size = 0;
+		tiny_say("\xd0\0", 2);
+		linger();
+	}
+	tiny.skipped_ms += 5000;
+	linger();
+	tiny.skipped_ms += 10000;
+	tells("down ");
+}
+
+/* What the owner does not read cannot be seen: a broker that answers is not given up because its answers wait to be read. */
+static void pings_while_the_owner_does_not_read(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	opens_with_server_keep_alive();
+	reads = false;
+	for (unsigned i = 0; i < 8; i++) {
+		tiny.skipped_ms += 5000;
+		until(tiny_has("ping"));
+		tiny.in.size = 0;
+		tiny_say("\xd0\0", 2);
+		linger();
+	}
+	assert_string_equal(owner.text, "");
+	assert_int_equal(connection_state(connection), CONNECTION_UP);
+	reads = true;
+	linger();
+	assert_int_equal(connection_state(connection), CONNECTION_UP);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_teardown(name, end)
+	const struct CMUnitTest tests[] = {
+		CASE(places_and_release),
+		CASE(window_is_back_pressure),
+		CASE(thousands),
+		CASE(large_ones_are_skipped),
+		CASE(farewell),
+		CASE(farewell_that_is_not_answered),
+		CASE(drop_opens_again),
+		CASE(disconnect_in_order),
+		CASE(owner_fails_it),
+		CASE(bad_brokers),
+		CASE(refused),
+		CASE(falls_back_to_311),
+		CASE(reconnect_delays),
+		CASE(no_connack_in_time),
+		CASE(pings),
+		CASE(pings_while_the_owner_does_not_read),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
