@@ -252,6 +252,8 @@ void arrival_message(void *owner, const struct mosquitto_message *message, const
 		arrival.response_topic = properties.response_topic;
 		arrive(home, &arrival, dup);
 	} else {
+		if (number == LANE_NO_PLACE && message->qos != 1)
+			unpromised_end(home);
 		lane_give_up(home->lane, "out of memory");
 	}
 	properties_free(&properties);

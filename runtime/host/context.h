@@ -76,6 +76,7 @@ struct host {
 	bool store_up;
 	bool active;	      /* this host has the lease */
 	bool standby_told;
+	bool forgotten; /* another host is active: nothing of before is in memory */
 	int64_t lease_until_ms; /* INT64_MAX: it has none */
 	int64_t board_forgets_ms;
 	bool ready;

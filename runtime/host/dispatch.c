@@ -79,7 +79,7 @@ void dispatch_settle(struct host *host, struct command *command, enum command_en
 			LOG_TEXT("reason", command->reason));
 	if (end != COMMAND_PARKED) {
 		if (command->marked && end == COMMAND_DEAD)
-			board_mark_buried(host->board, command->fingerprint, clock_unix_ms());
+			board_mark_buried(host->board, command->fingerprint, host->now_ms);
 		else if (command->marked)
 			board_mark_clear(host->board, command->fingerprint);
 		if (command->origin == COMMAND_FROM_STORE)
@@ -165,7 +165,7 @@ static void start_turn(struct host *host, struct command *command)
 static void begin_turn(struct host *host, struct user *user)
 {
 	struct command *turn = user->turn;
-	if (!turn)
+	if (!turn || (turn->backlog && turn->backlog->giving_back))
 		return;
 	if (user->backlog && (turn->origin != COMMAND_FROM_STORE || turn->state != COMMAND_WAITING))
 		dispatch_follow(host, user);
@@ -292,8 +292,10 @@ void dispatch_try_again(struct host *host, struct command *command)
 		struct call_event *events = command->refused;
 		command->refused = NULL;
 		publish(host, command, events);
-	} else if (command_all_settled(command)) {
+	} else if ((command->route || command->end == COMMAND_DEAD) && command_all_settled(command)) {
 		dispatch_advance(host, command);
+	} else if (command->attempts == command->base_attempts || (command->marked && command->begun_ms == 0)) {
+		start_turn(host, command); /* it has not run yet: as if its turn had come now */
 	} else {
 		start(host, command, false);
 	}
@@ -337,16 +339,19 @@ static void run_light(struct host *host, struct command *command)
 
 void dispatch_begin(struct host *host, struct command *command)
 {
-	const struct user *user = command->user;
-	if (user->turn != command)
+	struct user *user = command->user;
+	if (user->turn != command) {
+		if (user->backlog)
+			dispatch_next_of(host, user);
 		return;
+	}
 	const bool light = command->route->light && !user->backlog && command->input.payload_size <= LIGHT_MAX &&
 			   host->store_up && !suspects_quiet(&host->suspects, host->now_ms) &&
 			   suspects_innocent(host->board, command, host->settings->crash_limit);
 	if (light)
 		run_light(host, command);
 	else
-		dispatch_next_of(host, command->user);
+		dispatch_next_of(host, user);
 }
 
 void dispatch_die(struct host *host, struct command *command, const char *reason)

@@ -84,6 +84,10 @@ bool dispatch_park(struct host *host, struct command *command, unsigned attempts
 void dispatch_postpone(struct host *host, struct command *command, unsigned attempts, unsigned delay_ms)
 {
 	dispatch_unlink_retry(command);
+	if (!command->backlog) { /* its lease was lost while it ran: it is run again by whoever has its document */
+		dispatch_leave_line(host, command);
+		return;
+	}
 	const struct record_terms terms = {.attempts = attempts, .delay_ms = delay_ms};
 	if (!record_make(command, &host->routes, &terms)) {
 		dispatch_wait(host, command, WAIT_MS);
@@ -119,7 +123,8 @@ void dispatch_step_aside(struct host *host, struct command *command)
 	if (!may_be_stored(host, command) || host->stopping || command->user->backlog)
 		return;
 	if (command->state == COMMAND_RETRYING) {
-		if (command->retry_at_ms != INT64_MAX)
+		/* While events are refused they are sent again, and no handler runs again for them. */
+		if (command->retry_at_ms != INT64_MAX && !command->refused && !command->tried_alone)
 			(void)dispatch_run_later(host, command);
 		return;
 	}
@@ -261,15 +266,21 @@ static void on_finished(void *owner, struct command *command)
 static void on_given_back(void *owner, struct command *command)
 {
 	struct host *host = owner;
-	struct user *user = command->user;
 	command->backlog = NULL;
+<<<<<<< HEAD
 	const bool in_turn = user->in_turn;
 	user->in_turn = true; /* more of them are given back: nobody begins meanwhile */
-	if (command->state == COMMAND_WAITING || command->state == COMMAND_STORING)
+=======
+>>>>>>> ut2
+	if (command->state == COMMAND_WAITING || command->state == COMMAND_STORING || command->state == COMMAND_RETRYING) {
+		dispatch_unlink_retry(command);
 		dispatch_leave_line(host, command);
-	else if (command->state == COMMAND_FINISHING)
+	} else if (command->state == COMMAND_FINISHING)
 		dispatch_settle(host, command, command->end);
+<<<<<<< HEAD
 	user->in_turn = in_turn;
+=======
+>>>>>>> ut2
 }
 
 static void on_over(void *owner, struct user *user)

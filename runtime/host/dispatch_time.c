@@ -97,7 +97,7 @@ static void run_retries(struct host *host)
 static void look_at(struct host *host, struct command *command, bool stalls)
 {
 	struct user *user = command->user;
-	if (user->turn != command)
+	if (user->turn != command && (!user->backlog || command->state != COMMAND_WAITING))
 		return;
 	if (command->state == COMMAND_WAITING)
 		dispatch_next_of(host, user);

@@ -156,10 +156,11 @@ static void set_active(struct host *host, bool active, int64_t free_in_ms)
 		return;
 	host->active = active;
 	host->standby_told = false;
+	/* Links that ended since another host became active have left places whose commands are forgotten. */
+	for (size_t i = 0; active && i < host->lane_count; i++)
+		lane_forget_copies(host->lanes[i].lane);
 	if (active)
 		log_info("active", "this host is the active one", LOG_TEXT("client_id", host->settings->client_id));
-	else if (!host->stopping)
-		dispatch_stand_by(host);
 }
 
 /* Whether the store answers, and this host may work. */
@@ -167,6 +168,11 @@ static void read_news(struct host *host)
 {
 	struct store_news news;
 	store_watch_news(host->store_watch, &news);
+	/* A lease that has only run out, since the store was away, is no other host's: what is in memory goes on with it. Where another
+	 * has it, or has had it (then the backlogs come once more), that one has run what is unacknowledged. */
+	if (!host->stopping && !host->forgotten && (news.free_in_ms > 0 || news.backlogs))
+		dispatch_stand_by(host);
+	host->forgotten = news.free_in_ms > 0;
 	read_backlogs(host, news.backlogs);
 	read_due(host, news.due, news.due_count);
 	const bool active = news.ours && host->now_ms < news.ours_until_ms;

@@ -13,7 +13,7 @@
  *
  *   WAITING    behind an earlier command of its user
  *   RUNNING    its handlers run, or it is in the workers' queue
- *   RETRYING   a handler or the broker met a transient failure: again after a delay
+ *   RETRYING   a handler or the broker met a transient failure, or memory ran out: again after a delay
  *   COMMITTING its events are on their way to the broker
  *   STORING    it is being written to the store, and goes on from there
  *   BURYING    its dead letter is being written

@@ -36,14 +36,14 @@ static struct parked_command new_document(const struct command *command, const s
 	};
 }
 
-/* The handlers that are through with it. Where events were refused it is not known whose they are, so those of before
- * count. */
+/* The handlers that are through with it. While events are not PUBACKed, or were refused, it is not known whose they are, so
+ * those of before count: should the host die, they run again for their events. */
 static void write_progress(const struct command *command, const struct routes *routes, struct record *record)
 {
 	record->written.crashes = command->crashes;
 	record->written.handler = command->handler;
 	record->written.reason = command->reason ? command->reason : "";
-	if (command->refused)
+	if (command->refused || command->events || command->events_pending > 0)
 		return;
 	const struct route *route = command->route;
 	record->written.settled = record->settled;

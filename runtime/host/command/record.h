@@ -26,7 +26,8 @@ struct record_terms {
 	bool behind;	   /* others of its user are before it */
 };
 
-/* Makes the record of a command. Of one that steps aside, what its handlers have come to is not in it: a worker has that. Of one from the store it is the document with what its runs have come to. False when out of memory. */
+/* Makes the record of a command. Of one that steps aside, what its handlers have come to is not in it: a worker has that. Of
+ * one from the store it is the document with what its runs have come to. False when out of memory. */
 __attribute__((warn_unused_result)) bool record_make(
 	struct command *command, const struct routes *routes, const struct record_terms *terms);
 

@@ -159,7 +159,7 @@ static void give_back(struct parking *parking, struct backlog *backlog, bool los
 {
 	struct backlog_list memory = backlog->memory;
 	const bool busy = backlog->busy;
-	backlog->busy = true; /* nothing is begun from within the callbacks */
+	backlog->busy = backlog->giving_back = true; /* nothing is begun from within the callbacks */
 	backlog->memory = (struct backlog_list){0};
 	for (struct command *command; (command = backlog_list_take(&memory));) {
 		if (lost || command->state == COMMAND_WAITING) {
@@ -170,6 +170,7 @@ static void give_back(struct parking *parking, struct backlog *backlog, bool los
 			backlog_list_add(&backlog->memory, command);
 		}
 	}
+	backlog->giving_back = false;
 	backlog->busy = busy;
 }
 
@@ -201,15 +202,29 @@ static bool finish(struct parking *parking, struct backlog *backlog)
 	return true;
 }
 
+/* It is another host's now: what is in memory of it is not ours. What was found again in the store meanwhile stays known. False: something has to be written before it can go. */
+static bool forget(struct parking *parking, struct backlog *backlog)
+{
+	give_back(parking, backlog, true);
+	backlog->postponed = NULL;
+	if (backlog->to_store.first)
+		return false;
+	if (backlog->written) {
+		backlog->dropped = false;
+		rest(parking, backlog, parking->now_ms);
+	} else {
+		end(parking, backlog);
+	}
+	return true;
+}
+
 /* It stays in memory until its first documents are written, and is claimed when it is due. */
 static void next_step(struct parking *parking, struct backlog *backlog)
 {
 	if (backlog->busy)
 		return;
-	if (backlog->dropped && !backlog->to_store.first) {
-		end(parking, backlog);
+	if (backlog->dropped && forget(parking, backlog))
 		return;
-	}
 	if (finish(parking, backlog) && backlog->busy)
 		return;
 	if (backlog->postponed && backlog->postponed == backlog->memory.first) {
@@ -299,6 +314,11 @@ static void claimed(struct parking *parking, struct backlog *backlog, struct par
 			parking->now_ms + (storing->error == PARKED_E_LATER ? storing->batch.later_ms : PARKING_RETRY_MS));
 		return;
 	}
+	if (backlog->dropped) {
+		parked_batch_free(&storing->batch);
+		rest(parking, backlog, INT64_MAX);
+		return;
+	}
 	set_state(parking, backlog, BACKLOG_CLAIMED);
 	backlog->more = storing->batch.more;
 	lease_held(parking, backlog, &storing->batch.commands[0]->id);
@@ -311,9 +331,10 @@ static void claimed(struct parking *parking, struct backlog *backlog, struct par
 		storing->batch.commands[i] = NULL;
 	}
 	parked_batch_free(&storing->batch);
-	parking->options.callbacks->claimed(parking->options.owner, backlog);
 	if (parking->stopping)
 		give_back(parking, backlog, false);
+	else
+		parking->options.callbacks->claimed(parking->options.owner, backlog);
 }
 
 static void finished(struct parking *parking, struct backlog *backlog, struct parking_job *job)
@@ -524,17 +545,17 @@ void parking_drop_all(struct parking *parking)
 {
 	for (struct backlog *backlog = parking->backlogs, *next; backlog; backlog = next) {
 		next = backlog->next;
-		give_back(parking, backlog, true);
-		backlog->postponed = NULL;
+		/* A job that is under way needs what it was made of. */
+		give_back(parking, backlog, !backlog->busy);
 		backlog->dropped = true;
-		if (!backlog->to_store.first)
-			next_step(parking, backlog);
+		backlog->written = false;
+		next_step(parking, backlog);
 	}
 }
 
 bool parking_lets_wait(const struct parking *parking, const struct backlog *backlog)
 {
-	if (parking->stopping || backlog->stepped_aside || backlog->postponed || backlog->more ||
+	if (parking->stopping || backlog->dropped || backlog->stepped_aside || backlog->postponed || backlog->more ||
 		backlog->memory.count + backlog->to_store.count >= PARKING_WAITING_MAX)
 		return false;
 	return backlog->state != BACKLOG_RESTING || (backlog->due_ms <= parking->now_ms + SOON_MS && !backlog->after);

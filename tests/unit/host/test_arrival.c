@@ -1,0 +1,277 @@
+/* test_arrival.c - arrival.c: what becomes first of a message from the broker. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants those first */
+#include <cmocka.h>
+
+#include "failing_malloc.h"
+#include "host_parts.h"
+
+static struct command *only_command(const char *user)
+{
+	struct user *found = users_find(line, users_key(user, strlen(user)), user, strlen(user));
+	assert_non_null(found);
+	assert_ptr_equal(found->first, found->last);
+	return found->first;
+}
+
+/* All that came with it is kept, and is the command's own. */
+static void test_command(void **state)
+{
+	(void)state;
+	char topic[] = "68946/one", payload[] = "x:.";
+	mosquitto_property *properties = NULL;
+	assert_int_equal(
+		mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, "c\0d", 3), 0);
+	assert_int_equal(
+		mosquitto_property_add_string(&properties, MQTT_PROP_RESPONSE_TOPIC, "68946/answer"), 0);
+	const struct mosquitto_message message = {
+		.mid = 17, .topic = topic, .payload = payload, .payloadlen = 3, .qos = 1};
+	arrival_message(&home, &message, properties, 5, false);
+	mosquitto_property_free_all(&properties);
+	memset(topic, '?', sizeof(topic) - 1);
+	memset(payload, '?', sizeof(payload) - 1);
+	const struct command *command = only_command("68946");
+	assert_string_equal(command->input.topic, "68946/one");
+	assert_string_equal(command->input.user, "68946");
+	assert_string_equal(command->input.command, "one");
+	assert_memory_equal(command->input.payload, "x:.", 4);
+	assert_int_equal(command->input.payload_size, 3);
+	assert_string_equal(command->input.response_topic, "68946/answer");
+	assert_int_equal(command->correlation_size, 3);
+	assert_memory_equal(command->correlation, "c\0d", 3);
+	assert_int_equal(command->origin, COMMAND_FROM_BROKER);
+	assert_int_equal(command->fingerprint, fingerprint("68946/one", "x:.", 3, "c\0d", 3));
+	assert_int_not_equal(command->identity, 0);
+	assert_int_equal(host.commands, 1);
+	assert_int_equal(host.bytes, 3);
+	const struct place *place = lane.places.first;
+	assert_ptr_equal(place->command, command);
+	assert_ptr_equal(command->place, place);
+	assert_int_equal(place->number, 5);
+	assert_int_equal(place->mid, 17);
+	work_all();
+	assert_string_equal(state_of(place), "done");
+}
+
+/* An empty payload; equals with other packet identifiers are others. */
+static void test_identities(void **state)
+{
+	(void)state;
+	const struct mosquitto_message empty = {
+		.mid = 1, .topic = (char[]){"v/light"}, .payload = NULL, .qos = 1};
+	host.store_up = false; /* it does not run at once */
+	arrival_message(&home, &empty, NULL, 0, false);
+	assert_string_equal(only_command("v")->input.payload, "");
+	send_command("a/one", "x:.");
+	struct command *first = only_command("a");
+	send_command("a/one", "x:.");
+	const struct command *second = first->user_next;
+	assert_int_equal(first->fingerprint, second->fingerprint);
+	assert_int_not_equal(first->identity, second->identity);
+}
+
+static void test_retained(void **state)
+{
+	(void)state;
+	arrive_as("u/one", "x:.", 1, true, false, 1, true);
+	assert_int_equal(host.commands, 0);
+	assert_true(lane.places.first->settled);
+	assert_true(lane.places.first->ignored);
+	arrive_as("u/one", "x:.", 0, true, false, 0, false);
+	assert_int_equal(lane.places.count, 1);
+	assert_int_equal(board_read(&host.board->account.ignored), 2);
+	assert_int_equal(release(), 1);
+	assert_int_equal(board_read(&host.board->account.done), 0);
+	assert_int_equal(board_read(&host.board->account.qos0), 0);
+	lane.no_memory = true;
+	arrive_as("u/one", "x:.", 1, true, false, 1, true);
+	assert_string_equal(lane.given_up, "out of memory");
+}
+
+static void test_unpromised(void **state)
+{
+	(void)state;
+	settings.window = 2;
+	for (unsigned i = 0; i < 3; i++)
+		arrive_as("u/one", "x:.", i == 0 ? 2 : 0, false, false, 0, false);
+	assert_int_equal(host.commands, 2);
+	assert_int_equal(lane.places.count, 0);
+	assert_int_equal(home.unpromised, 2);
+	assert_int_equal(host.unpromised.dropped, 1);
+	work_all();
+	expect("x x ");
+	assert_int_equal(host.commands, 0);
+	assert_int_equal(home.unpromised, 0);
+	/* What fails for a second is dropped. */
+	arrive_as("u/one", "r:r", 0, false, false, 0, false);
+	for (unsigned i = 0; i < 1000; i++) {
+		work_all();
+		pass(5);
+	}
+	assert_int_equal(host.commands, 0);
+	assert_int_equal(host.unpromised.dropped, 2);
+	assert_int_equal(fake_store_parked(host.store), 0);
+}
+
+/* A copy takes its place over, whatever its command is doing; anything else is new. */
+static void test_copies(void **state)
+{
+	(void)state;
+	struct place *place = send_command("u/one", "x:.");
+	lane.copy = place;
+	arrive_as("u/one", "x:.", 1, false, true, 1, true);
+	assert_int_equal(host.commands, 1);
+	assert_int_equal(board_read(&host.board->account.joined), 1);
+	work_all();
+	assert_true(place->settled);
+	lane.copy = place;
+	arrive_as("u/one", "x:.", 1, false, true, 1, true);
+	assert_int_equal(host.commands, 0);
+	assert_int_equal(board_read(&host.board->account.joined), 2);
+	lane.copy = place;
+	arrive_as("u/one", "y:.", 1, false, true, 1, true);  /* other content */
+	arrive_as("u/one", "x:.", 1, false, false, 2, true); /* no DUP */
+	assert_int_equal(host.commands, 2);
+	work_all();
+	expect("x y x ");
+}
+
+/* The same packet identifier while its place is held: a copy that came early; with other content the broker has lost count. */
+static void test_same_identifier(void **state)
+{
+	(void)state;
+	send_command("u/one", "x:.");
+	arrive_as("u/one", "x:.", 1, false, true, next_mid, false);
+	assert_null(lane.given_up);
+	assert_int_equal(host.commands, 1);
+	arrive_as("u/one", "y:.", 1, false, false, next_mid, false);
+	assert_string_equal(lane.given_up, "the broker uses a packet identifier for two messages at once");
+	assert_int_equal(host.commands, 1);
+}
+
+/* What ends without a run. */
+static void test_ends_without_run(void **state)
+{
+	static char large[2000];
+	static const struct {
+		const char *name, *topic, *payload;
+		const char *end, *reason; /* of the letter */
+		size_t events;
+		bool unsubscribed;
+	} cases[] = {
+		{"no user", "/one", "x:.", "dead",
+			"the topic does not begin with a user id: 1 to 64 of A-Z a-z 0-9 . _ | -", 0, false},
+		{"a bad user", "a b/one", "x:.", "dead",
+			"the topic does not begin with a user id: 1 to 64 of A-Z a-z 0-9 . _ | -", 0, false},
+		{"nobody wants it", "u/none", "x:.", "dead", "no handler wants this topic", 0, true},
+		{"too large", "u/one", large, "rejected", NULL, 1, false},
+		{"too large, and nobody wants it", "u/none", large, "rejected", NULL, 1, true},
+	};
+	memset(large, 'x', sizeof(large) - 1);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("  %s\n", cases[i].name);
+		begin_host(state);
+		settings.payload_max = 1000;
+		const struct place *place = send_command(cases[i].topic, cases[i].payload);
+		assert_int_equal(published_count, cases[i].events);
+		if (published)
+			assert_string_equal(published->topic, "u/command_rejected");
+		assert_true(host.bytes <= settings.payload_max);
+		puback_all();
+		store_all();
+		assert_string_equal(state_of(place), cases[i].end);
+		assert_int_equal(lane.unsubscribed != NULL, cases[i].unsubscribed);
+		assert_int_equal(host.commands, 0);
+		expect("");
+		if (cases[i].reason)
+			assert_string_equal(fake_store_dead_letter(host.store, 0)->reason, cases[i].reason);
+		end_host(state);
+	}
+}
+
+/* One that could not even be read. */
+static void test_oversized(void **state)
+{
+	(void)state;
+	arrival_oversized(&home, "u/one", 5000000, next_number++, 3, false);
+	assert_int_equal(published_count, 1);
+	assert_non_null(strstr(published->payload, "5000000 bytes"));
+	assert_int_equal(host.bytes, 0);
+	puback_all();
+	assert_string_equal(state_of(lane.places.first), "rejected");
+	arrival_oversized(&home, "u/none", 5000000, next_number++, 4, false);
+	puback_all();
+	assert_string_equal(state_of(lane.places.last), "rejected");
+}
+
+/* One user's share, which is nobody else's. */
+static void test_user_window(void **state)
+{
+	(void)state;
+	settings.user_window = 2;
+	send_command("u/one", "a:.");
+	send_command("u/one", "b:.");
+	const struct place *over = send_command("u/one", "c:.");
+	const struct place *other = send_command("v/one", "d:.");
+	assert_int_equal(published_count, 1);
+	puback_all();
+	assert_string_equal(state_of(over), "rejected");
+	assert_string_equal(state_of(other), "running");
+	work_all();
+	expect("a d b ");
+	send_command("u/one", "e:.");
+	work_all();
+	expect("e ");
+}
+
+/* Each allocation fails once: the lane is dropped, so that it comes again, and nothing is left of it. */
+static void test_no_memory(void **state)
+{
+	for (int qos = 0; qos < 2; qos++) {
+		bool failed = true;
+		for (size_t n = 1; failed; n++) {
+			begin_host(state);
+			failing_malloc_start(n, false);
+			arrive_as("u/one", "x:.", qos, false, false, 1, qos == 1);
+			failed = failing_malloc_stop();
+			if (failed) {
+				assert_string_equal(lane.given_up, "out of memory");
+				assert_int_equal(host.commands, 0);
+				assert_int_equal(host.bytes, 0);
+				assert_int_equal(home.unpromised, 0);
+				assert_null(users_find(line, users_key("u", 1), "u", 1));
+			}
+			work_all();
+			end_host(state);
+		}
+		begin_host(state);
+		lane.no_memory = true;
+		arrive_as("u/one", "x:.", qos, false, false, 1, qos == 1);
+		assert_int_equal(host.commands, qos == 0); /* it needs no place */
+		work_all();
+		end_host(state);
+	}
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, begin_host, end_host)
+
+int main(void)
+{
+	log_set(LOG_FORMAT_TEXT, LOG_LEVEL_ERROR);
+	const struct CMUnitTest tests[] = {
+		TEST(test_command),
+		TEST(test_identities),
+		TEST(test_retained),
+		TEST(test_unpromised),
+		TEST(test_copies),
+		TEST(test_same_identifier),
+		cmocka_unit_test(test_ends_without_run),
+		TEST(test_oversized),
+		TEST(test_user_window),
+		cmocka_unit_test(test_no_memory),
+	};
+	return cmocka_run_group_tests_name("arrival", tests, NULL, NULL);
+}
