@@ -267,20 +267,11 @@ static void on_given_back(void *owner, struct command *command)
 {
 	struct host *host = owner;
 	command->backlog = NULL;
-<<<<<<< HEAD
-	const bool in_turn = user->in_turn;
-	user->in_turn = true; /* more of them are given back: nobody begins meanwhile */
-=======
->>>>>>> ut2
 	if (command->state == COMMAND_WAITING || command->state == COMMAND_STORING || command->state == COMMAND_RETRYING) {
 		dispatch_unlink_retry(command);
 		dispatch_leave_line(host, command);
 	} else if (command->state == COMMAND_FINISHING)
 		dispatch_settle(host, command, command->end);
-<<<<<<< HEAD
-	user->in_turn = in_turn;
-=======
->>>>>>> ut2
 }
 
 static void on_over(void *owner, struct user *user)

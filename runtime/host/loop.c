@@ -156,9 +156,6 @@ static void set_active(struct host *host, bool active, int64_t free_in_ms)
 		return;
 	host->active = active;
 	host->standby_told = false;
-	/* Links that ended since another host became active have left places whose commands are forgotten. */
-	for (size_t i = 0; active && i < host->lane_count; i++)
-		lane_forget_copies(host->lanes[i].lane);
 	if (active)
 		log_info("active", "this host is the active one", LOG_TEXT("client_id", host->settings->client_id));
 }
@@ -170,7 +167,7 @@ static void read_news(struct host *host)
 	store_watch_news(host->store_watch, &news);
 	/* A lease that has only run out, since the store was away, is no other host's: what is in memory goes on with it. Where another
 	 * has it, or has had it (then the backlogs come once more), that one has run what is unacknowledged. */
-	if (!host->stopping && !host->forgotten && (news.free_in_ms > 0 || news.backlogs))
+	if (!host->stopping && (news.backlogs || (news.free_in_ms > 0 && !host->forgotten)))
 		dispatch_stand_by(host);
 	host->forgotten = news.free_in_ms > 0;
 	read_backlogs(host, news.backlogs);

@@ -37,10 +37,6 @@ bool suspects_innocent(const struct board *board, const struct command *command,
 
 enum suspects_verdict suspects_judge(const struct board *board, struct command *command, unsigned crash_limit)
 {
-<<<<<<< HEAD
-	const struct board_mark *mark = board_mark_find(board, command->fingerprint);
-	const bool news = mark && mark->crashes > command->crashes;
-=======
 	const struct board_mark *mark =
 		board_marks_any(board) ? board_mark_find(board, command->fingerprint) : NULL;
 	/* By what is written: it may be judged again before that could be done. */
@@ -48,7 +44,6 @@ enum suspects_verdict suspects_judge(const struct board *board, struct command *
 	if (command->record)
 		written = command->record->written.crashes;
 	const bool news = mark && mark->crashes > written;
->>>>>>> ut2
 	if (mark) {
 		command->marked = true;
 		if (mark->crashes > command->crashes)
@@ -84,13 +79,8 @@ void suspects_end(struct suspects *suspects, struct command *command, int64_t no
 		/* This turn at least is the others'. */
 		const int64_t quiet_ms = now_ms - suspects->begun_ms + 1;
 		suspects->alone = NULL;
-<<<<<<< HEAD
-		suspects->rest_until_ms =
-			now_ms + (quiet_ms < SUSPECTS_QUIET_MS ? quiet_ms : SUSPECTS_QUIET_MS);
-=======
 		command->alone = false; /* others run beside its next run */
 		suspects->rest_until_ms = now_ms + (quiet_ms < SUSPECTS_QUIET_MS ? quiet_ms : SUSPECTS_QUIET_MS);
->>>>>>> ut2
 		return;
 	}
 	struct command **at = &suspects->waiting;
