@@ -61,7 +61,7 @@ static bool store_new(struct host *host, struct command *command, unsigned attem
 static bool may_be_stored(const struct host *host, const struct command *command)
 {
 	return command->origin == COMMAND_FROM_BROKER && command->user->first == command && !command->stepping &&
-	       !command->unsteppable && host->store_up;
+	       !command->unsteppable && host->store_up && host->active;
 }
 
 /* It is run again later, from the store. False: it stays as it is. */
@@ -84,6 +84,11 @@ bool dispatch_park(struct host *host, struct command *command, unsigned attempts
 void dispatch_postpone(struct host *host, struct command *command, unsigned attempts, unsigned delay_ms)
 {
 	dispatch_unlink_retry(command);
+	if (!command->backlog) {
+		/* Given back while it ran: its document is in the store as it was, and whoever has it now runs it. */
+		dispatch_leave_line(host, command);
+		return;
+	}
 	const struct record_terms terms = {.attempts = attempts, .delay_ms = delay_ms};
 	if (!record_make(command, &host->routes, &terms)) {
 		dispatch_wait(host, command, WAIT_MS);
@@ -263,8 +268,10 @@ static void on_given_back(void *owner, struct command *command)
 	struct host *host = owner;
 	struct user *user = command->user;
 	command->backlog = NULL;
+	command->stepping = false;
+	dispatch_unlink_retry(command);
 	user->in_turn = true; /* more of them are given back: nobody begins meanwhile */
-	if (command->state == COMMAND_WAITING || command->state == COMMAND_STORING)
+	if (command->state == COMMAND_WAITING || command->state == COMMAND_RETRYING || command->state == COMMAND_STORING)
 		dispatch_leave_line(host, command);
 	else if (command->state == COMMAND_FINISHING)
 		dispatch_settle(host, command, command->end);

@@ -44,7 +44,7 @@ struct backlog {
 	bool in_line;
 	bool written;	     /* documents of it are in the store, or may be */
 	bool busy;	     /* a storing job is under way, or waits for the store to answer again */
-	bool dropped;	     /* it is not ours any more: it goes when nothing is under way */
+	bool dropped;	     /* while busy: what the job comes to is nobody's here any more */
 	int64_t due_ms;	     /* RESTING: when it may be claimed; INT64_MAX: the watch will tell */
 	struct place *after; /* RESTING: not before that PUBACK has left; NULL: that does not matter */
 

@@ -153,6 +153,12 @@ static void rest(struct parking *parking, struct backlog *backlog, int64_t due_m
 	walk_by(parking, due_ms);
 }
 
+static void give_back_list(struct parking *parking, struct backlog_list *list)
+{
+	for (struct command *command; (command = backlog_list_take(list));)
+		parking->options.callbacks->given_back(parking->options.owner, command);
+}
+
 /* Gives back what has not begun, or (lost) all that is in memory. */
 static void give_back(struct parking *parking, struct backlog *backlog, bool lost)
 {
@@ -205,10 +211,6 @@ static void next_step(struct parking *parking, struct backlog *backlog)
 {
 	if (backlog->busy)
 		return;
-	if (backlog->dropped && !backlog->to_store.first) {
-		end(parking, backlog);
-		return;
-	}
 	if (finish(parking, backlog) && backlog->busy)
 		return;
 	if (backlog->postponed && backlog->postponed == backlog->memory.first) {
@@ -361,6 +363,21 @@ static void come_back(struct parking *parking, struct parking_job *job)
 	next_step(parking, backlog);
 }
 
+/* Its backlog was dropped while it was under way: whatever it has done, nobody here waits for it. What the store has then is not
+ * known, and is asked for when this host is active again: until then the user's later commands wait behind it. */
+static void forget_job(struct parking *parking, struct parking_job *job)
+{
+	struct backlog *backlog = job->backlog;
+	give_back_list(parking, &job->list);
+	if (job->storing.kind == STORING_CLAIM && job->storing.error == 0)
+		parked_batch_free(&job->storing.batch);
+	backlog->dropped = false;
+	backlog->written = true;
+	rest(parking, backlog, parking->now_ms);
+	backlog->busy = false;
+	next_step(parking, backlog);
+}
+
 /* Answers that say nothing of what became of it. */
 static bool unanswered(const struct storing *storing)
 {
@@ -374,13 +391,17 @@ void parking_returned(struct parking *parking, struct job *jobs)
 		next = jobs->next;
 		struct parking_job *job = (struct parking_job *)jobs;
 		parking->jobs--;
-		if (unanswered(&job->storing)) {
+		const bool is_away = unanswered(&job->storing);
+		if (is_away)
+			parking->options.callbacks->away(parking->options.owner);
+		if (is_away && !(job->backlog && job->backlog->dropped)) {
 			job->next = parking->repeated;
 			parking->repeated = job;
-			parking->options.callbacks->away(parking->options.owner);
 			continue;
 		}
-		if (job->backlog)
+		if (job->backlog && job->backlog->dropped)
+			forget_job(parking, job);
+		else if (job->backlog)
 			come_back(parking, job);
 		else
 			parking->options.callbacks->buried(parking->options.owner, job->buried, job->storing.error);
@@ -436,7 +457,7 @@ static void walk(struct parking *parking)
 	parking->walk_at_ms = INT64_MAX;
 	for (struct backlog *backlog = parking->backlogs, *next; backlog; backlog = next) {
 		next = backlog->next;
-		if (backlog->state != BACKLOG_RESTING || backlog->to_store.first || backlog->dropped || !backlog->written) {
+		if (backlog->state != BACKLOG_RESTING || backlog->to_store.first || !backlog->written) {
 			next_step(parking, backlog);
 			continue;
 		}
@@ -503,15 +524,33 @@ bool parking_idle(const struct parking *parking)
 	return parking->jobs == 0 && parking->claimed == 0 && !parking->repeated;
 }
 
+/* What the store did not answer is not repeated: it would be written behind what another host has done since. Letters are. */
+static void forget_repeated(struct parking *parking)
+{
+	for (struct parking_job **at = &parking->repeated, *job; (job = *at);) {
+		if (!job->backlog) {
+			at = &job->next;
+			continue;
+		}
+		*at = job->next;
+		forget_job(parking, job);
+		free(job);
+	}
+}
+
 void parking_drop_all(struct parking *parking)
 {
+	for (struct backlog *backlog = parking->backlogs; backlog; backlog = backlog->next) {
+		give_back(parking, backlog, true);
+		give_back_list(parking, &backlog->to_store);
+		backlog->postponed = NULL;
+		backlog->dropped = backlog->busy;
+	}
+	forget_repeated(parking);
 	for (struct backlog *backlog = parking->backlogs, *next; backlog; backlog = next) {
 		next = backlog->next;
-		give_back(parking, backlog, true);
-		backlog->postponed = NULL;
-		backlog->dropped = true;
-		if (!backlog->to_store.first)
-			next_step(parking, backlog);
+		if (!backlog->busy)
+			end(parking, backlog);
 	}
 }
 
