@@ -212,6 +212,11 @@ static void drop_unpromised(struct host *host, struct command *command)
 
 static void retry_handlers(struct host *host, struct command *command)
 {
+	if (!host->active && command->origin == COMMAND_FROM_BROKER) {
+		/* Its link was left when this host stood by: it comes again, there or here. */
+		dispatch_leave_line(host, command);
+		return;
+	}
 	if (command->store_away) {
 		command->attempts--;
 		dispatch_shelve(host, command);

@@ -197,7 +197,7 @@ static void forget_waiting(void *context, struct user *user)
 void dispatch_stand_by(struct host *host)
 {
 	for (size_t i = 0; i < host->lane_count; i++) {
-		lane_forget_copies(host->lanes[i].lane);
+		lane_stand_by(host->lanes[i].lane, host->now_ms);
 		users_each(host->lanes[i].users, forget_waiting, host);
 	}
 	parking_drop_all(host->parking);

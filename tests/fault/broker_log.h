@@ -1,6 +1,6 @@
 /*
  * broker_log.h - what the broker says that it has sent to a client and what came back, read from mosquitto's
- * log (log_type debug), while it grows.
+ * log (log_type debug and information), while it grows.
  *
  * It is the other end's word on the host's acknowledgements: how many have arrived, and which commands are
  * still in flight. Packet identifiers are void once the broker starts again.

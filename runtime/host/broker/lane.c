@@ -29,6 +29,7 @@ struct lane {
 	struct subscriptions *subscriptions;
 	char client_id[ROUTE_CLIENT_ID_SIZE];
 	bool wanted, stopping, stopped;
+	bool forgets;		    /* nothing of the link that is being closed is kept: this host has stood by meanwhile */
 	const char *give_up_reason; /* not NULL: the link is to be dropped */
 	int64_t now_ms;		    /* of this turn */
 
@@ -191,6 +192,9 @@ static void lane_on_down(void *owner, bool was_up)
 	if (!was_up)
 		return;
 	copies_keep(lane->copies, &lane->places);
+	if (lane->forgets)
+		copies_end(lane->copies);
+	lane->forgets = false;
 	subscriptions_reset(lane->subscriptions);
 }
 
@@ -440,8 +444,11 @@ size_t lane_abandon(struct lane *lane, int64_t now_ms)
 	return left;
 }
 
-void lane_forget_copies(struct lane *lane)
+void lane_stand_by(struct lane *lane, int64_t now_ms)
 {
+	lane_want(lane, false, now_ms);
+	/* Places of a link that is still being closed are kept when it ends. */
+	lane->forgets = connection_state(lane->connection) == CONNECTION_CLOSING;
 	copies_end(lane->copies);
 }
 

@@ -117,8 +117,9 @@ bool lane_stopped(const struct lane *lane);
 /* Closes at once; what it holds is left to the broker, unacknowledged. Returns how many places that were. */
 size_t lane_abandon(struct lane *lane, int64_t now_ms);
 
-/* Another host is active: what is kept will be acknowledged there. */
-void lane_forget_copies(struct lane *lane);
+/* Another host may be active: nothing more is read or released, and what is held or kept is forgotten. All of it comes again,
+ * there or here, and is run. The lane stays closed until it is wanted. */
+void lane_stand_by(struct lane *lane, int64_t now_ms);
 
 /* The session's, by which its parked commands are found in the store. */
 const char *lane_client_id(const struct lane *lane);

@@ -105,7 +105,7 @@ void parking_stop(struct parking *parking);
 /* Whether nothing is claimed and no job is under way. */
 bool parking_idle(const struct parking *parking);
 
-/* Another host is active: what is not under way is forgotten. */
+/* Another host may be active: what is in memory, or on its way into the store, is given back and forgotten. */
 void parking_drop_all(struct parking *parking);
 
 /* Whether that backlog lets new commands of its user wait in memory. */
