@@ -36,7 +36,8 @@ struct suspects {
 };
 
 /* Judges a command whose turn has come, and notes its crashes, handler and reason in it. */
-enum suspects_verdict suspects_judge(const struct board *board, struct command *command, unsigned crash_limit);
+enum suspects_verdict suspects_judge(
+	const struct board *board, struct command *command, unsigned crash_limit);
 
 /* To be tried alone, in state WAITING. */
 void suspects_add(struct suspects *suspects, struct command *command);
