@@ -21,7 +21,8 @@ bool buffer_reserve(struct buffer *buffer, size_t size, uint8_t **ret_bytes);
 void buffer_added(struct buffer *buffer, size_t size);
 
 /* Copies them to the end. False when out of memory: nothing is added. */
-__attribute__((warn_unused_result)) bool buffer_append(struct buffer *buffer, const uint8_t *bytes, size_t size);
+__attribute__((warn_unused_result)) bool buffer_append(
+	struct buffer *buffer, const uint8_t *bytes, size_t size);
 
 /* So many are gone from the beginning. A large block that is empty is given back. */
 void buffer_take(struct buffer *buffer, size_t size);

@@ -14,8 +14,9 @@ static unsigned check_deadline(const struct cashew_handler *handler, FILE *probl
 {
 	if (handler->deadline_ms <= SETTINGS_HANDLER_TIMEOUT_MAX_S * 1000)
 		return 0;
-	fprintf(problems, "handler %s: .deadline_ms = %u: expected %d or less, which is %d s\n", handler->name, handler->deadline_ms,
-		SETTINGS_HANDLER_TIMEOUT_MAX_S * 1000, SETTINGS_HANDLER_TIMEOUT_MAX_S);
+	fprintf(problems, "handler %s: .deadline_ms = %u: expected %d or less, which is %d s\n",
+		handler->name, handler->deadline_ms, SETTINGS_HANDLER_TIMEOUT_MAX_S * 1000,
+		SETTINGS_HANDLER_TIMEOUT_MAX_S);
 	return 1;
 }
 

@@ -51,7 +51,8 @@ static bool properties_read(const mosquitto_property *list, struct properties *r
 		list, MQTT_PROP_CORRELATION_DATA, &ret->correlation, &ret->correlation_size, false);
 	const bool responds =
 		mosquitto_property_read_string(list, MQTT_PROP_RESPONSE_TOPIC, &ret->response_topic, false);
-	return (!correlates || ret->correlation || ret->correlation_size == 0) && (!responds || ret->response_topic);
+	return (!correlates || ret->correlation || ret->correlation_size == 0) &&
+	       (!responds || ret->response_topic);
 }
 
 static void properties_free(struct properties *properties)
@@ -74,7 +75,8 @@ static char *append(char **at, const void *bytes, size_t size)
 /* Who it is among equals. Never 0. */
 static uint64_t identity_of(const struct host_lane *home, const struct arrival *arrival)
 {
-	const uint64_t identity = (arrival->fingerprint ^ home->key ^ arrival->mid) * UINT64_C(0x9e3779b97f4a7c15);
+	const uint64_t identity =
+		(arrival->fingerprint ^ home->key ^ arrival->mid) * UINT64_C(0x9e3779b97f4a7c15);
 	return identity != 0 ? identity : 1;
 }
 
@@ -84,11 +86,12 @@ static struct command *new_command(struct host_lane *home, const struct arrival 
 {
 	struct host *host = home->host;
 	const size_t topic_size = strlen(arrival->topic);
-	const size_t payload_size =
-		arrival->payload && arrival->payload_size <= host->settings->payload_max ? arrival->payload_size : 0;
+	const size_t payload_size = arrival->payload && arrival->payload_size <= host->settings->payload_max
+					    ? arrival->payload_size
+					    : 0;
 	const size_t response_size = arrival->response_topic ? strlen(arrival->response_topic) : 0;
-	const size_t texts =
-		topic_size + arrival->user_size + payload_size + response_size + arrival->correlation_size + 5;
+	const size_t texts = topic_size + arrival->user_size + payload_size + response_size +
+			     arrival->correlation_size + 5;
 	struct command *command = malloc(sizeof(*command) + texts + COMMAND_ARENA_SIZE);
 	if (!command)
 		return NULL;
@@ -152,7 +155,8 @@ static bool takes_over(struct host_lane *home, const struct arrival *arrival, bo
 	board_count(&home->host->board->account.joined, 1);
 	log_debug("command_joined", "a redelivered command is known, and not run twice",
 		LOG_TEXT("topic", arrival->topic),
-		LOG_TEXT("state", command_state_name(place->command ? place->command->state : COMMAND_SETTLED)));
+		LOG_TEXT("state",
+			command_state_name(place->command ? place->command->state : COMMAND_SETTLED)));
 	return true;
 }
 
@@ -190,19 +194,21 @@ static void begin(struct host_lane *home, struct command *command, size_t payloa
 	struct host *host = home->host;
 	command->route = routes_find(home->routes, command->input.topic);
 	if (command->input.user[0] == '\0') {
-		dispatch_die(host, command, "the topic does not begin with a user id: 1 to 64 of A-Z a-z 0-9 . _ | -");
+		dispatch_die(host, command,
+			"the topic does not begin with a user id: 1 to 64 of A-Z a-z 0-9 . _ | -");
 		return;
 	}
 	if (!command->route)
 		lane_unsubscribe_stale(home->lane, command->input.topic);
 	if (payload_size > host->settings->payload_max) {
-		const char *reason = arena_format(&command->arena, "the payload is %zu bytes: %zu at most", payload_size,
-			host->settings->payload_max);
+		const char *reason = arena_format(&command->arena, "the payload is %zu bytes: %zu at most",
+			payload_size, host->settings->payload_max);
 		dispatch_reject(host, command, reason ? reason : "the payload is too large");
 	} else if (!command->route) {
 		dispatch_die(host, command, "no handler wants this topic");
 	} else if (command->user->waiting > host->settings->user_window) {
-		dispatch_reject(host, command, "too many of your commands are waiting: send this one again later");
+		dispatch_reject(
+			host, command, "too many of your commands are waiting: send this one again later");
 	} else {
 		dispatch_begin(host, command);
 	}
@@ -212,8 +218,9 @@ static void arrive(struct host_lane *home, struct arrival *arrival, bool dup)
 {
 	arrival->user_size = topic_user_size(arrival->topic);
 	arrival->user_key = users_key(arrival->topic, arrival->user_size);
-	arrival->fingerprint = fingerprint(arrival->topic, arrival->payload, arrival->payload ? arrival->payload_size : 0,
-		arrival->correlation, arrival->correlation_size);
+	arrival->fingerprint =
+		fingerprint(arrival->topic, arrival->payload, arrival->payload ? arrival->payload_size : 0,
+			arrival->correlation, arrival->correlation_size);
 	if (arrival->number == LANE_NO_PLACE && arrival->qos == 1) {
 		same_identifier(home->lane, arrival);
 		return;
@@ -225,8 +232,8 @@ static void arrive(struct host_lane *home, struct arrival *arrival, bool dup)
 		begin(home, command, arrival->payload_size);
 }
 
-void arrival_message(void *owner, const struct mosquitto_message *message, const mosquitto_property *list, uint64_t number,
-	bool dup)
+void arrival_message(void *owner, const struct mosquitto_message *message, const mosquitto_property *list,
+	uint64_t number, bool dup)
 {
 	struct host_lane *home = owner;
 	struct properties properties;
@@ -244,7 +251,8 @@ void arrival_message(void *owner, const struct mosquitto_message *message, const
 			lane_give_up(home->lane, "out of memory");
 		return;
 	}
-	if (number == LANE_NO_PLACE && message->qos != 1 && !unpromised_admit(home, message->topic, message->qos))
+	if (number == LANE_NO_PLACE && message->qos != 1 &&
+		!unpromised_admit(home, message->topic, message->qos))
 		return;
 	if (properties_read(list, &properties)) {
 		arrival.correlation = properties.correlation;
@@ -261,6 +269,7 @@ void arrival_message(void *owner, const struct mosquitto_message *message, const
 
 void arrival_oversized(void *owner, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup)
 {
-	struct arrival arrival = {.topic = topic, .payload_size = size, .number = number, .mid = mid, .qos = 1};
+	struct arrival arrival = {
+		.topic = topic, .payload_size = size, .number = number, .mid = mid, .qos = 1};
 	arrive(owner, &arrival, dup);
 }

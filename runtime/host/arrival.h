@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 /* What a lane tells its owner (lane.h), who is the struct host_lane. */
-void arrival_message(void *owner, const struct mosquitto_message *message, const mosquitto_property *properties,
-	uint64_t number, bool dup);
+void arrival_message(void *owner, const struct mosquitto_message *message,
+	const mosquitto_property *properties, uint64_t number, bool dup);
 void arrival_oversized(void *owner, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup);
 
 #endif

@@ -68,15 +68,15 @@ struct host {
 	int64_t retries_at_ms;	  /* the first of retrying */
 	int64_t places_at_ms;	  /* when places are looked at next, at the earliest */
 	struct suspects suspects;
-	size_t commands;    /* alive, in whatever state */
-	size_t jobs;	    /* of those, the ones that the workers have */
-	size_t bytes;	    /* of the payloads of all that are alive */
+	size_t commands; /* alive, in whatever state */
+	size_t jobs;	 /* of those, the ones that the workers have */
+	size_t bytes;	 /* of the payloads of all that are alive */
 	struct unpromised unpromised;
 	int64_t now_ms; /* monotonic, of this turn of the loop */
 	bool store_up;
-	bool active;	      /* this host has the lease */
+	bool active; /* this host has the lease */
 	bool standby_told;
-	bool forgotten; /* another host is active: nothing of before is in memory */
+	bool forgotten;		/* another host is active: nothing of before is in memory */
 	int64_t lease_until_ms; /* INT64_MAX: it has none */
 	int64_t board_forgets_ms;
 	bool ready;

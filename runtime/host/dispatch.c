@@ -19,8 +19,8 @@
 #include "users.h"
 
 enum {
-	RETRY_MIN_MS = 25, /* of a handler's transient failure, doubling .. */
-	RETRY_MAX_MS = 400, /* .. up to that, while the place may be held */
+	RETRY_MIN_MS = 25,    /* of a handler's transient failure, doubling .. */
+	RETRY_MAX_MS = 400,   /* .. up to that, while the place may be held */
 	REFUSED_MIN_MS = 100, /* of a refused event, the same */
 	REFUSED_MAX_MS = 10000,
 	LIGHT_MAX = 4096, /* bytes of a payload that the I/O thread handles itself */
@@ -55,7 +55,9 @@ void dispatch_leave_line(struct host *host, struct command *command)
 static void count_settled(const struct host *host, const struct command *command, enum command_end end)
 {
 	for (unsigned i = 0; command->route && i < command->route->handler_count; i++)
-		figures_add(&host->board->figures.handlers[host->places[command->route->handlers[i]]].commands[end], 1);
+		figures_add(&host->board->figures.handlers[host->places[command->route->handlers[i]]]
+				     .commands[end],
+			1);
 }
 
 /* Its PUBACK may leave. */
@@ -128,15 +130,14 @@ static void start_turn(struct host *host, struct command *command)
 	if (command->tried_alone)
 		return;
 	switch (suspects_judge(host->board, command, host->settings->crash_limit)) {
-	case SUSPECTS_GUILTY:
-		dispatch_die(host, command, command->reason);
-		return;
+	case SUSPECTS_GUILTY: dispatch_die(host, command, command->reason); return;
 	case SUSPECTS_TO_BE_PARKED: {
 		const unsigned attempts = command->base_attempts + 1;
 		if (command->origin == COMMAND_FROM_STORE)
 			dispatch_postpone(host, command, attempts, record_delay_ms(command->crashes));
 		else if (command->origin == COMMAND_FROM_BROKER)
-			(void)dispatch_park(host, command, attempts, record_delay_ms(command->crashes)); /* or when it can be */
+			(void)dispatch_park(host, command, attempts,
+				record_delay_ms(command->crashes)); /* or when it can be */
 		else
 			dispatch_leave_line(host, command);
 		return;
@@ -148,15 +149,18 @@ static void start_turn(struct host *host, struct command *command)
 	case SUSPECTS_INNOCENT: break;
 	}
 	if (!command->route && command->end != COMMAND_DEAD) {
-		parking_decline(host->parking, command); /* another host's, for which there is no handler here */
+		parking_decline(
+			host->parking, command); /* another host's, for which there is no handler here */
 	} else if (command_all_settled(command)) {
 		through(host, command);
 		dispatch_advance(host, command);
 	} else {
 		if (command->origin == COMMAND_FROM_STORE)
-			LOG_EVENT(command->base_attempts > 0 ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "parked_command_run",
-				"a parked command is run", LOG_TEXT("user", command->input.user),
-				LOG_TEXT("topic", command->input.topic), LOG_INT("attempt", command->base_attempts + 1));
+			LOG_EVENT(command->base_attempts > 0 ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+				"parked_command_run", "a parked command is run",
+				LOG_TEXT("user", command->input.user),
+				LOG_TEXT("topic", command->input.topic),
+				LOG_INT("attempt", command->base_attempts + 1));
 		start(host, command, false);
 	}
 }
@@ -206,7 +210,8 @@ static void publish(struct host *host, struct command *command, struct call_even
 
 static void drop_unpromised(struct host *host, struct command *command)
 {
-	unpromised_dropped(host, command->input.topic, command->input.user, command->attempts, command->reason);
+	unpromised_dropped(
+		host, command->input.topic, command->input.user, command->attempts, command->reason);
 	dispatch_leave_line(host, command);
 }
 
@@ -223,13 +228,16 @@ static void retry_handlers(struct host *host, struct command *command)
 		dispatch_store_away(host);
 		return;
 	}
-	const unsigned tries = command->attempts > command->base_attempts ? command->attempts - command->base_attempts - 1 : 0;
+	const unsigned tries = command->attempts > command->base_attempts
+				       ? command->attempts - command->base_attempts - 1
+				       : 0;
 	const unsigned delay_ms = clock_jitter_ms(backoff_ms(tries, RETRY_MIN_MS, RETRY_MAX_MS));
 	if (command->failing_since_ms == 0)
 		command->failing_since_ms = host->now_ms;
-	const int64_t held_ms = command->origin == COMMAND_FROM_BROKER
-					? user_active_ms(command->user, host->now_ms) - command->active_before_ms
-					: host->now_ms - command->failing_since_ms;
+	const int64_t held_ms =
+		command->origin == COMMAND_FROM_BROKER
+			? user_active_ms(command->user, host->now_ms) - command->active_before_ms
+			: host->now_ms - command->failing_since_ms;
 	const bool spent = held_ms + delay_ms > DISPATCH_HOLD_MS;
 	if (spent && command->origin == COMMAND_UNPROMISED)
 		drop_unpromised(host, command);
@@ -266,7 +274,8 @@ static void bury(struct host *host, struct command *command)
 		.host = host->settings->client_id,
 		.keep_days = host->settings->dead_letter_days,
 	};
-	letter.id = command->origin == COMMAND_FROM_STORE ? letter_id_of(command_store_id(command)) : store_new_id();
+	letter.id = command->origin == COMMAND_FROM_STORE ? letter_id_of(command_store_id(command))
+							  : store_new_id();
 	if (parking_bury(host->parking, command, &letter) != 0)
 		dispatch_wait(host, command, RETRY_MAX_MS);
 }
@@ -299,7 +308,8 @@ void dispatch_try_again(struct host *host, struct command *command)
 		publish(host, command, events);
 	} else if ((command->route || command->end == COMMAND_DEAD) && command_all_settled(command)) {
 		dispatch_advance(host, command);
-	} else if (command->attempts == command->base_attempts || (command->marked && command->begun_ms == 0)) {
+	} else if (command->attempts == command->base_attempts ||
+		   (command->marked && command->begun_ms == 0)) {
 		start_turn(host, command); /* it has not run yet: as if its turn had come now */
 	} else {
 		start(host, command, false);
@@ -350,8 +360,9 @@ void dispatch_begin(struct host *host, struct command *command)
 			dispatch_next_of(host, user);
 		return;
 	}
-	const bool light = command->route->light && !user->backlog && command->input.payload_size <= LIGHT_MAX &&
-			   host->store_up && !suspects_quiet(&host->suspects, host->now_ms) &&
+	const bool light = command->route->light && !user->backlog &&
+			   command->input.payload_size <= LIGHT_MAX && host->store_up &&
+			   !suspects_quiet(&host->suspects, host->now_ms) &&
 			   suspects_innocent(host->board, command, host->settings->crash_limit);
 	if (light)
 		run_light(host, command);
@@ -375,8 +386,9 @@ void dispatch_reject(struct host *host, struct command *command, const char *rea
 		.event_max = host->settings->event_max,
 	};
 	command_settle_all(command, COMMAND_REJECTED, reason);
-	log_info("command_rejected", "a command was rejected before any handler ran", LOG_TEXT("user", command->input.user),
-		LOG_TEXT("topic", command->input.topic), LOG_TEXT("reason", reason));
+	log_info("command_rejected", "a command was rejected before any handler ran",
+		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
+		LOG_TEXT("reason", reason));
 	const enum call_end end = call_reject(&call, reason);
 	if (end == CALL_DONE || end == CALL_REJECTED) {
 		command->events = call.events;
@@ -426,4 +438,3 @@ void dispatch_place_freed(struct host *host, const struct place *place, bool rel
 	board_count_command(host->board, place->end);
 	board_count(&host->board->released, 1);
 }
-

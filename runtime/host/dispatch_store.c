@@ -37,7 +37,8 @@ static int64_t next_position(const struct host *host, struct host_lane *home)
 }
 
 /* Its record is made and handed to parking. False when out of memory: nothing has changed. */
-static bool store_new(struct host *host, struct command *command, unsigned attempts, unsigned delay_ms, bool behind)
+static bool store_new(
+	struct host *host, struct command *command, unsigned attempts, unsigned delay_ms, bool behind)
 {
 	struct host_lane *home = command->home;
 	struct backlog *backlog =
@@ -60,8 +61,8 @@ static bool store_new(struct host *host, struct command *command, unsigned attem
 /* Whether its effects, as it stands, come after all that its user has sent before: then it may go on from the store. */
 static bool may_be_stored(const struct host *host, const struct command *command)
 {
-	return command->origin == COMMAND_FROM_BROKER && command->user->first == command && !command->stepping &&
-	       !command->unsteppable && host->store_up;
+	return command->origin == COMMAND_FROM_BROKER && command->user->first == command &&
+	       !command->stepping && !command->unsteppable && host->store_up;
 }
 
 /* It is run again later, from the store. False: it stays as it is. */
@@ -136,8 +137,8 @@ void dispatch_step_aside(struct host *host, struct command *command)
 	command->backlog->stepped_aside = true;
 	parking_store(host->parking, command->backlog, command);
 	lane_stepped_aside(command->home->lane);
-	log_debug("stepped_aside", "a command runs for long: it goes on from the store", LOG_TEXT("user", command->input.user),
-		LOG_TEXT("topic", command->input.topic));
+	log_debug("stepped_aside", "a command runs for long: it goes on from the store",
+		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic));
 	dispatch_next_of(host, command->user);
 }
 
@@ -148,7 +149,8 @@ void dispatch_follow(struct host *host, struct user *user)
 	while (command && (command->origin == COMMAND_FROM_STORE || command->state != COMMAND_WAITING))
 		command = command->user_next;
 	if (!command || !host->store_up ||
-		(parking_lets_wait(host->parking, user->backlog) && host->now_ms - command->arrived_ms < DISPATCH_HOLD_MS))
+		(parking_lets_wait(host->parking, user->backlog) &&
+			host->now_ms - command->arrived_ms < DISPATCH_HOLD_MS))
 		return;
 	for (; command; command = next) {
 		next = command->user_next;
@@ -183,8 +185,8 @@ static void on_stored(void *owner, struct command *command, bool refused)
 			dispatch_settle(host, command, command->end);
 	} else if (refused) {
 		command->backlog = NULL;
-		const char *reason =
-			arena_format(&command->arena, "%s; and the database refuses to keep it for later", command->reason);
+		const char *reason = arena_format(&command->arena,
+			"%s; and the database refuses to keep it for later", command->reason);
 		dispatch_die(host, command, reason ? reason : "the database refuses to keep it for later");
 	} else if (command->stepping) {
 		command->stepping = false;
@@ -235,8 +237,8 @@ static bool on_read(void *owner, struct backlog *backlog, struct parked_command 
 	return true;
 }
 
-void dispatch_backlog_found(
-	struct host *host, struct host_lane *home, const char *lane_id, const char *user_id, int64_t due_in_ms)
+void dispatch_backlog_found(struct host *host, struct host_lane *home, const char *lane_id,
+	const char *user_id, int64_t due_in_ms)
 {
 	char name[ROUTE_CLIENT_ID_SIZE + USER_ID_MAX + 2];
 	const int size = home ? snprintf(name, sizeof(name), "%s", user_id)
@@ -246,7 +248,8 @@ void dispatch_backlog_found(
 	struct users *users = home ? home->users : host->foreign;
 	struct user *user = users_get(users, users_key(name, (size_t)size), name, (size_t)size);
 	struct backlog *backlog =
-		user ? parking_backlog(host->parking, user, home ? home : &host->lanes[0], lane_id, !home) : NULL;
+		user ? parking_backlog(host->parking, user, home ? home : &host->lanes[0], lane_id, !home)
+		     : NULL;
 	if (backlog)
 		parking_found(host->parking, backlog, host->now_ms + (due_in_ms > 0 ? due_in_ms : 0));
 	else if (user)
@@ -267,7 +270,8 @@ static void on_given_back(void *owner, struct command *command)
 {
 	struct host *host = owner;
 	command->backlog = NULL;
-	if (command->state == COMMAND_WAITING || command->state == COMMAND_STORING || command->state == COMMAND_RETRYING) {
+	if (command->state == COMMAND_WAITING || command->state == COMMAND_STORING ||
+		command->state == COMMAND_RETRYING) {
 		dispatch_unlink_retry(command);
 		dispatch_leave_line(host, command);
 	} else if (command->state == COMMAND_FINISHING)

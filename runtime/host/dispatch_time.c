@@ -112,7 +112,8 @@ static void look_at_places(struct host *host, struct lane *lane)
 	if (place && stalls && place->command)
 		look_at(host, place->command, true);
 	/* A command that steps aside leaves its place where it is. */
-	for (place = lane_oldest(lane); place && host->now_ms - place->arrived_us / 1000 >= DISPATCH_HOLD_MS; place = next) {
+	for (place = lane_oldest(lane); place && host->now_ms - place->arrived_us / 1000 >= DISPATCH_HOLD_MS;
+		place = next) {
 		next = place->next;
 		if (place->command)
 			look_at(host, place->command, false);

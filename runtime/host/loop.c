@@ -127,8 +127,8 @@ static void read_backlogs(struct host *host, struct store_backlogs *list)
 		if (backlogs->last_position > home->last_position)
 			home->last_position = backlogs->last_position;
 		for (size_t i = 0; i < backlogs->count; i++)
-			dispatch_backlog_found(host, home, lane_client_id(home->lane), backlogs->backlogs[i].user,
-				backlogs->backlogs[i].due_in_ms);
+			dispatch_backlog_found(host, home, lane_client_id(home->lane),
+				backlogs->backlogs[i].user, backlogs->backlogs[i].due_in_ms);
 	}
 	store_backlogs_free(list);
 }
@@ -150,14 +150,16 @@ static void set_active(struct host *host, bool active, int64_t free_in_ms)
 	if (!active && !host->standby_told && free_in_ms > 0) {
 		host->standby_told = true;
 		log_warn("standby", "another host is active under this client id: waiting as its standby",
-			LOG_TEXT("client_id", host->settings->client_id), LOG_INT("its_lease_ends_in_ms", free_in_ms));
+			LOG_TEXT("client_id", host->settings->client_id),
+			LOG_INT("its_lease_ends_in_ms", free_in_ms));
 	}
 	if (active == host->active)
 		return;
 	host->active = active;
 	host->standby_told = false;
 	if (active)
-		log_info("active", "this host is the active one", LOG_TEXT("client_id", host->settings->client_id));
+		log_info("active", "this host is the active one",
+			LOG_TEXT("client_id", host->settings->client_id));
 }
 
 /* Whether the store answers, and this host may work. */
@@ -228,8 +230,8 @@ static void tell(const struct host *host)
 
 static void hand_out(struct host *host)
 {
-	pool_hold(host->pool,
-		egress_full(host->egress) || !host->store_up || suspects_quiet(&host->suspects, host->now_ms));
+	pool_hold(host->pool, egress_full(host->egress) || !host->store_up ||
+				      suspects_quiet(&host->suspects, host->now_ms));
 	pool_kick(host->pool);
 	pool_kick(host->storing_pool);
 }
@@ -242,7 +244,8 @@ static void serve(struct host *host, const struct pollfd *polls)
 	read_news(host);
 	dispatch_serve(host);
 	parking_serve(host->parking,
-		host->store_up && host->active && !host->stopping && !suspects_quiet(&host->suspects, host->now_ms),
+		host->store_up && host->active && !host->stopping &&
+			!suspects_quiet(&host->suspects, host->now_ms),
 		host->now_ms);
 	for (size_t i = 0; i < host->lane_count; i++) {
 		lane_serve(host->lanes[i].lane, polls[POLL_LANES + i].revents, may_read(host), host->now_ms);
@@ -289,8 +292,8 @@ static int64_t read_signal(struct host *host, int fd, int64_t stop_at_ms)
 			LOG_TEXT("signal", name));
 		return host->now_ms;
 	}
-	log_info("stopping", "stopping: reading no more commands, finishing those that run", LOG_TEXT("signal", name),
-		LOG_INT("limit_s", host->settings->stop_timeout_s));
+	log_info("stopping", "stopping: reading no more commands, finishing those that run",
+		LOG_TEXT("signal", name), LOG_INT("limit_s", host->settings->stop_timeout_s));
 	host->stopping = true;
 	for (size_t i = 0; i < host->lane_count; i++)
 		lane_stop(host->lanes[i].lane, host->now_ms);

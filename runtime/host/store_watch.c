@@ -285,8 +285,7 @@ static void publish(struct store_watch *watch, const struct turn *turn, unsigned
 	const struct store_client *client)
 {
 	struct store_news *news = &watch->news;
-	const bool ours =
-		turn->error == 0 ? turn->ours : news->ours && clock_ms() < watch->ours_until_ms;
+	const bool ours = turn->error == 0 ? turn->ours : news->ours && clock_ms() < watch->ours_until_ms;
 	bool wake = ours != news->ours || turn->due_count > 0 || turn->backlogs;
 	if (asked_for == watch->suspicion &&
 		(news->up != (turn->error == 0) || (turn->error != 0 && !watch->told_away))) {

@@ -12,8 +12,8 @@
 static void blame(struct command *command, const struct board_mark *mark)
 {
 	const char *name = arena_copy(&command->arena, mark->handler, strlen(mark->handler));
-	const char *reason = arena_format(&command->arena, "handler %s killed the host %u time%s: %s", mark->handler,
-		command->crashes, command->crashes > 1 ? "s" : "", mark->what);
+	const char *reason = arena_format(&command->arena, "handler %s killed the host %u time%s: %s",
+		mark->handler, command->crashes, command->crashes > 1 ? "s" : "", mark->what);
 	command->handler = name ? name : "";
 	command->reason = reason ? reason : "it killed the host";
 }
@@ -80,7 +80,8 @@ void suspects_end(struct suspects *suspects, struct command *command, int64_t no
 		const int64_t quiet_ms = now_ms - suspects->begun_ms + 1;
 		suspects->alone = NULL;
 		command->alone = false; /* others run beside its next run */
-		suspects->rest_until_ms = now_ms + (quiet_ms < SUSPECTS_QUIET_MS ? quiet_ms : SUSPECTS_QUIET_MS);
+		suspects->rest_until_ms =
+			now_ms + (quiet_ms < SUSPECTS_QUIET_MS ? quiet_ms : SUSPECTS_QUIET_MS);
 		return;
 	}
 	struct command **at = &suspects->waiting;

@@ -16,7 +16,8 @@ static void tell_once(struct unpromised *unpromised, const char *topic, int qos)
 		return;
 	*told = true;
 	if (qos == 0)
-		log_warn("qos0_command", "a command came at QoS 0, which carries no promise; further ones are not logged",
+		log_warn("qos0_command",
+			"a command came at QoS 0, which carries no promise; further ones are not logged",
 			LOG_TEXT("topic", topic));
 	else
 		log_warn("qos2_command",
@@ -42,7 +43,8 @@ void unpromised_end(struct host_lane *home)
 	home->unpromised--;
 }
 
-void unpromised_dropped(struct host *host, const char *topic, const char *user, unsigned attempt, const char *reason)
+void unpromised_dropped(
+	struct host *host, const char *topic, const char *user, unsigned attempt, const char *reason)
 {
 	struct unpromised *unpromised = &host->unpromised;
 	board_count(&host->board->account.qos0_dropped, 1);
@@ -51,7 +53,7 @@ void unpromised_dropped(struct host *host, const char *topic, const char *user, 
 		return;
 	unpromised->told = unpromised->dropped;
 	unpromised->told_ms = host->now_ms;
-	log_warn("qos0_dropped", "a QoS 0 command is dropped: no broker sends it again", LOG_INT("dropped", untold),
-		LOG_TEXT("topic", topic), LOG_TEXT("user", user), LOG_INT("attempt", attempt),
-		LOG_TEXT("reason", reason));
+	log_warn("qos0_dropped", "a QoS 0 command is dropped: no broker sends it again",
+		LOG_INT("dropped", untold), LOG_TEXT("topic", topic), LOG_TEXT("user", user),
+		LOG_INT("attempt", attempt), LOG_TEXT("reason", reason));
 }

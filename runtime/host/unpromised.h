@@ -19,6 +19,7 @@ void unpromised_end(struct host_lane *home);
 
 /* Tells of one that is dropped: the first at once, of those that follow only their number, once in ten seconds. user:
  * NULL: not known. */
-void unpromised_dropped(struct host *host, const char *topic, const char *user, unsigned attempt, const char *reason);
+void unpromised_dropped(
+	struct host *host, const char *topic, const char *user, unsigned attempt, const char *reason);
 
 #endif

@@ -30,7 +30,8 @@ static unsigned next_delay_ms(struct connection *connection, bool taken_over)
 		const unsigned retry_ms = connection->options.settings->standby_retry_s * 1000;
 		return retry_ms - retry_ms / 4 + random_below(retry_ms / 2);
 	}
-	const bool lasts = connection->outage_ms != 0 && connection->now_ms - connection->outage_ms >= OUTAGE_MS;
+	const bool lasts =
+		connection->outage_ms != 0 && connection->now_ms - connection->outage_ms >= OUTAGE_MS;
 	const unsigned delay_ms = backoff_ms(connection->failures++, CONNECTION_DELAY_MIN_MS,
 		lasts ? CONNECTION_DELAY_LATER_MS : CONNECTION_DELAY_MAX_MS);
 	return (unsigned)clock_jitter_ms(delay_ms);
@@ -48,7 +49,8 @@ static void log_lost(const struct connection *connection, bool was_up, const cha
 
 static void log_taken_over(const struct connection *connection, unsigned delay_ms)
 {
-	log_warn("session_taken_over", "another client of the broker uses this client id, and has taken the session over",
+	log_warn("session_taken_over",
+		"another client of the broker uses this client id, and has taken the session over",
 		LOG_TEXT("connection", connection->options.label),
 		LOG_TEXT("client_id", connection->options.client_id), LOG_INT("retry_ms", delay_ms));
 }
@@ -193,6 +195,7 @@ void closing_advance(struct connection *connection, short revents)
 		return;
 	log_warn("farewell_unanswered",
 		"the broker did not close in time: acknowledgements that it had not read may be lost, and their commands come again",
-		LOG_TEXT("connection", connection->options.label), LOG_INT("waited_ms", CONNECTION_FAREWELL_MS));
+		LOG_TEXT("connection", connection->options.label),
+		LOG_INT("waited_ms", CONNECTION_FAREWELL_MS));
 	closing_end(connection, connection->reason);
 }

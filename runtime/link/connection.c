@@ -10,9 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RELEASE_MS = 5 }; /* while more can be read, settled places are not released for so long: many go in one write */
+enum {
+	RELEASE_MS = 5
+}; /* while more can be read, settled places are not released for so long: many go in one write */
 
-_Static_assert((int)CONNECTION_UP == FIGURES_CONNECTION_UP && (int)CONNECTION_CLOSING + 1 == FIGURES_CONNECTION_STATES,
+_Static_assert((int)CONNECTION_UP == FIGURES_CONNECTION_UP &&
+		       (int)CONNECTION_CLOSING + 1 == FIGURES_CONNECTION_STATES,
 	"the figures name all states");
 _Static_assert(CONNECTION_NO_PLACE == GATE_NO_PLACE, "the gate's number");
 
@@ -189,7 +192,8 @@ bool connection_read(struct connection *connection)
 	if (got == -EAGAIN)
 		return false;
 	if (got <= 0) {
-		closing_end(connection, got == 0 ? "the broker closed it without a word" : way_reason(connection->way));
+		closing_end(connection,
+			got == 0 ? "the broker closed it without a word" : way_reason(connection->way));
 		return false;
 	}
 	gate_received(connection->gate, (size_t)got);
@@ -221,7 +225,8 @@ void connection_flush(struct connection *connection)
 	if (gate_releasable(connection->gate)) {
 		if (connection->settled_ms == 0)
 			connection->settled_ms = connection->now_ms;
-		if (!connection_pending(connection) || connection->now_ms - connection->settled_ms >= RELEASE_MS)
+		if (!connection_pending(connection) ||
+			connection->now_ms - connection->settled_ms >= RELEASE_MS)
 			release(connection);
 	}
 	closing_write_out(connection);

@@ -32,7 +32,13 @@ struct connection;
 struct resolver;
 struct settings;
 
-enum connection_state { CONNECTION_IDLE, CONNECTION_WAITING, CONNECTION_OPENING, CONNECTION_UP, CONNECTION_CLOSING };
+enum connection_state {
+	CONNECTION_IDLE,
+	CONNECTION_WAITING,
+	CONNECTION_OPENING,
+	CONNECTION_UP,
+	CONNECTION_CLOSING
+};
 
 enum {
 	CONNECTION_DELAY_MIN_MS = 100,
@@ -57,10 +63,11 @@ struct connection_terms {
 
 /* How a link ended. */
 struct connection_end {
-	const char *reason; /* in words; "": it was not wanted any more. The connection's, until the next link opens */
-	bool reached;	    /* the broker was sent a CONNECT */
-	int connack;	    /* reason code of its CONNACK; -1: none came */
-	bool mqtt5;	    /* the version of the next link: another one where this one's was refused */
+	const char *
+		reason; /* in words; "": it was not wanted any more. The connection's, until the next link opens */
+	bool reached; /* the broker was sent a CONNECT */
+	int connack;  /* reason code of its CONNACK; -1: none came */
+	bool mqtt5;   /* the version of the next link: another one where this one's was refused */
 };
 
 /* Who logs in, where that is not the handler. */
@@ -75,10 +82,11 @@ struct connection_owner {
 	void (*down)(void *owner, bool was_up);
 	/* place: the number of the place that the message has on this link, counted from 0; CONNECTION_NO_PLACE at QoS 0 and 2, and
 	 * for a packet identifier whose place is held. dup: as it stands in the packet. */
-	void (*message)(void *owner, const struct mosquitto_message *message, const mosquitto_property *properties,
-		uint64_t place, bool dup);
+	void (*message)(void *owner, const struct mosquitto_message *message,
+		const mosquitto_property *properties, uint64_t place, bool dup);
 	/* A PUBLISH at QoS 1 that is too large was skipped. */
-	void (*oversized)(void *owner, const char *topic, size_t size, uint64_t place, uint16_t mid, bool dup);
+	void (*oversized)(
+		void *owner, const char *topic, size_t size, uint64_t place, uint16_t mid, bool dup);
 	/* The first so many of the places held are released: their PUBACKs are on their way. */
 	void (*released)(void *owner, size_t count);
 	void (*published)(void *owner, int mid, int reason_code);
@@ -91,7 +99,8 @@ struct connection_options {
 	const char *client_id;
 	bool persistent; /* a session that outlives the link: clean start off, SESSION_EXPIRY */
 	bool holds;	 /* PUBACKs are held until their places are settled */
-	unsigned window; /* places at most: the Receive Maximum, and where reading stops; 0: the protocol's default */
+	unsigned
+		window; /* places at most: the Receive Maximum, and where reading stops; 0: the protocol's default */
 	const struct connection_login *login; /* NULL: the handler, with the token that comes with the way */
 	const struct settings *settings;
 	struct resolver *resolver;

@@ -19,22 +19,22 @@ struct connection {
 	struct mosquitto *mosquitto;
 	int local_fd; /* our end of the socket pair; -1: none */
 	bool wanted;
-	bool mqtt5;	  /* the version of the next opening, and of this one */
-	bool reached;	  /* the way was open, and a CONNECT is on it */
-	int connack;	  /* reason code of the CONNACK; -1: none came */
-	bool spoke_mqtt5; /* a CONNACK has welcomed us under MQTT 5, on this link or an earlier one */
-	bool reads;	  /* the last connection_poll() asked whether something can be read */
-	bool more;	  /* what was read has not been told to the end */
-	bool failed;	  /* it is to end for `reason` */
-	bool disconnects; /* CLOSING: with a DISCONNECT */
-	int server_reason; /* reason code of the broker's DISCONNECT; 0: none */
-	unsigned failures; /* in a row, for the delay */
+	bool mqtt5;		/* the version of the next opening, and of this one */
+	bool reached;		/* the way was open, and a CONNECT is on it */
+	int connack;		/* reason code of the CONNACK; -1: none came */
+	bool spoke_mqtt5;	/* a CONNACK has welcomed us under MQTT 5, on this link or an earlier one */
+	bool reads;		/* the last connection_poll() asked whether something can be read */
+	bool more;		/* what was read has not been told to the end */
+	bool failed;		/* it is to end for `reason` */
+	bool disconnects;	/* CLOSING: with a DISCONNECT */
+	int server_reason;	/* reason code of the broker's DISCONNECT; 0: none */
+	unsigned failures;	/* in a row, for the delay */
 	unsigned silent_closes; /* closed before a CONNACK, in a row */
 	int64_t due_ms;
 	int64_t outage_ms; /* since when there is no link that lasted; 0: there is one */
 	int64_t up_since_ms;
-	int64_t settled_ms; /* since when PUBACKs could leave; 0: none can */
-	int64_t now_ms;	    /* of the call we are in */
+	int64_t settled_ms;	  /* since when PUBACKs could leave; 0: none can */
+	int64_t now_ms;		  /* of the call we are in */
 	char reason[REASON_SIZE]; /* why it ends, as far as a callback knows; once it is over: why it ended */
 };
 

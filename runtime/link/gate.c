@@ -40,25 +40,25 @@ struct gate {
 	bool holds;
 	size_t window, packet_max;
 
-	struct buffer in;     /* from the broker */
-	size_t span;	      /* of its beginning, found to be fed */
+	struct buffer in;      /* from the broker */
+	size_t span;	       /* of its beginning, found to be fed */
 	unsigned span_packets; /* that end in it */
-	size_t skip;	      /* of a PUBLISH that is skipped: still to come */
+	size_t skip;	       /* of a PUBLISH that is skipped: still to come */
 	char *skipped_topic;
 
 	struct buffer cut; /* from libmosquitto: a packet that is not whole yet */
 	struct buffer out; /* to the broker */
 
-	struct ring places;   /* struct place; the first is number `first` */
-	uint64_t first;	      /* the number of the oldest place held */
-	struct ring fed;      /* struct fed: acknowledged by libmosquitto in that order */
-	size_t delivered;     /* of these, from the first on */
+	struct ring places; /* struct place; the first is number `first` */
+	uint64_t first;	    /* the number of the oldest place held */
+	struct ring fed;    /* struct fed: acknowledged by libmosquitto in that order */
+	size_t delivered;   /* of these, from the first on */
 	uint64_t held_mids[MIDS / MID_BITS];
 
 	int64_t keepalive_ms;
-	int64_t sent_ms;     /* when output last moved */
-	int64_t blocked_ms;  /* since when the broker takes nothing; 0: it does */
-	int64_t pinged_ms;   /* 0: no PINGRESP is awaited */
+	int64_t sent_ms;    /* when output last moved */
+	int64_t blocked_ms; /* since when the broker takes nothing; 0: it does */
+	int64_t pinged_ms;  /* 0: no PINGRESP is awaited */
 	char reason[REASON_SIZE];
 };
 
@@ -134,7 +134,8 @@ void gate_received(struct gate *gate, size_t size)
 }
 
 /* A place for a PUBLISH at QoS 1, unless its packet identifier has one. */
-static int add_place(struct gate *gate, const struct packet_publish *publish, bool skipped, uint64_t *ret_number)
+static int add_place(
+	struct gate *gate, const struct packet_publish *publish, bool skipped, uint64_t *ret_number)
 {
 	*ret_number = GATE_NO_PLACE;
 	if (is_held(gate, publish->mid))
@@ -168,7 +169,8 @@ static int skip_publish(struct gate *gate, const struct packet *packet, const st
 {
 	uint64_t number = GATE_NO_PLACE;
 	if (publish->qos == 2)
-		return broken(gate, "the broker sent a PUBLISH of %zu bytes at QoS 2: %zu at most", packet->size, gate->packet_max);
+		return broken(gate, "the broker sent a PUBLISH of %zu bytes at QoS 2: %zu at most",
+			packet->size, gate->packet_max);
 	free(gate->skipped_topic);
 	gate->skipped_topic = strndup(publish->topic, publish->topic_size);
 	if (!gate->skipped_topic || (publish->qos == 1 && add_place(gate, publish, true, &number) != 0))
@@ -188,8 +190,8 @@ static int skip_publish(struct gate *gate, const struct packet *packet, const st
 /* What one packet means for the span that is being found. */
 enum step { STEP_PASSES, STEP_ENDS_SPAN, STEP_TAKEN };
 
-static int look_at_packet(struct gate *gate, const uint8_t *bytes, size_t size, enum step *ret_step, size_t *ret_size,
-	struct gate_oversized *ret_oversized)
+static int look_at_packet(struct gate *gate, const uint8_t *bytes, size_t size, enum step *ret_step,
+	size_t *ret_size, struct gate_oversized *ret_oversized)
 {
 	struct packet packet;
 	struct packet_publish publish;
@@ -203,11 +205,12 @@ static int look_at_packet(struct gate *gate, const uint8_t *bytes, size_t size, 
 			return 0;
 		error = packet_read_publish(&packet, bytes, size, &publish);
 		if (error != 0)
-			return error == PACKET_E_INCOMPLETE ? 0
-							    : broken(gate, "the broker sent a PUBLISH that is malformed");
+			return error == PACKET_E_INCOMPLETE
+				       ? 0
+				       : broken(gate, "the broker sent a PUBLISH that is malformed");
 	} else if (too_large) {
-		return broken(gate, "the broker sent a packet of type %u with %zu bytes: %zu at most", (unsigned)packet.type,
-			packet.size, gate->packet_max);
+		return broken(gate, "the broker sent a packet of type %u with %zu bytes: %zu at most",
+			(unsigned)packet.type, packet.size, gate->packet_max);
 	}
 	if (gate->span > 0 && (too_large || packet.type == PACKET_PINGRESP))
 		return 0; /* when what is before it has been fed */
@@ -269,7 +272,8 @@ int gate_deliver(struct gate *gate, uint16_t mid, struct gate_delivery *ret)
 	const struct fed *fed =
 		gate->delivered < ring_count(&gate->fed) ? ring_at(&gate->fed, gate->delivered) : NULL;
 	if (!fed || fed->mid != mid)
-		return broken(gate, "a message with packet identifier %u was told that the broker has not sent", mid);
+		return broken(gate,
+			"a message with packet identifier %u was told that the broker has not sent", mid);
 	gate->delivered++;
 	*ret = (struct gate_delivery){.number = fed->number, .dup = fed->dup};
 	return 0;
@@ -363,7 +367,8 @@ size_t gate_release(struct gate *gate)
 	size_t count = 0;
 	for (; gate_releasable(gate); count++) {
 		const struct place *place = ring_at(&gate->places, 0);
-		const uint8_t puback[] = {PACKET_PUBACK << 4, 2, (uint8_t)(place->mid >> 8), (uint8_t)place->mid};
+		const uint8_t puback[] = {
+			PACKET_PUBACK << 4, 2, (uint8_t)(place->mid >> 8), (uint8_t)place->mid};
 		if (!buffer_append(&gate->out, puback, sizeof(puback)))
 			break;
 		mark_held(gate, place->mid, false);
@@ -405,7 +410,8 @@ int gate_tick(struct gate *gate, bool reads, int64_t now_ms)
 	if (gate->blocked_ms != 0)
 		return now_ms - gate->blocked_ms < GATE_SILENCE_MS
 			       ? 0
-			       : broken(gate, "the broker has taken nothing for %d s", GATE_SILENCE_MS / 1000);
+			       : broken(gate, "the broker has taken nothing for %d s",
+					 GATE_SILENCE_MS / 1000);
 	if (gate->keepalive_ms == 0)
 		return 0;
 	if (gate->pinged_ms != 0 && !reads)

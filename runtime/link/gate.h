@@ -28,7 +28,8 @@ enum gate_error { GATE_E_BROKEN = 1 };
 #define GATE_NO_PLACE UINT64_MAX
 
 enum {
-	GATE_FEED_PACKETS = 200, /* between two looks at what libmosquitto has written: its socket takes 278 small writes */
+	GATE_FEED_PACKETS =
+		200, /* between two looks at what libmosquitto has written: its socket takes 278 small writes */
 	GATE_SILENCE_MS = 10000, /* output that has not moved for that long ends the link */
 };
 
@@ -49,7 +50,8 @@ struct gate_delivery {
 
 /* holds: PUBACKs are held; else nothing is. window: places at most, then nothing more is fed. packet_max: of what comes, in
  * bytes. 0 and *ret, or -ENOMEM. */
-__attribute__((warn_unused_result)) int gate_new(bool holds, size_t window, size_t packet_max, struct gate **ret);
+__attribute__((warn_unused_result)) int gate_new(
+	bool holds, size_t window, size_t packet_max, struct gate **ret);
 void gate_free(struct gate *gate); /* NULL is fine */
 
 /* ---- From the broker ---- */
@@ -60,8 +62,8 @@ void gate_received(struct gate *gate, size_t size);
 
 /* The next bytes for libmosquitto, and how many packets end in them, GATE_FEED_PACKETS at most; *ret_size 0: nothing now. A
  * skipped PUBLISH is told by *ret_oversized, with topic NULL where there is none. 0 or GATE_E_BROKEN. */
-__attribute__((warn_unused_result)) int gate_feed(struct gate *gate, const uint8_t **ret_bytes, size_t *ret_size,
-	unsigned *ret_packets, struct gate_oversized *ret_oversized);
+__attribute__((warn_unused_result)) int gate_feed(struct gate *gate, const uint8_t **ret_bytes,
+	size_t *ret_size, unsigned *ret_packets, struct gate_oversized *ret_oversized);
 
 /* libmosquitto's socket has taken so many of them. */
 void gate_fed(struct gate *gate, size_t size);
@@ -70,7 +72,8 @@ void gate_fed(struct gate *gate, size_t size);
 bool gate_hungry(const struct gate *gate);
 
 /* libmosquitto tells of a message at QoS 1: which one that is. 0, or GATE_E_BROKEN where it is none that was fed. */
-__attribute__((warn_unused_result)) int gate_deliver(struct gate *gate, uint16_t mid, struct gate_delivery *ret);
+__attribute__((warn_unused_result)) int gate_deliver(
+	struct gate *gate, uint16_t mid, struct gate_delivery *ret);
 
 /* ---- From libmosquitto ---- */
 

@@ -37,7 +37,8 @@ void opening_start(struct connection *connection)
 		.resolver = connection->options.resolver,
 		.label = connection->options.label,
 	};
-	int error = gate_new(connection->options.holds, window, settings->payload_max + PACKET_MARGIN, &connection->gate);
+	int error = gate_new(
+		connection->options.holds, window, settings->payload_max + PACKET_MARGIN, &connection->gate);
 	if (error == 0)
 		error = way_new(&options, connection->now_ms, &connection->way);
 	if (error != 0)
@@ -49,7 +50,8 @@ static void watch_peer(const struct connection *connection)
 {
 	const unsigned timeout_ms = connection->options.settings->keepalive_s * 1500;
 	if (timeout_ms > 0)
-		(void)setsockopt(way_socket(connection->way), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+		(void)setsockopt(way_socket(connection->way), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
+			sizeof(timeout_ms));
 }
 
 /* What the broker says before the connection is UP: a CONNACK, and perhaps what follows it. */
@@ -63,8 +65,8 @@ static void read_welcome(struct connection *connection)
 	if (got == -EAGAIN)
 		return;
 	if (got <= 0) {
-		closing_end_unwelcome(
-			connection, got == 0 ? "the broker closed it before its CONNACK" : way_reason(connection->way));
+		closing_end_unwelcome(connection,
+			got == 0 ? "the broker closed it before its CONNACK" : way_reason(connection->way));
 		return;
 	}
 	gate_received(connection->gate, (size_t)got);
@@ -95,6 +97,6 @@ void opening_advance(struct connection *connection, short revents)
 	else if (closing_write(connection))
 		read_welcome(connection);
 	if (connection->state == CONNECTION_OPENING && connection->now_ms >= connection->due_ms)
-		closing_end_unwelcome(
-			connection, connection->mosquitto ? "no CONNACK came in time" : "no answer came in time");
+		closing_end_unwelcome(connection,
+			connection->mosquitto ? "no CONNACK came in time" : "no answer came in time");
 }

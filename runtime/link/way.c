@@ -238,7 +238,7 @@ ssize_t way_write(struct way *way, const void *bytes, size_t size)
 	if (size == 0)
 		return 0;
 	const ssize_t taken = way->tls ? tls_write(way->tls, bytes, size)
-				    : plain_result(send(way->socket, bytes, size, MSG_NOSIGNAL));
+				       : plain_result(send(way->socket, bytes, size, MSG_NOSIGNAL));
 	return taken > 0 ? taken : ended(way, taken);
 }
 

@@ -58,11 +58,14 @@ static void refused(struct connection *connection, int reason_code)
 			"the broker does not speak MQTT 5: trying 3.1.1");
 		return;
 	}
-	snprintf(connection->reason, sizeof(connection->reason), "the broker refuses the connection: %s (reason code %d)%s",
-		connection->mqtt5 ? mosquitto_reason_string(reason_code) : mosquitto_connack_string(reason_code),
+	snprintf(connection->reason, sizeof(connection->reason),
+		"the broker refuses the connection: %s (reason code %d)%s",
+		connection->mqtt5 ? mosquitto_reason_string(reason_code)
+				  : mosquitto_connack_string(reason_code),
 		reason_code,
-		settings->handler_token_file[0] != '\0' ? "; is the token in HANDLER_TOKEN_FILE one that it accepts?"
-							: "; is JWT_SECRET the broker's, and this machine's clock right?");
+		settings->handler_token_file[0] != '\0'
+			? "; is the token in HANDLER_TOKEN_FILE one that it accepts?"
+			: "; is JWT_SECRET the broker's, and this machine's clock right?");
 }
 
 static void welcomed(struct connection *connection, int flags, const mosquitto_property *properties)
@@ -82,9 +85,10 @@ static void welcomed(struct connection *connection, int flags, const mosquitto_p
 	connection->state = CONNECTION_UP;
 	connection->up_since_ms = connection->now_ms;
 	connection->spoke_mqtt5 = connection->spoke_mqtt5 || connection->mqtt5;
-	log_info("broker_connected", "connected to the broker", LOG_TEXT("connection", connection->options.label),
-		LOG_TEXT("broker", settings->broker_host), LOG_INT("port", settings->broker_port),
-		LOG_TEXT("client_id", connection->options.client_id), LOG_TEXT("mqtt", terms.mqtt5 ? "5" : "3.1.1"),
+	log_info("broker_connected", "connected to the broker",
+		LOG_TEXT("connection", connection->options.label), LOG_TEXT("broker", settings->broker_host),
+		LOG_INT("port", settings->broker_port), LOG_TEXT("client_id", connection->options.client_id),
+		LOG_TEXT("mqtt", terms.mqtt5 ? "5" : "3.1.1"),
 		LOG_TEXT("session", terms.session_present ? "resumed" : "new"));
 	connection->options.callbacks->up(connection->options.owner, &terms);
 }
@@ -186,7 +190,8 @@ static int set_options(struct connection *connection)
 		code = mosquitto_int_option(mosquitto, MOSQ_OPT_PROTOCOL_VERSION,
 			connection->mqtt5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
 	if (code == MOSQ_ERR_SUCCESS && connection->options.window != 0)
-		code = mosquitto_int_option(mosquitto, MOSQ_OPT_RECEIVE_MAXIMUM, (int)connection->options.window);
+		code = mosquitto_int_option(
+			mosquitto, MOSQ_OPT_RECEIVE_MAXIMUM, (int)connection->options.window);
 	if (code == MOSQ_ERR_SUCCESS)
 		code = mosquitto_int_option(mosquitto, MOSQ_OPT_SEND_MAXIMUM, 65535);
 	if (code == MOSQ_ERR_SUCCESS && password)
@@ -225,8 +230,8 @@ static int connect_locally(struct connection *connection)
 	const int listener = listen_once(&port);
 	int code = MOSQ_ERR_ERRNO;
 	if (listener >= 0) {
-		code = mosquitto_connect_bind_v5(
-			connection->mosquitto, "127.0.0.1", port, (int)settings->keepalive_s, NULL, properties);
+		code = mosquitto_connect_bind_v5(connection->mosquitto, "127.0.0.1", port,
+			(int)settings->keepalive_s, NULL, properties);
 		close(listener);
 	}
 	mosquitto_property_free_all(&properties);
@@ -246,7 +251,8 @@ bool wire_open(struct connection *connection)
 	int code = set_options(connection);
 	if (code == MOSQ_ERR_SUCCESS)
 		code = connect_locally(connection);
-	if (code == MOSQ_ERR_SUCCESS && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+	if (code == MOSQ_ERR_SUCCESS &&
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
 		code = MOSQ_ERR_ERRNO;
 	if (code != MOSQ_ERR_SUCCESS) {
 		closing_over(connection, code);
@@ -321,8 +327,8 @@ static bool tell_span(struct connection *connection, bool *ret_idle)
 		return false;
 	}
 	if (oversized.topic && connection->options.callbacks->oversized)
-		connection->options.callbacks->oversized(connection->options.owner, oversized.topic, oversized.size,
-			oversized.number, oversized.mid, oversized.dup);
+		connection->options.callbacks->oversized(connection->options.owner, oversized.topic,
+			oversized.size, oversized.number, oversized.mid, oversized.dup);
 	if (size == 0) {
 		*ret_idle = !oversized.topic;
 		return !*ret_idle;

@@ -441,7 +441,8 @@ HARNESS_CASE(broker_says_why_it_ends_the_connection)
 	expect_failure(&visit, "subscriptions", "the broker closed it: Administrative action");
 	/* Not to be reached is not to be refused. */
 	expect_line(&visit, "session", "fail", "not there any more: Connection refused");
-	expect_line(&visit, "strangers", "warn", "a client without a token is let in could not be found out: Connection refused");
+	expect_line(&visit, "strangers", "warn",
+		"a client without a token is let in could not be found out: Connection refused");
 	expect_line(&visit, "user_login", "fail", "not there any more: Connection refused");
 	forget(&visit);
 }
@@ -737,14 +738,13 @@ HARNESS_CASE(text_for_people_has_no_colours_in_a_file)
 HARNESS_MAIN(HARNESS_TEST(way_to_the_broker_is_good), HARNESS_TEST(certificates_that_are_wrong),
 	HARNESS_TEST(broker_speaks_plain_mqtt_on_the_port), HARNESS_TEST(broker_is_away),
 	HARNESS_TEST(broker_is_silent), HARNESS_TEST(broker_insists_on_a_certificate),
-	HARNESS_TEST(broker_name_is_unknown),
-	HARNESS_TEST(handler_that_takes_everything_is_spared), HARNESS_TEST(running_host_is_not_disturbed),
-	HARNESS_TEST(running_host_is_asked_whether_it_is_ready), HARNESS_TEST(session_without_a_host),
-	HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
+	HARNESS_TEST(broker_name_is_unknown), HARNESS_TEST(handler_that_takes_everything_is_spared),
+	HARNESS_TEST(running_host_is_not_disturbed), HARNESS_TEST(running_host_is_asked_whether_it_is_ready),
+	HARNESS_TEST(session_without_a_host), HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
 	HARNESS_TEST(retained_command_is_told), HARNESS_TEST(broker_speaks_only_mqtt_3),
-	HARNESS_TEST(broker_does_too_little_for_the_host),
-	HARNESS_TEST(broker_closes_mqtt_5_without_a_word), HARNESS_TEST(broker_does_not_answer_connect),
-	HARNESS_TEST(broker_says_why_it_ends_the_connection), HARNESS_TEST(strangers_are_not_answered),
+	HARNESS_TEST(broker_does_too_little_for_the_host), HARNESS_TEST(broker_closes_mqtt_5_without_a_word),
+	HARNESS_TEST(broker_does_not_answer_connect), HARNESS_TEST(broker_says_why_it_ends_the_connection),
+	HARNESS_TEST(strangers_are_not_answered),
 	HARNESS_TEST(broker_that_keeps_nobody_apart_is_a_security_hole), HARNESS_TEST(database_is_away),
 	HARNESS_TEST(database_before_the_first_start), HARNESS_TEST(indexes_that_are_wrong),
 	HARNESS_TEST(write_concern_that_is_weak), HARNESS_TEST(parked_commands_that_nobody_takes),

@@ -132,7 +132,8 @@ static bool has_acknowledged_more(void *context)
 {
 	const struct progress *progress = context;
 	scrape_metrics(progress->scrape);
-	return scrape_value(progress->scrape, "cashewd_acknowledgements_total{lane=\"main\"}") > progress->acknowledged;
+	return scrape_value(progress->scrape, "cashewd_acknowledgements_total{lane=\"main\"}") >
+	       progress->acknowledged;
 }
 
 /* Whoever has acknowledged something did its work: the next one comes at once, however often that is. */
@@ -152,7 +153,8 @@ HARNESS_CASE(host_that_dies_after_work_is_not_delayed)
 		host_expect_log(host, "host_died");
 		host_expect_log(host, "host_started", "number", harness_format(h, "%d", i + 2));
 		scrape_metrics(progress.scrape);
-		progress.acknowledged = scrape_value(progress.scrape, "cashewd_acknowledgements_total{lane=\"main\"}");
+		progress.acknowledged =
+			scrape_value(progress.scrape, "cashewd_acknowledgements_total{lane=\"main\"}");
 	}
 	host_wait_ready(host);
 	assert_int_equal(host_count_log(host, "host_delayed"), 0);
@@ -378,9 +380,9 @@ HARNESS_CASE(host_that_leaks_is_replaced)
 
 HARNESS_MAIN(HARNESS_TEST(host_that_is_killed_is_started_again_and_nothing_is_lost),
 	HARNESS_TEST(host_goes_with_its_supervisor), HARNESS_TEST(host_that_keeps_dying_is_delayed),
-	HARNESS_TEST(host_that_dies_after_work_is_not_delayed),
-	HARNESS_TEST(signal_for_both_drains), HARNESS_TEST(host_that_is_told_to_stop_alone_is_replaced),
-	HARNESS_TEST(stop_while_no_host_runs), HARNESS_TEST(signal_in_the_first_moment_is_an_orderly_end),
+	HARNESS_TEST(host_that_dies_after_work_is_not_delayed), HARNESS_TEST(signal_for_both_drains),
+	HARNESS_TEST(host_that_is_told_to_stop_alone_is_replaced), HARNESS_TEST(stop_while_no_host_runs),
+	HARNESS_TEST(signal_in_the_first_moment_is_an_orderly_end),
 	HARNESS_TEST(wedged_worker_does_not_hold_up_the_exit),
 	HARNESS_TEST(secrets_are_in_no_environment_and_no_argument),
 	HARNESS_TEST(sighup_goes_on_with_new_settings),

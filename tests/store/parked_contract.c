@@ -76,8 +76,8 @@ static bool unanswered(int error, unsigned *tries)
 	return error == STORE_E_AWAY && ++*tries < TRIES_MAX;
 }
 
-static int finish_answered(struct store_client *own, const char *user, const struct store_id *ids, size_t count,
-	const struct store_id *next, const struct backlog_lease *lease)
+static int finish_answered(struct store_client *own, const char *user, const struct store_id *ids,
+	size_t count, const struct store_id *next, const struct backlog_lease *lease)
 {
 	unsigned tries = 0;
 	int error;
@@ -88,8 +88,8 @@ static int finish_answered(struct store_client *own, const char *user, const str
 	return error;
 }
 
-static int claim_answered(struct store_client *own, const char *user, const struct backlog_lease *lease, size_t count_max,
-	struct parked_batch *ret_batch)
+static int claim_answered(struct store_client *own, const char *user, const struct backlog_lease *lease,
+	size_t count_max, struct parked_batch *ret_batch)
 {
 	unsigned tries = 0;
 	int error;

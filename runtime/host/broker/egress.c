@@ -15,8 +15,8 @@
 #include "settings.h"
 #include <errno.h>
 #include <mqtt_protocol.h>
-#include <stdio.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -352,7 +352,8 @@ void egress_serve(struct egress *egress, short revents, int64_t now_ms)
 	connection_serve(connection, revents, now_ms);
 	if (!was_up || connection_state(connection) != CONNECTION_UP)
 		return;
-	if ((revents & POLLIN) != 0 || (egress->in_flight > 0 && !egress->read_now) || connection_pending(connection)) {
+	if ((revents & POLLIN) != 0 || (egress->in_flight > 0 && !egress->read_now) ||
+		connection_pending(connection)) {
 		egress->read_at_ms = now_ms + EGRESS_READ_MS;
 		for (int i = 0; i < READS_PER_TURN && connection_read(connection); i++)
 			continue;

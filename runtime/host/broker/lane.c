@@ -29,14 +29,14 @@ struct lane {
 	struct subscriptions *subscriptions;
 	char client_id[ROUTE_CLIENT_ID_SIZE];
 	bool wanted, stopping, stopped;
-	bool forgets;		    /* nothing of the link that is being closed is kept: this host has stood by meanwhile */
+	bool forgets; /* nothing of the link that is being closed is kept: this host has stood by meanwhile */
 	const char *give_up_reason; /* not NULL: the link is to be dropped */
 	int64_t now_ms;		    /* of this turn */
 
-	struct places places;	/* of this link */
+	struct places places;	 /* of this link */
 	struct place *unsettled; /* all places before it have settled; NULL: all */
-	size_t settled;		/* places held that have */
-	int64_t came_ms;	/* the last message */
+	size_t settled;		 /* places held that have */
+	int64_t came_ms;	 /* the last message */
 	struct copies *copies;
 	struct place *spare; /* linked by next */
 	size_t spare_count;
@@ -412,7 +412,8 @@ void lane_tell(const struct lane *lane)
 
 bool lane_ready(const struct lane *lane)
 {
-	return connection_state(lane->connection) == CONNECTION_UP && subscriptions_ready(lane->subscriptions);
+	return connection_state(lane->connection) == CONNECTION_UP &&
+	       subscriptions_ready(lane->subscriptions);
 }
 
 int64_t lane_alive_since_ms(const struct lane *lane)

@@ -26,10 +26,11 @@ struct settings;
 
 struct lane_owner {
 	/* A message. number: its place's on this link, or LANE_NO_PLACE. dup: as the broker has marked it. */
-	void (*message)(void *owner, const struct mosquitto_message *message, const mosquitto_property *properties,
-		uint64_t number, bool dup);
+	void (*message)(void *owner, const struct mosquitto_message *message,
+		const mosquitto_property *properties, uint64_t number, bool dup);
 	/* A PUBLISH that is too large to be read: nothing but its topic is known. */
-	void (*oversized)(void *owner, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup);
+	void (*oversized)(
+		void *owner, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup);
 	/* A place is going to be freed: its PUBACK has left (released), or its copy is not awaited any more. Its command,
 	 * where it has one, goes on. */
 	void (*freed)(void *owner, const struct place *place, bool released);
@@ -73,7 +74,8 @@ void lane_tell(const struct lane *lane);
 /* ---- Places ---- */
 
 /* A new place for the message that is being told. NULL when out of memory. */
-struct place *lane_hold(struct lane *lane, uint64_t number, uint16_t mid, uint64_t user, uint64_t fingerprint);
+struct place *lane_hold(
+	struct lane *lane, uint64_t number, uint16_t mid, uint64_t user, uint64_t fingerprint);
 
 /* The same, for one that is acknowledged and not run. False when out of memory. */
 __attribute__((warn_unused_result)) bool lane_hold_settled(struct lane *lane, uint64_t number, uint16_t mid);

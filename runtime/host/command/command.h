@@ -74,7 +74,8 @@ struct command {
 	uint16_t correlation_size;
 	size_t payload_cut_from; /* size of a payload that was too large to be kept; else 0 */
 	uint64_t fingerprint;	 /* of topic, payload and correlation */
-	uint64_t identity;	 /* the same, and who it is among equals: by packet identifier or _id; 0: cannot be told */
+	uint64_t
+		identity; /* the same, and who it is among equals: by packet identifier or _id; 0: cannot be told */
 	enum command_origin origin;
 	enum command_state state;
 	struct place *place; /* whose PUBACK waits for it; NULL: none does (any more) */
@@ -86,7 +87,7 @@ struct command {
 	int64_t arrived_ms;	  /* monotonic */
 	int64_t active_before_ms; /* its user's, when it arrived: see users.h */
 
-	int64_t failing_since_ms;		  /* first transient failure since it arrived or was claimed; 0: none */
+	int64_t failing_since_ms; /* first transient failure since it arrived or was claimed; 0: none */
 	int64_t retry_since_ms, retry_at_ms;	  /* RETRYING; at INT64_MAX: when the store answers again */
 	struct command *retry_next, **retry_link; /* NULL: in no list */
 	unsigned events_pending;		  /* sent or waiting to be sent, not PUBACKed */
@@ -95,14 +96,14 @@ struct command {
 
 	struct parked_command *document; /* from the store: as it was read; NULL: it was not */
 	struct record *record;		 /* its document as it is (to be) written; NULL: it is not */
-	struct backlog *backlog;       /* from the store, or being written there: its user's */
-	struct command *backlog_next;  /* in one of its lists */
-	bool stepping;		       /* its document is being written while it goes on */
-	bool unsteppable;	       /* the database refuses its document: it stays where it is */
-	bool marked;		       /* it is known to have killed a host */
-	unsigned base_attempts;	       /* those that its document has counted */
-	unsigned crashes;	       /* that it is to blame for */
-	bool unburied;		       /* the store has refused its dead letter before */
+	struct backlog *backlog;	 /* from the store, or being written there: its user's */
+	struct command *backlog_next;	 /* in one of its lists */
+	bool stepping;			 /* its document is being written while it goes on */
+	bool unsteppable;		 /* the database refuses its document: it stays where it is */
+	bool marked;			 /* it is known to have killed a host */
+	unsigned base_attempts;		 /* those that its document has counted */
+	unsigned crashes;		 /* that it is to blame for */
+	bool unburied;			 /* the store has refused its dead letter before */
 
 	/* the run: written by the thread that runs it */
 	struct arena arena;

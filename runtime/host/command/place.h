@@ -26,7 +26,7 @@ struct place {
 	uint8_t end;			    /* settled: enum command_end */
 	bool settled;
 	bool ignored; /* a retained message: acknowledged, and no command */
-	bool kept; /* its link has ended before it was released */
+	bool kept;    /* its link has ended before it was released */
 };
 
 /* In order. */

@@ -50,7 +50,8 @@ static void write_progress(const struct command *command, const struct routes *r
 	record->written.settled_count = 0;
 	for (unsigned i = 0; route && i < route->handler_count; i++)
 		if ((command->settled & (UINT32_C(1) << i)) != 0)
-			record->settled[record->written.settled_count++] = routes->handlers[route->handlers[i]]->name;
+			record->settled[record->written.settled_count++] =
+				routes->handlers[route->handlers[i]]->name;
 	record->written.end = command_end_name(command->end);
 }
 

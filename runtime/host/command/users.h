@@ -30,8 +30,8 @@ struct user {
 	unsigned waiting;	      /* from the broker, not through */
 	struct backlog *backlog;      /* what of his is in the store; NULL: nothing, as far as is known */
 	int64_t active_ms;	      /* in all, up to the last change */
-	bool in_turn, again;	      /* dispatch.c's: his turn is being given, and is to be looked at once more */
-	struct users *users;	      /* where he is */
+	bool in_turn, again; /* dispatch.c's: his turn is being given, and is to be looked at once more */
+	struct users *users; /* where he is */
 	char name[];
 };
 

@@ -55,8 +55,8 @@ struct backlog {
 	struct command *postponed;  /* to be given back when what is done before it is deleted */
 	unsigned postpone_ms;
 
-	bool declined;		     /* nobody here can run its first: it is given back as it was .. */
-	int64_t declined_until_ms;   /* .. and left to others for so long */
+	bool declined;		   /* nobody here can run its first: it is given back as it was .. */
+	int64_t declined_until_ms; /* .. and left to others for so long */
 
 	struct backlog_list to_store; /* to be written */
 

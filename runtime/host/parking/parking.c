@@ -17,9 +17,9 @@
 #include <string.h>
 
 enum {
-	CLAIMED_MAX = 64, /* backlogs in memory at once, but for those that stepped aside */
+	CLAIMED_MAX = 64,    /* backlogs in memory at once, but for those that stepped aside */
 	DECLINED_MS = 60000, /* a backlog that nobody here can run */
-	SOON_MS = 1000,	  /* a backlog that is due by then lets commands wait in memory */
+	SOON_MS = 1000,	     /* a backlog that is due by then lets commands wait in memory */
 };
 
 /* ---- Lists ---- */
@@ -181,7 +181,8 @@ static size_t count_done(const struct backlog *backlog)
 {
 	size_t count = 0;
 	for (const struct command *command = backlog->memory.first;
-		command && command->state == COMMAND_FINISHING && count < PARKED_BATCH_MAX; command = command->backlog_next)
+		command && command->state == COMMAND_FINISHING && count < PARKED_BATCH_MAX;
+		command = command->backlog_next)
 		count++;
 	return count;
 }
@@ -311,7 +312,8 @@ static void claimed(struct parking *parking, struct backlog *backlog, struct par
 	}
 	if (storing->error != 0) {
 		rest(parking, backlog,
-			parking->now_ms + (storing->error == PARKED_E_LATER ? storing->batch.later_ms : PARKING_RETRY_MS));
+			parking->now_ms + (storing->error == PARKED_E_LATER ? storing->batch.later_ms
+									    : PARKING_RETRY_MS));
 		return;
 	}
 	if (backlog->dropped) {
@@ -346,7 +348,8 @@ static void finished(struct parking *parking, struct backlog *backlog, struct pa
 	backlog->done_since_ms = 0;
 	for (size_t i = 0; i < job->storing.count; i++) {
 		parking->in_memory--;
-		parking->options.callbacks->finished(parking->options.owner, backlog_list_take(&backlog->memory));
+		parking->options.callbacks->finished(
+			parking->options.owner, backlog_list_take(&backlog->memory));
 	}
 	/* What has stepped aside is through: new commands may wait in memory again. */
 	backlog->stepped_aside = backlog->stepped_aside && backlog->memory.first;
@@ -412,7 +415,8 @@ void parking_returned(struct parking *parking, struct job *jobs)
 		if (job->backlog)
 			come_back(parking, job);
 		else
-			parking->options.callbacks->buried(parking->options.owner, job->buried, job->storing.error);
+			parking->options.callbacks->buried(
+				parking->options.owner, job->buried, job->storing.error);
 		free(job);
 	}
 }
@@ -457,7 +461,8 @@ void parking_decline(struct parking *parking, struct command *command)
 void parking_found(struct parking *parking, struct backlog *backlog, int64_t due_ms)
 {
 	backlog->written = true;
-	if (backlog->state != BACKLOG_RESTING || due_ms >= backlog->due_ms || parking->now_ms < backlog->declined_until_ms)
+	if (backlog->state != BACKLOG_RESTING || due_ms >= backlog->due_ms ||
+		parking->now_ms < backlog->declined_until_ms)
 		return;
 	backlog->due_ms = due_ms;
 	walk_by(parking, due_ms);
@@ -474,7 +479,8 @@ static void walk(struct parking *parking)
 	parking->walk_at_ms = INT64_MAX;
 	for (struct backlog *backlog = parking->backlogs, *next; backlog; backlog = next) {
 		next = backlog->next;
-		if (backlog->state != BACKLOG_RESTING || backlog->to_store.first || backlog->dropped || !backlog->written) {
+		if (backlog->state != BACKLOG_RESTING || backlog->to_store.first || backlog->dropped ||
+			!backlog->written) {
 			next_step(parking, backlog);
 			continue;
 		}
@@ -555,10 +561,11 @@ void parking_drop_all(struct parking *parking)
 
 bool parking_lets_wait(const struct parking *parking, const struct backlog *backlog)
 {
-	if (parking->stopping || backlog->dropped || backlog->stepped_aside || backlog->postponed || backlog->more ||
-		backlog->memory.count + backlog->to_store.count >= PARKING_WAITING_MAX)
+	if (parking->stopping || backlog->dropped || backlog->stepped_aside || backlog->postponed ||
+		backlog->more || backlog->memory.count + backlog->to_store.count >= PARKING_WAITING_MAX)
 		return false;
-	return backlog->state != BACKLOG_RESTING || (backlog->due_ms <= parking->now_ms + SOON_MS && !backlog->after);
+	return backlog->state != BACKLOG_RESTING ||
+	       (backlog->due_ms <= parking->now_ms + SOON_MS && !backlog->after);
 }
 
 size_t parking_claimed_count(const struct parking *parking)

@@ -52,14 +52,15 @@ struct parking_options {
 };
 
 /* The options' pointers outlive it. 0 and *ret, or -ENOMEM. */
-__attribute__((warn_unused_result)) int parking_new(const struct parking_options *options, struct parking **ret);
+__attribute__((warn_unused_result)) int parking_new(
+	const struct parking_options *options, struct parking **ret);
 
 /* No job is under way; backlogs are forgotten, with what is in memory of them. NULL is fine. */
 void parking_free(struct parking *parking);
 
 /* The user's backlog on that lane, made where there is none. NULL when out of memory. */
-struct backlog *parking_backlog(
-	struct parking *parking, struct user *user, struct host_lane *home, const char *lane_id, bool foreign);
+struct backlog *parking_backlog(struct parking *parking, struct user *user, struct host_lane *home,
+	const char *lane_id, bool foreign);
 
 /* The command's document is to be written, behind what its user has: its record is made, and says not before when. A
  * command that steps aside (command->stepping) goes on meanwhile, under our lease. */

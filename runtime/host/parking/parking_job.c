@@ -33,9 +33,10 @@ static struct parking_job *new_job(
 	if (backlog) {
 		backlog->busy = true;
 		job->storing.lane = backlog->lane_id;
-		job->storing.user = backlog->foreign ? strchr(backlog->user->name, '/') + 1 : backlog->user->name;
-		job->storing.lease =
-			(struct backlog_lease){.owner = parking->options.lease_owner, .lease_ms = PARKING_LEASE_MS};
+		job->storing.user =
+			backlog->foreign ? strchr(backlog->user->name, '/') + 1 : backlog->user->name;
+		job->storing.lease = (struct backlog_lease){
+			.owner = parking->options.lease_owner, .lease_ms = PARKING_LEASE_MS};
 	}
 	return job;
 }
@@ -44,7 +45,9 @@ static struct parking_job *new_job(
 void parking_job_append(struct parking *parking, struct backlog *backlog)
 {
 	const bool steps = backlog->to_store.first->stepping;
-	const size_t count = steps ? 1 : backlog->to_store.count < APPEND_MAX ? backlog->to_store.count : APPEND_MAX;
+	const size_t count = steps				    ? 1
+			     : backlog->to_store.count < APPEND_MAX ? backlog->to_store.count
+								    : APPEND_MAX;
 	struct parking_job *job = new_job(parking, backlog, STORING_APPEND, count * sizeof(void *));
 	if (!job)
 		return;

@@ -14,12 +14,12 @@ enum {
 
 struct parking {
 	struct parking_options options;
-	struct backlog *backlogs;	   /* linked by next */
-	struct backlog *line, **line_end;  /* those that are due, linked by line_next */
-	struct parking_job *repeated;	   /* linked by next: when the store answers again */
-	size_t jobs;			   /* that the pool has */
-	size_t claimed;			   /* backlogs that are not RESTING */
-	size_t in_memory;		   /* commands of them */
+	struct backlog *backlogs;	  /* linked by next */
+	struct backlog *line, **line_end; /* those that are due, linked by line_next */
+	struct parking_job *repeated;	  /* linked by next: when the store answers again */
+	size_t jobs;			  /* that the pool has */
+	size_t claimed;			  /* backlogs that are not RESTING */
+	size_t in_memory;		  /* commands of them */
 	int64_t walk_at_ms;
 	int64_t now_ms;
 	bool stopping;
@@ -29,7 +29,7 @@ struct parking {
 struct parking_job {
 	struct storing storing; /* first */
 	struct parking_job *next;
-	struct backlog *backlog;   /* NULL: it buries */
+	struct backlog *backlog; /* NULL: it buries */
 	struct command *buried;
 	struct dead_letter letter;
 	struct backlog_list list; /* APPEND: whose documents */

@@ -36,7 +36,7 @@ struct thread {
 struct pool {
 	struct pool_options options;
 	pthread_mutex_t out_mutex;
-	struct queue out; /* under out_mutex, as the next five: what no thread was free for */
+	struct queue out;    /* under out_mutex, as the next five: what no thread was free for */
 	struct queue urgent; /* the same, before all else, and also while held */
 	struct thread *idle;
 	unsigned idle_count;
@@ -46,12 +46,12 @@ struct pool {
 	pthread_mutex_t back_mutex;
 	struct queue back; /* under back_mutex */
 
-	struct queue submitted; /* the I/O thread's own, until it kicks */
+	struct queue submitted;	    /* the I/O thread's own, until it kicks */
 	struct queue submitted_now; /* the same */
-	bool woke_one;		/* a thread; the I/O thread's own, since the last pool_let_run() */
-	unsigned in_vain;	/* the I/O thread's own: calls of pool_let_run() since one has paid */
-	_Atomic bool sleeping;	/* the I/O thread is in poll(), or about to be */
-	_Atomic bool woken;	/* by pool_wake(), since the last pool_sleep() */
+	bool woke_one;		    /* a thread; the I/O thread's own, since the last pool_let_run() */
+	unsigned in_vain;	    /* the I/O thread's own: calls of pool_let_run() since one has paid */
+	_Atomic bool sleeping;	    /* the I/O thread is in poll(), or about to be */
+	_Atomic bool woken;	    /* by pool_wake(), since the last pool_sleep() */
 	int fd;
 	unsigned thread_count;
 	struct thread *threads;

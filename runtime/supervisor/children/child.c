@@ -106,7 +106,8 @@ void child_died(struct child *child, const struct child_death *death, int64_t no
 	if (wanted || death->released || death->blamed)
 		return;
 	if (++child->failures > 1)
-		child->start_at_ms += backoff_ms(child->failures - 2, CHILD_BACKOFF_MIN_MS, CHILD_BACKOFF_MAX_MS);
+		child->start_at_ms +=
+			backoff_ms(child->failures - 2, CHILD_BACKOFF_MIN_MS, CHILD_BACKOFF_MAX_MS);
 }
 
 const char *child_state_name(enum child_state state)

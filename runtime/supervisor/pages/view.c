@@ -8,7 +8,8 @@
 
 void view_init(struct view *view, const struct board *board)
 {
-	*view = (struct view){.board = board, .version = CASHEW_VERSION, .started_ms = clock_ms(), .turned_ms = clock_ms()};
+	*view = (struct view){
+		.board = board, .version = CASHEW_VERSION, .started_ms = clock_ms(), .turned_ms = clock_ms()};
 	pthread_mutex_init(&view->mutex, NULL);
 }
 

@@ -63,12 +63,12 @@ struct doctor {
 	const struct doctor_address *address; /* the one that is used */
 	struct resolver *resolver;	      /* of the links; NULL: none was opened */
 	bool mqtt5;			      /* the broker speaks it */
-	struct doctor_link *handler, *user; /* connections to the broker; NULL: none */
-	char client_id[DOCTOR_TEXT_SIZE];   /* of the first */
-	char user_id[DOCTOR_USER_SIZE];	    /* of an ordinary user that nobody else is */
-	char other_user[DOCTOR_USER_SIZE];  /* of another */
-	char command[DOCTOR_USER_SIZE];	    /* a command that no handler wants */
-	unsigned retained;		    /* commands that the broker keeps */
+	struct doctor_link *handler, *user;   /* connections to the broker; NULL: none */
+	char client_id[DOCTOR_TEXT_SIZE];     /* of the first */
+	char user_id[DOCTOR_USER_SIZE];	      /* of an ordinary user that nobody else is */
+	char other_user[DOCTOR_USER_SIZE];    /* of another */
+	char command[DOCTOR_USER_SIZE];	      /* a command that no handler wants */
+	unsigned retained;		      /* commands that the broker keeps */
 	char retained_topics[DOCTOR_TEXT_SIZE], retained_first[DOCTOR_TEXT_SIZE];
 	struct store *store;
 	struct store_client *client;

@@ -14,7 +14,8 @@
 enum {
 	LINKS_MAX = 8,
 	NOT_YET = -3,
-	ATTEMPTS_MAX = 3, /* the host takes two closes without a word for a broker that does not speak MQTT 5 */
+	ATTEMPTS_MAX =
+		3, /* the host takes two closes without a word for a broker that does not speak MQTT 5 */
 	READS_PER_TURN = 64,
 };
 
@@ -59,13 +60,14 @@ static void on_down(void *owner, bool was_up)
 	if (!was_up && !refused && ++link->unanswered < ATTEMPTS_MAX)
 		return;
 	if (refused)
-		end(link, link->mqtt5 ? mosquitto_reason_string(ended.connack) : mosquitto_connack_string(ended.connack));
+		end(link, link->mqtt5 ? mosquitto_reason_string(ended.connack)
+				      : mosquitto_connack_string(ended.connack));
 	else
 		end(link, ended.reason);
 }
 
-static void on_message(void *owner, const struct mosquitto_message *message, const mosquitto_property *properties,
-	uint64_t place, bool dup)
+static void on_message(void *owner, const struct mosquitto_message *message,
+	const mosquitto_property *properties, uint64_t place, bool dup)
 {
 	(void)properties, (void)place, (void)dup;
 	struct doctor_link *link = owner;
@@ -280,13 +282,15 @@ int doctor_link_subscribe(struct doctor_link *link, const char *filter, int qos,
 	struct mosquitto *mosquitto = asks(link);
 	if (!mosquitto)
 		return LINK_CLOSED;
-	return await(link, mosquitto_subscribe_v5(mosquitto, &link->mid, filter, qos, link->mqtt5 ? options : 0, NULL));
+	return await(link,
+		mosquitto_subscribe_v5(mosquitto, &link->mid, filter, qos, link->mqtt5 ? options : 0, NULL));
 }
 
 int doctor_link_unsubscribe(struct doctor_link *link, const char *filter)
 {
 	struct mosquitto *mosquitto = asks(link);
-	return mosquitto ? await(link, mosquitto_unsubscribe_v5(mosquitto, &link->mid, filter, NULL)) : LINK_CLOSED;
+	return mosquitto ? await(link, mosquitto_unsubscribe_v5(mosquitto, &link->mid, filter, NULL))
+			 : LINK_CLOSED;
 }
 
 int doctor_link_publish(

@@ -26,8 +26,9 @@ struct doctor_link_options {
 	const struct settings *settings;
 	struct resolver *resolver;
 	const char *client_id;
-	const struct connection_login *login; /* NULL: the handler's token. It need not outlive doctor_link_open() */
-	unsigned timeout_ms;		      /* of each step */
+	const struct connection_login
+		*login;	     /* NULL: the handler's token. It need not outlive doctor_link_open() */
+	unsigned timeout_ms; /* of each step */
 };
 
 struct doctor_link {

@@ -163,7 +163,8 @@ void doctor_check_name(struct doctor *doctor)
 		doctor_ok(doctor, "%s is %s (%" PRId64 " ms)", host, all, took);
 	else {
 		doctor_warn(doctor, "%s is %s, and it took %" PRId64 " ms to learn that", host, all, took);
-		doctor_advise(doctor, "each connect takes that much longer: a name server in /etc/resolv.conf is slow or away");
+		doctor_advise(doctor,
+			"each connect takes that much longer: a name server in /etc/resolv.conf is slow or away");
 	}
 }
 

@@ -142,7 +142,8 @@ static int on_certificate_wanted(SSL *ssl, void *context)
 }
 
 /* The host's TLS, but for what is made of a certificate that is wrong. */
-static int new_tls(const struct settings *settings, SSL_CTX *context, int fd, struct handshake *handshake, struct tls **ret)
+static int new_tls(const struct settings *settings, SSL_CTX *context, int fd, struct handshake *handshake,
+	struct tls **ret)
 {
 	const int error = tls_new(context, settings, fd, ret);
 	if (error != 0)

@@ -131,8 +131,10 @@ static void test_refused(void **state)
 		{LIST(&one_level, &in_main), "",
 			"handlers one_level and in_main: their filters \"+/+\" and \"+/in_main\" overlap in lane main, so a command would arrive "
 			"twice: use the same filter, or a .lane of its own for one of them\n"},
-		{LIST(&in_an_hour_and_more), "", "handler in_an_hour_and_more: .deadline_ms = 3600001: expected 3600000 or less, which is 3600 s\n"},
-		{LIST(&in_49_days), "", "handler in_49_days: .deadline_ms = 4294967295: expected 3600000 or less, which is 3600 s\n"},
+		{LIST(&in_an_hour_and_more), "",
+			"handler in_an_hour_and_more: .deadline_ms = 3600001: expected 3600000 or less, which is 3600 s\n"},
+		{LIST(&in_49_days), "",
+			"handler in_49_days: .deadline_ms = 4294967295: expected 3600000 or less, which is 3600 s\n"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct settings settings = {.handlers = cases[i].chosen};
