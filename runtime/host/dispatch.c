@@ -217,8 +217,8 @@ static void drop_unpromised(struct host *host, struct command *command)
 
 static void retry_handlers(struct host *host, struct command *command)
 {
-	if (!host->active && command->origin == COMMAND_FROM_BROKER) {
-		/* Its link was left when this host stood by: it comes again, there or here. */
+	if (host->forgotten && command->origin == COMMAND_FROM_BROKER) {
+		/* Another host is active: it comes again there. */
 		dispatch_leave_line(host, command);
 		return;
 	}

@@ -291,8 +291,9 @@ void lane_give_up(struct lane *of, const char *reason)
 	of->given_up = reason;
 }
 
-void lane_forget_copies(struct lane *of)
+void lane_stand_by(struct lane *of, int64_t now_ms)
 {
+	(void)now_ms;
 	of->copies_forgotten = true;
 }
 

@@ -355,7 +355,7 @@ static void abandons(void **state)
 	until(tiny.closed);
 	assert_false(tiny_has("ack"));
 	assert_string_equal(owner.text, "");
-	lane_forget_copies(lane);
+	lane_stand_by(lane, tiny_now());
 	assert_string_equal(owner.text, "forgotten-1 forgotten-2 ");
 }
 
