@@ -6,6 +6,7 @@
  */
 #include "account.h"
 #include "harness.h"
+#include "scrape.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +82,11 @@ HARNESS_CASE(second_stands_by)
 	struct host *first = host_new(h, HOST_PRODUCT), *second = host_new(h, HOST_PRODUCT);
 	start_ready(first);
 	struct device *phone = connect_device(h, "68946");
+	host_set(second, "METRICS_ADDR", "127.0.0.1:0");
 	start_standby(second);
+	struct scrape *scrape = scrape_new(h, second);
+	scrape_wait_page(scrape, "/readyz", 503,
+		"broker: lane main: another host has the session: waiting as its standby\n");
 	for (int i = 0; i < 50; i++)
 		device_command(phone, "ping", harness_format(h, "%d", i));
 	device_wait_count(phone, "pong", 50);
