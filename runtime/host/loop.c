@@ -216,7 +216,7 @@ static void tell(const struct host *host)
 {
 	struct figures *figures = &host->board->figures;
 	for (size_t i = 0; i < host->lane_count; i++)
-		lane_tell(host->lanes[i].lane);
+		lane_tell(host->lanes[i].lane, host->standby_told);
 	egress_tell(host->egress);
 	FIGURES_SET(figures->now.turned_ms, host->now_ms);
 	FIGURES_SET(figures->now.commands, host->commands);

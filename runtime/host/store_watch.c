@@ -44,7 +44,6 @@ struct store_watch {
 	bool prepared;
 	bool told_away;
 	bool told_refused;
-	bool told_standby;
 	bool unanswered; /* the last question */
 	bool to_load;	 /* the backlogs: they are not known since we became active, or are wanted anew */
 	int64_t ours_until_ms; /* our lease; 0: never had it */
@@ -117,9 +116,8 @@ static int ask(struct store_watch *watch, struct store_client *client)
 
 /* ---- The lease ---- */
 
-/* Tells a change once, not at every question. */
-static void tell_lease(struct store_watch *watch, int error, const struct host_lease *lease,
-	const struct store_client *client)
+/* Tells a change once, not at every question. Whose the lease is, is told by the loop. */
+static void tell_lease(struct store_watch *watch, int error, const struct store_client *client)
 {
 	if (error != 0 && !watch->told_refused)
 		log_error("store_refuses_writes",
@@ -128,15 +126,6 @@ static void tell_lease(struct store_watch *watch, int error, const struct host_l
 	else if (error == 0 && watch->told_refused)
 		log_info("store_takes_writes", "the store takes writes again");
 	watch->told_refused = error != 0;
-	if (error != 0 || lease->ours == !watch->told_standby)
-		return;
-	if (lease->ours)
-		log_info("host_active", "no other host of this client id is active any more: this one is",
-			LOG_TEXT("client_id", watch->options.host));
-	else
-		log_info("host_standby", "another host of this client id is active: this one stands by",
-			LOG_TEXT("client_id", watch->options.host));
-	watch->told_standby = !lease->ours;
 }
 
 /* Whether it is ours now. It counts from before it was asked for. A request that may have taken it without an answer, after ours was over, has as
@@ -149,7 +138,7 @@ static bool hold_lease(struct store_watch *watch, struct store_client *client, i
 	const int error =
 		host_lease_hold(client, options->host, options->owner, STORE_WATCH_LEASE_MS, &lease);
 	FIGURES_SET(options->board->figures.store.writable, error == 0);
-	tell_lease(watch, error, &lease, client);
+	tell_lease(watch, error, client);
 	if (error != 0) {
 		watch->to_load = watch->to_load || asked_ms >= watch->ours_until_ms;
 		return clock_ms() < watch->ours_until_ms;

@@ -400,10 +400,11 @@ void lane_give_up(struct lane *lane, const char *reason)
 		lane->give_up_reason = reason;
 }
 
-void lane_tell(const struct lane *lane)
+void lane_tell(const struct lane *lane, bool standby)
 {
 	struct figures_lane *figures = lane->figures;
 	FIGURES_SET(figures->connection.state, (uint32_t)connection_state(lane->connection));
+	FIGURES_SET(figures->connection.standby, standby);
 	FIGURES_SET(figures->granted, (uint32_t)subscriptions_granted_count(lane->subscriptions));
 	FIGURES_SET(figures->held, lane->places.count);
 	FIGURES_SET(figures->unsettled, lane->places.count - lane->settled);

@@ -68,8 +68,8 @@ void lane_serve(struct lane *lane, short revents, bool reads, int64_t now_ms);
 /* Once per turn of the loop, after everything else: PUBACKs whose turn it is leave. */
 void lane_flush(struct lane *lane, int64_t now_ms);
 
-/* Writes into the board how things stand. Once per turn of the loop. */
-void lane_tell(const struct lane *lane);
+/* Writes into the board how things stand. Once per turn of the loop. standby: another host is active under this client id. */
+void lane_tell(const struct lane *lane, bool standby);
 
 /* ---- Places ---- */
 
