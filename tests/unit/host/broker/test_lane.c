@@ -115,7 +115,7 @@ static void turn(void)
 	assert_true(poll(fds, 3, lane_due_ms(lane, reads) == 0 ? 0 : 5) >= 0);
 	lane_serve(lane, fds[0].revents, reads, tiny_now());
 	lane_flush(lane, tiny_now());
-	lane_tell(lane);
+	lane_tell(lane, false);
 	tiny_serve();
 }
 
