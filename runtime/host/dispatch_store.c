@@ -146,6 +146,11 @@ void dispatch_step_aside(struct host *host, struct command *command)
 void dispatch_follow(struct host *host, struct user *user)
 {
 	struct command *command = user->turn, *next;
+	/* One that runs outside the store may still have to go there: nothing may be written before it. */
+	const bool outside = command && command->origin != COMMAND_FROM_STORE && !command->stepping &&
+			     (command->state == COMMAND_RUNNING || command->state == COMMAND_RETRYING);
+	if (outside)
+		return;
 	while (command && (command->origin == COMMAND_FROM_STORE || command->state != COMMAND_WAITING))
 		command = command->user_next;
 	if (!command || !host->store_up ||

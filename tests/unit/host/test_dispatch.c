@@ -232,8 +232,11 @@ static void test_behind(void **state)
 	store_all();
 	assert_string_equal(state_of(first), "parked");
 	const struct place *third = send_command("u/one", "c:.");
-	pass(1000);
-	store_all();
+	/* Whether the backlog is claimed by then is chance. */
+	for (unsigned i = 0; i < 100 && strcmp(state_of(third), "parked") != 0; i++) {
+		pass(20);
+		store_all();
+	}
 	assert_string_equal(state_of(second), "parked");
 	assert_string_equal(state_of(third), "parked");
 	assert_int_equal(fake_store_parked(host.store), 3);
