@@ -50,7 +50,7 @@ struct host {
 	struct routes routes;
 	struct host_lane *lanes;
 	size_t lane_count;
-	const char **lane_ids; /* client ids */
+	char **lane_ids;       /* client ids: the watch's thread reads them, and outlives the lanes */
 	struct users *foreign; /* users of other hosts' lanes: "client id/user" */
 	struct resolver *resolver;
 	struct egress *egress;

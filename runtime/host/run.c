@@ -119,13 +119,16 @@ static int open_watch(struct host *host)
 	host->lane_ids = calloc(host->lane_count, sizeof(*host->lane_ids));
 	if (!host->lane_ids)
 		return -ENOMEM;
-	for (size_t i = 0; i < host->lane_count; i++)
-		host->lane_ids[i] = lane_client_id(host->lanes[i].lane);
+	for (size_t i = 0; i < host->lane_count; i++) {
+		host->lane_ids[i] = strdup(lane_client_id(host->lanes[i].lane));
+		if (!host->lane_ids[i])
+			return -ENOMEM;
+	}
 	const struct store_watch_options options = {
 		.store = host->store,
 		.wake = loop_wake,
 		.context = host,
-		.lanes = host->lane_ids,
+		.lanes = (const char *const *)host->lane_ids,
 		.lane_count = host->lane_count,
 		.host = host->settings->client_id,
 		.owner = host->owner,
@@ -207,6 +210,8 @@ static void close_host(struct host *host, int code)
 		alarm(CLOSE_S);
 	}
 	store_watch_free(host->store_watch, true);
+	for (size_t i = 0; host->lane_ids && i < host->lane_count; i++)
+		free(host->lane_ids[i]);
 	free(host->lane_ids);
 	pool_free(host->pool);
 	pool_free(host->storing_pool);
