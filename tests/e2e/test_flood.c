@@ -148,8 +148,8 @@ HARNESS_CASE(flood_with_the_store_leaves_the_others_served)
 	assert_int_equal(flooder->message_count, flood.count);
 }
 
-/* The flooder's first command does not end while the test looks: what waits behind it is bounded, and others
- * pass. */
+/* The flooder's first command does not end while the test looks: what waits behind it in memory is bounded, what has gone to the
+ * store meanwhile makes room, and others pass. */
 HARNESS_CASE(flood_behind_a_slow_command_is_rejected_beyond_its_window)
 {
 	enum { COUNT = 1500 };
@@ -159,17 +159,15 @@ HARNESS_CASE(flood_behind_a_slow_command_is_rejected_beyond_its_window)
 	struct flood flood = flood_new(h, flooder, "gate_passed", COUNT);
 	flood_send(h, &flood, "test_gate", "{\"gate\":\"a\"}", COUNT);
 	gate_wait_runs(h, host, "a", 1);
-	device_wait_count(flooder, "command_rejected", COUNT - USER_WINDOW);
 	serve_another(other, 20);
-	assert_int_equal(device_count(flooder, "command_rejected"), COUNT - USER_WINDOW);
 	assert_int_equal(device_count(flooder, "gate_passed"), 0);
 	gate_open(h, host, "a");
 	flood_wait(h, &flood);
-	assert_int_equal(flood.rejected, COUNT - USER_WINDOW);
-	/* They were the first ones that were let wait, and each ran once. */
-	for (size_t i = 0; i < COUNT; i++)
-		assert_int_equal(flood.fates[i].answered, i < USER_WINDOW);
-	assert_int_equal(gate_runs(h, host, "a"), USER_WINDOW);
+	assert_in_range(flood.rejected, 0, COUNT - USER_WINDOW);
+	/* The first ones were let wait, and each that was not rejected ran once. */
+	for (size_t i = 0; i < USER_WINDOW; i++)
+		assert_true(flood.fates[i].answered);
+	assert_int_equal(gate_runs(h, host, "a"), COUNT - flood.rejected);
 	host_stop(host);
 }
 
