@@ -235,12 +235,12 @@ static bool lease_next(mongoc_bulk_operation_t *bulk, const char *user, const st
 	return added;
 }
 
-static bool remove_done(
-	mongoc_bulk_operation_t *bulk, const char *user, const struct store_id *id, bson_error_t *driver)
+/* By _id alone, which every server finds at once: some walk the whole collection for a filter with more than an index's keys. */
+static bool remove_done(mongoc_bulk_operation_t *bulk, const struct store_id *id, bson_error_t *driver)
 {
 	bson_t filter = BSON_INITIALIZER;
 
-	append_own(&filter, user, id);
+	store_append_id(&filter, id);
 	const bool added = mongoc_bulk_operation_remove_one_with_opts(bulk, &filter, NULL, driver);
 	bson_destroy(&filter);
 	return added;
@@ -259,7 +259,7 @@ int parked_commands_finish(struct store_client *client, const char *user, const 
 		!next || !lease || lease_next(bulk, user, next, lease, store_now_ms(client->store), &driver);
 
 	for (size_t i = 0; added && i < count; i++)
-		added = remove_done(bulk, user, &done[i], &driver);
+		added = remove_done(bulk, &done[i], &driver);
 	if (!added) {
 		mongoc_bulk_operation_destroy(bulk);
 		return store_failed(client, collection, "write", driver.message, STORE_E_PERMANENT);
