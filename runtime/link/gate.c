@@ -172,7 +172,11 @@ static int skip_publish(struct gate *gate, const struct packet *packet, const st
 		return broken(gate, "the broker sent a PUBLISH of %zu bytes at QoS 2: %zu at most",
 			packet->size, gate->packet_max);
 	free(gate->skipped_topic);
-	gate->skipped_topic = strndup(publish->topic, publish->topic_size);
+	gate->skipped_topic = malloc(publish->topic_size + 1);
+	if (gate->skipped_topic) {
+		memcpy(gate->skipped_topic, publish->topic, publish->topic_size);
+		gate->skipped_topic[publish->topic_size] = '\0';
+	}
 	if (!gate->skipped_topic || (publish->qos == 1 && add_place(gate, publish, true, &number) != 0))
 		return broken(gate, "out of memory");
 	if (number != GATE_NO_PLACE)
