@@ -113,6 +113,7 @@ static int make_pool(struct store *store, const struct store_options *options, c
 	}
 	mongoc_client_pool_max_size(store->pool, options->pool_size);
 	(void)mongoc_client_pool_set_error_api(store->pool, MONGOC_ERROR_API_VERSION_2);
+	store_watch_waits(store->pool);
 	if (!mongoc_uri_get_appname(uri) && options->app_name)
 		set_app_name(store->pool, options->app_name);
 	store->wait_ms = (unsigned)mongoc_uri_get_option_as_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 2000);

@@ -29,6 +29,9 @@ struct store_client {
 	char last_error[STORE_MESSAGE_SIZE];
 };
 
+/* Has the operations of the pool's clients counted: see store_waits.h. Before the first client is taken. */
+void store_watch_waits(mongoc_client_pool_t *pool);
+
 const char *store_collection_name(enum store_collection collection);
 
 /* What every client shares; read-only after store_open(). */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEYS_MAX = 5, DAY_S = 24 * 60 * 60 };
+enum { KEYS_MAX = 5 };
 
 /* expireAfterSeconds of an index on one date. */
 struct expiry {
@@ -39,8 +39,6 @@ static const struct index {
 	{STORE_PARKED_COMMANDS, {"not_before", "lane", "user_id"}},
 	/* A lane's highest position. */
 	{STORE_PARKED_COMMANDS, {"lane", "position"}},
-	/* What earlier versions left of a command that was done goes by it. Nothing writes `done` any more. */
-	{STORE_PARKED_COMMANDS, {"done"}, {true, DAY_S}},
 };
 
 /* Appends {key: {user_id: 1, when: 1}, name: "user_id_1_when_1"}. */

@@ -184,7 +184,7 @@ static struct command *take(struct host_lane *home, const struct arrival *arriva
 	command->place = place;
 	if (place)
 		place->command = command;
-	command->active_before_ms = user_active_ms(user, host->now_ms);
+	command->active_before_us = user_active_us(user, host->now_ms * 1000);
 	user_append(user, command);
 	return command;
 }

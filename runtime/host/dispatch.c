@@ -116,7 +116,7 @@ static void through(struct host *host, struct command *command)
 static void start(struct host *host, struct command *command, bool alone)
 {
 	command_move(command, COMMAND_RUNNING);
-	atomic_store_explicit(&command->begun_ms, 0, memory_order_relaxed);
+	atomic_store_explicit(&command->begun_us, 0, memory_order_relaxed);
 	host->jobs++;
 	if (alone)
 		pool_submit_now(host->pool, &command->job);
@@ -166,19 +166,19 @@ static void start_turn(struct host *host, struct command *command)
 }
 
 /* Whoever has the turn starts, if he waits for nothing else. */
-static void begin_turn(struct host *host, struct user *user)
+static void begin_turn(struct host *host, struct user *user, int64_t hold_ms)
 {
 	struct command *turn = user->turn;
 	if (!turn || (turn->backlog && turn->backlog->giving_back))
 		return;
 	if (user->backlog && (turn->origin != COMMAND_FROM_STORE || turn->state != COMMAND_WAITING))
-		dispatch_follow(host, user);
+		dispatch_follow(host, user, hold_ms);
 	else if (turn->state == COMMAND_WAITING)
 		start_turn(host, turn);
 }
 
 /* What begins may end at once, and the next one's turn come: a loop, so that the stack does not grow with the line. */
-void dispatch_next_of(struct host *host, struct user *user)
+void dispatch_next_held(struct host *host, struct user *user, int64_t hold_ms)
 {
 	user->again = true;
 	if (user->in_turn)
@@ -186,10 +186,15 @@ void dispatch_next_of(struct host *host, struct user *user)
 	user->in_turn = true;
 	while (user->again) {
 		user->again = false;
-		begin_turn(host, user);
+		begin_turn(host, user, hold_ms);
 	}
 	user->in_turn = false;
 	users_drop_idle(user);
+}
+
+void dispatch_next_of(struct host *host, struct user *user)
+{
+	dispatch_next_held(host, user, DISPATCH_HOLD_MS);
 }
 
 /* ---- What follows a run ---- */
@@ -234,10 +239,9 @@ static void retry_handlers(struct host *host, struct command *command)
 	const unsigned delay_ms = clock_jitter_ms(backoff_ms(tries, RETRY_MIN_MS, RETRY_MAX_MS));
 	if (command->failing_since_ms == 0)
 		command->failing_since_ms = host->now_ms;
-	const int64_t held_ms =
-		command->origin == COMMAND_FROM_BROKER
-			? user_active_ms(command->user, host->now_ms) - command->active_before_ms
-			: host->now_ms - command->failing_since_ms;
+	const int64_t held_ms = command->origin == COMMAND_FROM_BROKER
+					? dispatch_held_ms(host, command)
+					: host->now_ms - command->failing_since_ms;
 	const bool spent = held_ms + delay_ms > DISPATCH_HOLD_MS;
 	if (spent && command->origin == COMMAND_UNPROMISED)
 		drop_unpromised(host, command);
@@ -309,7 +313,7 @@ void dispatch_try_again(struct host *host, struct command *command)
 	} else if ((command->route || command->end == COMMAND_DEAD) && command_all_settled(command)) {
 		dispatch_advance(host, command);
 	} else if (command->attempts == command->base_attempts ||
-		   (command->marked && command->begun_ms == 0)) {
+		   (command->marked && command->begun_us == 0)) {
 		start_turn(host, command); /* it has not run yet: as if its turn had come now */
 	} else {
 		start(host, command, false);
@@ -336,9 +340,8 @@ void dispatch_returned(struct host *host, struct command *command)
 	host->jobs--;
 	suspects_end(&host->suspects, command, host->now_ms);
 	command->tried_alone = false;
-	const int64_t begun_ms = atomic_load_explicit(&command->begun_ms, memory_order_relaxed);
-	if (host->now_ms > begun_ms)
-		command->user->active_ms += host->now_ms - begun_ms;
+	command->user->active_us += command->ran_us;
+	atomic_store_explicit(&command->begun_us, INT64_MAX, memory_order_relaxed);
 	after_run(host, command);
 }
 

@@ -37,6 +37,9 @@ void dispatch_leave_line(struct host *host, struct command *command);
  * it, unless a command of his is at hand. */
 void dispatch_next_of(struct host *host, struct user *user);
 
+/* The same; where he has a backlog, what has been held for so long goes behind it in the store. */
+void dispatch_next_held(struct host *host, struct user *user, int64_t hold_ms);
+
 /* ---- dispatch_store.c ---- */
 
 /* It is run again later, from the store. False: it cannot be, and stays as it is. */
@@ -51,10 +54,13 @@ bool dispatch_run_later(struct host *host, struct command *command);
 /* It has been held for long: it goes on from the store, if it can. */
 void dispatch_step_aside(struct host *host, struct command *command);
 
-/* The user has a backlog: what came meanwhile waits behind it for a moment, or goes behind it in the store. */
-void dispatch_follow(struct host *host, struct user *user);
+/* The user has a backlog: what came meanwhile waits behind it, so long of his own time, or goes behind it in the store. */
+void dispatch_follow(struct host *host, struct user *user, int64_t hold_ms);
 
 /* ---- dispatch_time.c ---- */
+
+/* How long it has been held through its user's own doing: see users.h. */
+int64_t dispatch_held_ms(const struct host *host, const struct command *command);
 
 /* It is RETRYING, and tried again after that delay; or when the store answers again: that is no attempt, and nobody's
  * time. */

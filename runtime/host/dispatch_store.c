@@ -142,8 +142,8 @@ void dispatch_step_aside(struct host *host, struct command *command)
 	dispatch_next_of(host, command->user);
 }
 
-/* The user has a backlog: what came meanwhile waits behind it for a moment, or goes behind it in the store. */
-void dispatch_follow(struct host *host, struct user *user)
+/* While the store is slow they wait, as all do: to write them would make it slower. */
+void dispatch_follow(struct host *host, struct user *user, int64_t hold_ms)
 {
 	struct command *command = user->turn, *next;
 	/* One that runs outside the store may still have to go there: nothing may be written before it. */
@@ -155,7 +155,7 @@ void dispatch_follow(struct host *host, struct user *user)
 		command = command->user_next;
 	if (!command || !host->store_up ||
 		(parking_lets_wait(host->parking, user->backlog) &&
-			host->now_ms - command->arrived_ms < DISPATCH_HOLD_MS))
+			dispatch_held_ms(host, command) < hold_ms))
 		return;
 	for (; command; command = next) {
 		next = command->user_next;

@@ -67,7 +67,7 @@ static void run_retry(struct host *host, struct command *command)
 {
 	dispatch_unlink_retry(command);
 	if (command->user->turn == command && command->retry_at_ms != INT64_MAX)
-		command->user->active_ms += host->now_ms - command->retry_since_ms;
+		command->user->active_us += (host->now_ms - command->retry_since_ms) * 1000;
 	dispatch_try_again(host, command);
 }
 
@@ -93,15 +93,21 @@ static void run_retries(struct host *host)
 		run_retry(host, due);
 }
 
-/* The command of a place that has been held for long. */
+int64_t dispatch_held_ms(const struct host *host, const struct command *command)
+{
+	return (user_active_us(command->user, host->now_ms * 1000) - command->active_before_us) / 1000;
+}
+
+/* The command of a place that has been held for long. Where the lane stalls it need not be its user's doing, but writing it down must help: it
+ * waits neither for a worker nor for the store. */
 static void look_at(struct host *host, struct command *command, bool stalls)
 {
 	struct user *user = command->user;
-	if (user->turn != command && (!user->backlog || command->state != COMMAND_WAITING))
-		return;
-	if (command->state == COMMAND_WAITING)
-		dispatch_next_of(host, user);
-	else if (stalls || user_active_ms(user, host->now_ms) - command->active_before_ms >= DISPATCH_HOLD_MS)
+	const int64_t hold_ms = stalls ? STALL_LOOK_MS : DISPATCH_HOLD_MS;
+	if (command->state == COMMAND_WAITING && (user->backlog || user->turn == command))
+		dispatch_next_held(host, user, hold_ms);
+	else if (user->turn == command && (dispatch_held_ms(host, command) >= hold_ms ||
+						  (stalls && command->state != COMMAND_RUNNING)))
 		dispatch_step_aside(host, command);
 }
 

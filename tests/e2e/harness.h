@@ -169,6 +169,9 @@ const char *harness_database_name(struct harness *h);
 size_t database_count(
 	struct harness *h, struct database *database, const char *collection, const char *filter);
 
+/* Whether there is one. Costs the server nothing, however many there are. */
+bool database_has(struct harness *h, struct database *database, const char *collection, const char *filter);
+
 /* The same documents as an array, in relaxed Extended JSON, ordered by _id; a new reference. */
 json_t *database_find(
 	struct harness *h, struct database *database, const char *collection, const char *filter);

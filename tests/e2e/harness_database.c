@@ -243,40 +243,55 @@ static bson_t *parse(const char *json)
 	return bson;
 }
 
-json_t *database_find(
-	struct harness *h, struct database *database, const char *collection, const char *filter)
+/* Calls visit, which may be NULL, with each of the documents; their number. */
+static size_t find(struct harness *h, struct database *database, const char *collection, const char *filter,
+	const char *options, void (*visit)(void *context, const bson_t *document), void *context)
 {
 	mongoc_collection_t *found =
 		mongoc_client_get_collection(database_client(database), h->database_name, collection);
-	bson_t *query = parse(filter), *options = parse("{\"sort\":{\"_id\":1}}");
-	mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(found, query, options, NULL);
-	json_t *documents = json_array();
+	bson_t *query = parse(filter), *how = parse(options);
+	mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(found, query, how, NULL);
 	const bson_t *document;
 	bson_error_t error;
-	while (mongoc_cursor_next(cursor, &document)) {
-		char *text = bson_as_relaxed_extended_json(document, NULL);
-		json_array_append_new(documents, json_loads(text, 0, NULL));
-		bson_free(text);
-	}
+	size_t count = 0;
+	for (; mongoc_cursor_next(cursor, &document); count++)
+		if (visit)
+			visit(context, document);
 	const bool failed = mongoc_cursor_error(cursor, &error);
 	mongoc_cursor_destroy(cursor);
 	bson_destroy(query);
-	bson_destroy(options);
+	bson_destroy(how);
 	mongoc_collection_destroy(found);
-	if (failed) {
-		json_decref(documents);
+	if (failed)
 		harness_fail("find in %s: %s", collection, error.message);
-	}
+	return count;
+}
+
+static void append_document(void *context, const bson_t *document)
+{
+	char *text = bson_as_relaxed_extended_json(document, NULL);
+	json_array_append_new(context, json_loads(text, 0, NULL));
+	bson_free(text);
+}
+
+json_t *database_find(
+	struct harness *h, struct database *database, const char *collection, const char *filter)
+{
+	json_t *documents = json_array();
+	(void)find(h, database, collection, filter, "{\"sort\":{\"_id\":1}}", append_document, documents);
 	return documents;
+}
+
+bool database_has(struct harness *h, struct database *database, const char *collection, const char *filter)
+{
+	return find(h, database, collection, filter, "{\"projection\":{\"_id\":1},\"limit\":1}", NULL, NULL) >
+	       0;
 }
 
 size_t database_count(
 	struct harness *h, struct database *database, const char *collection, const char *filter)
 {
-	json_t *documents = database_find(h, database, collection, filter);
-	const size_t count = json_array_size(documents);
-	json_decref(documents);
-	return count;
+	return find(h, database, collection, filter, "{\"projection\":{\"_id\":1}}", NULL, NULL);
 }
 
 void database_wait_count_at(const char *file, int line, struct harness *h, struct database *database,

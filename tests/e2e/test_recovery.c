@@ -118,6 +118,14 @@ static void fail_for_a_while(struct recovery *recovery)
 	load_unsteady(recovery->promise.load, 0);
 }
 
+static bool flood_is_answered(void *context)
+{
+	const struct device *flooder = context;
+	return device_count(flooder, "got_apples") + device_count(flooder, "got_more_apples") +
+		       device_count(flooder, "command_rejected") >=
+	       FLOOD;
+}
+
 /* By a user who is in no ledger. What is over his share is rejected. */
 static void flood(struct recovery *recovery)
 {
@@ -127,7 +135,8 @@ static void flood(struct recovery *recovery)
 	device_connect(flooder);
 	for (int i = 0; i < FLOOD; i++)
 		device_publish(flooder, i % 2 == 0 ? "get_apples" : "get_more_apples", "{}");
-	device_wait_all_pubacks(flooder);
+	/* What the broker has taken the host may still have to read. */
+	harness_wait(h, flood_is_answered, flooder, "all of the flood to be answered");
 	device_disconnect(flooder);
 }
 
@@ -139,24 +148,25 @@ struct fault {
 	bool healthy; /* broker and database are well all the time: no lane may be given up */
 };
 
-static size_t count_parked(struct promise *promise)
-{
-	return database_count(promise->harness, promise->database, "parked_commands", "{\"done\":null}");
-}
-
 /* Both are nothing, or next to it, several times in a row, while phones go on sending. */
 static void wait_until_back(struct promise *promise)
 {
 	const int64_t end_ms = harness_now_ms() + BACK_MS;
-	size_t parked = 0;
+	const char *parked = "{\"done\":null}";
 	for (int looks = 0; looks < LOOKS;) {
 		if (harness_now_ms() > end_ms)
 			harness_fail(
 				"%d s after the fault %zu commands are parked, and %zu are open, while the load goes on",
-				BACK_MS / 1000, parked, promise->ledger->open);
+				BACK_MS / 1000,
+				database_count(
+					promise->harness, promise->database, "parked_commands", parked),
+				promise->ledger->open);
 		promise_run_on(promise, LOOK_MS, LOOK_MS);
-		parked = count_parked(promise);
-		looks = parked == 0 && promise->ledger->open <= OPEN_FEW ? looks + 1 : 0;
+		/* Asked for as little as may be: what is measured should not be the question's own price. */
+		const bool back =
+			promise->ledger->open <= OPEN_FEW &&
+			!database_has(promise->harness, promise->database, "parked_commands", parked);
+		looks = back ? looks + 1 : 0;
 	}
 }
 

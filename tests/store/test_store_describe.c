@@ -154,9 +154,9 @@ static void test_indexes_in_the_way(void **state)
 	static const struct {
 		const char *name, *collection, *index, *other;
 	} cases[] = {
-		{"an expiry of its own", "parked_commands",
-			"{\"key\": {\"done\": 1}, \"name\": \"done_1\", \"expireAfterSeconds\": 60}",
-			"parked_commands.done_1"},
+		{"an expiry of its own", "dead_letters",
+			"{\"key\": {\"expires\": 1}, \"name\": \"expires_1\", \"expireAfterSeconds\": 60}",
+			"dead_letters.expires_1"},
 		{"no expiry", "dead_letters", "{\"key\": {\"expires\": 1}, \"name\": \"expires_1\"}",
 			"dead_letters.expires_1"},
 		{"its keys in another order", "contacts",

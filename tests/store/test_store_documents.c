@@ -456,7 +456,6 @@ static void test_indexes(void **state)
 		{"parked_commands", "lane_1_done_1_user_id_1_position_1", -1},
 		{"parked_commands", "not_before_1_lane_1_user_id_1", -1},
 		{"parked_commands", "lane_1_position_1", -1},
-		{"parked_commands", "done_1", 24 * 60 * 60},
 	};
 
 	(void)state;

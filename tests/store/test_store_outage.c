@@ -13,6 +13,7 @@
 #include "dead_letters.h"
 #include "hosts.h"
 #include "parked_commands.h"
+#include "store_waits.h"
 #include <cmocka.h>
 #include <pthread.h>
 #include <signal.h>
@@ -247,6 +248,36 @@ static void test_killed_and_restarted(void **state)
 	}
 }
 
+/* What a thread waits for the server is counted where it has said, and nowhere else. */
+static void test_waits(void **state)
+{
+	struct store_waits waits = {0};
+
+	(void)state;
+	expect_back();
+	store_count_waits(&waits);
+	const int64_t start_ms = now_ms();
+	for (int i = 0; i < OPERATIONS; i++) {
+		const int64_t before_us = atomic_load(&waits.total_us);
+
+		assert_int_equal(operate((enum operation)i), 0);
+		assert_true(atomic_load(&waits.total_us) > before_us);
+		assert_int_equal(atomic_load(&waits.since_us), 0);
+	}
+	assert_in_range(atomic_load(&waits.total_us), 1, (now_ms() - start_ms + 1) * 1000);
+	/* An operation that fails is one that has ended. */
+	database_signal(&database, SIGSTOP);
+	const int64_t before_us = atomic_load(&waits.total_us);
+	expect_away(REQUEST_ADD);
+	database_signal(&database, SIGCONT);
+	assert_int_equal(atomic_load(&waits.since_us), 0);
+	assert_true(atomic_load(&waits.total_us) >= before_us + 700 * 1000);
+	store_count_waits(NULL);
+	const int64_t counted_us = atomic_load(&waits.total_us);
+	expect_back();
+	assert_int_equal(atomic_load(&waits.total_us), counted_us);
+}
+
 /* ---- kill -9 under load ---- */
 
 enum { THREADS = 4, REQUESTS_MAX = 20000, KILL_AT = 150 };
@@ -436,6 +467,7 @@ int main(void)
 		CASE(test_not_there_yet),
 		CASE(test_stopped),
 		CASE(test_killed_and_restarted),
+		CASE(test_waits),
 		CASE(test_acknowledged_writes_survive_a_kill),
 		CASE(test_a_backlog_over_kills),
 	};

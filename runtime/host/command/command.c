@@ -61,6 +61,15 @@ void command_settle_all(struct command *command, enum command_end end, const cha
 	command->reason = reason;
 }
 
+int64_t command_ran_us(const struct command *command, int64_t now_us)
+{
+	const int64_t begun_us = atomic_load_explicit(&command->begun_us, memory_order_relaxed);
+	if (begun_us == 0 || begun_us == INT64_MAX)
+		return 0;
+	const int64_t ran_us = now_us - begun_us - store_waited_us(&command->waits, now_us);
+	return ran_us > 0 ? ran_us : 0;
+}
+
 const struct store_id *command_store_id(const struct command *command)
 {
 	return command->record ? &command->record->written.id : &command->document->id;

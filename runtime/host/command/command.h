@@ -34,6 +34,7 @@
 #include "job.h"
 #include "parked_commands.h"
 #include "routes.h"
+#include "store_waits.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -85,7 +86,7 @@ struct command {
 	bool through;		  /* its effects are made, or it will have none: the next one's turn */
 	bool tried_alone;	  /* its turn has come, and it waits until nothing else runs */
 	int64_t arrived_ms;	  /* monotonic */
-	int64_t active_before_ms; /* its user's, when it arrived: see users.h */
+	int64_t active_before_us; /* its user's, when it arrived: see users.h */
 
 	int64_t failing_since_ms; /* first transient failure since it arrived or was claimed; 0: none */
 	int64_t retry_since_ms, retry_at_ms;	  /* RETRYING; at INT64_MAX: when the store answers again */
@@ -115,7 +116,9 @@ struct command {
 	const char *handler;			 /* whose reason that is; "" */
 	bool store_away;
 	_Atomic bool alone;	  /* nothing else runs meanwhile */
-	_Atomic int64_t begun_ms; /* when a worker began this run; 0: none has */
+	_Atomic int64_t begun_us; /* when a worker began this run; 0: none has; INT64_MAX: it has returned */
+	int64_t ran_us;		  /* when it has returned: how long it ran, without its waits for the store */
+	struct store_waits waits; /* of this run */
 };
 
 /* Moves it to that state, which must be one that may follow. */
@@ -126,6 +129,9 @@ bool command_all_settled(const struct command *command);
 
 /* It ends like that without (another) run of its handlers. reason: static or in its arena. */
 void command_settle_all(struct command *command, enum command_end end, const char *reason);
+
+/* How long the run that is under way has lasted, without its waits for the store. 0: no worker has begun it. */
+int64_t command_ran_us(const struct command *command, int64_t now_us);
 
 /* The id of its document, which it has. */
 const struct store_id *command_store_id(const struct command *command);

@@ -143,15 +143,15 @@ void user_stored(struct user *user, struct command *command)
 	command->origin = COMMAND_FROM_STORE;
 }
 
-int64_t user_active_ms(const struct user *user, int64_t now_ms)
+int64_t user_active_us(const struct user *user, int64_t now_us)
 {
 	const struct command *turn = user->turn;
-	int64_t since_ms = 0;
 	if (turn && turn->state == COMMAND_RUNNING)
-		since_ms = atomic_load_explicit(&turn->begun_ms, memory_order_relaxed);
-	else if (turn && turn->state == COMMAND_RETRYING && turn->retry_at_ms != INT64_MAX)
-		since_ms = turn->retry_since_ms;
-	return user->active_ms + (since_ms > 0 && now_ms > since_ms ? now_ms - since_ms : 0);
+		return user->active_us + command_ran_us(turn, now_us);
+	if (turn && turn->state == COMMAND_RETRYING && turn->retry_at_ms != INT64_MAX &&
+		now_us > turn->retry_since_ms * 1000)
+		return user->active_us + now_us - turn->retry_since_ms * 1000;
+	return user->active_us;
 }
 
 void user_through(struct user *user, struct command *command)

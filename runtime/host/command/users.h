@@ -6,8 +6,8 @@
  * their deletion in the store; those behind it wait. So whether everything earlier is settled is one look at the head.
  *
  * A user's *active time* is the time during which the command that has the turn ran or waited for a retry: not that
- * in which it waited for a worker, the store, or the broker. By it is known how long a place has been held through
- * the user's own doing.
+ * in which it waited for a worker, for the store (its handlers' own operations, up to a second each, are such waits
+ * too), or for the broker. By it is known how long a place has been held through the user's own doing.
  *
  * Users without commands and without a backlog cost nothing. I/O thread only.
  */
@@ -29,7 +29,7 @@ struct user {
 	struct command *turn;	      /* the first that is not through; NULL: all are */
 	unsigned waiting;	      /* from the broker, not through */
 	struct backlog *backlog;      /* what of his is in the store; NULL: nothing, as far as is known */
-	int64_t active_ms;	      /* in all, up to the last change */
+	int64_t active_us;	      /* in all, up to the last change */
 	bool in_turn, again; /* dispatch.c's: his turn is being given, and is to be looked at once more */
 	struct users *users; /* where he is */
 	char name[];
@@ -67,7 +67,7 @@ void user_remove(struct user *user, struct command *command);
 void users_drop_idle(struct user *user);
 
 /* His active time so far. */
-int64_t user_active_ms(const struct user *user, int64_t now_ms);
+int64_t user_active_us(const struct user *user, int64_t now_us);
 
 /* For each user; the callback may drop this one. */
 void users_each(struct users *users, void (*visit)(void *context, struct user *user), void *context);

@@ -564,8 +564,10 @@ bool parking_lets_wait(const struct parking *parking, const struct backlog *back
 	if (parking->stopping || backlog->dropped || backlog->stepped_aside || backlog->postponed ||
 		backlog->more || backlog->memory.count + backlog->to_store.count >= PARKING_WAITING_MAX)
 		return false;
+	/* What has been due for as long waits for others, who are slow. */
 	return backlog->state != BACKLOG_RESTING ||
-	       (backlog->due_ms <= parking->now_ms + SOON_MS && !backlog->after);
+	       (backlog->due_ms <= parking->now_ms + SOON_MS &&
+		       backlog->due_ms >= parking->now_ms - SOON_MS && !backlog->after);
 }
 
 size_t parking_claimed_count(const struct parking *parking)

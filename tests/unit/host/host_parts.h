@@ -442,16 +442,17 @@ static inline struct command *do_begin(void)
 {
 	struct job *job = pool_take(&workers);
 	struct command *command = (struct command *)((char *)job - offsetof(struct command, job));
-	atomic_store(&command->begun_ms, host.now_ms);
+	atomic_store(&command->begun_us, host.now_ms * 1000);
 	busy_workers++;
 	return command;
 }
 
 static inline void do_end(struct command *command)
 {
-	const int64_t begun_ms = atomic_load(&command->begun_ms);
+	const int64_t begun_us = atomic_load(&command->begun_us);
 	command->job.run(&command->job, &host.light);
-	atomic_store(&command->begun_ms, begun_ms);
+	atomic_store(&command->begun_us, begun_us);
+	command->ran_us = command_ran_us(command, host.now_ms * 1000);
 	busy_workers--;
 	dispatch_returned(&host, command);
 }

@@ -194,25 +194,32 @@ static void test_active(void **state)
 {
 	(void)state;
 	struct user *user = get("u");
-	assert_int_equal(user_active_ms(user, 1000), 0);
+	assert_int_equal(user_active_us(user, 1000000), 0);
 	struct command *a = add(user, 'a', COMMAND_RUNNING);
 	struct command *b = add(user, 'b', COMMAND_RUNNING);
-	assert_int_equal(user_active_ms(user, 5000), 0); /* no worker has it */
-	atomic_store(&b->begun_ms, 1000);
-	assert_int_equal(user_active_ms(user, 5000), 0); /* not its turn */
-	atomic_store(&a->begun_ms, 5000);
-	assert_int_equal(user_active_ms(user, 5300), 300);
-	assert_int_equal(user_active_ms(user, 4900), 0); /* it has begun after this turn of the loop */
-	user->active_ms = 1000;
-	assert_int_equal(user_active_ms(user, 5300), 1300);
+	assert_int_equal(user_active_us(user, 5000000), 0); /* no worker has it */
+	atomic_store(&b->begun_us, 1000000);
+	assert_int_equal(user_active_us(user, 5000000), 0); /* not its turn */
+	atomic_store(&a->begun_us, 5000000);
+	assert_int_equal(user_active_us(user, 5300000), 300000);
+	assert_int_equal(user_active_us(user, 4900000), 0); /* it has begun after this turn of the loop */
+	atomic_store(&a->waits.total_us, 120000);
+	assert_int_equal(user_active_us(user, 5300000), 180000); /* it has waited for the store */
+	atomic_store(&a->waits.since_us, 5250000);
+	assert_int_equal(user_active_us(user, 5300000), 130000); /* and does so again */
+	assert_int_equal(user_active_us(user, 7000000), 880000); /* a second counts */
+	atomic_store(&a->waits.since_us, 0);
+	atomic_store(&a->waits.total_us, 0);
+	user->active_us = 1000000;
+	assert_int_equal(user_active_us(user, 5300000), 1300000);
 	a->state = COMMAND_RETRYING;
 	a->retry_since_ms = 5400;
 	a->retry_at_ms = 5600;
-	assert_int_equal(user_active_ms(user, 5500), 1100);
+	assert_int_equal(user_active_us(user, 5500000), 1100000);
 	a->retry_at_ms = INT64_MAX; /* until the store answers */
-	assert_int_equal(user_active_ms(user, 5500), 1000);
+	assert_int_equal(user_active_us(user, 5500000), 1000000);
 	a->state = COMMAND_COMMITTING;
-	assert_int_equal(user_active_ms(user, 5500), 1000);
+	assert_int_equal(user_active_us(user, 5500000), 1000000);
 }
 
 static void visit_and_drop(void *context, struct user *user)
@@ -239,10 +246,10 @@ static void test_drop_idle(void **state)
 	users_drop_idle(user);
 	assert_ptr_equal(find("u"), user);
 	user->backlog = NULL;
-	user->active_ms = 77;
+	user->active_us = 77;
 	users_drop_idle(user);
 	assert_null(find("u"));
-	assert_int_equal(get("u")->active_ms, 0); /* nothing is left of it */
+	assert_int_equal(get("u")->active_us, 0); /* nothing is left of it */
 	users_drop_idle(find("u"));
 	/* Many, of all lengths, some of whose keys meet; each is visited once, and may go meanwhile. */
 	for (unsigned round = 0; round < 3; round++) {
