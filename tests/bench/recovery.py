@@ -28,6 +28,10 @@ PROBE_RATE = DEVICES  # a second: after the overload, to see when it is back
 LOSSES = ("lane_dropped", "broker_lost")
 
 
+class Noisy(Failed):
+    """What is to be compared with, the seconds before the fault, cannot be."""
+
+
 def parse(project, words):
     parser = argparse.ArgumentParser(prog="tests/bench/run recovery", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", help=f"some of {','.join(recovery_faults.NAMES)} (all)")
@@ -120,6 +124,8 @@ def run_phase(programs, tokens, fault, capacity, rate, scale):
         follow(load, quiet + scale.before_s, lambda: False)
         begin, end = fault.run(stack, scale)
         before = typical(load_read(load).latencies(quiet, begin))
+        if math.isinf(before):
+            raise Noisy("machine too noisy: in most seconds before the fault one command of a hundred was not answered when the fault came")
 
         def is_back():
             # A second that has passed is known when its last command is answered: so look at those a while ago.
@@ -190,7 +196,7 @@ def run_rounds(programs, arguments, say, document):
             try:
                 result = run_phase(programs, tokens, fault, capacity, rate, scale)
             except (Failed, OSError, ValueError) as failure:
-                result = {"failed": str(failure)}
+                result = {"failed": str(failure), "noisy": isinstance(failure, Noisy)}
             document["faults"].setdefault(fault.name, []).append(result)
             checks = checks_of([fault], {**document, "faults": {fault.name: [result]}})
             say(f"  round {turn + 1}: {verdict(fault, result, checks)}")

@@ -10,7 +10,7 @@ FLOOD_LIMIT = 2.0
 CAPACITY_LIMIT = 0.9  # of the capacity before
 NOISY = 3
 # What a target is about.
-TIME, PROMISE, LINKS, UNMEASURED = "time", "promise", "links", "unmeasured"
+TIME, PROMISE, LINKS, UNMEASURED, NOISE = "time", "promise", "links", "unmeasured", "noise"
 
 
 @dataclass
@@ -51,7 +51,7 @@ def targets_met(checks):
     always = [check for check in checks if check.kind in (PROMISE, LINKS)]
     parts = [f"{check.target}: {'met' if check.held else 'MISSED, ' + check.figure}" for check in checks if check.kind == TIME]
     parts += [f"{check.target}: MISSED, {check.figure}" for check in always if not check.held]
-    if any(check.kind == UNMEASURED for check in checks):
+    if any(check.kind in (UNMEASURED, NOISE) for check in checks):
         parts.append("NOT MEASURED in each round")
     if always and all(check.held for check in always):
         parts.append("nothing lost, disordered or dropped: met")
@@ -169,7 +169,8 @@ def checks_of(faults, document):
     for fault in faults:
         rounds, results = document["faults"].get(fault.name, []), measured(document, fault)
         if len(results) < len(rounds) or not results:
-            checks.append(Check(fault.name, fault.title, "measured", f"{len(results)} of {len(rounds)} rounds", False, UNMEASURED))
+            checks.append(Check(fault.name, fault.title, "measured", f"{len(results)} of {len(rounds)} rounds", False,
+                                NOISE if any(result.get("noisy") for result in rounds) else UNMEASURED))
         if not results:
             continue
         if fault.outage:
@@ -181,11 +182,12 @@ def checks_of(faults, document):
 
 
 def outcome(checks):
-    """The exit code, and a sentence where one is needed. Noise excuses no command that was lost or out of order."""
+    """The exit code, and a sentence where one is needed. The seconds before a fault are without one, too. Noise excuses no command that
+    was lost or out of order."""
     missed = [check for check in checks if not check.held]
-    if not any(check.fault == "none" and check.kind != UNMEASURED for check in missed):
+    if not any(check.kind == NOISE or check.fault == "none" and check.kind != UNMEASURED for check in missed):
         return (1 if missed else 0), ""
-    sentence = "machine too noisy: the run without a fault failed the same test, and this is no pass."
+    sentence = "machine too noisy: what was without a fault failed the same test, and this is no pass."
     if any(check.kind == PROMISE for check in missed):
         return 1, sentence + " But commands were lost or out of order, and that is no noise."
     return NOISY, sentence

@@ -88,6 +88,9 @@ class Targets(unittest.TestCase):
     def test_not_measured(self):
         document = {**document_of("sighup"), "faults": {"sighup": [{"failed": "no host"}, dict(GOOD)]}}
         self.assertEqual([check.target for check in checks_of([FAULT["sighup"]], document) if not check.held], ["measured"])
+        for noisy, code in ((False, 1), (True, 3)):
+            document["faults"]["sighup"][0]["noisy"] = noisy
+            self.assertEqual(outcome(checks_of([FAULT["sighup"]], document))[0], code)
 
 
 class Lines(unittest.TestCase):
@@ -127,6 +130,7 @@ class Outcome(unittest.TestCase):
             ("it lost a command", [good, self.check("none", False, "promise")], 1, True),
             ("another lost a command", [slow, self.check("sighup", False, "promise")], 1, True),
             ("it was not measured", [self.check("none", False, "unmeasured")], 1, False),
+            ("the seconds before a fault could not be compared with", [good, self.check("sighup", False, "noise")], 3, True),
         ):
             with self.subTest(name):
                 found, sentence = outcome(checks)
