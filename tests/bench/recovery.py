@@ -129,7 +129,10 @@ def run_phase(programs, tokens, fault, capacity, rate, scale):
 
         def is_back():
             # A second that has passed is known when its last command is answered: so look at those a while ago.
-            return back(load, end, time.monotonic() - limit_of(before) - 0.5, before) is not None
+            # Of a hang the user it is about is looked at by himself, from the sending on, so that may take longer.
+            until = time.monotonic() - limit_of(before) - 0.5
+            return (back(load, end, until, before) is not None
+                    and (fault.run is not recovery_faults.hang or back(load, begin, until, before, is_hurt) is not None))
         follow(load, end + scale.limit_s + TEN, is_back)
         until = time.monotonic() - limit_of(before) - 0.5
         stack.load.order("stop")
@@ -141,6 +144,14 @@ def run_phase(programs, tokens, fault, capacity, rate, scale):
         stack.stop()
 
 
+def is_hurt(user):
+    return user == recovery_faults.HURT_USER
+
+
+def is_other(user):
+    return not is_hurt(user)
+
+
 def load_read(load):
     load.read()
     return load
@@ -149,15 +160,14 @@ def load_read(load):
 def measure(stack, load, fault, rate, times):
     quiet, begin, end, until, before = times
     result = judge_effects(load, stack.effects(), stack.restored_at)
-    others = (lambda user: user != "u07")
     during = load.latencies(begin, max(end, begin + 1))
-    longest = max((second[-1] for second in load.latencies(begin, until, others) if second), default=math.inf)
+    longest = max((second[-1] for second in load.latencies(begin, until, is_other) if second), default=math.inf)
     result.update({
         "fault_s": end - begin, "before_p99_ms": before * 1000, "back_s": back(load, end, until, before),
         "during_p99_ms": typical(during) * 1000, "bad_during": sum(p99(second) > limit_of(before) for second in during) / max(1, len(during)),
         "others_max_ms": longest * 1000, "losses": losses(stack, begin, end, fault), "repeated": load.repeats,
-        "hurt_user_back_s": back(load, begin, until, before, lambda user: not others(user)),
-        "others_back_s": back(load, begin, until, before, others),
+        "hurt_user_back_s": back(load, begin, until, before, is_hurt),
+        "others_back_s": back(load, begin, until, before, is_other),
     })
     result["drain_per_s"] = drain_per_s(load, end, until, rate)
     overloaded = load.answered_per_second(begin, end)
