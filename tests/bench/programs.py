@@ -227,7 +227,9 @@ class Programs:
         return {"PATH": os.environ.get("PATH", ""), "MQTT_TOKEN": self.handler_token}
 
     def start_host(self, binary, port, tls, workers=8, build="", settings=None, wait=True):
-        """cashewd or cashewd-bench, of another build where that is given; returns it and the seconds from its start to "ready"."""
+        """cashewd or cashewd-bench, of another build where that is given; returns it and the seconds from its start to "ready". Each has
+        a client id of its own unless `settings` say otherwise: two of one id in one database are an active host and its standby, and one
+        that was killed is waited for. The same holds for the address of its figures."""
         environment = {
             "PATH": os.environ.get("PATH", ""),
             "JWT_SECRET": self.secret,
@@ -238,6 +240,8 @@ class Programs:
             "MONGO_DB_URL": self.database_url,
             "MONGO_DB_NAME": DATABASE,
             "WORKERS": str(workers),
+            "CLIENT_ID": f"cashewd-bench-{self.started}",
+            "METRICS_ADDR": f"127.0.0.1:{free_port()}",
             "LOG_FORMAT": "json",
             **(settings or {}),
         }

@@ -16,6 +16,7 @@ from programs import Failed
 
 LOOK_S = 0.02
 HANG_DEADLINE_S = 5.0  # of the handler hang
+HURT_USER = "u07"  # whose command crashes or hangs
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,14 @@ def send_as(stack, user, command, payload, event, limit_s):
 
 
 def crash(stack, scale):
-    begin, _, deaths = send_as(stack, "u07", "crash", b"{}", "command_failed", scale.limit_s)
+    begin, _, deaths = send_as(stack, HURT_USER, "crash", b"{}", "command_failed", scale.limit_s)
     if not deaths:
         raise Failed("crash: the host was not seen to die")
     return begin, deaths[-1]
 
 
 def hang(stack, scale):
-    begin, _, deaths = send_as(stack, "u07", "hang", b'{"n":1}', "hung", scale.limit_s)
+    begin, _, deaths = send_as(stack, HURT_USER, "hang", b'{"n":1}', "hung", scale.limit_s)
     return begin, deaths[-1] if deaths else begin + HANG_DEADLINE_S
 
 

@@ -7,9 +7,12 @@ command was due, so a command that is never answered is one of infinite latency 
 import math
 import os
 import statistics
+from bisect import bisect_right
 
 GOOD_OF_TEN = 9
 TEN = 10
+BACKLOG_S = 0.5  # of the load: what waits beyond that is a backlog
+DRAIN_MIN_S = 3  # a shorter one says little
 
 
 class Load:
@@ -71,6 +74,11 @@ class Load:
                 seconds[at] += 1
         return seconds
 
+    def waiting(self, moments):
+        """How many commands were due and not answered at each of the moments."""
+        due, answered = sorted(self.due.values()), sorted(self.answered.values())
+        return [bisect_right(due, moment) - bisect_right(answered, moment) for moment in moments]
+
 
 def p99(latencies):
     """In seconds; a second in which nothing was due has none to be late, but that is not so here: it is one of infinite latency."""
@@ -93,6 +101,15 @@ def back(load, end, until, before, keep=lambda user: True):
         if sum(good[first:first + TEN]) >= GOOD_OF_TEN:
             return first
     return None
+
+
+def drain_per_s(load, end, until, rate):
+    """What was answered a second while a backlog waited, the median; None: there was none, or a short one. The first second after the
+    fault's end is left out, since links come back in it, and the backlog is at its end when less than BACKLOG_S of the load waits."""
+    answered = load.answered_per_second(end + 1, until)
+    waiting = load.waiting([end + 2 + second for second in range(len(answered))])
+    ended = next((second for second, count in enumerate(waiting) if count < BACKLOG_S * rate), len(answered))
+    return statistics.median(answered[:ended]) if ended >= DRAIN_MIN_S else None
 
 
 # ---- effects ----

@@ -1,11 +1,13 @@
-"""The picture of `run recovery`: for each fault commands answered a second and p99 over time, with the fault marked. SVG, by hand."""
+"""The picture of `run recovery`: for each fault commands answered a second and p99 over time, with the fault marked from its begin to
+its end, and its targets. SVG, by hand."""
 
 import math
 from html import escape
 
-from recovery_report import measured, median
+from recovery_faults import nothing
+from recovery_report import measured, median, targets_met
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 900, 150, 60, 60, 24, 24
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1000, 165, 60, 60, 36, 24
 P99_LOW, P99_HIGH = 1.0, 100_000.0  # ms, on a logarithmic axis
 
 
@@ -36,7 +38,15 @@ def line(points, colour):
     return f'<path d="{" ".join(parts)}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
 
 
-def panel(fault, result, top, highest):
+def marked(begin, end, top, height):
+    """The fault: a red line where it begins and one where it ends, the time between them shaded."""
+    return [f'<rect x="{begin:.1f}" y="{top:.1f}" width="{max(0.0, end - begin):.1f}" height="{height}" fill="#f3c9c9"/>',
+            *(f'<line x1="{x:.1f}" y1="{top:.1f}" x2="{x:.1f}" y2="{top + height:.1f}" stroke="#c02020" stroke-width="1.5"/>'
+              for x in (begin, end)),
+            text(begin + 4, top + 11, "fault", "start", "#c02020")]
+
+
+def panel(fault, result, checks, top, highest):
     series = result["series"]
     first, last = series[0][0], series[-1][0] + 1
     inner, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
@@ -47,10 +57,10 @@ def panel(fault, result, top, highest):
     def y_of(part):
         return top + TOP + (1 - part) * height
 
-    back = result["back_s"]
-    width = max(1.5, x_of(min(result["fault_end_s"], last)) - x_of(0))
+    back, missed = result["back_s"], any(not check.held for check in checks)
     out = [text(LEFT, top + 15, f"{fault.title}: " + ("never back" if back is None else f"back {back:.0f} s after its end")),
-           f'<rect x="{x_of(0):.1f}" y="{y_of(1):.1f}" width="{width:.1f}" height="{height}" fill="#f3c9c9"/>',
+           text(LEFT, top + 29, targets_met(checks), "start", "#c02020" if missed else "#2a7a2a"),
+           *(marked(x_of(0), x_of(min(result["fault_end_s"], last)), y_of(1), height) if fault.run is not nothing else []),
            f'<rect x="{LEFT}" y="{y_of(1):.1f}" width="{inner}" height="{height}" fill="none" stroke="#bbb"/>']
     for part in (0, 0.5, 1):
         out.append(text(LEFT - 5, y_of(part) + 4, f"{part * highest:,.0f}", "end", "#1f5fa8"))
@@ -65,7 +75,7 @@ def panel(fault, result, top, highest):
     return out
 
 
-def picture(faults, document):
+def picture(faults, document, checks):
     shown = [(fault, middle_round(measured(document, fault))) for fault in faults if measured(document, fault)]
     shown = [(fault, result) for fault, result in shown if result["series"]]
     highest = 1.25 * max([document["capacity"]] + [answered for _, result in shown for _, answered, _ in result["series"]]) or 1
@@ -74,5 +84,5 @@ def picture(faults, document):
            text(LEFT, 18, f"commands answered a second (blue, left) and p99 of those due in that second (brown, right); the fault is red; "
                           f"{document['rate']:,.0f}/s, capacity {document['capacity']:,.0f}/s, {document['database']}")]
     for at, (fault, result) in enumerate(shown):
-        out += panel(fault, result, 30 + at * HEIGHT, highest)
+        out += panel(fault, result, [check for check in checks if check.fault == fault.name], 30 + at * HEIGHT, highest)
     return "\n".join(out + ["</svg>"]) + "\n"

@@ -83,7 +83,7 @@ class Stack:
 
     def start_host(self, wait=True):
         settings = {"METRICS_ADDR": self.metrics, "LOGGLY_TOKEN": "bench", "LOGGLY_URL": f"https://localhost:{self.loggly_port}",
-                    "LOGGLY_CA_FILE": self.programs.ca, "BROKER_HOST": "localhost"}
+                    "LOGGLY_CA_FILE": self.programs.ca, "BROKER_HOST": "localhost", "CLIENT_ID": "cashewd"}
         self.host = self.programs.start_host("cashewd-bench", self.host_port, True, settings=settings, wait=wait)[0]
         self.host_logs.append(self.host.path)
 

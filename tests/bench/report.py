@@ -77,42 +77,6 @@ def judge(target, row, results):
     return Verdict(f"{text}: {spread(ratios, 3)}{note}", reached, ratios)
 
 
-INTERVAL_MIN = 6  # values, below which not even their extremes enclose the median in 95 of 100 cases
-
-
-def median_interval(values):
-    """Where the median of all such values lies, in 95 of 100 cases: between two of those at hand, whose ranks the binomial distribution
-    gives (its normal approximation)."""
-    ordered = sorted(values)
-    below = max(0, int((len(ordered) - 1.96 * len(ordered) ** 0.5) / 2))
-    return ordered[below], ordered[len(ordered) - 1 - below]
-
-
-def judge_medians(target, row, results):
-    """p99 and memory: of the turns' medians, since one turn's p99 says little."""
-    ours, theirs = (present(figures(results, case, target.phase, target.figure)) for case in (target.case, target.reference))
-    unit, scale = ("ms", 1) if target.figure == "p99_ms" else ("MB", 1e6)
-    name = "p99" if target.figure == "p99_ms" else "RSS"
-    text = (f"{name} of {target.case} by {target.reference}, at {row.rate:,.0f}/s: <= {target.limit:g} x + {target.slack / scale:g} {unit}")
-    if not ours or not theirs:
-        return Verdict(text, None)
-    mine, other = statistics.median(ours), statistics.median(theirs)
-    return Verdict(f"{text}: {mine / scale:.2f} by {other / scale:.2f} {unit}", mine <= target.limit * other + target.slack, ours)
-
-
-def judge_change(target, row, results):
-    if target.figure in ("p99_ms", "rss"):
-        return judge_medians(target, row, results)
-    ratios, text = ratios_of(target, results), target_text(target, row)
-    if not ratios:
-        return Verdict(text, None)
-    middle = statistics.median(ratios)
-    if len(ratios) < INTERVAL_MIN:
-        return Verdict(f"{text}: {spread(ratios, 3)}", is_reached(target, middle), ratios)
-    low, high = median_interval(ratios)
-    return Verdict(f"{text}: {middle:.3f} (95 %: {low:.3f} to {high:.3f}; {len(ratios)} turns)", is_reached(target, middle), ratios)
-
-
-def verdict_line(verdict):
-    mark = {True: "reached    ", False: "NOT REACHED", None: "not measured"}[verdict.reached]
-    return f"  {mark}  {verdict.text}"
+def verdict_line(verdict, marks=("reached    ", "NOT REACHED", "not measured")):
+    reached, missed, unknown = marks
+    return f"  {({True: reached, False: missed, None: unknown})[verdict.reached]}  {verdict.text}"

@@ -1,6 +1,8 @@
-"""The rows of the benchmark: who is measured with what, and the targets."""
+"""The rows of the benchmark: who is measured with what, and the targets. What --beside compares, beside.py says."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+PHASES = ("saturated", "rate")
 
 
 @dataclass(frozen=True)
@@ -14,6 +16,7 @@ class Case:
     workers: int = 8
     binary: str = "cashewd"
     build: str = ""  # folder of another build to take the binary from; "": the one that is measured
+    phases: tuple = PHASES
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,8 @@ class Target:
     case: str
     reference: str
     phase: str  # saturated, rate
-    figure: str  # per_second: at least `limit`; cpu, p99_ms, rss: at most `limit`
+    figure: str  # per_second: at least `limit`; cpu: at most `limit`
     limit: float
-    slack: float = 0  # p99_ms, rss: of the medians, at most limit x reference + slack
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,7 @@ class Row:
     rate: float  # commands a second of the second phase
     targets: tuple
     store: bool = False  # the database is made anew before each case
-
-
-PHASES = ("saturated", "rate")
+    groups: tuple = ()  # with --beside: which cases take turns
 
 
 def cpu(case, reference, limit):
@@ -77,25 +77,6 @@ ROWS = (
     store_row("request_contact"),
     store_row("get_contact_list"),
 )
-
-CHANGE_LIMIT = 0.03  # what a change may cost, of one build beside another
-P99_LIMIT, P99_SLACK_MS = 1.25, 1  # of its p99 on the schedule
-RSS_SLACK = 4_000_000  # of its resident memory
-
-
-def beside(row, folder):
-    """The row's cashewd alone, of two builds that take turns: what a change costs."""
-    cases, targets = [], []
-    for case in row.cases:
-        if case.kind == "cashewd":
-            before = replace(case, name=case.name + ", beside", build=folder)
-            cases += [before, case]
-            targets += [Target(case.name, before.name, "saturated", "per_second", 1 - CHANGE_LIMIT),
-                        *cpu(case.name, before.name, 1 + CHANGE_LIMIT),
-                        Target(case.name, before.name, "rate", "p99_ms", P99_LIMIT, P99_SLACK_MS),
-                        Target(case.name, before.name, "rate", "rss", 1, RSS_SLACK)]
-    return replace(row, cases=tuple(cases), targets=tuple(targets))
-
 
 # Rows of another shape; see run.
 MEMORY_LIMIT = 16_000_000  # bytes of resident memory, with 8 workers and TLS

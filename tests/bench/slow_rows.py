@@ -1,23 +1,20 @@
 """Two rows of another shape: "window", commands a second behind a broker that keeps 20 unacknowledged, and "naps", what two commands
-a second that sleep for three seconds cost all others. Both of this build, and with --beside of another one, in turns.
+a second that sleep for three seconds cost all others. Both of this build, and with --beside of another one, in turns. beside.py has the
+limits.
 
 Failure: what a build cannot do (it has no handler nap, say) is told by Failed.
 """
 
 import json
 import os
-import statistics
 import subprocess
 
+import beside
 from programs import Failed, free_port
 from report import spread
-from rows import Verdict
 
-WINDOW_RATIO = 10  # times the commands/s of the build beside
 NAPS_PER_S, NAP_S = 2, 3
 OTHERS_PER_S = 2000
-NAPS_FACTOR, NAPS_SLACK_MS = 1.2, 5  # p99 beside naps, behind mosquitto: factor times that without, and the slack
-NAPS_WINDOW_MS = 200  # p99 beside naps, behind a window of 20
 DEVICES = 12  # that send naps by turns: each has one under way at most
 COMMAND = ("get_apples_worker", "got_apples")
 
@@ -84,11 +81,11 @@ def run_window(programs, arguments, say):
             f"{max(one['window'] for one in figures)} unacknowledged")
     say()
     verdicts = []
+    revision = beside.revision_of(arguments.beside) if arguments.beside else ""
     for protocol in ("MQTT 5", "MQTT 3.1.1") if arguments.beside else ():
-        ratios = [ours["per_second"] / theirs["per_second"] for ours, theirs in
-                  zip(results[f"cashewd, {protocol}"], results[f"cashewd, beside, {protocol}"])]
-        verdicts.append(Verdict(f"commands/s behind a window of 20, {protocol}: >= {WINDOW_RATIO} x the build beside: {spread(ratios, 2)}",
-                                statistics.median(ratios) >= WINDOW_RATIO, ratios))
+        ours, theirs = ([one["per_second"] for one in results[f"{name}, {protocol}"]] for name in ("cashewd", "cashewd, beside"))
+        reference = beside.window_reference(revision, theirs)
+        verdicts.append(beside.judge("window", f"window of 20, {protocol} (the other's: {spread(reference, 0)}/s)", ours, reference))
     return results, verdicts
 
 
@@ -96,7 +93,7 @@ def run_naps(programs, arguments, say):
     """Two naps of 3 s a second beside 2,000 commands/s of others, whose p99 counts."""
     seconds = 10 if arguments.quick else 20
     turns = min(arguments.repetitions, 3)
-    results, verdicts = {}, []
+    results = {}
     programs.prepare_database()
     for name, build in builds_of(arguments).items():
         ways = {
@@ -117,12 +114,8 @@ def run_naps(programs, arguments, say):
                 f"{spread([one['p99_ms'] for one in results[way]], 1):>32} ms")
 
     def p99(way):
-        return statistics.median(one["p99_ms"] for one in results[way]) if results.get(way) else None
-    alone, naps, window = p99("cashewd, mosquitto, alone"), p99("cashewd, mosquitto, naps"), p99("cashewd, window of 20, naps")
-    limit = alone * NAPS_FACTOR + NAPS_SLACK_MS if alone else None
-    verdicts.append(Verdict(f"others' p99 beside naps, mosquitto: <= {NAPS_FACTOR} x alone + {NAPS_SLACK_MS} ms: {naps or 0:.1f} ms",
-                            naps <= limit if naps and limit else None, [naps]))
-    verdicts.append(Verdict(f"others' p99 beside naps, window of 20: <= {NAPS_WINDOW_MS} ms: {window or 0:.1f} ms",
-                            window <= NAPS_WINDOW_MS if window else None, [window]))
+        return [one["p99_ms"] for one in results[way]]
+    verdicts = [beside.judge("naps", "naps, mosquitto", p99("cashewd, mosquitto, naps"), p99("cashewd, mosquitto, alone")),
+                beside.judge("naps, window", "naps, window of 20", p99("cashewd, window of 20, naps"))]
     say()
     return results, verdicts

@@ -9,7 +9,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
-from recovery_measure import Load, as_runs, back, judge_effects, order_of, p99  # noqa: E402
+from recovery_measure import Load, as_runs, back, drain_per_s, judge_effects, order_of, p99  # noqa: E402
 
 RATE = 100  # commands a second of the loads below
 
@@ -103,6 +103,41 @@ class Back(unittest.TestCase):
     def test_p99(self):
         self.assertEqual(p99(sorted([0.001] * 98 + [1.0, 2.0])), 2.0)
         self.assertEqual(p99([]), math.inf)
+
+
+class Drain(unittest.TestCase):
+    """Of an outage of 4 s that ends at 0: what was due in it is answered from then on, at `served` a second in the order it was due."""
+
+    @staticmethod
+    def load(served, seconds=40):
+        load = Load("none")
+        for at in range((4 + seconds) * RATE):
+            key = ("u00", at + 1)
+            load.due[key] = -4 + at / RATE
+            load.answered[key] = max(load.due[key] + 0.001, at / served + 0.001)
+        return load
+
+    #      commands a second that are served, what it says
+    CASES = (
+        ("at 1.4 x the load", 1.4 * RATE, 1.4 * RATE),
+        ("at 1.1 x the load", 1.1 * RATE, 1.1 * RATE),
+        ("never drained", 0.8 * RATE, 0.8 * RATE),
+        ("at once: too short to say", 10 * RATE, None),
+    )
+
+    def test_drain(self):
+        for name, served, expected in self.CASES:
+            with self.subTest(name):
+                found = drain_per_s(self.load(served), 0.0, 39.0, RATE)
+                self.assertEqual(found is None, expected is None)
+                if expected:
+                    self.assertAlmostEqual(found, expected, delta=2)
+
+    def test_nothing_waits(self):
+        self.assertIsNone(drain_per_s(load_of([0.01] * 12), 0.0, 12.0, RATE))
+
+    def test_waiting(self):
+        self.assertEqual(load_of([0.25, None]).waiting([0.0, 0.5, 2.0]), [1, 25, RATE])
 
 
 if __name__ == "__main__":
