@@ -443,6 +443,7 @@ static void nothing(struct round *round, struct fault_run *run)
 	}
 /* The driver cannot open what it wants to. */
 static const char *const few_descriptors[] = {"mongodb_driver", NULL};
+static const char *const full_disk[] = {"store_refuses_writes", NULL};
 
 /* By themselves, or the supervisor ends what has stood still for too long. */
 static const char *const crashed_handlers[] = {
@@ -545,7 +546,8 @@ const struct fault faults[] = {
 		.needs = FAULT_NEEDS_SMALL_DISK,
 		.outer = true,
 		.begin = full_disk_begin,
-		.end = full_disk_end},
+		.end = full_disk_end,
+		.log = full_disk},
 	{.name = "broker-lost-pubacks", ON_BROKER, .begin = lost_pubacks_begin, .end = relay_pass_again},
 	{.name = "broker-delay", ON_BROKER, .begin = delay_begin, .end = relay_pass_again},
 	{.name = "database-black-hole", ON_DATABASE, .begin = black_hole_begin, .end = relay_pass_again},
