@@ -88,6 +88,20 @@ enum call_end call_reject(struct cashew_command *cmd, const char *reason)
 	return end_rejected(cmd, reason);
 }
 
+enum call_end call_tell_dead(struct cashew_command *cmd)
+{
+	call_begin(cmd);
+	json_t *json = json_object();
+	if (json_object_set_new(json, "command", text_to_json(cmd->arena, cmd->input->command)) != 0) {
+		json_decref(json);
+		return end_out_of_memory(cmd);
+	}
+	const cashew_result added = cashew_send_json(cmd, cmd->input->user, "command_failed", json);
+	if (cmd->arena->out_of_memory)
+		return end_out_of_memory(cmd);
+	return added == CASHEW_DONE ? CALL_DONE : CALL_FAILED;
+}
+
 /*
  * The payload {} is what most commands have, so it is not parsed: all threads share one empty object, which
  * is never freed (jansson counts no references of an object whose count is -1). NULL when out of memory.

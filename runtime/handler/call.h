@@ -91,4 +91,10 @@ enum call_end call_run(struct cashew_command *cmd);
  */
 enum call_end call_reject(struct cashew_command *cmd, const char *reason);
 
+/*
+ * The event that a sender gets whose command is dead: "{user}/command_failed" {command}. The reason is not for him. CALL_DONE, and the rest as
+ * with call_reject().
+ */
+enum call_end call_tell_dead(struct cashew_command *cmd);
+
 #endif

@@ -297,7 +297,7 @@ void dispatch_advance(struct host *host, struct command *command)
 			clock_jitter_ms(backoff_ms(command->refusals++, REFUSED_MIN_MS, REFUSED_MAX_MS)));
 	} else if (!command_all_settled(command)) {
 		retry_handlers(host, command);
-	} else if (command->end == COMMAND_DEAD) {
+	} else if (command->end == COMMAND_DEAD && !command->buried) {
 		bury(host, command);
 	} else {
 		dispatch_complete(host, command);
@@ -380,14 +380,31 @@ void dispatch_die(struct host *host, struct command *command, const char *reason
 	dispatch_advance(host, command);
 }
 
-void dispatch_reject(struct host *host, struct command *command, const char *reason)
+/* A run of no handler, for an event of the host's own. */
+static struct cashew_command call_of(const struct host *host, struct command *command)
 {
-	struct cashew_command call = {
+	return (struct cashew_command){
 		.input = &command->input,
 		.settings = host->settings,
 		.arena = &command->arena,
 		.event_max = host->settings->event_max,
 	};
+}
+
+void dispatch_buried(struct host *host, struct command *command)
+{
+	struct cashew_command call = call_of(host, command);
+	command->buried = true;
+	/* Where there is no memory or no room for the event, the letter is what is left of the command. */
+	if (call_tell_dead(&call) == CALL_DONE)
+		publish(host, command, call.events);
+	else
+		dispatch_complete(host, command);
+}
+
+void dispatch_reject(struct host *host, struct command *command, const char *reason)
+{
+	struct cashew_command call = call_of(host, command);
 	command_settle_all(command, COMMAND_REJECTED, reason);
 	log_info("command_rejected", "a command was rejected before any handler ran",
 		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),

@@ -24,6 +24,9 @@ void dispatch_start_alone(struct host *host, struct command *command);
 /* Nothing is left to do but to be acknowledged, or deleted in the store. */
 void dispatch_complete(struct host *host, struct command *command);
 
+/* Its dead letter is written: its sender is told that it has failed. */
+void dispatch_buried(struct host *host, struct command *command);
+
 /* Its end is durable. Frees it. */
 void dispatch_settle(struct host *host, struct command *command, enum command_end end);
 

@@ -292,7 +292,7 @@ static void on_buried(void *owner, struct command *command, int error)
 {
 	struct host *host = owner;
 	if (error == 0) {
-		dispatch_complete(host, command);
+		dispatch_buried(host, command);
 		return;
 	}
 	/* The database refuses the letter itself: a rule of the collection, or a right that is missing. The command is

@@ -211,9 +211,8 @@ void ledger_write_payload(const struct ledger *ledger, const struct ledger_comma
 static void complete(struct ledger *ledger, struct ledger_command *command)
 {
 	struct ledger_user *user = &ledger->users[command->user];
-	const bool has_event = !ledger_is_dead(command),
-		   has_phone = command->kind != LEDGER_ASK && command->kind != LEDGER_UNSTEADY;
-	if (command->complete || !command->acknowledged || (has_event && command->seen == 0) ||
+	const bool has_phone = command->kind != LEDGER_ASK && command->kind != LEDGER_UNSTEADY;
+	if (command->complete || !command->acknowledged || command->seen == 0 ||
 		(has_phone && !command->received))
 		return;
 	command->complete = true;
@@ -315,7 +314,8 @@ static bool fits(const struct ledger *ledger, const struct ledger_command *comma
 	case LEDGER_ASK:
 	case LEDGER_UNSTEADY:
 		if (ledger_is_dead(command))
-			return false;
+			return to_user && strcmp(event, "command_failed") == 0 &&
+			       text_is(payload, "command", "unsteady");
 		ledger_write_contact(command, contact);
 		return strcmp(to, contact) == 0 && strcmp(event, "contact_requested") == 0 &&
 		       text_is(payload, "user_id", user);

@@ -129,7 +129,7 @@ struct ledger_command *ledger_enter(
 struct ledger_command *ledger_enter_unsteady(
 	struct ledger *ledger, unsigned user, const struct ledger_trouble *trouble);
 
-/* Whether it must become a dead letter: it is complete once it is PUBACKed, and leaves no effect. */
+/* Whether it must become a dead letter: its event says that it has failed, and it leaves no effect. */
 bool ledger_is_dead(const struct ledger_command *command);
 
 /* How to send it. */

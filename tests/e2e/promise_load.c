@@ -272,7 +272,7 @@ struct load *load_new(struct harness *h, struct ledger *ledger, struct dice *dic
 {
 	static const char *const observed[] = {"+/contact_requested", "+/contact_approved",
 		"+/contact_declined", "+/contact_removed", "+/contact_list", "+/contact_requests", "+/pong",
-		"+/appended", "+/command_rejected", NULL};
+		"+/appended", "+/command_rejected", "+/command_failed", NULL};
 	const struct itimerspec tick = {
 		.it_value.tv_nsec = TICK_MS * 1000000, .it_interval.tv_nsec = TICK_MS * 1000000};
 	struct load *load = harness_alloc(h, sizeof(*load));

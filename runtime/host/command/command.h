@@ -104,7 +104,7 @@ struct command {
 	bool marked;			 /* it is known to have killed a host */
 	unsigned base_attempts;		 /* those that its document has counted */
 	unsigned crashes;		 /* that it is to blame for */
-	bool unburied;			 /* the store has refused its dead letter before */
+	bool buried;			 /* its dead letter is written, and its sender is being told */
 
 	/* the run: written by the thread that runs it */
 	struct arena arena;

@@ -25,25 +25,27 @@ static const struct end {
 	{"an event", "u/one", "x:e", "x ", ".", "done", 0},
 	{"two events", "u/one", "x:E", "x ", "..", "done", 0},
 	{"rejected", "u/one", "x:x", "x ", ".", "rejected", 0},
-	{"failed", "u/one", "x:f", "x ", "", "dead", 1},
+	{"failed", "u/one", "x:f", "x ", ".", "dead", 1},
+	{"failed, and the event that says so is refused for now", "u/one", "x:f", "x ", "tt.", "dead", 1},
+	{"failed, and the event that says so is refused for good", "u/one", "x:f", "x ", "p", "dead", 1},
 	{"retried", "u/one", "x:rr.", "x x x ", "", "done", 0},
-	{"an event refused for good", "u/one", "x:e", "x ", "p", "dead", 1},
-	{"one of two events refused for good", "u/one", "x:E", "x ", "p.", "dead", 1},
+	{"an event refused for good", "u/one", "x:e", "x ", "p.", "dead", 1},
+	{"one of two events refused for good", "u/one", "x:E", "x ", "p..", "dead", 1},
 	{"an event refused for now is sent again, and no handler runs for it", "u/one", "x:e", "x ", "ttt.",
 		"done", 0},
 	{"one of two events refused for now", "u/one", "x:E", "x ", "t..", "done", 0},
-	{"refused for now, then for good", "u/one", "x:e", "x ", "tp", "dead", 1},
+	{"refused for now, then for good", "u/one", "x:e", "x ", "tp.", "dead", 1},
 	{"light", "u/light", "x:e", "x ", ".", "done", 0},
-	{"light, failed", "u/light", "x:f", "x ", "", "dead", 1},
+	{"light, failed", "u/light", "x:f", "x ", ".", "dead", 1},
 	{"light, retried", "u/light", "x:r.", "x x ", "", "done", 0},
 	{"two handlers", "u/two", "x:e:e", "xA xB ", "..", "done", 0},
 	{"two, one of them rejects", "u/two", "x:.:x", "xA xB ", ".", "rejected", 0},
-	{"two, one of them fails", "u/two", "x:f:.", "xA xB ", "", "dead", 1},
+	{"two, one of them fails", "u/two", "x:f:.", "xA xB ", ".", "dead", 1},
 	{"two, one of them is tried again", "u/two", "x:.:r.", "xA xB xB ", "", "done", 0},
 	{"two, the first's event goes before the second is tried again", "u/two", "x:e:r.", "xA xB xB ", ".",
 		"done", 0},
-	{"two, the worst end counts", "u/two", "x:x:f", "xA xB ", ".", "dead", 1},
-	{"nobody wants it", "u/none", "x", "", "", "dead", 1},
+	{"two, the worst end counts", "u/two", "x:x:f", "xA xB ", "..", "dead", 1},
+	{"nobody wants it", "u/none", "x", "", ".", "dead", 1},
 };
 
 static void test_ends(void **state)
@@ -295,6 +297,7 @@ static void test_parking_refused(void **state)
 	store_next(STORING_APPEND);
 	assert_string_equal(state_of(place), "burying");
 	store_next(STORING_BURY);
+	answer(NULL, false);
 	assert_string_equal(state_of(place), "dead");
 	assert_string_equal(fake_store_dead_letter(host.store, 0)->reason,
 		ASKED "; and the database refuses to keep it for later");
@@ -644,6 +647,7 @@ static void test_lease_lost(void **state)
 			pass(5);
 			work_all();
 			store_all();
+			puback_all();
 		}
 		assert_int_equal(host.commands, 0);
 		assert_int_equal(fake_store_parked(host.store), 1);
@@ -758,6 +762,7 @@ static void test_storing_away(void **state)
 	assert_string_equal(state_of(place), "burying");
 	parking_store_back(host.parking);
 	store_next(STORING_BURY);
+	answer(NULL, false);
 	assert_string_equal(state_of(place), "dead");
 	assert_int_equal(fake_store_dead_letters(host.store), 1);
 }
@@ -899,6 +904,7 @@ static void test_guilty(void **state)
 	mark("u/one", "x:.", 3);
 	const struct place *place = send_command("u/one", "x:.");
 	store_next(STORING_BURY);
+	answer(NULL, false);
 	assert_string_equal(state_of(place), "dead");
 	assert_int_equal(fake_store_dead_letter(host.store, 0)->crashes, 3);
 	assert_string_equal(fake_store_dead_letter(host.store, 0)->reason,
@@ -907,6 +913,7 @@ static void test_guilty(void **state)
 	board_forget(host.board, INT64_MIN, host.now_ms);
 	place = send_command("u/one", "x:.");
 	store_next(STORING_BURY);
+	answer(NULL, false);
 	assert_string_equal(state_of(place), "dead");
 	pass(BOARD_BURIED_MS + 1000);
 	board_forget(host.board, INT64_MIN, host.now_ms);
