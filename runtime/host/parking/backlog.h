@@ -32,6 +32,12 @@ struct backlog_list {
 	size_t count;
 };
 
+/* At its end. */
+void backlog_list_add(struct backlog_list *list, struct command *command);
+
+/* Its first; NULL: it is empty. */
+struct command *backlog_list_take(struct backlog_list *list);
+
 struct backlog {
 	struct backlog *next, **link; /* of all */
 	struct backlog *line_next;    /* of those that are due, while in_line */

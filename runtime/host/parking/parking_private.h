@@ -1,5 +1,5 @@
 /*
- * parking_private.h - what parking.c and parking_job.c share and nobody else sees.
+ * parking_private.h - what the files of this folder share and nobody else sees.
  */
 #ifndef PARKING_PRIVATE_H
 #define PARKING_PRIVATE_H
@@ -37,8 +37,32 @@ struct parking_job {
 	void *inputs[];		  /* APPEND: their documents; FINISH: their ids */
 };
 
-void backlog_list_add(struct backlog_list *list, struct command *command);
-struct command *backlog_list_take(struct backlog_list *list);
+/* ---- parking.c ---- */
+
+/* The backlogs are looked at by then. */
+void parking_walk_by(struct parking *parking, int64_t at_ms);
+
+/* Begins what is next for the backlog, if it is not busy. That may be its end. */
+void parking_next_step(struct parking *parking, struct backlog *backlog);
+
+/* ---- backlog.c ---- */
+
+void backlog_leave_line(struct parking *parking, struct backlog *backlog);
+void backlog_set_state(struct parking *parking, struct backlog *backlog, enum backlog_state state);
+
+/* Nothing is left of it: it is freed. */
+void backlog_end(struct parking *parking, struct backlog *backlog);
+
+/* It may be claimed at that time; what it knew of the store is forgotten. */
+void backlog_rest(struct parking *parking, struct backlog *backlog, int64_t due_ms);
+
+/* Gives back what has not begun, or (lost) all that is in memory. */
+void backlog_give_back(struct parking *parking, struct backlog *backlog, bool lost);
+
+/* How many of the first in memory are done, a batch at most. */
+size_t backlog_count_done(const struct backlog *backlog);
+
+/* ---- parking_job.c ---- */
 
 /* Each begins a job for the backlog, which is not busy. Without memory it stays so, and is looked at again. */
 void parking_job_append(struct parking *parking, struct backlog *backlog);

@@ -1,0 +1,170 @@
+/*
+ * parking_outcome.c - what the storing jobs of parking.h came to, and what that means for their backlogs.
+ *
+ * Happy path: parking_returned() gives each job to the function of its kind, and its backlog goes on. Failure: what was not answered is
+ * repeated as it was.
+ */
+#include "parking_private.h"
+
+#include "command.h"
+#include "record.h"
+#include <stdlib.h>
+
+static void lease_held(struct parking *parking, struct backlog *backlog, const struct store_id *id)
+{
+	backlog->leased = true;
+	backlog->leased_id = *id;
+	backlog->leased_ms = parking->now_ms;
+	parking_walk_by(parking, parking->now_ms + PARKING_LEASE_MS / 2);
+}
+
+static void appended(struct parking *parking, struct backlog *backlog, struct parking_job *job)
+{
+	const struct parking_owner *callbacks = parking->options.callbacks;
+	const size_t written = job->storing.error == 0 ? job->list.count : job->storing.failed;
+	for (size_t i = 0; i < written; i++) {
+		struct command *command = backlog_list_take(&job->list);
+		backlog->written = true;
+		if (command->stepping) {
+			backlog_set_state(parking, backlog, BACKLOG_CLAIMED);
+			lease_held(parking, backlog, command_store_id(command));
+		} else if (backlog->state == BACKLOG_RESTING) {
+			const int64_t due_ms = parking->now_ms + command->record->written.due_in_ms;
+			if (backlog->due_ms == INT64_MAX)
+				backlog->due_ms = due_ms;
+			parking_walk_by(parking, backlog->due_ms);
+		} else {
+			backlog->more = true;
+		}
+		callbacks->stored(parking->options.owner, command, false);
+	}
+	struct command *refused = backlog_list_take(&job->list);
+	if (!refused)
+		return;
+	/* Those behind it are written by the next job, before what has come since. */
+	for (struct command *command; (command = backlog_list_take(&backlog->to_store));)
+		backlog_list_add(&job->list, command);
+	backlog->to_store = job->list;
+	if (refused->stepping)
+		backlog->stepped_aside = false;
+	callbacks->stored(parking->options.owner, refused, true);
+}
+
+static void claimed(struct parking *parking, struct backlog *backlog, struct parking_job *job)
+{
+	struct storing *storing = &job->storing;
+	if (storing->error == PARKED_E_NONE) {
+		backlog->written = false;
+		backlog_rest(parking, backlog, INT64_MAX);
+		return;
+	}
+	if (storing->error != 0) {
+		backlog_rest(parking, backlog,
+			parking->now_ms + (storing->error == PARKED_E_LATER ? storing->batch.later_ms
+									    : PARKING_RETRY_MS));
+		return;
+	}
+	if (backlog->dropped) {
+		parked_batch_free(&storing->batch);
+		backlog_rest(parking, backlog, INT64_MAX);
+		return;
+	}
+	backlog_set_state(parking, backlog, BACKLOG_CLAIMED);
+	backlog->more = storing->batch.more;
+	lease_held(parking, backlog, &storing->batch.commands[0]->id);
+	for (size_t i = 0; i < storing->batch.count; i++) {
+		if (!parking->options.callbacks->read(
+			    parking->options.owner, backlog, storing->batch.commands[i])) {
+			backlog->more = true;
+			break;
+		}
+		storing->batch.commands[i] = NULL;
+	}
+	parked_batch_free(&storing->batch);
+	if (parking->stopping)
+		backlog_give_back(parking, backlog, false);
+	else
+		parking->options.callbacks->claimed(parking->options.owner, backlog);
+}
+
+static void finished(struct parking *parking, struct backlog *backlog, struct parking_job *job)
+{
+	if (job->storing.leased)
+		lease_held(parking, backlog, &job->first);
+	else
+		backlog->leased = false;
+	backlog->done_since_ms = 0;
+	for (size_t i = 0; i < job->storing.count; i++) {
+		parking->in_memory--;
+		parking->options.callbacks->finished(
+			parking->options.owner, backlog_list_take(&backlog->memory));
+	}
+	/* What has stepped aside is through: new commands may wait in memory again. */
+	backlog->stepped_aside = backlog->stepped_aside && backlog->memory.first;
+}
+
+static void postponed(struct parking *parking, struct backlog *backlog)
+{
+	backlog->postponed = NULL;
+	backlog_give_back(parking, backlog, true);
+	backlog_rest(parking, backlog, parking->now_ms + backlog->postpone_ms);
+}
+
+static void renewed(struct parking *parking, struct backlog *backlog, const struct parking_job *job)
+{
+	if (job->storing.error == 0) {
+		backlog->leased_ms = parking->now_ms;
+		return;
+	}
+	backlog_give_back(parking, backlog, true);
+	backlog->postponed = NULL;
+	backlog_rest(parking, backlog, parking->now_ms + PARKING_LEASE_MS);
+}
+
+static void come_back(struct parking *parking, struct parking_job *job)
+{
+	struct backlog *backlog = job->backlog; /* busy: nothing is begun from within the callbacks */
+	switch (job->storing.kind) {
+	case STORING_APPEND: appended(parking, backlog, job); break;
+	case STORING_CLAIM: claimed(parking, backlog, job); break;
+	case STORING_FINISH: finished(parking, backlog, job); break;
+	case STORING_POSTPONE: postponed(parking, backlog); break;
+	case STORING_RENEW: renewed(parking, backlog, job); break;
+	case STORING_RELEASE:
+		backlog->declined = false;
+		backlog_rest(parking, backlog, INT64_MAX);
+		break;
+	case STORING_BURY:
+	case STORING_KINDS: abort();
+	}
+	backlog->busy = false;
+	parking_next_step(parking, backlog);
+}
+
+/* Answers that say nothing of what became of it. */
+static bool unanswered(const struct storing *storing)
+{
+	return storing->error != 0 && storing->error != PARKED_E_NONE && storing->error != PARKED_E_LATER &&
+	       storing->error != STORE_E_PERMANENT;
+}
+
+void parking_returned(struct parking *parking, struct job *jobs)
+{
+	for (struct job *next; jobs; jobs = next) {
+		next = jobs->next;
+		struct parking_job *job = (struct parking_job *)jobs;
+		parking->jobs--;
+		if (unanswered(&job->storing)) {
+			job->next = parking->repeated;
+			parking->repeated = job;
+			parking->options.callbacks->away(parking->options.owner);
+			continue;
+		}
+		if (job->backlog)
+			come_back(parking, job);
+		else
+			parking->options.callbacks->buried(
+				parking->options.owner, job->buried, job->storing.error);
+		free(job);
+	}
+}
