@@ -105,11 +105,11 @@ void backlog_give_back(struct parking *parking, struct backlog *backlog, bool lo
 	backlog->busy = busy;
 }
 
-size_t backlog_count_done(const struct backlog *backlog)
+size_t backlog_count_done(const struct backlog *backlog, size_t count_max)
 {
 	size_t count = 0;
 	for (const struct command *command = backlog->memory.first;
-		command && command->state == COMMAND_FINISHING && count < PARKED_BATCH_MAX;
+		command && command->state == COMMAND_FINISHING && count < count_max;
 		command = command->backlog_next)
 		count++;
 	return count;

@@ -31,7 +31,8 @@ int parking_new(const struct parking_options *options, struct parking **ret)
 		return -ENOMEM;
 	parking->options = *options;
 	parking->line_end = &parking->line;
-	parking->walk_at_ms = INT64_MAX;
+	parking->walk_at_ms = parking->repeat_at_ms = INT64_MAX;
+	parking->finish_max = PARKED_BATCH_MAX;
 	*ret = parking;
 	return 0;
 }
@@ -85,12 +86,12 @@ struct backlog *parking_backlog(
 
 static bool finish(struct parking *parking, struct backlog *backlog)
 {
-	const size_t done = backlog_count_done(backlog);
+	const size_t done = backlog_count_done(backlog, parking->finish_max);
 	if (done == 0)
 		return false;
 	if (backlog->done_since_ms == 0)
 		backlog->done_since_ms = parking->now_ms;
-	const bool all = done == backlog->memory.count || done == PARKED_BATCH_MAX || backlog->postponed;
+	const bool all = done == backlog->memory.count || done == parking->finish_max || backlog->postponed;
 	if (!all && parking->now_ms - backlog->done_since_ms < PARKING_FINISH_MS) {
 		parking_walk_by(parking, backlog->done_since_ms + PARKING_FINISH_MS);
 		return true;
@@ -236,9 +237,31 @@ static void walk(struct parking *parking)
 		parking->walk_at_ms = parking->now_ms + PARKING_WALK_MS;
 }
 
+/* Those whose pause is over. */
+static void repeat(struct parking *parking)
+{
+	struct parking_job **at = &parking->repeated;
+	parking->repeat_at_ms = INT64_MAX;
+	for (struct parking_job *job; (job = *at);) {
+		if (job->pause_ms > 0)
+			job->at_ms = parking->now_ms + job->pause_ms;
+		job->pause_ms = 0;
+		if (job->at_ms <= parking->now_ms) {
+			*at = job->next;
+			parking_submit(parking, job);
+			continue;
+		}
+		if (job->at_ms < parking->repeat_at_ms)
+			parking->repeat_at_ms = job->at_ms;
+		at = &job->next;
+	}
+}
+
 void parking_serve(struct parking *parking, bool may_claim, int64_t now_ms)
 {
 	parking->now_ms = now_ms;
+	if (now_ms >= parking->repeat_at_ms)
+		repeat(parking);
 	if (now_ms >= parking->walk_at_ms)
 		walk(parking);
 	while (may_claim && !parking->stopping && parking->line && parking->claimed < CLAIMED_MAX) {
@@ -253,13 +276,14 @@ void parking_serve(struct parking *parking, bool may_claim, int64_t now_ms)
 
 int64_t parking_due_ms(const struct parking *parking)
 {
-	return parking->walk_at_ms;
+	return parking->walk_at_ms < parking->repeat_at_ms ? parking->walk_at_ms : parking->repeat_at_ms;
 }
 
 void parking_store_back(struct parking *parking)
 {
 	struct parking_job *job = parking->repeated, *next;
 	parking->repeated = NULL;
+	parking->repeat_at_ms = INT64_MAX;
 	for (; job; job = next) {
 		next = job->next;
 		parking_submit(parking, job);

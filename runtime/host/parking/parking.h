@@ -4,8 +4,9 @@
  * Happy path: parking_store() has a command's document written. When that is due, its user's backlog is claimed and a
  * batch of it is read; the owner runs the commands one by one and says parking_done() of each; they are deleted. When
  * nothing is left the user is back on the straight way. Failure modes: where the store does not answer, the job is
- * repeated, with the same ids, when it answers again: what it did not answer may be written or not. A document that the
- * database refuses for ever is reported. A lease that was lost to another host gives back what is in memory.
+ * repeated, with the same ids, when it answers again: what it did not answer may be written or not. Where it answers that
+ * it cannot now, the job is repeated after a pause, and nobody is told; deletions with half as many documents. A document
+ * that the database refuses for ever is reported. A lease that was lost to another host gives back what is in memory.
  *
  * It reports, and decides nothing about a command: its owner is dispatch.c. I/O thread only.
  */
@@ -40,7 +41,7 @@ struct parking_owner {
 	void (*over)(void *owner, struct user *user);
 	/* Its dead letter is written (0), or refused for ever (STORE_E_PERMANENT). */
 	void (*buried)(void *owner, struct command *command, int error);
-	/* The store does not answer. */
+	/* The store does not answer: parking_store_back() is waited for. */
 	void (*away)(void *owner);
 };
 

@@ -93,6 +93,17 @@ void parking_job_finish(struct parking *parking, struct backlog *backlog, size_t
 	parking_submit(parking, job);
 }
 
+void parking_job_halve(struct parking_job *job)
+{
+	struct storing *storing = &job->storing;
+	if (storing->count <= PARKING_FINISH_MIN)
+		return;
+	storing->count = storing->count / 2 > PARKING_FINISH_MIN ? storing->count / 2 : PARKING_FINISH_MIN;
+	job->first = storing->done[storing->count];
+	storing->next = &job->first;
+	storing->leased = true;
+}
+
 void parking_job_postpone(struct parking *parking, struct backlog *backlog)
 {
 	struct parking_job *job = new_job(parking, backlog, STORING_POSTPONE, 0);

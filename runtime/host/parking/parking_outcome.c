@@ -2,13 +2,17 @@
  * parking_outcome.c - what the storing jobs of parking.h came to, and what that means for their backlogs.
  *
  * Happy path: parking_returned() gives each job to the function of its kind, and its backlog goes on. Failure: what was not answered is
- * repeated as it was.
+ * repeated: what the
+ * store answered that it cannot do now, after a pause; what it did not answer, when it answers again.
  */
 #include "parking_private.h"
 
+#include "clock.h"
 #include "command.h"
 #include "record.h"
 #include <stdlib.h>
+
+enum { REPEAT_MIN_MS = 50, REPEAT_MAX_MS = 1000 };
 
 static void lease_held(struct parking *parking, struct backlog *backlog, const struct store_id *id)
 {
@@ -87,6 +91,15 @@ static void claimed(struct parking *parking, struct backlog *backlog, struct par
 		parking->options.callbacks->claimed(parking->options.owner, backlog);
 }
 
+/* So many were deleted in time. */
+static void finish_more(struct parking *parking, size_t count)
+{
+	if (count >= parking->finish_max)
+		parking->finish_max = count + PARKING_FINISH_MIN;
+	if (parking->finish_max > PARKED_BATCH_MAX)
+		parking->finish_max = PARKED_BATCH_MAX;
+}
+
 static void finished(struct parking *parking, struct backlog *backlog, struct parking_job *job)
 {
 	if (job->storing.leased)
@@ -94,6 +107,7 @@ static void finished(struct parking *parking, struct backlog *backlog, struct pa
 	else
 		backlog->leased = false;
 	backlog->done_since_ms = 0;
+	finish_more(parking, job->storing.count);
 	for (size_t i = 0; i < job->storing.count; i++) {
 		parking->in_memory--;
 		parking->options.callbacks->finished(
@@ -148,6 +162,30 @@ static bool unanswered(const struct storing *storing)
 	       storing->error != STORE_E_PERMANENT;
 }
 
+/* Fewer deletions at once may be what the database can do in time. */
+static void finish_less(struct parking *parking, struct parking_job *job)
+{
+	parking_job_halve(job);
+	if (job->storing.count < parking->finish_max)
+		parking->finish_max = job->storing.count;
+}
+
+static void repeat_later(struct parking *parking, struct parking_job *job)
+{
+	if (job->storing.kind == STORING_FINISH && job->storing.count > PARKING_FINISH_MIN)
+		finish_less(parking, job);
+	job->next = parking->repeated;
+	parking->repeated = job;
+	if (job->storing.error == STORE_E_TRANSIENT) {
+		job->pause_ms = clock_jitter_ms(backoff_ms(job->failures++, REPEAT_MIN_MS, REPEAT_MAX_MS));
+		parking->repeat_at_ms = INT64_MIN; /* the next turn knows what time it is */
+		return;
+	}
+	job->failures = 0;
+	job->at_ms = INT64_MAX;
+	parking->options.callbacks->away(parking->options.owner);
+}
+
 void parking_returned(struct parking *parking, struct job *jobs)
 {
 	for (struct job *next; jobs; jobs = next) {
@@ -155,9 +193,7 @@ void parking_returned(struct parking *parking, struct job *jobs)
 		struct parking_job *job = (struct parking_job *)jobs;
 		parking->jobs--;
 		if (unanswered(&job->storing)) {
-			job->next = parking->repeated;
-			parking->repeated = job;
-			parking->options.callbacks->away(parking->options.owner);
+			repeat_later(parking, job);
 			continue;
 		}
 		if (job->backlog)

@@ -10,16 +10,20 @@
 enum {
 	PARKING_WALK_MS = 20,	 /* between two walks over all backlogs */
 	PARKING_RETRY_MS = 1000, /* after what should not be */
+	PARKING_FINISH_MIN =
+		10, /* so many documents are deleted at once, however long the database takes for them */
 };
 
 struct parking {
 	struct parking_options options;
 	struct backlog *backlogs;	  /* linked by next */
 	struct backlog *line, **line_end; /* those that are due, linked by line_next */
-	struct parking_job *repeated;	  /* linked by next: when the store answers again */
-	size_t jobs;			  /* that the pool has */
-	size_t claimed;			  /* backlogs that are not RESTING */
-	size_t in_memory;		  /* commands of them */
+	struct parking_job *repeated;	  /* linked by next: after a pause, or when the store answers again */
+	int64_t repeat_at_ms; /* when the first of them is due; INT64_MAX: when the store answers */
+	size_t finish_max;    /* so many documents are deleted at once: half of it after each failure */
+	size_t jobs;	      /* that the pool has */
+	size_t claimed;	      /* backlogs that are not RESTING */
+	size_t in_memory;     /* commands of them */
 	int64_t walk_at_ms;
 	int64_t now_ms;
 	bool stopping;
@@ -29,6 +33,9 @@ struct parking {
 struct parking_job {
 	struct storing storing; /* first */
 	struct parking_job *next;
+	unsigned failures;	 /* in a row, that the store answered */
+	int64_t pause_ms;	 /* before it is repeated, from the next turn on; 0: that has begun */
+	int64_t at_ms;		 /* then; INT64_MAX: when the store answers again */
 	struct backlog *backlog; /* NULL: it buries */
 	struct command *buried;
 	struct dead_letter letter;
@@ -59,8 +66,8 @@ void backlog_rest(struct parking *parking, struct backlog *backlog, int64_t due_
 /* Gives back what has not begun, or (lost) all that is in memory. */
 void backlog_give_back(struct parking *parking, struct backlog *backlog, bool lost);
 
-/* How many of the first in memory are done, a batch at most. */
-size_t backlog_count_done(const struct backlog *backlog);
+/* How many of the first in memory are done, count_max at most. */
+size_t backlog_count_done(const struct backlog *backlog, size_t count_max);
 
 /* ---- parking_job.c ---- */
 
@@ -71,6 +78,9 @@ void parking_job_finish(struct parking *parking, struct backlog *backlog, size_t
 void parking_job_postpone(struct parking *parking, struct backlog *backlog);
 void parking_job_renew(struct parking *parking, struct backlog *backlog);
 void parking_job_release(struct parking *parking, struct backlog *backlog);
+
+/* Half as many documents, PARKING_FINISH_MIN at least: the first ones; the lease goes on to the next one. */
+void parking_job_halve(struct parking_job *job);
 
 /* Hands it to the pool, for the first time or again. */
 void parking_submit(struct parking *parking, struct parking_job *job);

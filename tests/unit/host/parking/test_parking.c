@@ -688,6 +688,112 @@ static void test_away(void **state)
 	}
 }
 
+/* ---- The store cannot now ---- */
+
+/* Each kind is repeated, as it was, after a pause that doubles; the store is not called away. */
+static void test_transient(void **state)
+{
+	static const int64_t pauses_ms[] = {50, 100, 200, 400, 800, 1000, 1000};
+	(void)state;
+	for (enum storing_kind kind = 0; kind < STORING_KINDS; kind++) {
+		print_message("  %s\n", storing_kind_name(kind));
+		until(kind);
+		expect(outcomes[kind].before);
+		for (size_t i = 0; i < sizeof(pauses_ms) / sizeof(pauses_ms[0]); i++) {
+			fake_store_fail_next(store, STORE_E_TRANSIENT, 1);
+			work(kind);
+			expect("");
+			assert_false(parking_idle(parking));
+			serve(0);
+			assert_int_equal(queued, 0);
+			assert_in_range(parking->repeat_at_ms - now_ms, pauses_ms[i] / 2, pauses_ms[i]);
+			assert_true(parking_due_ms(parking) <= parking->repeat_at_ms);
+			serve(parking->repeat_at_ms - now_ms - 1);
+			assert_int_equal(queued, 0);
+			serve(1);
+			assert_int_equal(queued, 1);
+		}
+		work(kind);
+		expect(outcomes[kind].after);
+		assert_int_equal(fake_store_parked(store), outcomes[kind].parked);
+		assert_int_equal(parking->repeat_at_ms, INT64_MAX);
+		clean_up();
+		end(NULL);
+		begin(NULL);
+	}
+}
+
+/* What pauses is not forgotten over what waits for the store, nor the other way round. */
+static void test_transient_and_away(void **state)
+{
+	(void)state;
+	store_one(user_of("u"), "a", 60000, false);
+	store_one(user_of("v"), "b", 60000, false);
+	fake_store_fail_next(store, STORE_E_AWAY, 1);
+	work(STORING_APPEND);
+	fake_store_fail_next(store, STORE_E_TRANSIENT, 1);
+	work(STORING_APPEND);
+	expect("away ");
+	serve(0);
+	serve(50);
+	work(STORING_APPEND);
+	expect("+b ");
+	serve(10000);
+	assert_int_equal(queued, 0);
+	parking_store_back(parking);
+	work(STORING_APPEND);
+	expect("+a ");
+	clean_up();
+}
+
+static size_t next_count(void)
+{
+	assert_int_equal(next_kind(), STORING_FINISH);
+	return ((struct storing *)queue)->count;
+}
+
+/* Deletions that fail are tried with half as many, in order; when they work, with more. */
+static void test_finish_less(void **state)
+{
+	static const int errors[] = {
+		STORE_E_TRANSIENT, STORE_E_AWAY, STORE_E_TRANSIENT, STORE_E_AWAY, STORE_E_AWAY};
+	static const size_t counts[] = {100, 50, 25, 12, 10}, more[] = {10, 20, 30, 40};
+	(void)state;
+	for (int lost = 0; lost < 2; lost++) {
+		struct backlog *backlog = claim("u", 120);
+		for (struct command *command; (command = first_open(backlog));)
+			done(command);
+		for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+			assert_int_equal(next_count(), counts[i]);
+			if (lost && i > 1)
+				fake_store_lose_answer_at(store, 0);
+			else
+				fake_store_fail_next(store, errors[i], 1);
+			parking_returned(parking, do_next());
+			parking_store_back(parking);
+		}
+		told_size = 0;
+		for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+			assert_int_equal(next_count(), more[i]);
+			work(STORING_FINISH);
+			if (!lost && i < 3)
+				assert_string_equal(fake_store_backlog_owner(store, 0), "me");
+		}
+		assert_int_equal(fake_store_parked(store), 20);
+		assert_int_equal(fake_store_parked_command(store, 0)->position, 101);
+		assert_memory_equal(told, "-1 -2 -3 ", 9);
+		assert_non_null(strstr(told, "-39 -40 -41 "));
+		work(STORING_CLAIM);
+		for (struct command *command; (command = first_open(backlog));)
+			done(command);
+		work(STORING_FINISH);
+		assert_non_null(strstr(told, "-120 over:u "));
+		assert_true(parking_idle(parking));
+		end(NULL);
+		begin(NULL);
+	}
+}
+
 /* ---- Refused ---- */
 
 static void test_refused(void **state)
@@ -1062,6 +1168,9 @@ int main(void)
 		TEST(test_found_nothing),
 		TEST(test_stop),
 		TEST(test_away),
+		TEST(test_transient),
+		TEST(test_transient_and_away),
+		TEST(test_finish_less),
 		TEST(test_refused),
 		TEST(test_refused_first),
 		TEST(test_step_aside),
