@@ -82,6 +82,7 @@ void backlog_rest(struct parking *parking, struct backlog *backlog, int64_t due_
 	backlog->leased = false;
 	backlog->more = false;
 	backlog->done_since_ms = 0;
+	backlog->refused_until_ms = 0;
 	backlog->due_ms = due_ms;
 	parking_walk_by(parking, due_ms);
 }

@@ -60,6 +60,7 @@ struct backlog {
 	int64_t done_since_ms;	    /* of the first one that is done and not deleted; 0: none is */
 	struct command *postponed;  /* to be given back when what is done before it is deleted */
 	unsigned postpone_ms;
+	int64_t refused_until_ms; /* the database has refused to delete, or to postpone: not tried again before */
 
 	bool declined;		   /* nobody here can run its first: it is given back as it was .. */
 	int64_t declined_until_ms; /* .. and left to others for so long */
@@ -70,6 +71,7 @@ struct backlog {
 	struct store_id leased_id; /* the document that has our lease, as far as is known */
 	bool leased;
 	int64_t leased_ms;
+	int64_t renew_at_ms;
 };
 
 #endif

@@ -84,6 +84,15 @@ struct backlog *parking_backlog(
 
 /* ---- What is next ---- */
 
+/* What the database has refused is not tried again yet. */
+static bool is_refused(struct parking *parking, const struct backlog *backlog)
+{
+	if (parking->now_ms >= backlog->refused_until_ms)
+		return false;
+	parking_walk_by(parking, backlog->refused_until_ms);
+	return true;
+}
+
 static bool finish(struct parking *parking, struct backlog *backlog)
 {
 	const size_t done = backlog_count_done(backlog, parking->finish_max);
@@ -91,6 +100,8 @@ static bool finish(struct parking *parking, struct backlog *backlog)
 		return false;
 	if (backlog->done_since_ms == 0)
 		backlog->done_since_ms = parking->now_ms;
+	if (is_refused(parking, backlog))
+		return true;
 	const bool all = done == backlog->memory.count || done == parking->finish_max || backlog->postponed;
 	if (!all && parking->now_ms - backlog->done_since_ms < PARKING_FINISH_MS) {
 		parking_walk_by(parking, backlog->done_since_ms + PARKING_FINISH_MS);
@@ -126,7 +137,8 @@ void parking_next_step(struct parking *parking, struct backlog *backlog)
 		return;
 	if (finish(parking, backlog) && backlog->busy)
 		return;
-	if (backlog->postponed && backlog->postponed == backlog->memory.first) {
+	if (backlog->postponed && backlog->postponed == backlog->memory.first &&
+		!is_refused(parking, backlog)) {
 		parking_job_postpone(parking, backlog);
 		return;
 	}
@@ -152,10 +164,10 @@ void parking_next_step(struct parking *parking, struct backlog *backlog)
 	}
 	if (backlog->state == BACKLOG_RESTING && !backlog->written)
 		backlog_end(parking, backlog);
-	else if (backlog->leased && parking->now_ms - backlog->leased_ms >= PARKING_LEASE_MS / 2)
+	else if (backlog->leased && parking->now_ms >= backlog->renew_at_ms)
 		parking_job_renew(parking, backlog);
 	else if (backlog->leased)
-		parking_walk_by(parking, backlog->leased_ms + PARKING_LEASE_MS / 2);
+		parking_walk_by(parking, backlog->renew_at_ms);
 }
 
 /* ---- Public ---- */

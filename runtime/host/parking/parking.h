@@ -33,7 +33,7 @@ struct parking_owner {
 	bool (*read)(void *owner, struct backlog *backlog, struct parked_command *document);
 	/* That were all of a batch. */
 	void (*claimed)(void *owner, struct backlog *backlog);
-	/* Its document is deleted. It is in no list any more. */
+	/* Its document is deleted: not before the database has said so. It is in no list any more. */
 	void (*finished)(void *owner, struct command *command);
 	/* It is in the store as before, and in no list any more: postponed, released, or another host's. */
 	void (*given_back)(void *owner, struct command *command);

@@ -3,13 +3,15 @@
  *
  * Happy path: parking_returned() gives each job to the function of its kind, and its backlog goes on. Failure: what was not answered is
  * repeated: what the
- * store answered that it cannot do now, after a pause; what it did not answer, when it answers again.
+ * store answered that it cannot do now, after a pause; what it did not answer, when it answers again. What it refuses changes nothing.
  */
 #include "parking_private.h"
 
 #include "clock.h"
 #include "command.h"
+#include "log.h"
 #include "record.h"
+#include "users.h"
 #include <stdlib.h>
 
 enum { REPEAT_MIN_MS = 50, REPEAT_MAX_MS = 1000 };
@@ -19,7 +21,23 @@ static void lease_held(struct parking *parking, struct backlog *backlog, const s
 	backlog->leased = true;
 	backlog->leased_id = *id;
 	backlog->leased_ms = parking->now_ms;
-	parking_walk_by(parking, parking->now_ms + PARKING_LEASE_MS / 2);
+	backlog->renew_at_ms = parking->now_ms + PARKING_LEASE_MS / 2;
+	parking_walk_by(parking, backlog->renew_at_ms);
+}
+
+/* The database has answered that it will not: a rule of the collection, or a right that is missing. Nothing was written; it is tried again, as
+ * somebody may put that right. What runs into it again and again is told once. */
+static bool refused(struct parking *parking, const struct parking_job *job)
+{
+	const bool refused = job->storing.error == STORE_E_PERMANENT;
+	bool *told = &parking->told_refused[job->storing.kind];
+	if (refused && !*told)
+		log_error("parked_refused",
+			"the database refuses to delete parked commands, or to change them: they stay as they are, and it is tried again",
+			LOG_TEXT("kind", storing_kind_name(job->storing.kind)),
+			LOG_TEXT("user", job->backlog->user->name));
+	*told = refused;
+	return refused;
 }
 
 static void appended(struct parking *parking, struct backlog *backlog, struct parking_job *job)
@@ -102,6 +120,10 @@ static void finish_more(struct parking *parking, size_t count)
 
 static void finished(struct parking *parking, struct backlog *backlog, struct parking_job *job)
 {
+	if (refused(parking, job)) { /* what counted as deleted would run again at the next start */
+		backlog->refused_until_ms = parking->now_ms + PARKING_REFUSED_MS;
+		return;
+	}
 	if (job->storing.leased)
 		lease_held(parking, backlog, &job->first);
 	else
@@ -117,8 +139,12 @@ static void finished(struct parking *parking, struct backlog *backlog, struct pa
 	backlog->stepped_aside = backlog->stepped_aside && backlog->memory.first;
 }
 
-static void postponed(struct parking *parking, struct backlog *backlog)
+static void postponed(struct parking *parking, struct backlog *backlog, const struct parking_job *job)
 {
+	if (refused(parking, job)) { /* an attempt that is not written down would never be the last one */
+		backlog->refused_until_ms = parking->now_ms + PARKING_REFUSED_MS;
+		return;
+	}
 	backlog->postponed = NULL;
 	backlog_give_back(parking, backlog, true);
 	backlog_rest(parking, backlog, parking->now_ms + backlog->postpone_ms);
@@ -126,8 +152,12 @@ static void postponed(struct parking *parking, struct backlog *backlog)
 
 static void renewed(struct parking *parking, struct backlog *backlog, const struct parking_job *job)
 {
+	if (refused(parking, job) && parking->now_ms - backlog->leased_ms < PARKING_LEASE_MS) {
+		backlog->renew_at_ms = parking->now_ms + PARKING_RETRY_MS;
+		return;
+	}
 	if (job->storing.error == 0) {
-		backlog->leased_ms = parking->now_ms;
+		lease_held(parking, backlog, &job->first);
 		return;
 	}
 	backlog_give_back(parking, backlog, true);
@@ -142,9 +172,9 @@ static void come_back(struct parking *parking, struct parking_job *job)
 	case STORING_APPEND: appended(parking, backlog, job); break;
 	case STORING_CLAIM: claimed(parking, backlog, job); break;
 	case STORING_FINISH: finished(parking, backlog, job); break;
-	case STORING_POSTPONE: postponed(parking, backlog); break;
+	case STORING_POSTPONE: postponed(parking, backlog, job); break;
 	case STORING_RENEW: renewed(parking, backlog, job); break;
-	case STORING_RELEASE:
+	case STORING_RELEASE: /* refused: the lease ends by itself */
 		backlog->declined = false;
 		backlog_rest(parking, backlog, INT64_MAX);
 		break;

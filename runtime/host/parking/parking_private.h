@@ -8,8 +8,9 @@
 #include "storing.h"
 
 enum {
-	PARKING_WALK_MS = 20,	 /* between two walks over all backlogs */
-	PARKING_RETRY_MS = 1000, /* after what should not be */
+	PARKING_WALK_MS = 20,	    /* between two walks over all backlogs */
+	PARKING_RETRY_MS = 1000,    /* after what should not be */
+	PARKING_REFUSED_MS = 10000, /* after what the database has refused */
 	PARKING_FINISH_MIN =
 		10, /* so many documents are deleted at once, however long the database takes for them */
 };
@@ -27,6 +28,8 @@ struct parking {
 	int64_t walk_at_ms;
 	int64_t now_ms;
 	bool stopping;
+	bool told_refused
+		[STORING_KINDS]; /* that the database refuses those, since the last one that it took */
 };
 
 /* A storing job, and what its inputs live in. */

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 /* cmocka wants those first */
 #include <cmocka.h>
 
@@ -826,6 +828,166 @@ static void test_refused_first(void **state)
 	assert_true(parking_idle(parking));
 }
 
+/* ---- A change is refused ---- */
+
+static int log_fd, stderr_fd;
+
+static void catch_log(void)
+{
+	log_fd = memfd_create("log", MFD_CLOEXEC);
+	stderr_fd = dup(STDERR_FILENO);
+	assert_true(log_fd >= 0 && stderr_fd >= 0);
+	assert_int_equal(dup2(log_fd, STDERR_FILENO), STDERR_FILENO);
+}
+
+/* How often a line with those words was logged since catch_log(). */
+static unsigned logged(const char *words)
+{
+	static char text[64 * 1024];
+	const ssize_t size = pread(log_fd, text, sizeof(text) - 1, 0);
+	assert_int_equal(dup2(stderr_fd, STDERR_FILENO), STDERR_FILENO);
+	close(stderr_fd);
+	close(log_fd);
+	assert_true(size >= 0);
+	text[size] = '\0';
+	unsigned count = 0;
+	for (const char *at = text; (at = strstr(at, words)); at++)
+		count++;
+	return count;
+}
+
+static void refuse(enum storing_kind kind)
+{
+	fake_store_fail_next(store, STORE_E_PERMANENT, 1);
+	work(kind);
+}
+
+/* What is done and cannot be deleted stays, and so does our lease; new ones are written behind it; it is told once. */
+static void test_finish_refused(void **state)
+{
+	(void)state;
+	catch_log();
+	struct backlog *backlog = claim("u", 4);
+	expect("<1 <2 <3 <4 . ");
+	done(first_open(backlog));
+	done(first_open(backlog));
+	serve(PARKING_FINISH_MS + PARKING_WALK_MS);
+	refuse(STORING_FINISH);
+	expect("");
+	assert_int_equal(fake_store_parked(store), 4);
+	assert_int_equal(backlog->memory.count, 4);
+	done(first_open(backlog));
+	serve(PARKING_FINISH_MS + PARKING_WALK_MS);
+	assert_int_equal(queued, 0);
+	store_one(backlog->user, "b", 0, true);
+	work(STORING_APPEND);
+	expect("+b ");
+	fake_store_pass(store, PARKING_LEASE_MS / 2);
+	serve(PARKING_REFUSED_MS - 2 * (PARKING_FINISH_MS + PARKING_WALK_MS));
+	assert_int_equal(next_kind(), STORING_RENEW); /* meanwhile it is kept */
+	work(STORING_RENEW);
+	expect("");
+	serve(2 * (PARKING_FINISH_MS + PARKING_WALK_MS));
+	assert_int_equal(next_count(), 3);
+	refuse(STORING_FINISH);
+	serve(PARKING_REFUSED_MS - 1);
+	if (next_kind() == STORING_RENEW)
+		work(STORING_RENEW);
+	assert_int_equal(queued, 0);
+	serve(1 + PARKING_WALK_MS);
+	assert_int_equal(next_count(), 3);
+	work(STORING_FINISH);
+	expect("-1 -2 -3 ");
+	assert_string_equal(fake_store_backlog_owner(store, 0), "me");
+	done(first_open(backlog));
+	work(STORING_FINISH);
+	work(STORING_CLAIM);
+	expect("-4 <b . ");
+	done(first_open(backlog));
+	refuse(STORING_FINISH); /* again, after it was taken in between */
+	assert_int_equal(logged("refuses to delete parked commands"), 2);
+	serve(PARKING_REFUSED_MS);
+	work_all();
+	serve(PARKING_WALK_MS);
+	work_all();
+	expect("-b over:u ");
+}
+
+/* An attempt that cannot be written down is not made: what failed is not run again before. */
+static void test_postpone_refused(void **state)
+{
+	(void)state;
+	catch_log();
+	until(STORING_POSTPONE);
+	expect("<1 <2 . ");
+	struct backlog *backlog = user_of("u")->backlog;
+	refuse(STORING_POSTPONE);
+	expect("");
+	assert_int_equal(backlog->state, BACKLOG_CLAIMED);
+	serve(PARKING_REFUSED_MS - 1);
+	if (next_kind() == STORING_RENEW)
+		work(STORING_RENEW);
+	assert_int_equal(queued, 0);
+	serve(1 + PARKING_WALK_MS);
+	refuse(STORING_POSTPONE);
+	serve(PARKING_REFUSED_MS + PARKING_WALK_MS);
+	work(STORING_POSTPONE);
+	expect(">1 >2 ");
+	assert_int_equal(logged("refuses to delete parked commands"), 1);
+	assert_int_equal(fake_store_parked_command(store, 0)->attempts, 1);
+	assert_null(fake_store_backlog_owner(store, 0));
+}
+
+/* The lease holds as long as it was taken for: it is renewed within that, or given up at its end. */
+static void test_renew_refused(void **state)
+{
+	(void)state;
+	for (int taken = 0; taken < 2; taken++) {
+		catch_log();
+		until(STORING_RENEW);
+		expect("<1 <2 . ");
+		const int64_t ends_ms = user_of("u")->backlog->leased_ms + PARKING_LEASE_MS;
+		for (int again = 0; again < 3; again++) {
+			refuse(STORING_RENEW);
+			serve(PARKING_RETRY_MS - 1);
+			assert_int_equal(queued, 0);
+			serve(1 + PARKING_WALK_MS);
+		}
+		expect("");
+		if (taken) {
+			work(STORING_RENEW);
+			serve(PARKING_LEASE_MS / 2 - 1);
+			assert_int_equal(queued, 0);
+			serve(1 + PARKING_WALK_MS);
+			work(STORING_RENEW);
+			expect("");
+		} else {
+			while (now_ms < ends_ms) {
+				expect("");
+				refuse(STORING_RENEW);
+				serve(PARKING_RETRY_MS + PARKING_WALK_MS);
+			}
+			if (queued > 0)
+				refuse(STORING_RENEW);
+			expect(">1 >2 ");
+		}
+		assert_int_equal(logged("refuses to delete parked commands"), 1);
+		clean_up();
+		end(NULL);
+		begin(NULL);
+	}
+}
+
+/* A lease that cannot be given back ends by itself: the host does not wait for that. */
+static void test_release_refused(void **state)
+{
+	(void)state;
+	until(STORING_RELEASE);
+	refuse(STORING_RELEASE);
+	assert_true(parking_idle(parking));
+	assert_int_equal(fake_store_parked(store), 2);
+}
+
 /* ---- Stepping aside ---- */
 
 static void test_step_aside(void **state)
@@ -1173,6 +1335,10 @@ int main(void)
 		TEST(test_finish_less),
 		TEST(test_refused),
 		TEST(test_refused_first),
+		TEST(test_finish_refused),
+		TEST(test_postpone_refused),
+		TEST(test_renew_refused),
+		TEST(test_release_refused),
 		TEST(test_step_aside),
 		TEST(test_step_aside_ends),
 		TEST(test_after_place),
