@@ -52,11 +52,26 @@ void backlog_leave_line(struct parking *parking, struct backlog *backlog)
 	backlog->in_line = false;
 }
 
+/* One that has stepped aside holds one command in memory, and may do so for an hour: the others do not wait for that. */
+static void count(struct parking *parking, struct backlog *backlog)
+{
+	const bool counts = backlog->state != BACKLOG_RESTING && !backlog->stepped_aside;
+	parking->counted = parking->counted + counts - backlog->counted;
+	backlog->counted = counts;
+}
+
 void backlog_set_state(struct parking *parking, struct backlog *backlog, enum backlog_state state)
 {
 	const bool was_claimed = backlog->state != BACKLOG_RESTING, is_claimed = state != BACKLOG_RESTING;
 	parking->claimed = parking->claimed + is_claimed - was_claimed;
 	backlog->state = state;
+	count(parking, backlog);
+}
+
+void backlog_steps_back(struct parking *parking, struct backlog *backlog)
+{
+	backlog->stepped_aside = false;
+	count(parking, backlog);
 }
 
 void backlog_end(struct parking *parking, struct backlog *backlog)

@@ -276,7 +276,7 @@ void parking_serve(struct parking *parking, bool may_claim, int64_t now_ms)
 		repeat(parking);
 	if (now_ms >= parking->walk_at_ms)
 		walk(parking);
-	while (may_claim && !parking->stopping && parking->line && parking->claimed < CLAIMED_MAX) {
+	while (may_claim && !parking->stopping && parking->line && parking->counted < CLAIMED_MAX) {
 		struct backlog *backlog = parking->line;
 		backlog_leave_line(parking, backlog);
 		if (!backlog->busy && !backlog->to_store.first)

@@ -67,9 +67,7 @@ void parking_job_claim(struct parking *parking, struct backlog *backlog)
 	struct parking_job *job = new_job(parking, backlog, STORING_CLAIM, 0);
 	if (!job)
 		return;
-	if (backlog->state == BACKLOG_RESTING)
-		parking->claimed++;
-	backlog->state = BACKLOG_CLAIMING;
+	backlog_set_state(parking, backlog, BACKLOG_CLAIMING);
 	backlog->more = false;
 	parking_submit(parking, job);
 }

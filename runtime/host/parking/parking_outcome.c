@@ -68,7 +68,7 @@ static void appended(struct parking *parking, struct backlog *backlog, struct pa
 		backlog_list_add(&job->list, command);
 	backlog->to_store = job->list;
 	if (refused->stepping)
-		backlog->stepped_aside = false;
+		backlog_steps_back(parking, backlog);
 	callbacks->stored(parking->options.owner, refused, true);
 }
 
@@ -136,7 +136,8 @@ static void finished(struct parking *parking, struct backlog *backlog, struct pa
 			parking->options.owner, backlog_list_take(&backlog->memory));
 	}
 	/* What has stepped aside is through: new commands may wait in memory again. */
-	backlog->stepped_aside = backlog->stepped_aside && backlog->memory.first;
+	if (!backlog->memory.first)
+		backlog_steps_back(parking, backlog);
 }
 
 static void postponed(struct parking *parking, struct backlog *backlog, const struct parking_job *job)

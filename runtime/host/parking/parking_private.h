@@ -24,7 +24,8 @@ struct parking {
 	size_t finish_max;    /* so many documents are deleted at once: half of it after each failure */
 	size_t jobs;	      /* that the pool has */
 	size_t claimed;	      /* backlogs that are not RESTING */
-	size_t in_memory;     /* commands of them */
+	size_t counted; /* of those, the ones that have not stepped aside: CLAIMED_MAX at most are claimed */
+	size_t in_memory; /* commands of them */
 	int64_t walk_at_ms;
 	int64_t now_ms;
 	bool stopping;
@@ -59,6 +60,9 @@ void parking_next_step(struct parking *parking, struct backlog *backlog);
 
 void backlog_leave_line(struct parking *parking, struct backlog *backlog);
 void backlog_set_state(struct parking *parking, struct backlog *backlog, enum backlog_state state);
+
+/* What had stepped aside is through. */
+void backlog_steps_back(struct parking *parking, struct backlog *backlog);
 
 /* Nothing is left of it: it is freed. */
 void backlog_end(struct parking *parking, struct backlog *backlog);

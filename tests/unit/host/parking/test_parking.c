@@ -1211,6 +1211,52 @@ static void test_many_due(void **state)
 	assert_int_equal(fake_store_parked(store), 0);
 }
 
+/* As many as may be claimed at once have stepped aside, and twice as many: the others are claimed all the same. */
+static void test_many_aside(void **state)
+{
+	enum { ASIDE = 128, USERS = 70, AT_ONCE = 64 };
+	(void)state;
+	struct command *slow[ASIDE];
+	for (unsigned i = 0; i < ASIDE; i++) {
+		char name[8];
+		snprintf(name, sizeof(name), "s%u", i);
+		slow[i] = step_aside(user_of(name), "slow");
+	}
+	work_all();
+	for (unsigned i = 0; i < USERS; i++) {
+		char name[8];
+		snprintf(name, sizeof(name), "u%u", i);
+		fill(name, 1);
+		find(name);
+	}
+	serve(PARKING_WALK_MS);
+	assert_int_equal(queued, AT_ONCE);
+	assert_int_equal(parking->claimed, ASIDE + AT_ONCE);
+	work_all();
+	/* What was behind one that had stepped aside is claimed, and counts like any other. */
+	store_one(slow[0]->user, "b", 0, true);
+	work_all();
+	done(slow[0]);
+	work_all();
+	assert_int_equal(parking->counted, AT_ONCE + 1);
+	serve(PARKING_WALK_MS);
+	assert_int_equal(queued, 0);
+	for (unsigned i = 1; i < ASIDE; i++)
+		done(slow[i]);
+	work_all();
+	for (unsigned turns = 0; parking->backlogs && turns < 10; turns++) {
+		for (struct backlog *backlog = parking->backlogs; backlog; backlog = backlog->next)
+			if (backlog->memory.first)
+				done(backlog->memory.first);
+		work_all();
+		serve(PARKING_WALK_MS);
+		work_all();
+	}
+	assert_null(parking->backlogs);
+	assert_int_equal(parking->claimed, 0);
+	assert_int_equal(parking->counted, 0);
+}
+
 /* Ten thousand that rest are not looked at in each turn. */
 static void test_many_rest(void **state)
 {
@@ -1348,6 +1394,7 @@ int main(void)
 		TEST(test_drop_stepping),
 		TEST(test_drop_and_found),
 		TEST(test_many_due),
+		TEST(test_many_aside),
 		TEST(test_many_rest),
 		TEST(test_no_memory),
 		TEST(test_no_memory_elsewhere),
