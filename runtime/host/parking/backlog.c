@@ -121,6 +121,22 @@ void backlog_give_back(struct parking *parking, struct backlog *backlog, bool lo
 	backlog->busy = busy;
 }
 
+void backlog_forget(struct parking *parking, struct backlog *backlog, struct backlog_list *list)
+{
+	const struct parking_owner *callbacks = parking->options.callbacks;
+	struct backlog_list forgotten = *list;
+	const bool busy = backlog->busy;
+	backlog->busy = true; /* nothing is begun from within the callbacks */
+	*list = (struct backlog_list){0};
+	for (struct command *command; (command = backlog_list_take(&forgotten));) {
+		if (command->stepping)
+			callbacks->stored(parking->options.owner, command, true);
+		else
+			callbacks->given_back(parking->options.owner, command);
+	}
+	backlog->busy = busy;
+}
+
 size_t backlog_count_done(const struct backlog *backlog, size_t count_max)
 {
 	size_t count = 0;

@@ -319,14 +319,34 @@ bool parking_idle(const struct parking *parking)
 	return parking->jobs == 0 && parking->claimed == 0 && !parking->repeated;
 }
 
+/* Dead letters are written all the same: one too many tells people of what they know. */
+static void forget_repeated(struct parking *parking)
+{
+	struct parking_job *job = parking->repeated, *next;
+	parking->repeated = NULL;
+	for (; job; job = next) {
+		next = job->next;
+		if (job->backlog) {
+			parking_forget_job(parking, job);
+			continue;
+		}
+		job->next = parking->repeated;
+		parking->repeated = job;
+	}
+}
+
 void parking_drop_all(struct parking *parking)
 {
-	for (struct backlog *backlog = parking->backlogs, *next; backlog; backlog = next) {
-		next = backlog->next;
-		/* A job that is under way needs what it was made of. */
-		backlog_give_back(parking, backlog, !backlog->busy);
+	for (struct backlog *backlog = parking->backlogs; backlog; backlog = backlog->next) {
 		backlog->dropped = true;
 		backlog->written = false;
+	}
+	forget_repeated(parking);
+	for (struct backlog *backlog = parking->backlogs, *next; backlog; backlog = next) {
+		next = backlog->next;
+		backlog_forget(parking, backlog, &backlog->to_store);
+		/* A job that is under way needs what it was made of. */
+		backlog_give_back(parking, backlog, !backlog->busy);
 		parking_next_step(parking, backlog);
 	}
 }

@@ -186,6 +186,19 @@ static void come_back(struct parking *parking, struct parking_job *job)
 	parking_next_step(parking, backlog);
 }
 
+/* An append may have been written, or be written yet: so long as that is not known the user has a backlog, and nothing of his overtakes it. */
+void parking_forget_job(struct parking *parking, struct parking_job *job)
+{
+	struct backlog *backlog = job->backlog;
+	backlog_forget(parking, backlog, &job->list);
+	if (job->storing.kind == STORING_APPEND)
+		backlog->written = true;
+	else if (job->storing.kind == STORING_RELEASE)
+		backlog->declined = false;
+	backlog->busy = false;
+	free(job);
+}
+
 /* Answers that say nothing of what became of it. */
 static bool unanswered(const struct storing *storing)
 {
@@ -214,7 +227,6 @@ static void repeat_later(struct parking *parking, struct parking_job *job)
 	}
 	job->failures = 0;
 	job->at_ms = INT64_MAX;
-	parking->options.callbacks->away(parking->options.owner);
 }
 
 void parking_returned(struct parking *parking, struct job *jobs)
@@ -224,7 +236,16 @@ void parking_returned(struct parking *parking, struct job *jobs)
 		struct parking_job *job = (struct parking_job *)jobs;
 		parking->jobs--;
 		if (unanswered(&job->storing)) {
-			repeat_later(parking, job);
+			const bool answered = job->storing.error == STORE_E_TRANSIENT;
+			struct backlog *backlog = job->backlog;
+			if (backlog && backlog->dropped) {
+				parking_forget_job(parking, job);
+				parking_next_step(parking, backlog);
+			} else {
+				repeat_later(parking, job);
+			}
+			if (!answered)
+				parking->options.callbacks->away(parking->options.owner);
 			continue;
 		}
 		if (job->backlog)

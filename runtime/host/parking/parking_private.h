@@ -73,8 +73,17 @@ void backlog_rest(struct parking *parking, struct backlog *backlog, int64_t due_
 /* Gives back what has not begun, or (lost) all that is in memory. */
 void backlog_give_back(struct parking *parking, struct backlog *backlog, bool lost);
 
+/* What was on its way into the store is not written, or not by us. Empties the list. */
+void backlog_forget(struct parking *parking, struct backlog *backlog, struct backlog_list *list);
+
 /* How many of the first in memory are done, count_max at most. */
 size_t backlog_count_done(const struct backlog *backlog, size_t count_max);
+
+/* ---- parking_outcome.c ---- */
+
+/* A job that was not answered is not repeated, since another host may have taken over. Frees it. Its backlog is dropped, and busy no more: what is next
+ * for it is the caller's to ask. */
+void parking_forget_job(struct parking *parking, struct parking_job *job);
 
 /* ---- parking_job.c ---- */
 

@@ -772,6 +772,44 @@ static void test_stand_by_with_backlogs(void **state)
 	}
 }
 
+/* An append that was not answered when another host has taken over is not repeated: that one gets the command from the broker. */
+static void test_stand_by_unanswered(void **state)
+{
+	static const int errors[] = {STORE_E_AWAY, STORE_E_TRANSIENT};
+	for (size_t i = 0; i < 4; i++) {
+		const bool steps = i >= 2;
+		print_message("  %s\n", steps ? "stepping aside" : "parked");
+		begin_host(state);
+		const struct place *place = send_command("u/one", steps ? "a:." : "a:rrrrrrrrrrrr.");
+		struct command *running = steps ? do_begin() : NULL;
+		for (unsigned k = 0; !storers.first && k < 1000; k++) {
+			work_all();
+			pass(5);
+		}
+		send_command("u/one", "b:.");
+		fake_store_fail_next(host.store, errors[i % 2], 1);
+		store_next(STORING_APPEND);
+		assert_int_equal(storers.count, 0);
+		host.active = false;
+		dispatch_stand_by(&host);
+		host.store_up = true;
+		dispatch_store_back(&host);
+		pass(2000);
+		assert_int_equal(storers.count, 0);
+		if (running)
+			do_end(running);
+		else
+			assert_string_equal(state_of(place), "forgotten");
+		turn();
+		assert_int_equal(workers.count, 0);
+		assert_int_equal(storers.count, 0);
+		assert_int_equal(fake_store_parked(host.store), 0);
+		assert_null(strchr(told, 'b'));
+		assert_int_equal(host.commands, 0);
+		end_host(state);
+	}
+}
+
 /* ---- Suspects ---- */
 
 static void mark(const char *topic, const char *payload, unsigned deaths)
@@ -967,6 +1005,7 @@ int main(void)
 		TEST(test_storing_away),
 		TEST(test_stand_by),
 		cmocka_unit_test(test_stand_by_with_backlogs),
+		cmocka_unit_test(test_stand_by_unanswered),
 		cmocka_unit_test(test_marked),
 		TEST(test_marked_behind),
 		TEST(test_guilty),

@@ -28,6 +28,7 @@ static struct users *users;
 static struct parking *parking;
 static int64_t now_ms;
 static bool no_memory_for_commands;
+static unsigned refusals_logged;
 
 /* ---- What was told, in words ---- */
 
@@ -351,6 +352,7 @@ static int begin(void **state)
 	users = users_new();
 	now_ms = 1000000;
 	no_memory_for_commands = false;
+	refusals_logged = 0;
 	told_size = 0;
 	told[0] = '\0';
 	queue = NULL;
@@ -830,43 +832,28 @@ static void test_refused_first(void **state)
 
 /* ---- A change is refused ---- */
 
-static int log_fd, stderr_fd;
-
-static void catch_log(void)
-{
-	log_fd = memfd_create("log", MFD_CLOEXEC);
-	stderr_fd = dup(STDERR_FILENO);
-	assert_true(log_fd >= 0 && stderr_fd >= 0);
-	assert_int_equal(dup2(log_fd, STDERR_FILENO), STDERR_FILENO);
-}
-
-/* How often a line with those words was logged since catch_log(). */
-static unsigned logged(const char *words)
-{
-	static char text[64 * 1024];
-	const ssize_t size = pread(log_fd, text, sizeof(text) - 1, 0);
-	assert_int_equal(dup2(stderr_fd, STDERR_FILENO), STDERR_FILENO);
-	close(stderr_fd);
-	close(log_fd);
-	assert_true(size >= 0);
-	text[size] = '\0';
-	unsigned count = 0;
-	for (const char *at = text; (at = strstr(at, words)); at++)
-		count++;
-	return count;
-}
-
+/* The log goes to standard error, as it is not open. */
 static void refuse(enum storing_kind kind)
 {
+	char text[4096];
 	fake_store_fail_next(store, STORE_E_PERMANENT, 1);
-	work(kind);
+	assert_int_equal(next_kind(), kind);
+	const int log_fd = memfd_create("log", MFD_CLOEXEC), stderr_fd = dup(STDERR_FILENO);
+	assert_int_equal(dup2(log_fd, STDERR_FILENO), STDERR_FILENO);
+	parking_returned(parking, do_next());
+	assert_int_equal(dup2(stderr_fd, STDERR_FILENO), STDERR_FILENO);
+	const ssize_t size = pread(log_fd, text, sizeof(text) - 1, 0);
+	assert_true(size > 0);
+	text[size] = '\0';
+	refusals_logged += strstr(text, "refuses to delete parked commands") != NULL;
+	close(stderr_fd);
+	close(log_fd);
 }
 
 /* What is done and cannot be deleted stays, and so does our lease; new ones are written behind it; it is told once. */
 static void test_finish_refused(void **state)
 {
 	(void)state;
-	catch_log();
 	struct backlog *backlog = claim("u", 4);
 	expect("<1 <2 <3 <4 . ");
 	done(first_open(backlog));
@@ -905,7 +892,7 @@ static void test_finish_refused(void **state)
 	expect("-4 <b . ");
 	done(first_open(backlog));
 	refuse(STORING_FINISH); /* again, after it was taken in between */
-	assert_int_equal(logged("refuses to delete parked commands"), 2);
+	assert_int_equal(refusals_logged, 2);
 	serve(PARKING_REFUSED_MS);
 	work_all();
 	serve(PARKING_WALK_MS);
@@ -917,7 +904,6 @@ static void test_finish_refused(void **state)
 static void test_postpone_refused(void **state)
 {
 	(void)state;
-	catch_log();
 	until(STORING_POSTPONE);
 	expect("<1 <2 . ");
 	struct backlog *backlog = user_of("u")->backlog;
@@ -930,10 +916,11 @@ static void test_postpone_refused(void **state)
 	assert_int_equal(queued, 0);
 	serve(1 + PARKING_WALK_MS);
 	refuse(STORING_POSTPONE);
+	work(STORING_RENEW); /* the lease is kept meanwhile */
 	serve(PARKING_REFUSED_MS + PARKING_WALK_MS);
 	work(STORING_POSTPONE);
 	expect(">1 >2 ");
-	assert_int_equal(logged("refuses to delete parked commands"), 1);
+	assert_int_equal(refusals_logged, 1);
 	assert_int_equal(fake_store_parked_command(store, 0)->attempts, 1);
 	assert_null(fake_store_backlog_owner(store, 0));
 }
@@ -943,7 +930,6 @@ static void test_renew_refused(void **state)
 {
 	(void)state;
 	for (int taken = 0; taken < 2; taken++) {
-		catch_log();
 		until(STORING_RENEW);
 		expect("<1 <2 . ");
 		const int64_t ends_ms = user_of("u")->backlog->leased_ms + PARKING_LEASE_MS;
@@ -971,7 +957,7 @@ static void test_renew_refused(void **state)
 				refuse(STORING_RENEW);
 			expect(">1 >2 ");
 		}
-		assert_int_equal(logged("refuses to delete parked commands"), 1);
+		assert_int_equal(refusals_logged, 1);
 		clean_up();
 		end(NULL);
 		begin(NULL);
@@ -1072,14 +1058,25 @@ static void test_after_place_ends(void **state)
 
 /* ---- Standby ---- */
 
-/* With a job of each kind under way: what has not begun goes at once, the rest when it comes back. */
+/* Nothing of the user is known any more. */
+static void expect_nothing_left(void)
+{
+	assert_null(parking->backlogs);
+	assert_true(parking_idle(parking));
+	assert_int_equal(parking_claimed_count(parking), 0);
+	assert_int_equal(parking->counted, 0);
+}
+
+/* Of what is told when a backlog is dropped with a job of that kind under way: what has not begun goes at once, .. */
+static const char *const dropped_at_once[STORING_KINDS] = {
+	[STORING_FINISH] = ">2 ",
+	[STORING_POSTPONE] = ">2 ",
+	[STORING_RENEW] = ">1 >2 ",
+};
+
 static void test_drop_all(void **state)
 {
-	static const char *const at_once[STORING_KINDS] = {
-		[STORING_FINISH] = ">2 ",
-		[STORING_POSTPONE] = ">2 ",
-		[STORING_RENEW] = ">1 >2 ",
-	};
+	/* .. and the rest when it comes back. */
 	static const char *const then[STORING_KINDS] = {
 		[STORING_CLAIM] = "over:u ",
 		[STORING_FINISH] = "-1 over:u ",
@@ -1089,34 +1086,121 @@ static void test_drop_all(void **state)
 	};
 	(void)state;
 	for (enum storing_kind kind = 0; kind < STORING_BURY; kind++) {
-		for (int away = 0; away < 2; away++) {
-			print_message("  %s%s\n", storing_kind_name(kind), away ? ", store away" : "");
+		print_message("  %s\n", storing_kind_name(kind));
+		until(kind);
+		expect(outcomes[kind].before);
+		parking_drop_all(parking);
+		expect(dropped_at_once[kind] ? dropped_at_once[kind] : "");
+		work(kind);
+		if (kind == STORING_APPEND) {
+			/* It was written: it stays known. */
+			expect("+1 ");
+			assert_int_equal(user_of("u")->backlog->state, BACKLOG_RESTING);
+		} else {
+			expect(then[kind]);
+			expect_nothing_left();
+		}
+		end(NULL);
+		begin(NULL);
+	}
+}
+
+/* What was not answered before another host may have taken over is not done after that, neither when the store answers again nor after a pause. It
+ * comes back before (it waits to be repeated), or after. */
+static void test_drop_unanswered(void **state)
+{
+	static const char *const forgotten[STORING_KINDS] = {
+		[STORING_APPEND] = ">1 ",
+		[STORING_CLAIM] = "over:u ",
+		[STORING_FINISH] = ">1 >2 over:u ",
+		[STORING_POSTPONE] = ">1 >2 over:u ",
+		[STORING_RENEW] = ">1 >2 over:u ",
+		[STORING_RELEASE] = "over:u ",
+	};
+	static const struct {
+		const char *name;
+		int error; /* 0: it is done, and the answer is lost */
+		bool late; /* it comes back when all has been dropped */
+	} cases[] = {{"away", STORE_E_AWAY, false}, {"answer lost", 0, false},
+		{"cannot now", STORE_E_TRANSIENT, false}, {"away, late", STORE_E_AWAY, true},
+		{"answer lost, late", 0, true}, {"cannot now, late", STORE_E_TRANSIENT, true}};
+	(void)state;
+	for (enum storing_kind kind = 0; kind < STORING_BURY; kind++) {
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			print_message("  %s, %s\n", storing_kind_name(kind), cases[i].name);
 			until(kind);
 			expect(outcomes[kind].before);
-			if (away) {
-				fake_store_fail_next(store, STORE_E_AWAY, 1);
-				work(kind);
-				expect("away ");
+			if (cases[i].late) {
+				parking_drop_all(parking);
+				if (dropped_at_once[kind])
+					assert_string_equal(told, dropped_at_once[kind]);
 			}
-			parking_drop_all(parking);
-			expect(at_once[kind] ? at_once[kind] : "");
-			if (away)
-				parking_store_back(parking);
+			if (cases[i].error != 0)
+				fake_store_fail_next(store, cases[i].error, 1);
+			else
+				fake_store_lose_answer_at(store, 0);
 			work(kind);
-			if (kind == STORING_APPEND) {
-				/* It was written: it stays known. */
-				expect("+1 ");
-				assert_int_equal(user_of("u")->backlog->state, BACKLOG_RESTING);
-			} else {
-				expect(then[kind]);
-				assert_null(parking->backlogs);
+			const bool away = cases[i].error != STORE_E_TRANSIENT;
+			if (!cases[i].late) {
+				expect(away ? "away " : "");
+				parking_drop_all(parking);
+				expect(forgotten[kind]);
 			}
+			parking_serve(parking, false, now_ms += 2000);
+			parking_store_back(parking);
+			assert_int_equal(queued, 0);
 			assert_true(parking_idle(parking));
-			assert_int_equal(parking_claimed_count(parking), 0);
+			told_size = 0;
+			told[0] = '\0';
+			if (kind == STORING_APPEND) {
+				/* It is looked whether it was written, before anything else of the user. */
+				assert_non_null(user_of("u")->backlog);
+				serve(PARKING_WALK_MS);
+				work(STORING_CLAIM);
+				expect(cases[i].error == 0 ? "<1 . " : "over:u ");
+				if (cases[i].error == 0)
+					clean_up();
+			} else {
+				expect_nothing_left();
+			}
 			end(NULL);
 			begin(NULL);
 		}
 	}
+}
+
+/* A dead letter is nobody's backlog. */
+static void test_drop_bury(void **state)
+{
+	(void)state;
+	until(STORING_BURY);
+	fake_store_fail_next(store, STORE_E_AWAY, 1);
+	work(STORING_BURY);
+	expect("away ");
+	parking_drop_all(parking);
+	parking_store_back(parking);
+	work(STORING_BURY);
+	expect("buried:x:0 ");
+	assert_int_equal(fake_store_dead_letters(store), 1);
+}
+
+/* What waits to be written is the broker's; what comes when this host is active again is written as ever. */
+static void test_drop_to_store(void **state)
+{
+	(void)state;
+	struct user *user = user_of("u");
+	store_one(user, "a", 0, false);
+	store_one(user, "b", 0, true);
+	store_one(user, "c", 0, true);
+	parking_drop_all(parking);
+	expect(">b >c ");
+	store_one(user, "d", 0, true);
+	work(STORING_APPEND);
+	expect("+a ");
+	work(STORING_APPEND);
+	expect("+d ");
+	assert_int_equal(fake_store_parked(store), 2);
+	clean_up();
 }
 
 /* Idle ones go at once; what runs goes on without its document. */
@@ -1148,6 +1232,25 @@ static void test_drop_stepping(void **state)
 	assert_null(slow->backlog);
 	assert_int_equal(parking_claimed_count(parking), 0);
 	let_go(slow);
+}
+
+/* One whose document has not been answered runs on, and has none. */
+static void test_drop_stepping_unanswered(void **state)
+{
+	(void)state;
+	struct command *slow = step_aside(user_of("u"), "slow");
+	store_one(slow->user, "b", 0, true);
+	fake_store_fail_next(store, STORE_E_AWAY, 1);
+	work(STORING_APPEND);
+	expect("away ");
+	parking_drop_all(parking);
+	expect("!slow >b ");
+	parking_store_back(parking);
+	assert_int_equal(queued, 0);
+	serve(PARKING_WALK_MS);
+	work(STORING_CLAIM);
+	expect("over:u ");
+	expect_nothing_left();
 }
 
 /* This host is active again before the job has come back: what was found then is not forgotten. */
@@ -1390,6 +1493,10 @@ int main(void)
 		TEST(test_after_place),
 		TEST(test_after_place_ends),
 		TEST(test_drop_all),
+		TEST(test_drop_unanswered),
+		TEST(test_drop_bury),
+		TEST(test_drop_to_store),
+		TEST(test_drop_stepping_unanswered),
 		TEST(test_drop_idle),
 		TEST(test_drop_stepping),
 		TEST(test_drop_and_found),
