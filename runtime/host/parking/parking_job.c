@@ -94,8 +94,6 @@ void parking_job_finish(struct parking *parking, struct backlog *backlog, size_t
 void parking_job_halve(struct parking_job *job)
 {
 	struct storing *storing = &job->storing;
-	if (storing->count <= PARKING_FINISH_MIN)
-		return;
 	storing->count = storing->count / 2 > PARKING_FINISH_MIN ? storing->count / 2 : PARKING_FINISH_MIN;
 	job->first = storing->done[storing->count];
 	storing->next = &job->first;

@@ -1,9 +1,9 @@
 /*
  * parking_outcome.c - what the storing jobs of parking.h came to, and what that means for their backlogs.
  *
- * Happy path: parking_returned() gives each job to the function of its kind, and its backlog goes on. Failure: what was not answered is
- * repeated: what the
- * store answered that it cannot do now, after a pause; what it did not answer, when it answers again. What it refuses changes nothing.
+ * Happy path: parking_returned() gives each job to the function of its kind, and its backlog goes on. Failure: what the store answered that it cannot
+ * do now is repeated after a pause; what it did not answer, when it answers again; neither where another host may have taken over since. What it
+ * refuses changes nothing.
  */
 #include "parking_private.h"
 
@@ -226,6 +226,7 @@ static void repeat_later(struct parking *parking, struct parking_job *job)
 		return;
 	}
 	job->failures = 0;
+	job->pause_ms = 0;
 	job->at_ms = INT64_MAX;
 }
 

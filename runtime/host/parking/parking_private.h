@@ -11,8 +11,7 @@ enum {
 	PARKING_WALK_MS = 20,	    /* between two walks over all backlogs */
 	PARKING_RETRY_MS = 1000,    /* after what should not be */
 	PARKING_REFUSED_MS = 10000, /* after what the database has refused */
-	PARKING_FINISH_MIN =
-		10, /* so many documents are deleted at once, however long the database takes for them */
+	PARKING_FINISH_MIN = 10,    /* documents deleted at once, however long that takes */
 };
 
 struct parking {
@@ -24,13 +23,12 @@ struct parking {
 	size_t finish_max;    /* so many documents are deleted at once: half of it after each failure */
 	size_t jobs;	      /* that the pool has */
 	size_t claimed;	      /* backlogs that are not RESTING */
-	size_t counted; /* of those, the ones that have not stepped aside: CLAIMED_MAX at most are claimed */
-	size_t in_memory; /* commands of them */
+	size_t counted;	      /* of those: they have not stepped aside */
+	size_t in_memory;     /* commands of them */
 	int64_t walk_at_ms;
 	int64_t now_ms;
 	bool stopping;
-	bool told_refused
-		[STORING_KINDS]; /* that the database refuses those, since the last one that it took */
+	bool told_refused[STORING_KINDS]; /* that such jobs are refused, until one is not */
 };
 
 /* A storing job, and what its inputs live in. */
@@ -95,7 +93,7 @@ void parking_job_postpone(struct parking *parking, struct backlog *backlog);
 void parking_job_renew(struct parking *parking, struct backlog *backlog);
 void parking_job_release(struct parking *parking, struct backlog *backlog);
 
-/* Half as many documents, PARKING_FINISH_MIN at least: the first ones; the lease goes on to the next one. */
+/* A FINISH of more than PARKING_FINISH_MIN documents becomes one of half as many, or of so many: the first ones. The lease goes on to the next one. */
 void parking_job_halve(struct parking_job *job);
 
 /* Hands it to the pool, for the first time or again. */

@@ -810,6 +810,31 @@ static void test_stand_by_unanswered(void **state)
 	}
 }
 
+/* The answer to its stepping aside was lost, and this host is active again: it runs on without its document, which is found, and waits for its end. */
+static void test_stand_by_stepped_aside(void **state)
+{
+	(void)state;
+	send_command("u/one", "a:.");
+	struct command *running = do_begin();
+	while (!storers.first)
+		pass(5);
+	fake_store_lose_answer_at(host.store, 0);
+	store_next(STORING_APPEND);
+	dispatch_stand_by(&host);
+	host.store_up = true;
+	dispatch_store_back(&host);
+	pass(100);
+	store_next(STORING_CLAIM);
+	send_command("u/one", "b:.");
+	pass(100);
+	assert_int_equal(workers.count, 0);
+	do_end(running);
+	live(1000);
+	expect("a a b ");
+	assert_int_equal(fake_store_parked(host.store), 0);
+	assert_int_equal(host.commands, 0);
+}
+
 /* ---- Suspects ---- */
 
 static void mark(const char *topic, const char *payload, unsigned deaths)
@@ -1006,6 +1031,7 @@ int main(void)
 		TEST(test_stand_by),
 		cmocka_unit_test(test_stand_by_with_backlogs),
 		cmocka_unit_test(test_stand_by_unanswered),
+		TEST(test_stand_by_stepped_aside),
 		cmocka_unit_test(test_marked),
 		TEST(test_marked_behind),
 		TEST(test_guilty),
