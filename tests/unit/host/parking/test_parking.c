@@ -745,6 +745,22 @@ static void test_transient_and_away(void **state)
 	serve(10000);
 	assert_int_equal(queued, 0);
 	parking_store_back(parking);
+	fake_store_fail_next(store, STORE_E_TRANSIENT, 1);
+	work(STORING_APPEND);
+	parking_store_back(parking); /* before the pause has begun */
+	fake_store_fail_next(store, STORE_E_AWAY, 1);
+	work(STORING_APPEND);
+	expect("away ");
+	store_one(user_of("w"), "c", 60000, false);
+	fake_store_fail_next(store, STORE_E_TRANSIENT, 1);
+	work(STORING_APPEND);
+	serve(0);
+	serve(50);
+	work(STORING_APPEND);
+	expect("+c ");
+	serve(10000);
+	assert_int_equal(queued, 0);
+	parking_store_back(parking);
 	work(STORING_APPEND);
 	expect("+a ");
 	clean_up();
