@@ -213,7 +213,8 @@ HARNESS_CASE(next_host_of_the_same_supervisor_goes_on)
 	assert_no_duel(first, second);
 }
 
-/* At SIGHUP the lease stays in the supervisor's name. Here the next host looks at another database, so that what the first one has left can be seen. */
+/* At SIGHUP the lease stays in the supervisor's name. Here the next host looks at another database, so that what the first one has left can be
+ * seen. */
 HARNESS_CASE(host_that_is_replaced_keeps_the_lease)
 {
 	static const char held[] = "{\"_id\":\"cashewd\",\"owner\":{\"$ne\":null}}";

@@ -26,8 +26,8 @@ enum {
 };
 
 struct parking_owner {
-	/* Its document is in the store; or (refused) it is not going to be: the database never takes it, or it is dropped while it steps aside. It is in
-	 * no list any more. */
+	/* Its document is in the store; or (refused) it is not going to be: the database never takes it, or it is dropped while it steps aside.
+	 * It is in no list any more. */
 	void (*stored)(void *owner, struct command *command, bool refused);
 	/* A document that was claimed; in order. The owner makes a command of it, which takes it over, and adds that by
 	 * parking_add(). False when out of memory: the document stays the caller's. */
@@ -108,8 +108,8 @@ void parking_stop(struct parking *parking);
 /* Whether nothing is claimed and no job is under way. */
 bool parking_idle(const struct parking *parking);
 
-/* Another host may be active, or have been: what is in memory, or on its way into the store, is given back and forgotten; the broker has it, and so has
- * that host. What was not answered is not repeated, whatever became of it. */
+/* Another host may be active, or have been: what is in memory, or on its way into the store, is given back and forgotten; the broker has it,
+ * and so has that host. What was not answered is not repeated, whatever became of it. */
 void parking_drop_all(struct parking *parking);
 
 /* Whether that backlog lets new commands of its user wait in memory. */

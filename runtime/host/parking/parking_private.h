@@ -79,8 +79,8 @@ size_t backlog_count_done(const struct backlog *backlog, size_t count_max);
 
 /* ---- parking_outcome.c ---- */
 
-/* A job that was not answered is not repeated, since another host may have taken over. Frees it. Its backlog is dropped, and busy no more: what is next
- * for it is the caller's to ask. */
+/* A job that was not answered is not repeated, since another host may have taken over. Frees it. Its backlog is dropped, and busy no more: what
+ * is next for it is the caller's to ask. */
 void parking_forget_job(struct parking *parking, struct parking_job *job);
 
 /* ---- parking_job.c ---- */
@@ -93,7 +93,8 @@ void parking_job_postpone(struct parking *parking, struct backlog *backlog);
 void parking_job_renew(struct parking *parking, struct backlog *backlog);
 void parking_job_release(struct parking *parking, struct backlog *backlog);
 
-/* A FINISH of more than PARKING_FINISH_MIN documents becomes one of half as many, or of so many: the first ones. The lease goes on to the next one. */
+/* A FINISH of more than PARKING_FINISH_MIN documents becomes one of half as many, or of so many: the first ones. The lease goes on to the next
+ * one. */
 void parking_job_halve(struct parking_job *job);
 
 /* Hands it to the pool, for the first time or again. */

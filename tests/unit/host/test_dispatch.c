@@ -810,7 +810,8 @@ static void test_stand_by_unanswered(void **state)
 	}
 }
 
-/* The answer to its stepping aside was lost, and this host is active again: it runs on without its document, which is found, and waits for its end. */
+/* The answer to its stepping aside was lost, and this host is active again: it runs on without its document, which is found, and waits for its
+ * end. */
 static void test_stand_by_stepped_aside(void **state)
 {
 	(void)state;
