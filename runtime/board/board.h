@@ -96,6 +96,8 @@ struct board_near {
 struct board {
 	char owner[BOARD_OWNER_SIZE]; /* random, of this supervisor; text */
 	pid_t supervisor;
+	_Atomic int
+		ending; /* the supervisor ends: no host follows this one. The supervisor writes it before it says so to the host */
 	_Atomic unsigned hosts;	       /* started so far, this one among them */
 	_Atomic int host_up;	       /* this host's settings could be used, and it has begun */
 	_Atomic int64_t store_seen_ms; /* when the last question that the store answered was asked */

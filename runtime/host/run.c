@@ -3,7 +3,8 @@
  *
  * Happy path: the store's pool, the threads, the connections, the watch; loop_run(); and all of it closed again. Failure modes: what
  * settings name and cannot be used ends with EXIT_CONFIG, what the machine refuses with EXIT_SOFTWARE, each told once. Where
- * a handler still runs, or the store does not answer, the process ends without waiting: what they were doing comes again.
+ * a handler still runs, or the store does not answer, the process ends without waiting: what they were doing comes again. The lease is given up
+ * only where no host of the same supervisor follows and nothing of this one goes on; else it is kept, or comes to its end.
  */
 #include "host.h"
 
@@ -209,7 +210,8 @@ static void close_host(struct host *host, int code)
 		signal(SIGALRM, exit_now);
 		alarm(CLOSE_S);
 	}
-	store_watch_free(host->store_watch, true);
+	/* Where another host of the same supervisor follows it goes on with the lease: nobody is to come in between. */
+	store_watch_free(host->store_watch, atomic_load(&host->board->ending) != 0);
 	for (size_t i = 0; host->lane_ids && i < host->lane_count; i++)
 		free(host->lane_ids[i]);
 	free(host->lane_ids);

@@ -257,6 +257,7 @@ static void stop(struct supervisor *s, int number)
 	const bool again = s->child.state == CHILD_STOPPING;
 	if (s->trial.pid != 0)
 		kill(s->trial.pid, SIGKILL);
+	atomic_store(&s->board->ending, 1);
 	if (child_stop(&s->child, s->now_ms, again ? STOP_MARGIN_MS : stop_limit_ms(s)))
 		kill(s->child.pid, number);
 }

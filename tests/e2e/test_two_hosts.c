@@ -213,6 +213,28 @@ HARNESS_CASE(next_host_of_the_same_supervisor_goes_on)
 	assert_no_duel(first, second);
 }
 
+/* At SIGHUP the lease stays in the supervisor's name. Here the next host looks at another database, so that what the first one has left can be
+ * seen. */
+HARNESS_CASE(host_that_is_replaced_keeps_the_lease)
+{
+	static const char held[] = "{\"_id\":\"cashewd\",\"owner\":{\"$ne\":null}}";
+	struct host *first = host_new(h, HOST_PRODUCT), *second = host_new(h, HOST_PRODUCT);
+	start_ready(first);
+	start_standby(second);
+	host_set(first, "MONGO_DB_NAME", harness_format(h, "%s_other", harness_database_name(h)));
+	host_write_env(first);
+	const int64_t from_ms = harness_now_ms();
+	host_signal(first, SIGHUP);
+	host_wait_log_count(first, 2, "host_started");
+	assert_int_equal(database_count(h, harness_database(h), "hosts", held), 1);
+	assert_int_equal(host_count_log(second, "active"), 0);
+	/* It is nobody's who would renew it. */
+	host_expect_log(second, "active", "client_id", "cashewd");
+	assert_true(harness_now_ms() - from_ms > AT_ONCE_MS);
+	host_stop(second);
+	host_stop(first);
+}
+
 /* It was stopped in the middle of something for longer than its lease: when it goes on it is not active any more, and knows so before it does
  * anything else. */
 HARNESS_CASE(who_slept_too_long_stands_by)
@@ -258,5 +280,6 @@ HARNESS_CASE(standby_stops_at_once)
 HARNESS_MAIN(HARNESS_TEST(second_stands_by), HARNESS_TEST(nothing_is_lost_while_they_take_turns),
 	HARNESS_TEST(standby_is_active_after_the_lease_of_the_one_that_was_killed),
 	HARNESS_TEST(command_that_runs_when_its_host_is_killed),
-	HARNESS_TEST(next_host_of_the_same_supervisor_goes_on), HARNESS_TEST(who_slept_too_long_stands_by),
+	HARNESS_TEST(next_host_of_the_same_supervisor_goes_on),
+	HARNESS_TEST(host_that_is_replaced_keeps_the_lease), HARNESS_TEST(who_slept_too_long_stands_by),
 	HARNESS_TEST(standby_stops_at_once))

@@ -32,6 +32,12 @@ struct backlog_list {
 	size_t count;
 };
 
+/* At its end. */
+void backlog_list_add(struct backlog_list *list, struct command *command);
+
+/* Its first; NULL: it is empty. */
+struct command *backlog_list_take(struct backlog_list *list);
+
 struct backlog {
 	struct backlog *next, **link; /* of all */
 	struct backlog *line_next;    /* of those that are due, while in_line */
@@ -42,6 +48,7 @@ struct backlog {
 
 	enum backlog_state state;
 	bool in_line;
+	bool counted;	     /* among those of which only so many are claimed at once */
 	bool written;	     /* documents of it are in the store, or may be */
 	bool busy;	     /* a storing job is under way, or waits for the store to answer again */
 	bool dropped;	     /* it is not ours any more: it goes when nothing is under way */
@@ -50,10 +57,11 @@ struct backlog {
 	struct place *after; /* RESTING: not before that PUBACK has left; NULL: that does not matter */
 
 	struct backlog_list memory; /* CLAIMED: WAITING, running, .. FINISHING */
-	bool stepped_aside;	    /* its first runs for long: nothing waits in memory behind it */
-	int64_t done_since_ms;	    /* of the first one that is done and not deleted; 0: none is */
-	struct command *postponed;  /* to be given back when what is done before it is deleted */
+	bool stepped_aside; /* its first runs for long: nothing waits in memory behind it. Set before that is written */
+	int64_t done_since_ms;	   /* of the first one that is done and not deleted; 0: none is */
+	struct command *postponed; /* to be given back when what is done before it is deleted */
 	unsigned postpone_ms;
+	int64_t refused_until_ms; /* the database has refused to delete, or to postpone: not tried again before */
 
 	bool declined;		   /* nobody here can run its first: it is given back as it was .. */
 	int64_t declined_until_ms; /* .. and left to others for so long */
@@ -64,6 +72,7 @@ struct backlog {
 	struct store_id leased_id; /* the document that has our lease, as far as is known */
 	bool leased;
 	int64_t leased_ms;
+	int64_t renew_at_ms;
 };
 
 #endif

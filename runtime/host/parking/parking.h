@@ -4,8 +4,9 @@
  * Happy path: parking_store() has a command's document written. When that is due, its user's backlog is claimed and a
  * batch of it is read; the owner runs the commands one by one and says parking_done() of each; they are deleted. When
  * nothing is left the user is back on the straight way. Failure modes: where the store does not answer, the job is
- * repeated, with the same ids, when it answers again: what it did not answer may be written or not. A document that the
- * database refuses for ever is reported. A lease that was lost to another host gives back what is in memory.
+ * repeated, with the same ids, when it answers again: what it did not answer may be written or not. Where it answers that
+ * it cannot now, the job is repeated after a pause, and nobody is told; deletions with half as many documents. A document
+ * that the database refuses for ever is reported. A lease that was lost to another host gives back what is in memory.
  *
  * It reports, and decides nothing about a command: its owner is dispatch.c. I/O thread only.
  */
@@ -25,14 +26,15 @@ enum {
 };
 
 struct parking_owner {
-	/* Its document is in the store; or (refused) the database will never take it. It is in no list any more. */
+	/* Its document is in the store; or (refused) it is not going to be: the database never takes it, or it is dropped while it steps aside.
+	 * It is in no list any more. */
 	void (*stored)(void *owner, struct command *command, bool refused);
 	/* A document that was claimed; in order. The owner makes a command of it, which takes it over, and adds that by
 	 * parking_add(). False when out of memory: the document stays the caller's. */
 	bool (*read)(void *owner, struct backlog *backlog, struct parked_command *document);
 	/* That were all of a batch. */
 	void (*claimed)(void *owner, struct backlog *backlog);
-	/* Its document is deleted. It is in no list any more. */
+	/* Its document is deleted: not before the database has said so. It is in no list any more. */
 	void (*finished)(void *owner, struct command *command);
 	/* It is in the store as before, and in no list any more: postponed, released, or another host's. */
 	void (*given_back)(void *owner, struct command *command);
@@ -40,7 +42,7 @@ struct parking_owner {
 	void (*over)(void *owner, struct user *user);
 	/* Its dead letter is written (0), or refused for ever (STORE_E_PERMANENT). */
 	void (*buried)(void *owner, struct command *command, int error);
-	/* The store does not answer. */
+	/* The store does not answer: parking_store_back() is waited for. */
 	void (*away)(void *owner);
 };
 
@@ -106,7 +108,8 @@ void parking_stop(struct parking *parking);
 /* Whether nothing is claimed and no job is under way. */
 bool parking_idle(const struct parking *parking);
 
-/* Another host may be active: what is in memory, or on its way into the store, is given back and forgotten. */
+/* Another host may be active, or have been: what is in memory, or on its way into the store, is given back and forgotten; the broker has it,
+ * and so has that host. What was not answered is not repeated, whatever became of it. */
 void parking_drop_all(struct parking *parking);
 
 /* Whether that backlog lets new commands of its user wait in memory. */

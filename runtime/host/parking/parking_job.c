@@ -67,9 +67,7 @@ void parking_job_claim(struct parking *parking, struct backlog *backlog)
 	struct parking_job *job = new_job(parking, backlog, STORING_CLAIM, 0);
 	if (!job)
 		return;
-	if (backlog->state == BACKLOG_RESTING)
-		parking->claimed++;
-	backlog->state = BACKLOG_CLAIMING;
+	backlog_set_state(parking, backlog, BACKLOG_CLAIMING);
 	backlog->more = false;
 	parking_submit(parking, job);
 }
@@ -91,6 +89,15 @@ void parking_job_finish(struct parking *parking, struct backlog *backlog, size_t
 		job->storing.leased = true;
 	}
 	parking_submit(parking, job);
+}
+
+void parking_job_halve(struct parking_job *job)
+{
+	struct storing *storing = &job->storing;
+	storing->count = storing->count / 2 > PARKING_FINISH_MIN ? storing->count / 2 : PARKING_FINISH_MIN;
+	job->first = storing->done[storing->count];
+	storing->next = &job->first;
+	storing->leased = true;
 }
 
 void parking_job_postpone(struct parking *parking, struct backlog *backlog)

@@ -1,5 +1,5 @@
 /*
- * parking_private.h - what parking.c and parking_job.c share and nobody else sees.
+ * parking_private.h - what the files of this folder share and nobody else sees.
  */
 #ifndef PARKING_PRIVATE_H
 #define PARKING_PRIVATE_H
@@ -8,27 +8,36 @@
 #include "storing.h"
 
 enum {
-	PARKING_WALK_MS = 20,	 /* between two walks over all backlogs */
-	PARKING_RETRY_MS = 1000, /* after what should not be */
+	PARKING_WALK_MS = 20,	    /* between two walks over all backlogs */
+	PARKING_RETRY_MS = 1000,    /* after what should not be */
+	PARKING_REFUSED_MS = 10000, /* after what the database has refused */
+	PARKING_FINISH_MIN = 10,    /* documents deleted at once, however long that takes */
 };
 
 struct parking {
 	struct parking_options options;
 	struct backlog *backlogs;	  /* linked by next */
 	struct backlog *line, **line_end; /* those that are due, linked by line_next */
-	struct parking_job *repeated;	  /* linked by next: when the store answers again */
-	size_t jobs;			  /* that the pool has */
-	size_t claimed;			  /* backlogs that are not RESTING */
-	size_t in_memory;		  /* commands of them */
+	struct parking_job *repeated;	  /* linked by next: after a pause, or when the store answers again */
+	int64_t repeat_at_ms; /* when the first of them is due; INT64_MAX: when the store answers */
+	size_t finish_max;    /* so many documents are deleted at once: half of it after each failure */
+	size_t jobs;	      /* that the pool has */
+	size_t claimed;	      /* backlogs that are not RESTING */
+	size_t counted;	      /* of those: they have not stepped aside */
+	size_t in_memory;     /* commands of them */
 	int64_t walk_at_ms;
 	int64_t now_ms;
 	bool stopping;
+	bool told_refused[STORING_KINDS]; /* that such jobs are refused, until one is not */
 };
 
 /* A storing job, and what its inputs live in. */
 struct parking_job {
 	struct storing storing; /* first */
 	struct parking_job *next;
+	unsigned failures;	 /* in a row, that the store answered */
+	int64_t pause_ms;	 /* before it is repeated, from the next turn on; 0: that has begun */
+	int64_t at_ms;		 /* then; INT64_MAX: when the store answers again */
 	struct backlog *backlog; /* NULL: it buries */
 	struct command *buried;
 	struct dead_letter letter;
@@ -37,8 +46,44 @@ struct parking_job {
 	void *inputs[];		  /* APPEND: their documents; FINISH: their ids */
 };
 
-void backlog_list_add(struct backlog_list *list, struct command *command);
-struct command *backlog_list_take(struct backlog_list *list);
+/* ---- parking.c ---- */
+
+/* The backlogs are looked at by then. */
+void parking_walk_by(struct parking *parking, int64_t at_ms);
+
+/* Begins what is next for the backlog, if it is not busy. That may be its end. */
+void parking_next_step(struct parking *parking, struct backlog *backlog);
+
+/* ---- backlog.c ---- */
+
+void backlog_leave_line(struct parking *parking, struct backlog *backlog);
+void backlog_set_state(struct parking *parking, struct backlog *backlog, enum backlog_state state);
+
+/* What had stepped aside is through. */
+void backlog_steps_back(struct parking *parking, struct backlog *backlog);
+
+/* Nothing is left of it: it is freed. */
+void backlog_end(struct parking *parking, struct backlog *backlog);
+
+/* It may be claimed at that time; what it knew of the store is forgotten. */
+void backlog_rest(struct parking *parking, struct backlog *backlog, int64_t due_ms);
+
+/* Gives back what has not begun, or (lost) all that is in memory. */
+void backlog_give_back(struct parking *parking, struct backlog *backlog, bool lost);
+
+/* What was on its way into the store is not written, or not by us. Empties the list. */
+void backlog_forget(struct parking *parking, struct backlog *backlog, struct backlog_list *list);
+
+/* How many of the first in memory are done, count_max at most. */
+size_t backlog_count_done(const struct backlog *backlog, size_t count_max);
+
+/* ---- parking_outcome.c ---- */
+
+/* A job that was not answered is not repeated, since another host may have taken over. Frees it. Its backlog is dropped, and busy no more: what
+ * is next for it is the caller's to ask. */
+void parking_forget_job(struct parking *parking, struct parking_job *job);
+
+/* ---- parking_job.c ---- */
 
 /* Each begins a job for the backlog, which is not busy. Without memory it stays so, and is looked at again. */
 void parking_job_append(struct parking *parking, struct backlog *backlog);
@@ -47,6 +92,10 @@ void parking_job_finish(struct parking *parking, struct backlog *backlog, size_t
 void parking_job_postpone(struct parking *parking, struct backlog *backlog);
 void parking_job_renew(struct parking *parking, struct backlog *backlog);
 void parking_job_release(struct parking *parking, struct backlog *backlog);
+
+/* A FINISH of more than PARKING_FINISH_MIN documents becomes one of half as many, or of so many: the first ones. The lease goes on to the next
+ * one. */
+void parking_job_halve(struct parking_job *job);
 
 /* Hands it to the pool, for the first time or again. */
 void parking_submit(struct parking *parking, struct parking_job *job);

@@ -840,6 +840,70 @@ static void test_stand_by_with_backlogs(void **state)
 	}
 }
 
+/* An append that was not answered when another host has taken over is not repeated: that one gets the command from the broker. */
+static void test_stand_by_unanswered(void **state)
+{
+	static const int errors[] = {STORE_E_AWAY, STORE_E_TRANSIENT};
+	for (size_t i = 0; i < 4; i++) {
+		const bool steps = i >= 2;
+		print_message("  %s\n", steps ? "stepping aside" : "parked");
+		begin_host(state);
+		const struct place *place = send_command("u/one", steps ? "a:." : "a:rrrrrrrrrrrr.");
+		struct command *running = steps ? do_begin() : NULL;
+		for (unsigned k = 0; !storers.first && k < 1000; k++) {
+			work_all();
+			pass(5);
+		}
+		send_command("u/one", "b:.");
+		fake_store_fail_next(host.store, errors[i % 2], 1);
+		store_next(STORING_APPEND);
+		assert_int_equal(storers.count, 0);
+		host.active = false;
+		dispatch_stand_by(&host);
+		host.store_up = true;
+		dispatch_store_back(&host);
+		pass(2000);
+		assert_int_equal(storers.count, 0);
+		if (running)
+			do_end(running);
+		else
+			assert_string_equal(state_of(place), "forgotten");
+		turn();
+		assert_int_equal(workers.count, 0);
+		assert_int_equal(storers.count, 0);
+		assert_int_equal(fake_store_parked(host.store), 0);
+		assert_null(strchr(told, 'b'));
+		assert_int_equal(host.commands, 0);
+		end_host(state);
+	}
+}
+
+/* The answer to its stepping aside was lost, and this host is active again: it runs on without its document, which is found, and waits for its
+ * end. */
+static void test_stand_by_stepped_aside(void **state)
+{
+	(void)state;
+	send_command("u/one", "a:.");
+	struct command *running = do_begin();
+	while (!storers.first)
+		pass(5);
+	fake_store_lose_answer_at(host.store, 0);
+	store_next(STORING_APPEND);
+	dispatch_stand_by(&host);
+	host.store_up = true;
+	dispatch_store_back(&host);
+	pass(100);
+	store_next(STORING_CLAIM);
+	send_command("u/one", "b:.");
+	pass(100);
+	assert_int_equal(workers.count, 0);
+	do_end(running);
+	live(1000);
+	expect("a a b ");
+	assert_int_equal(fake_store_parked(host.store), 0);
+	assert_int_equal(host.commands, 0);
+}
+
 /* ---- Suspects ---- */
 
 static void mark(const char *topic, const char *payload, unsigned deaths)
@@ -1039,6 +1103,8 @@ int main(void)
 		TEST(test_storing_away),
 		TEST(test_stand_by),
 		cmocka_unit_test(test_stand_by_with_backlogs),
+		cmocka_unit_test(test_stand_by_unanswered),
+		TEST(test_stand_by_stepped_aside),
 		cmocka_unit_test(test_marked),
 		TEST(test_marked_behind),
 		TEST(test_guilty),

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 /* cmocka wants those first */
 #include <cmocka.h>
 
@@ -26,6 +28,7 @@ static struct users *users;
 static struct parking *parking;
 static int64_t now_ms;
 static bool no_memory_for_commands;
+static unsigned refusals_logged;
 
 /* ---- What was told, in words ---- */
 
@@ -349,6 +352,7 @@ static int begin(void **state)
 	users = users_new();
 	now_ms = 1000000;
 	no_memory_for_commands = false;
+	refusals_logged = 0;
 	told_size = 0;
 	told[0] = '\0';
 	queue = NULL;
@@ -688,6 +692,128 @@ static void test_away(void **state)
 	}
 }
 
+/* ---- The store cannot now ---- */
+
+/* Each kind is repeated, as it was, after a pause that doubles; the store is not called away. */
+static void test_transient(void **state)
+{
+	static const int64_t pauses_ms[] = {50, 100, 200, 400, 800, 1000, 1000};
+	(void)state;
+	for (enum storing_kind kind = 0; kind < STORING_KINDS; kind++) {
+		print_message("  %s\n", storing_kind_name(kind));
+		until(kind);
+		expect(outcomes[kind].before);
+		for (size_t i = 0; i < sizeof(pauses_ms) / sizeof(pauses_ms[0]); i++) {
+			fake_store_fail_next(store, STORE_E_TRANSIENT, 1);
+			work(kind);
+			expect("");
+			assert_false(parking_idle(parking));
+			serve(0);
+			assert_int_equal(queued, 0);
+			assert_in_range(parking->repeat_at_ms - now_ms, pauses_ms[i] / 2, pauses_ms[i]);
+			assert_true(parking_due_ms(parking) <= parking->repeat_at_ms);
+			serve(parking->repeat_at_ms - now_ms - 1);
+			assert_int_equal(queued, 0);
+			serve(1);
+			assert_int_equal(queued, 1);
+		}
+		work(kind);
+		expect(outcomes[kind].after);
+		assert_int_equal(fake_store_parked(store), outcomes[kind].parked);
+		assert_int_equal(parking->repeat_at_ms, INT64_MAX);
+		clean_up();
+		end(NULL);
+		begin(NULL);
+	}
+}
+
+/* What pauses is not forgotten over what waits for the store, nor the other way round. */
+static void test_transient_and_away(void **state)
+{
+	(void)state;
+	store_one(user_of("u"), "a", 60000, false);
+	store_one(user_of("v"), "b", 60000, false);
+	fake_store_fail_next(store, STORE_E_AWAY, 1);
+	work(STORING_APPEND);
+	fake_store_fail_next(store, STORE_E_TRANSIENT, 1);
+	work(STORING_APPEND);
+	expect("away ");
+	serve(0);
+	serve(50);
+	work(STORING_APPEND);
+	expect("+b ");
+	serve(10000);
+	assert_int_equal(queued, 0);
+	parking_store_back(parking);
+	fake_store_fail_next(store, STORE_E_TRANSIENT, 1);
+	work(STORING_APPEND);
+	parking_store_back(parking); /* before the pause has begun */
+	fake_store_fail_next(store, STORE_E_AWAY, 1);
+	work(STORING_APPEND);
+	expect("away ");
+	store_one(user_of("w"), "c", 60000, false);
+	fake_store_fail_next(store, STORE_E_TRANSIENT, 1);
+	work(STORING_APPEND);
+	serve(0);
+	serve(50);
+	work(STORING_APPEND);
+	expect("+c ");
+	serve(10000);
+	assert_int_equal(queued, 0);
+	parking_store_back(parking);
+	work(STORING_APPEND);
+	expect("+a ");
+	clean_up();
+}
+
+static size_t next_count(void)
+{
+	assert_int_equal(next_kind(), STORING_FINISH);
+	return ((struct storing *)queue)->count;
+}
+
+/* Deletions that fail are tried with half as many, in order; when they work, with more. */
+static void test_finish_less(void **state)
+{
+	static const int errors[] = {
+		STORE_E_TRANSIENT, STORE_E_AWAY, STORE_E_TRANSIENT, STORE_E_AWAY, STORE_E_AWAY};
+	static const size_t counts[] = {100, 50, 25, 12, 10}, more[] = {10, 20, 30, 40};
+	(void)state;
+	for (int lost = 0; lost < 2; lost++) {
+		struct backlog *backlog = claim("u", 120);
+		for (struct command *command; (command = first_open(backlog));)
+			done(command);
+		for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+			assert_int_equal(next_count(), counts[i]);
+			if (lost && i > 1)
+				fake_store_lose_answer_at(store, 0);
+			else
+				fake_store_fail_next(store, errors[i], 1);
+			parking_returned(parking, do_next());
+			parking_store_back(parking);
+		}
+		told_size = 0;
+		for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+			assert_int_equal(next_count(), more[i]);
+			work(STORING_FINISH);
+			if (!lost && i < 3)
+				assert_string_equal(fake_store_backlog_owner(store, 0), "me");
+		}
+		assert_int_equal(fake_store_parked(store), 20);
+		assert_int_equal(fake_store_parked_command(store, 0)->position, 101);
+		assert_memory_equal(told, "-1 -2 -3 ", 9);
+		assert_non_null(strstr(told, "-39 -40 -41 "));
+		work(STORING_CLAIM);
+		for (struct command *command; (command = first_open(backlog));)
+			done(command);
+		work(STORING_FINISH);
+		assert_non_null(strstr(told, "-120 over:u "));
+		assert_true(parking_idle(parking));
+		end(NULL);
+		begin(NULL);
+	}
+}
+
 /* ---- Refused ---- */
 
 static void test_refused(void **state)
@@ -718,6 +844,150 @@ static void test_refused_first(void **state)
 	work(STORING_APPEND);
 	expect("!a over:u ");
 	assert_true(parking_idle(parking));
+}
+
+/* ---- A change is refused ---- */
+
+/* The log goes to standard error, as it is not open. */
+static void refuse(enum storing_kind kind)
+{
+	char text[4096];
+	fake_store_fail_next(store, STORE_E_PERMANENT, 1);
+	assert_int_equal(next_kind(), kind);
+	const int log_fd = memfd_create("log", MFD_CLOEXEC), stderr_fd = dup(STDERR_FILENO);
+	assert_int_equal(dup2(log_fd, STDERR_FILENO), STDERR_FILENO);
+	parking_returned(parking, do_next());
+	assert_int_equal(dup2(stderr_fd, STDERR_FILENO), STDERR_FILENO);
+	const ssize_t size = pread(log_fd, text, sizeof(text) - 1, 0);
+	assert_true(size > 0);
+	text[size] = '\0';
+	refusals_logged += strstr(text, "refuses to delete parked commands") != NULL;
+	close(stderr_fd);
+	close(log_fd);
+}
+
+/* What is done and cannot be deleted stays, and so does our lease; new ones are written behind it; it is told once. */
+static void test_finish_refused(void **state)
+{
+	(void)state;
+	struct backlog *backlog = claim("u", 4);
+	expect("<1 <2 <3 <4 . ");
+	done(first_open(backlog));
+	done(first_open(backlog));
+	serve(PARKING_FINISH_MS + PARKING_WALK_MS);
+	refuse(STORING_FINISH);
+	expect("");
+	assert_int_equal(fake_store_parked(store), 4);
+	assert_int_equal(backlog->memory.count, 4);
+	done(first_open(backlog));
+	serve(PARKING_FINISH_MS + PARKING_WALK_MS);
+	assert_int_equal(queued, 0);
+	store_one(backlog->user, "b", 0, true);
+	work(STORING_APPEND);
+	expect("+b ");
+	fake_store_pass(store, PARKING_LEASE_MS / 2);
+	serve(PARKING_REFUSED_MS - 2 * (PARKING_FINISH_MS + PARKING_WALK_MS));
+	assert_int_equal(next_kind(), STORING_RENEW); /* meanwhile it is kept */
+	work(STORING_RENEW);
+	expect("");
+	serve(2 * (PARKING_FINISH_MS + PARKING_WALK_MS));
+	assert_int_equal(next_count(), 3);
+	refuse(STORING_FINISH);
+	serve(PARKING_REFUSED_MS - 1);
+	if (next_kind() == STORING_RENEW)
+		work(STORING_RENEW);
+	assert_int_equal(queued, 0);
+	serve(1 + PARKING_WALK_MS);
+	assert_int_equal(next_count(), 3);
+	work(STORING_FINISH);
+	expect("-1 -2 -3 ");
+	assert_string_equal(fake_store_backlog_owner(store, 0), "me");
+	done(first_open(backlog));
+	work(STORING_FINISH);
+	work(STORING_CLAIM);
+	expect("-4 <b . ");
+	done(first_open(backlog));
+	refuse(STORING_FINISH); /* again, after it was taken in between */
+	assert_int_equal(refusals_logged, 2);
+	serve(PARKING_REFUSED_MS);
+	work_all();
+	serve(PARKING_WALK_MS);
+	work_all();
+	expect("-b over:u ");
+}
+
+/* An attempt that cannot be written down is not made: what failed is not run again before. */
+static void test_postpone_refused(void **state)
+{
+	(void)state;
+	until(STORING_POSTPONE);
+	expect("<1 <2 . ");
+	struct backlog *backlog = user_of("u")->backlog;
+	refuse(STORING_POSTPONE);
+	expect("");
+	assert_int_equal(backlog->state, BACKLOG_CLAIMED);
+	serve(PARKING_REFUSED_MS - 1);
+	if (next_kind() == STORING_RENEW)
+		work(STORING_RENEW);
+	assert_int_equal(queued, 0);
+	serve(1 + PARKING_WALK_MS);
+	refuse(STORING_POSTPONE);
+	work(STORING_RENEW); /* the lease is kept meanwhile */
+	serve(PARKING_REFUSED_MS + PARKING_WALK_MS);
+	work(STORING_POSTPONE);
+	expect(">1 >2 ");
+	assert_int_equal(refusals_logged, 1);
+	assert_int_equal(fake_store_parked_command(store, 0)->attempts, 1);
+	assert_null(fake_store_backlog_owner(store, 0));
+}
+
+/* The lease holds as long as it was taken for: it is renewed within that, or given up at its end. */
+static void test_renew_refused(void **state)
+{
+	(void)state;
+	for (int taken = 0; taken < 2; taken++) {
+		until(STORING_RENEW);
+		expect("<1 <2 . ");
+		const int64_t ends_ms = user_of("u")->backlog->leased_ms + PARKING_LEASE_MS;
+		for (int again = 0; again < 3; again++) {
+			refuse(STORING_RENEW);
+			serve(PARKING_RETRY_MS - 1);
+			assert_int_equal(queued, 0);
+			serve(1 + PARKING_WALK_MS);
+		}
+		expect("");
+		if (taken) {
+			work(STORING_RENEW);
+			serve(PARKING_LEASE_MS / 2 - 1);
+			assert_int_equal(queued, 0);
+			serve(1 + PARKING_WALK_MS);
+			work(STORING_RENEW);
+			expect("");
+		} else {
+			while (now_ms < ends_ms) {
+				expect("");
+				refuse(STORING_RENEW);
+				serve(PARKING_RETRY_MS + PARKING_WALK_MS);
+			}
+			if (queued > 0)
+				refuse(STORING_RENEW);
+			expect(">1 >2 ");
+		}
+		assert_int_equal(refusals_logged, 1);
+		clean_up();
+		end(NULL);
+		begin(NULL);
+	}
+}
+
+/* A lease that cannot be given back ends by itself: the host does not wait for that. */
+static void test_release_refused(void **state)
+{
+	(void)state;
+	until(STORING_RELEASE);
+	refuse(STORING_RELEASE);
+	assert_true(parking_idle(parking));
+	assert_int_equal(fake_store_parked(store), 2);
 }
 
 /* ---- Stepping aside ---- */
@@ -804,14 +1074,25 @@ static void test_after_place_ends(void **state)
 
 /* ---- Standby ---- */
 
-/* With a job of each kind under way: what has not begun goes at once, the rest when it comes back. */
+/* Nothing of the user is known any more. */
+static void expect_nothing_left(void)
+{
+	assert_null(parking->backlogs);
+	assert_true(parking_idle(parking));
+	assert_int_equal(parking_claimed_count(parking), 0);
+	assert_int_equal(parking->counted, 0);
+}
+
+/* Of what is told when a backlog is dropped with a job of that kind under way: what has not begun goes at once, .. */
+static const char *const dropped_at_once[STORING_KINDS] = {
+	[STORING_FINISH] = ">2 ",
+	[STORING_POSTPONE] = ">2 ",
+	[STORING_RENEW] = ">1 >2 ",
+};
+
 static void test_drop_all(void **state)
 {
-	static const char *const at_once[STORING_KINDS] = {
-		[STORING_FINISH] = ">2 ",
-		[STORING_POSTPONE] = ">2 ",
-		[STORING_RENEW] = ">1 >2 ",
-	};
+	/* .. and the rest when it comes back. */
 	static const char *const then[STORING_KINDS] = {
 		[STORING_CLAIM] = "over:u ",
 		[STORING_FINISH] = "-1 over:u ",
@@ -821,34 +1102,121 @@ static void test_drop_all(void **state)
 	};
 	(void)state;
 	for (enum storing_kind kind = 0; kind < STORING_BURY; kind++) {
-		for (int away = 0; away < 2; away++) {
-			print_message("  %s%s\n", storing_kind_name(kind), away ? ", store away" : "");
+		print_message("  %s\n", storing_kind_name(kind));
+		until(kind);
+		expect(outcomes[kind].before);
+		parking_drop_all(parking);
+		expect(dropped_at_once[kind] ? dropped_at_once[kind] : "");
+		work(kind);
+		if (kind == STORING_APPEND) {
+			/* It was written: it stays known. */
+			expect("+1 ");
+			assert_int_equal(user_of("u")->backlog->state, BACKLOG_RESTING);
+		} else {
+			expect(then[kind]);
+			expect_nothing_left();
+		}
+		end(NULL);
+		begin(NULL);
+	}
+}
+
+/* What was not answered before another host may have taken over is not done after that, neither when the store answers again nor after a pause. It
+ * comes back before (it waits to be repeated), or after. */
+static void test_drop_unanswered(void **state)
+{
+	static const char *const forgotten[STORING_KINDS] = {
+		[STORING_APPEND] = ">1 ",
+		[STORING_CLAIM] = "over:u ",
+		[STORING_FINISH] = ">1 >2 over:u ",
+		[STORING_POSTPONE] = ">1 >2 over:u ",
+		[STORING_RENEW] = ">1 >2 over:u ",
+		[STORING_RELEASE] = "over:u ",
+	};
+	static const struct {
+		const char *name;
+		int error; /* 0: it is done, and the answer is lost */
+		bool late; /* it comes back when all has been dropped */
+	} cases[] = {{"away", STORE_E_AWAY, false}, {"answer lost", 0, false},
+		{"cannot now", STORE_E_TRANSIENT, false}, {"away, late", STORE_E_AWAY, true},
+		{"answer lost, late", 0, true}, {"cannot now, late", STORE_E_TRANSIENT, true}};
+	(void)state;
+	for (enum storing_kind kind = 0; kind < STORING_BURY; kind++) {
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			print_message("  %s, %s\n", storing_kind_name(kind), cases[i].name);
 			until(kind);
 			expect(outcomes[kind].before);
-			if (away) {
-				fake_store_fail_next(store, STORE_E_AWAY, 1);
-				work(kind);
-				expect("away ");
+			if (cases[i].late) {
+				parking_drop_all(parking);
+				if (dropped_at_once[kind])
+					assert_string_equal(told, dropped_at_once[kind]);
 			}
-			parking_drop_all(parking);
-			expect(at_once[kind] ? at_once[kind] : "");
-			if (away)
-				parking_store_back(parking);
+			if (cases[i].error != 0)
+				fake_store_fail_next(store, cases[i].error, 1);
+			else
+				fake_store_lose_answer_at(store, 0);
 			work(kind);
-			if (kind == STORING_APPEND) {
-				/* It was written: it stays known. */
-				expect("+1 ");
-				assert_int_equal(user_of("u")->backlog->state, BACKLOG_RESTING);
-			} else {
-				expect(then[kind]);
-				assert_null(parking->backlogs);
+			const bool away = cases[i].error != STORE_E_TRANSIENT;
+			if (!cases[i].late) {
+				expect(away ? "away " : "");
+				parking_drop_all(parking);
+				expect(forgotten[kind]);
 			}
+			parking_serve(parking, false, now_ms += 2000);
+			parking_store_back(parking);
+			assert_int_equal(queued, 0);
 			assert_true(parking_idle(parking));
-			assert_int_equal(parking_claimed_count(parking), 0);
+			told_size = 0;
+			told[0] = '\0';
+			if (kind == STORING_APPEND) {
+				/* It is looked whether it was written, before anything else of the user. */
+				assert_non_null(user_of("u")->backlog);
+				serve(PARKING_WALK_MS);
+				work(STORING_CLAIM);
+				expect(cases[i].error == 0 ? "<1 . " : "over:u ");
+				if (cases[i].error == 0)
+					clean_up();
+			} else {
+				expect_nothing_left();
+			}
 			end(NULL);
 			begin(NULL);
 		}
 	}
+}
+
+/* A dead letter is nobody's backlog. */
+static void test_drop_bury(void **state)
+{
+	(void)state;
+	until(STORING_BURY);
+	fake_store_fail_next(store, STORE_E_AWAY, 1);
+	work(STORING_BURY);
+	expect("away ");
+	parking_drop_all(parking);
+	parking_store_back(parking);
+	work(STORING_BURY);
+	expect("buried:x:0 ");
+	assert_int_equal(fake_store_dead_letters(store), 1);
+}
+
+/* What waits to be written is the broker's; what comes when this host is active again is written as ever. */
+static void test_drop_to_store(void **state)
+{
+	(void)state;
+	struct user *user = user_of("u");
+	store_one(user, "a", 0, false);
+	store_one(user, "b", 0, true);
+	store_one(user, "c", 0, true);
+	parking_drop_all(parking);
+	expect(">b >c ");
+	store_one(user, "d", 0, true);
+	work(STORING_APPEND);
+	expect("+a ");
+	work(STORING_APPEND);
+	expect("+d ");
+	assert_int_equal(fake_store_parked(store), 2);
+	clean_up();
 }
 
 /* Idle ones go at once; what runs goes on without its document. */
@@ -880,6 +1248,25 @@ static void test_drop_stepping(void **state)
 	assert_null(slow->backlog);
 	assert_int_equal(parking_claimed_count(parking), 0);
 	let_go(slow);
+}
+
+/* One whose document has not been answered runs on, and has none. */
+static void test_drop_stepping_unanswered(void **state)
+{
+	(void)state;
+	struct command *slow = step_aside(user_of("u"), "slow");
+	store_one(slow->user, "b", 0, true);
+	fake_store_fail_next(store, STORE_E_AWAY, 1);
+	work(STORING_APPEND);
+	expect("away ");
+	parking_drop_all(parking);
+	expect("!slow >b ");
+	parking_store_back(parking);
+	assert_int_equal(queued, 0);
+	serve(PARKING_WALK_MS);
+	work(STORING_CLAIM);
+	expect("over:u ");
+	expect_nothing_left();
 }
 
 /* This host is active again before the job has come back: what was found then is not forgotten. */
@@ -941,6 +1328,52 @@ static void test_many_due(void **state)
 	}
 	assert_int_equal(finished, USERS);
 	assert_int_equal(fake_store_parked(store), 0);
+}
+
+/* As many as may be claimed at once have stepped aside, and twice as many: the others are claimed all the same. */
+static void test_many_aside(void **state)
+{
+	enum { ASIDE = 128, USERS = 70, AT_ONCE = 64 };
+	(void)state;
+	struct command *slow[ASIDE];
+	for (unsigned i = 0; i < ASIDE; i++) {
+		char name[8];
+		snprintf(name, sizeof(name), "s%u", i);
+		slow[i] = step_aside(user_of(name), "slow");
+	}
+	work_all();
+	for (unsigned i = 0; i < USERS; i++) {
+		char name[8];
+		snprintf(name, sizeof(name), "u%u", i);
+		fill(name, 1);
+		find(name);
+	}
+	serve(PARKING_WALK_MS);
+	assert_int_equal(queued, AT_ONCE);
+	assert_int_equal(parking->claimed, ASIDE + AT_ONCE);
+	work_all();
+	/* What was behind one that had stepped aside is claimed, and counts like any other. */
+	store_one(slow[0]->user, "b", 0, true);
+	work_all();
+	done(slow[0]);
+	work_all();
+	assert_int_equal(parking->counted, AT_ONCE + 1);
+	serve(PARKING_WALK_MS);
+	assert_int_equal(queued, 0);
+	for (unsigned i = 1; i < ASIDE; i++)
+		done(slow[i]);
+	work_all();
+	for (unsigned turns = 0; parking->backlogs && turns < 10; turns++) {
+		for (struct backlog *backlog = parking->backlogs; backlog; backlog = backlog->next)
+			if (backlog->memory.first)
+				done(backlog->memory.first);
+		work_all();
+		serve(PARKING_WALK_MS);
+		work_all();
+	}
+	assert_null(parking->backlogs);
+	assert_int_equal(parking->claimed, 0);
+	assert_int_equal(parking->counted, 0);
 }
 
 /* Ten thousand that rest are not looked at in each turn. */
@@ -1062,17 +1495,29 @@ int main(void)
 		TEST(test_found_nothing),
 		TEST(test_stop),
 		TEST(test_away),
+		TEST(test_transient),
+		TEST(test_transient_and_away),
+		TEST(test_finish_less),
 		TEST(test_refused),
 		TEST(test_refused_first),
+		TEST(test_finish_refused),
+		TEST(test_postpone_refused),
+		TEST(test_renew_refused),
+		TEST(test_release_refused),
 		TEST(test_step_aside),
 		TEST(test_step_aside_ends),
 		TEST(test_after_place),
 		TEST(test_after_place_ends),
 		TEST(test_drop_all),
+		TEST(test_drop_unanswered),
+		TEST(test_drop_bury),
+		TEST(test_drop_to_store),
+		TEST(test_drop_stepping_unanswered),
 		TEST(test_drop_idle),
 		TEST(test_drop_stepping),
 		TEST(test_drop_and_found),
 		TEST(test_many_due),
+		TEST(test_many_aside),
 		TEST(test_many_rest),
 		TEST(test_no_memory),
 		TEST(test_no_memory_elsewhere),
