@@ -70,11 +70,14 @@ HARNESS_CASE(handlers_that_fail_or_return_garbage)
 		letter_expect_at(__FILE__, __LINE__, h, harness_database(h), &letters[i]);
 		host_expect_log(host, "dead_letter", "topic", letters[i].topic, "handler", letters[i].handler,
 			"user", "68946", "attempt", "1");
+		device_expect_json(phone, "command_failed",
+			harness_format(h, "{\"command\":\"%s\"}", strchr(letters[i].topic, '/') + 1));
 		assert_served(phone);
 		assert_served(other);
 	}
-	/* The sender sees nothing, not even what the handler sent before it failed. */
-	assert_int_equal(phone->message_count, COUNT);
+	/* The sender sees nothing else, not even what the handler sent before it failed. */
+	assert_int_equal(phone->message_count, 2 * COUNT);
+	assert_int_equal(other->message_count, COUNT);
 	assert_not_again(h, host, phone, COUNT);
 }
 
@@ -225,6 +228,7 @@ HARNESS_CASE(refusals_that_are_final)
 		const char *topic = harness_format(h, "%s/get_apples", rows[i].user);
 		command_in(ingress, ++mid, topic);
 		answer_event(egress, harness_format(h, "%s/got_apples", rows[i].user), rows[i].reason);
+		answer_event(egress, harness_format(h, "%s/command_failed", rows[i].user), rows[i].reason);
 		scripted_expect_puback(ingress, mid);
 		letter_expect(h, harness_database(h), .topic = topic, .handler = "get_apples",
 			.reason = rows[i].told, .payload = "{}", .attempts = 1);
@@ -245,6 +249,7 @@ HARNESS_CASE(refusal_of_one_event_of_two)
 	answer_event(scripted.links.egress, "68946/got_apples", 0x87);
 	assert_int_equal(scripted_count(scripted.links.ingress, MQTT_PUBACK), 0);
 	answer_event(scripted.links.egress, "68946/got_apples", 0);
+	answer_event(scripted.links.egress, "68946/command_failed", 0);
 	scripted_expect_puback(scripted.links.ingress, 1);
 	letter_expect(h, harness_database(h), .topic = "68946/get_more_apples", .handler = "",
 		.reason = "event 68946/got_apples: Not authorized", .payload = "{}", .attempts = 1);
@@ -322,6 +327,7 @@ static void close_on_event(struct harness *h, uint8_t protocol)
 		assert_false(scripted_is_ingress(egress));
 	}
 	answer_event(egress, "good/got_apples", 0);
+	answer_event(egress, "bad/command_failed", 0);
 	scripted_expect_puback(ingress, 1);
 	scripted_expect_puback(ingress, 2);
 	letter_expect(h, harness_database(h), .topic = "bad/get_apples", .handler = "get_apples",

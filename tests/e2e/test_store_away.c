@@ -234,6 +234,10 @@ HARNESS_CASE(dead_letter_that_cannot_be_written_is_not_acknowledged)
 	scripted_publish(links.ingress,
 		&(struct scripted_publish){
 			.mid = 7, .duplicate = true, .topic = "1/no_such_command", .payload = "1"});
+	const struct mqtt_packet *event = scripted_expect(links.egress, MQTT_PUBLISH);
+	assert_string_equal(event->topic, "1/command_failed");
+	assert_int_equal(database_count(h, harness_database(h), "dead_letters", "{}"), 1);
+	scripted_puback(links.egress, event->mid, 0);
 	(void)scripted_expect_puback(links.ingress, 7);
 	assert_int_equal(
 		database_count(h, harness_database(h), "dead_letters", "{\"topic\":\"1/no_such_command\"}"),
