@@ -13,6 +13,7 @@
 
 #include "figures.h"
 #include "log.h"
+#include "packet.h"
 #include "settings.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -48,14 +49,21 @@ static void read_terms(const mosquitto_property *properties, struct connection_t
 		terms->packet_max = size;
 }
 
+static void choose_old_version(struct connection *connection)
+{
+	connection->connack = MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION;
+	connection->silent_closes = 0;
+	connection->mqtt5 = false;
+	connection->failures = 0;
+	snprintf(connection->reason, sizeof(connection->reason),
+		"the broker does not speak MQTT 5: trying 3.1.1");
+}
+
 static void refused(struct connection *connection, int reason_code)
 {
 	const struct settings *settings = connection->options.settings;
 	if (connection->mqtt5 && (reason_code == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION || reason_code == 1)) {
-		connection->mqtt5 = false;
-		connection->failures = 0;
-		snprintf(connection->reason, sizeof(connection->reason),
-			"the broker does not speak MQTT 5: trying 3.1.1");
+		choose_old_version(connection);
 		return;
 	}
 	snprintf(connection->reason, sizeof(connection->reason),
@@ -313,6 +321,15 @@ static bool read_packets(struct connection *connection, unsigned packets, bool a
 	return true;
 }
 
+/* Whether the broker answers our CONNECT of MQTT 5 in the form of MQTT 3.1.1 (section 3.2): two bytes, and no properties. Whatever
+ * the return code: it speaks that version. What libmosquitto makes of it depends on its own version: 2.0.11 calls on_connect,
+ * 2.0.21 takes it for garbage. */
+static bool is_old_connack(const struct connection *connection, const uint8_t *bytes, size_t size)
+{
+	return connection->mqtt5 && connection->connack < 0 && size >= 4 && bytes[0] == PACKET_CONNACK << 4 &&
+	       bytes[1] == 2;
+}
+
 /* The next span. False: the link has ended, or (*ret_idle) there is none. */
 static bool tell_span(struct connection *connection, bool *ret_idle)
 {
@@ -332,6 +349,11 @@ static bool tell_span(struct connection *connection, bool *ret_idle)
 	if (size == 0) {
 		*ret_idle = !oversized.topic;
 		return !*ret_idle;
+	}
+	if (is_old_connack(connection, bytes, size)) {
+		choose_old_version(connection);
+		closing_end(connection, connection->reason);
+		return false;
 	}
 	const ssize_t taken = send(connection->local_fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (taken < 0 && errno != EAGAIN && errno != EINTR) {

@@ -382,19 +382,28 @@ static void falls_back_to_311(void **state)
 	(void)state;
 	static const struct {
 		const char *name, *bytes;
-		size_t size;
+		size_t size, first; /* of these, so many at first */
 		unsigned tries;
 	} cases[] = {
-		{"unsupported protocol version", "\x20\3\0\x84\0", 5, 1},
-		{"return code 1 of 3.1.1", "\x20\2\0\1", 4, 1},
-		{"closes without a word, twice", "", 0, 2},
+		{"unsupported protocol version", "\x20\3\0\x84\0", 5, 5, 1},
+		{"return code 1 of 3.1.1", "\x20\2\0\1", 4, 4, 1},
+		{"the same, in pieces", "\x20\2\0\1", 4, 1, 1},
+		{"the same, the return code alone", "\x20\2\0\1", 4, 3, 1},
+		{"return code 5 of 3.1.1", "\x20\2\0\5", 4, 4, 1},
+		{"return code 0 of 3.1.1", "\x20\2\0\0", 4, 4, 1},
+		{"something else that is no CONNACK, twice", "\x30\3\0\1t", 5, 5, 2},
+		{"closes without a word, twice", "", 0, 0, 2},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		begin_with(NULL, NULL, 10, true);
 		connection_want(connection, true, tiny_now());
 		for (unsigned j = 1; j <= cases[i].tries; j++) {
 			until(tiny.connections == j && tiny_has("connect5"));
-			tiny_say(cases[i].bytes, cases[i].size);
+			tiny_say(cases[i].bytes, cases[i].first);
+			if (cases[i].first < cases[i].size) {
+				linger();
+				tiny_say(cases[i].bytes + cases[i].first, cases[i].size - cases[i].first);
+			}
 			if (cases[i].size == 0)
 				shutdown(tiny.fd, SHUT_WR);
 			until(tiny.closed);
