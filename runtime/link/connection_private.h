@@ -66,6 +66,10 @@ void closing_write_out(struct connection *connection);
 /* Makes the libmosquitto instance of this link, on a socket pair, and has it queue a CONNECT. False: the link has ended. */
 __attribute__((warn_unused_result)) bool wire_open(struct connection *connection);
 
+/* A peer that is gone without a word is found by TCP, also while nothing is read: after 1.5 times the keepalive, as a broker gives up
+ * its clients (MQTT 5.0 section 3.1.2.10). 0: not before the system's own time is over. */
+void wire_watch_peer(const struct connection *connection, unsigned keepalive_s);
+
 /* Hands what the gate has to libmosquitto, which tells it, and takes what that writes. True: there is more to be told at once.
  * False also where the link has ended. */
 bool wire_tell(struct connection *connection);

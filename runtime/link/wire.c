@@ -20,6 +20,7 @@
 #include <fcntl.h>
 #include <mqtt_protocol.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -29,6 +30,13 @@ enum {
 	RECEIVE_MAXIMUM_311 = 1000, /* MQTT 3.1.1 knows no limit; this bounds what a lost link repeats */
 	TAKE_SIZE = 64 * 1024,
 };
+
+void wire_watch_peer(const struct connection *connection, unsigned keepalive_s)
+{
+	const unsigned timeout_ms = keepalive_s * 1500;
+	(void)setsockopt(
+		way_socket(connection->way), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+}
 
 /* ---- libmosquitto's callbacks ---- */
 
@@ -90,6 +98,7 @@ static void welcomed(struct connection *connection, int flags, const mosquitto_p
 	};
 	read_terms(properties, &terms);
 	gate_set_keepalive(connection->gate, terms.keepalive_s, connection->now_ms);
+	wire_watch_peer(connection, terms.keepalive_s);
 	connection->state = CONNECTION_UP;
 	connection->up_since_ms = connection->now_ms;
 	connection->spoke_mqtt5 = connection->spoke_mqtt5 || connection->mqtt5;

@@ -11,6 +11,7 @@
 
 #include "connection.h"
 #include "tiny_broker.h"
+#include <netinet/tcp.h>
 
 enum { PATIENCE_MS = 10000 };
 
@@ -461,6 +462,16 @@ static void no_connack_in_time(void **state)
 
 /* ---- Keepalive ---- */
 
+static unsigned peer_timeout_ms(void)
+{
+	struct pollfd entry;
+	unsigned timeout_ms = 0;
+	socklen_t size = sizeof(timeout_ms);
+	connection_poll(connection, reads, &entry);
+	assert_int_equal(getsockopt(entry.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &size), 0);
+	return timeout_ms;
+}
+
 static void opens_with_server_keep_alive(void)
 {
 	connection_want(connection, true, tiny_now());
@@ -511,6 +522,35 @@ static void pings_while_the_owner_does_not_read(void **state)
 	assert_int_equal(connection_state(connection), CONNECTION_UP);
 }
 
+/* What TCP waits for: 1.5 times the keepalive, from the first byte on that of the setting, then the one that the broker has chosen. */
+static void peer_is_watched(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *connack;
+		size_t size;
+		unsigned timeout_ms;
+	} cases[] = {
+		{"none of the broker's", "\x20\3\0\0\0", 5, 60000},
+		{"shorter", "\x20\6\0\0\3\x13\0\12", 8, 15000},
+		{"longer", "\x20\6\0\0\3\x13\2\x58", 8, 900000},
+		{"the longest", "\x20\6\0\0\3\x13\xff\xff", 8, 98302500},
+		{"the broker wants none", "\x20\6\0\0\3\x13\0\0", 8, 0},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		begin_with("KEEPALIVE=40", NULL, 10, true);
+		connection_want(connection, true, tiny_now());
+		until(tiny_has("connect5"));
+		assert_int_equal(peer_timeout_ms(), 60000);
+		tiny_say(cases[i].connack, cases[i].size);
+		tells("up ");
+		if (peer_timeout_ms() != cases[i].timeout_ms)
+			fail_msg("%s: %u ms", cases[i].name, peer_timeout_ms());
+		end(NULL);
+	}
+	begin_with(NULL, NULL, 10, true);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_teardown(name, end)
@@ -531,6 +571,7 @@ int main(void)
 		CASE(no_connack_in_time),
 		CASE(pings),
 		CASE(pings_while_the_owner_does_not_read),
+		CASE(peer_is_watched),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
