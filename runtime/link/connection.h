@@ -138,7 +138,7 @@ void connection_fail(struct connection *connection, const char *reason);
 void connection_served(struct connection *connection);
 
 /* What to poll for. read: whether the owner wants to read an UP connection; while opening it sees to itself. fd -1: nothing.
- * The next connection_serve() awaits a PINGRESP only where something could be read. */
+ * The next connection_serve() awaits an answer to a PINGREQ only where something could be read. */
 void connection_poll(struct connection *connection, bool read, struct pollfd *ret_poll);
 
 /* When it next needs connection_serve() for its own sake. */

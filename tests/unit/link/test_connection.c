@@ -501,6 +501,20 @@ static void pings(void **state)
 	tells("down ");
 }
 
+/* This host has slept meanwhile: the answer waits to be read. */
+static void answer_that_was_not_read_in_time(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	opens_with_server_keep_alive();
+	tiny.skipped_ms += 5000;
+	until(tiny_has("ping"));
+	publish(1, "a", false);
+	tiny.skipped_ms += 15000;
+	tells("a:0 ");
+	assert_int_equal(connection_state(connection), CONNECTION_UP);
+}
+
 /* What the owner does not read cannot be seen: a broker that answers is not given up because its answers wait to be read. */
 static void pings_while_the_owner_does_not_read(void **state)
 {
@@ -570,6 +584,7 @@ int main(void)
 		CASE(reconnect_delays),
 		CASE(no_connack_in_time),
 		CASE(pings),
+		CASE(answer_that_was_not_read_in_time),
 		CASE(pings_while_the_owner_does_not_read),
 		CASE(peer_is_watched),
 	};

@@ -137,6 +137,61 @@ static void an_answer_in_the_middle_of_a_burst(void **state)
 	tick(true, 25999);
 }
 
+/* Whatever comes after the PINGREQ: a packet of any type, or a part of one. */
+static void whatever_comes_is_an_answer(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *bytes;
+		size_t size;
+	} cases[] = {
+		{"PINGRESP", "\xd0\0", 2},
+		{"PUBLISH", "\x32\5\0\1t\0\7", 7},
+		{"SUBACK", "\x90\3\0\1\1", 5},
+		{"PUBACK", "\x40\2\0\1", 4},
+		{"half a packet", "\x30\x7f\0\1t", 5},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		size_t left;
+		tick(true, 6000);
+		sends("ping", 6000);
+		assert_int_equal(session_receive_some(
+					 &session, (const uint8_t *)cases[i].bytes, cases[i].size, 0, &left),
+			0);
+		gate_release(session.gate);
+		tick(true, 11000);
+		sends("ping", 11000);
+		if (gate_tick(session.gate, true, 20999) != 0)
+			fail_msg("%s: %s", cases[i].name, gate_reason(session.gate));
+		/* The second one is not answered. */
+		assert_int_equal(gate_tick(session.gate, true, 21000), GATE_E_BROKEN);
+		end(NULL);
+		begin(NULL);
+	}
+}
+
+/* What came before the PINGREQ, and is looked at after it, answers nothing. */
+static void what_came_before_is_no_answer(void **state)
+{
+	(void)state;
+	struct mqtt_bytes bytes = {0};
+	for (unsigned mid = 1; mid <= 11; mid++)
+		mqtt_publish(&bytes, 1, false, mid, "t", 3);
+	mqtt_raw(&bytes, "\xd0\0", 2);
+	assert_int_equal(session_receive(&session, &bytes), 0);
+	mqtt_bytes_free(&bytes);
+	assert_int_equal(gate_held(session.gate), 10);
+	tick(true, 6000);
+	sends("ping", 6000);
+	for (uint64_t number = 0; number < 10; number++)
+		gate_settle(session.gate, number);
+	assert_int_equal(gate_release(session.gate), 10);
+	session_send(&session, 6001);
+	assert_int_equal(session_pump(&session), 0);
+	tick(true, 15999);
+	assert_int_equal(gate_tick(session.gate, true, 16000), GATE_E_BROKEN);
+}
+
 /* The window is full, and the answer stands behind what waits for it. */
 static void an_answer_behind_a_full_window(void **state)
 {
@@ -158,7 +213,8 @@ static void an_answer_behind_a_full_window(void **state)
 		gate_settle(session.gate, number);
 	assert_int_equal(gate_release(session.gate), 10);
 	session_send(&session, 61000);
-	assert_int_equal(session_pump(&session), 0);
+	/* Those to the PINGREQs since then have waited in the socket. */
+	pong();
 	tick(true, 65000);
 	sends("", 65000);
 	tick(true, 66000);
@@ -216,6 +272,8 @@ int main(void)
 		CASE(no_answer_ends_the_link),
 		CASE(no_answer_is_awaited_while_nothing_is_read),
 		CASE(an_answer_in_the_middle_of_a_burst),
+		CASE(whatever_comes_is_an_answer),
+		CASE(what_came_before_is_no_answer),
 		CASE(an_answer_behind_a_full_window),
 		CASE(no_keepalive),
 		CASE(output_that_does_not_move),
