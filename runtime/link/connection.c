@@ -101,6 +101,7 @@ void connection_fail(struct connection *connection, const char *reason)
 void connection_served(struct connection *connection)
 {
 	connection->failures = 0;
+	connection->outage_ms = 0;
 }
 
 /* Whether the window has room for another place. */

@@ -134,7 +134,7 @@ void connection_disconnect(struct connection *connection);
 /* Ends the link at the next connection_serve() or connection_flush(), for that reason. May be called from callbacks. */
 void connection_fail(struct connection *connection, const char *reason);
 
-/* The link was of use, however short it lasts: the one after it opens with the shortest delay. */
+/* The link was of use, however short it lasts: its end begins an outage of its own, with the shortest delay. */
 void connection_served(struct connection *connection);
 
 /* What to poll for. read: whether the owner wants to read an UP connection; while opening it sees to itself. fd -1: nothing.

@@ -450,6 +450,50 @@ static void reconnect_delays(void **state)
 	until(tiny_has("connect5"));
 }
 
+/* The next attempt fails, whenever it is due. Returns the delay after it, and skips that. */
+static int64_t next_delay_ms(void)
+{
+	until(connection_state(connection) == CONNECTION_WAITING && owner.text[0] != '\0');
+	owner.text[0] = '\0';
+	const int64_t delay_ms = connection_due_ms(connection) - tiny_now();
+	tiny.skipped_ms += delay_ms;
+	turn();
+	return delay_ms;
+}
+
+/* After a long outage a link that was of use, but did not last: its end is the first minute of another outage. */
+static void delays_after_a_link_that_served(void **state)
+{
+	(void)state;
+	for (unsigned served = 0; served < 2; served++) {
+		int64_t longest_ms = 0;
+		begin_with(NULL, NULL, 10, true);
+		tiny_shut();
+		connection_want(connection, true, tiny_now());
+		for (const int64_t begun_ms = tiny_now(); tiny_now() - begun_ms < 90000;)
+			(void)next_delay_ms();
+		tiny_listen();
+		until(tiny_has("connect5"));
+		owner.text[0] = '\0';
+		tiny_say("\x20\3\0\0\0", 5);
+		until(strcmp(owner.text, "up ") == 0);
+		if (served == 1)
+			connection_served(connection);
+		tiny_shut();
+		tiny_close();
+		until(strcmp(owner.text, "up down ") == 0);
+		const int64_t first_ms = next_delay_ms();
+		for (unsigned i = 0; i < 6; i++) {
+			const int64_t delay_ms = next_delay_ms();
+			longest_ms = delay_ms > longest_ms ? delay_ms : longest_ms;
+		}
+		assert_true((first_ms <= CONNECTION_DELAY_MIN_MS) == (served == 1));
+		assert_true((longest_ms <= CONNECTION_DELAY_MAX_MS) == (served == 1));
+		end(NULL);
+	}
+	begin_with(NULL, NULL, 10, true);
+}
+
 static void no_connack_in_time(void **state)
 {
 	(void)state;
@@ -582,6 +626,7 @@ int main(void)
 		CASE(refused),
 		CASE(falls_back_to_311),
 		CASE(reconnect_delays),
+		CASE(delays_after_a_link_that_served),
 		CASE(no_connack_in_time),
 		CASE(pings),
 		CASE(answer_that_was_not_read_in_time),
