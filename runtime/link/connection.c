@@ -117,23 +117,30 @@ void connection_poll(struct connection *connection, bool read, struct pollfd *re
 	if (!connection->way)
 		return;
 	const bool writes = connection->gate && gate_output(connection->gate, &bytes) > 0;
-	connection->reads = connection->state != CONNECTION_UP || (read && has_room(connection));
+	connection->reads = connection->thirsty_ms == 0 &&
+			    (connection->state != CONNECTION_UP || (read && has_room(connection)));
 	way_poll(connection->way, connection->reads, writes, ret_poll);
+}
+
+static int64_t earlier_ms(int64_t one_ms, int64_t other_ms)
+{
+	return one_ms < other_ms ? one_ms : other_ms;
 }
 
 int64_t connection_due_ms(const struct connection *connection)
 {
+	const int64_t thirsty_ms = connection->thirsty_ms != 0 ? connection->thirsty_ms : INT64_MAX;
 	switch (connection->state) {
 	case CONNECTION_IDLE: return INT64_MAX;
 	case CONNECTION_UP: {
-		const int64_t due_ms = gate_due_ms(connection->gate);
 		const int64_t release_ms =
 			connection->settled_ms != 0 ? connection->settled_ms + RELEASE_MS : INT64_MAX;
-		return connection->failed ? 0 : release_ms < due_ms ? release_ms : due_ms;
+		const int64_t due_ms = earlier_ms(release_ms, gate_due_ms(connection->gate));
+		return connection->failed ? 0 : earlier_ms(due_ms, thirsty_ms);
 	}
 	case CONNECTION_OPENING: {
-		const int64_t way_ms = connection->mosquitto ? INT64_MAX : way_due_ms(connection->way);
-		return way_ms < connection->due_ms ? way_ms : connection->due_ms;
+		const int64_t way_ms = connection->mosquitto ? thirsty_ms : way_due_ms(connection->way);
+		return earlier_ms(way_ms, connection->due_ms);
 	}
 	case CONNECTION_WAITING:
 	case CONNECTION_CLOSING: return connection->due_ms;
@@ -171,6 +178,8 @@ static void serve_up(struct connection *connection, short revents)
 void connection_serve(struct connection *connection, short revents, int64_t now_ms)
 {
 	connection->now_ms = now_ms;
+	if (now_ms >= connection->thirsty_ms)
+		connection->thirsty_ms = 0;
 	switch (connection->state) {
 	case CONNECTION_IDLE: break;
 	case CONNECTION_WAITING:
@@ -189,7 +198,7 @@ bool connection_read(struct connection *connection)
 	/* What was read before comes first. */
 	if (connection->more)
 		return wire_tell(connection) || (connection->state == CONNECTION_UP && !connection->failed);
-	const size_t room = gate_room(connection->gate, &bytes);
+	const size_t room = wire_room(connection, &bytes);
 	const ssize_t got = room > 0 ? way_read(connection->way, bytes, room) : -EAGAIN;
 	if (got == -EAGAIN)
 		return false;
@@ -207,13 +216,15 @@ bool connection_read(struct connection *connection)
 
 bool connection_pending(const struct connection *connection)
 {
-	return connection->state == CONNECTION_UP && (connection->more || way_pending(connection->way));
+	return connection->state == CONNECTION_UP &&
+	       (connection->more || (connection->thirsty_ms == 0 && way_pending(connection->way)));
 }
 
 static void release(struct connection *connection)
 {
 	const size_t count = gate_release(connection->gate);
-	connection->settled_ms = 0;
+	/* What has stayed, without memory, is tried again. */
+	connection->settled_ms = gate_releasable(connection->gate) ? connection->now_ms : 0;
 	/* The window has room again for what was read and could not be told. */
 	connection->more = connection->more || (count > 0 && gate_hungry(connection->gate));
 	if (count > 0 && connection->options.callbacks->released)

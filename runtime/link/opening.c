@@ -25,6 +25,7 @@ void opening_start(struct connection *connection)
 	connection->more = false;
 	connection->disconnects = false;
 	connection->settled_ms = 0;
+	connection->thirsty_ms = 0;
 	connection->state = CONNECTION_OPENING;
 	connection->due_ms = connection->now_ms + CONNECTION_OPEN_MS;
 	const struct settings *settings = connection->options.settings;
@@ -46,7 +47,7 @@ void opening_start(struct connection *connection)
 static void read_welcome(struct connection *connection)
 {
 	uint8_t *bytes;
-	const size_t room = gate_room(connection->gate, &bytes);
+	const size_t room = wire_room(connection, &bytes);
 	if (room == 0)
 		return;
 	const ssize_t got = way_read(connection->way, bytes, room);

@@ -29,6 +29,7 @@
 enum {
 	RECEIVE_MAXIMUM_311 = 1000, /* MQTT 3.1.1 knows no limit; this bounds what a lost link repeats */
 	TAKE_SIZE = 64 * 1024,
+	THIRST_MS = 10,
 };
 
 void wire_watch_peer(const struct connection *connection, unsigned keepalive_s)
@@ -287,6 +288,17 @@ bool wire_open(struct connection *connection)
 }
 
 /* ---- Between gate and libmosquitto ---- */
+
+size_t wire_room(struct connection *connection, uint8_t **ret_bytes)
+{
+	if (connection->thirsty_ms != 0)
+		return 0;
+	const size_t room = gate_room(connection->gate, ret_bytes);
+	/* There is no memory: what can be read stays readable meanwhile, and poll() would not sleep. */
+	if (room == 0)
+		connection->thirsty_ms = connection->now_ms + THIRST_MS;
+	return room;
+}
 
 static void end_by_gate(struct connection *connection, int error)
 {

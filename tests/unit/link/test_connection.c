@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "connection.h"
+#include "failing_malloc.h"
 #include "tiny_broker.h"
 #include <netinet/tcp.h>
 
@@ -234,6 +235,91 @@ static void large_ones_are_skipped(void **state)
 		connection_settle(connection, place);
 	until(tiny_has("ack 3"));
 	assert_string_equal(tiny_came(), "connect5, ack 1, ack 2, ack 3");
+}
+
+/* ---- Without memory ---- */
+
+/* Waits as a loop does, for what it is told to, that long. Returns how many turns that took. */
+static unsigned turns_in(int64_t wait_ms)
+{
+	unsigned turns = 0;
+	for (const int64_t end_ms = clock_ms() + wait_ms; clock_ms() < end_ms; turns++) {
+		struct pollfd entry;
+		connection_poll(connection, reads, &entry);
+		int64_t due_ms = connection_due_ms(connection) - tiny_now();
+		if (connection_pending(connection) || due_ms < 0)
+			due_ms = 0;
+		const int64_t left_ms = end_ms - clock_ms();
+		assert_true(
+			poll(&entry, 1, left_ms <= 0 ? 0 : (int)(due_ms < left_ms ? due_ms : left_ms)) >= 0);
+		connection_serve(connection, entry.revents, tiny_now());
+		if (connection_state(connection) != CONNECTION_UP)
+			continue;
+		if ((entry.revents & POLLIN) != 0 || connection_pending(connection))
+			(void)connection_read(connection);
+		if (connection_state(connection) == CONNECTION_UP)
+			connection_flush(connection);
+	}
+	return turns;
+}
+
+/* No memory to read into: it waits, and looks now and then, and goes on when there is some. */
+static void reads_without_memory(void **state)
+{
+	(void)state;
+	begin_with("PAYLOAD_MAX=1048576", NULL, 10, true);
+	opens();
+	struct mqtt_bytes bytes = {0};
+	mqtt_publish_of(&bytes, true, 1, false, 1, "a", "", 300000);
+	const ssize_t sent = send(tiny.fd, bytes.block, bytes.size, MSG_NOSIGNAL);
+	assert_true(sent > 100000);
+	failing_malloc_start(1, true);
+	const unsigned turns = turns_in(300);
+	assert_true(failing_malloc_stop());
+	assert_in_range(turns, 5, 100);
+	assert_string_equal(owner.text, "");
+	mqtt_gone(&bytes, (size_t)sent);
+	for (size_t at = 0; at < bytes.size; turn()) {
+		const ssize_t more = send(tiny.fd, bytes.block + at, bytes.size - at, MSG_NOSIGNAL);
+		at += more > 0 ? (size_t)more : 0;
+	}
+	mqtt_bytes_free(&bytes);
+	tells("a:0 ");
+}
+
+/* The same before the CONNACK. */
+static void opens_without_memory(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	connection_want(connection, true, tiny_now());
+	until(tiny_has("connect5"));
+	tiny_say("\x20\3\0\0\0", 5);
+	failing_malloc_start(1, true);
+	const unsigned turns = turns_in(300);
+	assert_true(failing_malloc_stop());
+	assert_in_range(turns, 5, 100);
+	tells("up ");
+}
+
+/* No memory for all PUBACKs at once: the others are tried again, without anything that happens. */
+static void releases_without_memory(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 1000, true);
+	opens();
+	for (unsigned mid = 1; mid <= 600; mid++)
+		publish(mid, "t", false);
+	until(connection_held(connection) == 600);
+	for (uint64_t place = 0; place < 600; place++)
+		connection_settle(connection, place);
+	failing_malloc_start(1, true);
+	connection_flush(connection);
+	assert_in_range(connection_held(connection), 1, 599);
+	const unsigned turns = turns_in(300);
+	assert_true(failing_malloc_stop());
+	assert_in_range(turns, 2, 100);
+	assert_int_equal(connection_held(connection), 0);
 }
 
 /* ---- Ends ---- */
@@ -617,6 +703,9 @@ int main(void)
 		CASE(window_is_back_pressure),
 		CASE(thousands),
 		CASE(large_ones_are_skipped),
+		CASE(reads_without_memory),
+		CASE(opens_without_memory),
+		CASE(releases_without_memory),
 		CASE(farewell),
 		CASE(farewell_that_is_not_answered),
 		CASE(drop_opens_again),
