@@ -174,6 +174,8 @@ void closing_let_go(struct connection *connection, const char *reason)
 	connection->mosquitto = NULL;
 	snprintf(connection->reason, sizeof(connection->reason), "%s", reason);
 	connection->state = CONNECTION_CLOSING;
+	connection->thirsty_ms = 0;
+	connection->hung_up_ms = 0;
 	connection->due_ms = connection->now_ms + CONNECTION_FAREWELL_MS;
 	closing_advance(connection, 0);
 }

@@ -11,8 +11,10 @@
 #include <string.h>
 
 enum {
-	RELEASE_MS = 5
-}; /* while more can be read, settled places are not released for so long: many go in one write */
+	RELEASE_MS =
+		5, /* while more can be read, settled places are not released for so long: many go in one write */
+	HUNG_UP_MS = 100, /* for who reads on, before a link is ended that the broker has hung up */
+};
 
 _Static_assert((int)CONNECTION_UP == FIGURES_CONNECTION_UP &&
 		       (int)CONNECTION_CLOSING + 1 == FIGURES_CONNECTION_STATES,
@@ -119,7 +121,12 @@ void connection_poll(struct connection *connection, bool read, struct pollfd *re
 	const bool writes = connection->gate && gate_output(connection->gate, &bytes) > 0;
 	connection->reads = connection->thirsty_ms == 0 &&
 			    (connection->state != CONNECTION_UP || (read && has_room(connection)));
+	/* Nothing that poll() tells of it is new. */
+	if (connection->hung_up_ms != 0 && !connection->reads && !writes)
+		return;
 	way_poll(connection->way, connection->reads, writes, ret_poll);
+	if (connection->state == CONNECTION_UP && !connection->reads && connection->hung_up_ms == 0)
+		ret_poll->events |= POLLRDHUP;
 }
 
 static int64_t earlier_ms(int64_t one_ms, int64_t other_ms)
@@ -135,8 +142,11 @@ int64_t connection_due_ms(const struct connection *connection)
 	case CONNECTION_UP: {
 		const int64_t release_ms =
 			connection->settled_ms != 0 ? connection->settled_ms + RELEASE_MS : INT64_MAX;
+		const int64_t hung_up_ms = connection->hung_up_ms != 0 && !connection->reads
+						   ? connection->hung_up_ms + HUNG_UP_MS
+						   : INT64_MAX;
 		const int64_t due_ms = earlier_ms(release_ms, gate_due_ms(connection->gate));
-		return connection->failed ? 0 : earlier_ms(due_ms, thirsty_ms);
+		return connection->failed ? 0 : earlier_ms(due_ms, earlier_ms(thirsty_ms, hung_up_ms));
 	}
 	case CONNECTION_OPENING: {
 		const int64_t way_ms = connection->mosquitto ? thirsty_ms : way_due_ms(connection->way);
@@ -159,12 +169,25 @@ static bool end_if_failed(struct connection *connection)
 	return false;
 }
 
+/* Whether the broker has hung up (FIN or RST), and nobody is going to read what came before. While something is read, its end is found
+ * by reading. While nothing is, the owner has HUNG_UP_MS to go on: PUBACKs of events may stand there, or a DISCONNECT that says why.
+ * After that the link ends with all that is unread in it: no PUBACK can leave on it any more, so what stands there at QoS 1 comes
+ * again on the next one in any case, and the sooner that opens the better. */
+static bool is_hung_up(struct connection *connection, short revents)
+{
+	const bool told = (revents & (POLLERR | POLLHUP | POLLRDHUP)) != 0 && (revents & POLLIN) == 0;
+	if (connection->reads)
+		return told;
+	if (told && connection->hung_up_ms == 0)
+		connection->hung_up_ms = connection->now_ms;
+	return connection->hung_up_ms != 0 && connection->now_ms - connection->hung_up_ms >= HUNG_UP_MS;
+}
+
 static void serve_up(struct connection *connection, short revents)
 {
 	if (!end_if_failed(connection))
 		return;
-	/* Hung up both ways, and nothing to read: no acknowledgement can leave any more. */
-	if ((revents & (POLLERR | POLLHUP)) != 0 && (revents & POLLIN) == 0) {
+	if (is_hung_up(connection, revents)) {
 		closing_end(connection, "the broker closed it");
 		return;
 	}

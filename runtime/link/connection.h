@@ -137,7 +137,8 @@ void connection_fail(struct connection *connection, const char *reason);
 /* The link was of use, however short it lasts: its end begins an outage of its own, with the shortest delay. */
 void connection_served(struct connection *connection);
 
-/* What to poll for. read: whether the owner wants to read an UP connection; while opening it sees to itself. fd -1: nothing.
+/* What to poll for. read: whether the owner wants to read an UP connection; while opening it sees to itself. fd -1: nothing. That the
+ * broker hangs up is noticed in any case; what came before can be read on for 100 ms.
  * The next connection_serve() awaits an answer to a PINGREQ only where something could be read. */
 void connection_poll(struct connection *connection, bool read, struct pollfd *ret_poll);
 

@@ -33,9 +33,10 @@ struct connection {
 	int64_t due_ms;
 	int64_t outage_ms; /* since when there is no link that lasted; 0: there is one */
 	int64_t up_since_ms;
-	int64_t thirsty_ms;	  /* no read before that: there was no memory for it; 0: there is */
-	int64_t settled_ms;	  /* since when PUBACKs could leave; 0: none can */
-	int64_t now_ms;		  /* of the call we are in */
+	int64_t thirsty_ms; /* no read before that: there was no memory for it; 0: there is */
+	int64_t hung_up_ms; /* since when we know that the broker has, while nothing was read; 0: we do not */
+	int64_t settled_ms; /* since when PUBACKs could leave; 0: none can */
+	int64_t now_ms;	    /* of the call we are in */
 	char reason[REASON_SIZE]; /* why it ends, as far as a callback knows; once it is over: why it ended */
 };
 

@@ -26,6 +26,7 @@ void opening_start(struct connection *connection)
 	connection->disconnects = false;
 	connection->settled_ms = 0;
 	connection->thirsty_ms = 0;
+	connection->hung_up_ms = 0;
 	connection->state = CONNECTION_OPENING;
 	connection->due_ms = connection->now_ms + CONNECTION_OPEN_MS;
 	const struct settings *settings = connection->options.settings;

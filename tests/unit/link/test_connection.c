@@ -413,6 +413,76 @@ static void owner_fails_it(void **state)
 	assert_string_equal(tiny_came(), "connect5");
 }
 
+/* The broker closes, or resets. */
+static void hang_up(bool resets)
+{
+	if (resets)
+		tiny_reset();
+	else
+		shutdown(tiny.fd, SHUT_WR);
+}
+
+/* It is noticed, soon, and the loop sleeps meanwhile. */
+static void hung_up_while_nothing_is_read(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		unsigned messages;
+		bool reads, resets;
+	} cases[] = {
+		{"closed, the owner does not read", 0, false, false},
+		{"closed, and it leaves something unread", 3, false, false},
+		{"closed, and the window is full", 2, true, false},
+		{"closed, and more stands behind a full window", 5, true, false},
+		{"reset, the owner does not read", 0, false, true},
+		{"reset, and it leaves something unread", 3, false, true},
+		{"reset, and the window is full", 2, true, true},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		begin_with(NULL, NULL, 2, true);
+		opens();
+		reads = cases[i].reads;
+		for (unsigned mid = 1; mid <= cases[i].messages; mid++)
+			publish(mid, "t", false);
+		if (reads)
+			tells("t:0 t:1 ");
+		linger();
+		tiny_shut();
+		hang_up(cases[i].resets);
+		const unsigned turns = turns_in(400);
+		if (strncmp(owner.text, "down ", 5) != 0 || turns > 100)
+			fail_msg("%s: %u turns, told %s", cases[i].name, turns, owner.text);
+		end(NULL);
+	}
+	begin_with(NULL, NULL, 10, true);
+}
+
+/* Who reads on in time gets what came before the end, and hears of the end by reading. */
+static void hung_up_and_read_on(void **state)
+{
+	(void)state;
+	for (unsigned resets = 0; resets < 2; resets++) {
+		begin_with(NULL, NULL, 10, true);
+		opens();
+		reads = false;
+		publish(1, "a", false), publish(2, "b", false);
+		linger();
+		tiny_shut();
+		hang_up(resets == 1);
+		turn();
+		/* However slow this machine is. */
+		tiny.skipped_ms -= PATIENCE_MS;
+		linger();
+		assert_string_equal(owner.text, "");
+		reads = true;
+		until(strlen(owner.text) >= strlen("a:0 b:1 down "));
+		assert_memory_equal(owner.text, "a:0 b:1 down ", strlen("a:0 b:1 down "));
+		end(NULL);
+	}
+	begin_with(NULL, NULL, 10, true);
+}
+
 /* Whatever the broker says that it should not: the link ends, once. */
 static void bad_brokers(void **state)
 {
@@ -711,6 +781,8 @@ int main(void)
 		CASE(drop_opens_again),
 		CASE(disconnect_in_order),
 		CASE(owner_fails_it),
+		CASE(hung_up_while_nothing_is_read),
+		CASE(hung_up_and_read_on),
 		CASE(bad_brokers),
 		CASE(refused),
 		CASE(falls_back_to_311),
