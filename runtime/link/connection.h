@@ -84,9 +84,9 @@ struct connection_owner {
 	 * for a packet identifier whose place is held. dup: as it stands in the packet. */
 	void (*message)(void *owner, const struct mosquitto_message *message,
 		const mosquitto_property *properties, uint64_t place, bool dup);
-	/* A PUBLISH at QoS 1 that is too large was skipped. */
-	void (*oversized)(
-		void *owner, const char *topic, size_t size, uint64_t place, uint16_t mid, bool dup);
+	/* A PUBLISH that is too large was skipped. The message has no payload, and its payloadlen is the size of the packet. place, dup: as
+	 * above. At QoS 2 it is acknowledged by the link. */
+	void (*oversized)(void *owner, const struct mosquitto_message *message, uint64_t place, bool dup);
 	/* The first so many of the places held are released: their PUBACKs are on their way. */
 	void (*released)(void *owner, size_t count);
 	void (*published)(void *owner, int mid, int reason_code);

@@ -351,6 +351,20 @@ static bool is_old_connack(const struct connection *connection, const uint8_t *b
 	       bytes[1] == 2;
 }
 
+static void tell_oversized(const struct connection *connection, const struct gate_oversized *oversized)
+{
+	const struct mosquitto_message message = {
+		.mid = oversized->mid,
+		.topic = oversized->topic,
+		.payloadlen = (int)oversized->size, /* MQTT: 256 MiB at most */
+		.qos = (int)oversized->qos,
+		.retain = oversized->retain,
+	};
+	if (connection->options.callbacks->oversized)
+		connection->options.callbacks->oversized(
+			connection->options.owner, &message, oversized->number, oversized->dup);
+}
+
 /* The next span. False: the link has ended, or (*ret_idle) there is none. */
 static bool tell_span(struct connection *connection, bool *ret_idle)
 {
@@ -364,9 +378,8 @@ static bool tell_span(struct connection *connection, bool *ret_idle)
 		end_by_gate(connection, error);
 		return false;
 	}
-	if (oversized.topic && connection->options.callbacks->oversized)
-		connection->options.callbacks->oversized(connection->options.owner, oversized.topic,
-			oversized.size, oversized.number, oversized.mid, oversized.dup);
+	if (oversized.topic)
+		tell_oversized(connection, &oversized);
 	if (size == 0) {
 		*ret_idle = !oversized.topic;
 		return !*ret_idle;

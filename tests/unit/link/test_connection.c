@@ -61,11 +61,18 @@ static void on_message(void *object, const struct mosquitto_message *message,
 		connection_fail(connection, "the owner has had enough");
 }
 
-static void on_oversized(void *object, const char *topic, size_t size, uint64_t place, uint16_t mid, bool dup)
+static void on_oversized(void *object, const struct mosquitto_message *message, uint64_t place, bool dup)
 {
 	(void)object;
-	assert_true(size > tiny.settings.payload_max);
-	note("large-%s-%u:%llu%s ", topic, mid, (unsigned long long)place, dup ? "d" : "");
+	assert_true((size_t)message->payloadlen > tiny.settings.payload_max);
+	assert_null(message->payload);
+	assert_true((place == CONNECTION_NO_PLACE) == (message->qos != 1));
+	note("large-%s-%d", message->topic, message->mid);
+	if (message->qos == 1)
+		note(":%llu", (unsigned long long)place);
+	else
+		note("@%d", message->qos);
+	note("%s%s ", dup ? "d" : "", message->retain ? "r" : "");
 }
 
 static void on_released(void *object, size_t count)
@@ -216,6 +223,16 @@ static void thousands(void **state)
 	assert_memory_equal(tiny.in.block + tiny.in.size - 4, "\x40\2\x13\x88", 4);
 }
 
+/* More than fits anywhere. */
+static void send_with_turns(struct mqtt_bytes *bytes)
+{
+	for (size_t at = 0; at < bytes->size; turn()) {
+		const ssize_t sent = send(tiny.fd, bytes->block + at, bytes->size - at, MSG_NOSIGNAL);
+		at += sent > 0 ? (size_t)sent : 0;
+	}
+	mqtt_bytes_free(bytes);
+}
+
 static void large_ones_are_skipped(void **state)
 {
 	(void)state;
@@ -224,17 +241,51 @@ static void large_ones_are_skipped(void **state)
 	struct mqtt_bytes bytes = {0};
 	mqtt_publish_of(&bytes, true, 1, false, 1, "a", "", 10);
 	mqtt_publish_of(&bytes, true, 1, true, 2, "b", "", 400000);
+	mqtt_publish_of(&bytes, true, 0, false, 0, "z", "", 400000);
 	mqtt_publish_of(&bytes, true, 1, false, 3, "c", "", 10);
-	for (size_t at = 0; at < bytes.size; turn()) {
-		const ssize_t sent = send(tiny.fd, bytes.block + at, bytes.size - at, MSG_NOSIGNAL);
-		at += sent > 0 ? (size_t)sent : 0;
-	}
-	mqtt_bytes_free(&bytes);
-	tells("a:0 large-b-2:1d c:2 ");
+	send_with_turns(&bytes);
+	mqtt_publish_of(&bytes, true, 0, false, 0, "y", "", 400000);
+	bytes.block[0] |= 1; /* retained */
+	send_with_turns(&bytes);
+	tells("a:0 large-b-2:1d large-z-0@0 c:2 large-y-0@0r ");
 	for (uint64_t place = 3; place-- > 0;)
 		connection_settle(connection, place);
 	until(tiny_has("ack 3"));
 	assert_string_equal(tiny_came(), "connect5, ack 1, ack 2, ack 3");
+}
+
+/* In both versions of MQTT the broker gets what it needs to forget it, and the link stays; a small one behind it is told. */
+static void large_ones_at_qos_2(void **state)
+{
+	(void)state;
+	for (unsigned old = 0; old < 2; old++) {
+		begin_with("PAYLOAD_MAX=16384", NULL, 10, true);
+		connection_want(connection, true, tiny_now());
+		until(tiny_has("connect5"));
+		if (old == 1) {
+			tiny_say("\x20\2\0\1", 4);
+			until(tiny.closed);
+			tiny_close();
+			until(tiny_has("connect4"));
+			owner.text[0] = '\0';
+		}
+		tiny_say(old == 1 ? "\x20\2\0\0" : "\x20\3\0\0\0", old == 1 ? 4 : 5);
+		tells("up ");
+		struct mqtt_bytes bytes = {0};
+		mqtt_publish_of(&bytes, old == 0, 2, false, 7, "a", "", 400000);
+		mqtt_publish_of(&bytes, old == 0, 2, false, 8, "b", "", 10);
+		send_with_turns(&bytes);
+		tells("large-a-7@2 ");
+		until(tiny_has("rec 8"));
+		mqtt_with_mid(&bytes, 0x62, 7);
+		mqtt_with_mid(&bytes, 0x62, 8);
+		tiny_send(&bytes);
+		tells("b:- ");
+		until(tiny_has("comp 8"));
+		assert_string_equal(strchr(tiny_came(), ','), ", rec 7, rec 8, comp 7, comp 8");
+		end(NULL);
+	}
+	begin_with(NULL, NULL, 10, true);
 }
 
 /* ---- Without memory ---- */
@@ -279,11 +330,7 @@ static void reads_without_memory(void **state)
 	assert_in_range(turns, 5, 100);
 	assert_string_equal(owner.text, "");
 	mqtt_gone(&bytes, (size_t)sent);
-	for (size_t at = 0; at < bytes.size; turn()) {
-		const ssize_t more = send(tiny.fd, bytes.block + at, bytes.size - at, MSG_NOSIGNAL);
-		at += more > 0 ? (size_t)more : 0;
-	}
-	mqtt_bytes_free(&bytes);
+	send_with_turns(&bytes);
 	tells("a:0 ");
 }
 
@@ -773,6 +820,7 @@ int main(void)
 		CASE(window_is_back_pressure),
 		CASE(thousands),
 		CASE(large_ones_are_skipped),
+		CASE(large_ones_at_qos_2),
 		CASE(reads_without_memory),
 		CASE(opens_without_memory),
 		CASE(releases_without_memory),
