@@ -191,8 +191,7 @@ static void serve_up(struct connection *connection, short revents)
 		closing_end(connection, "the broker closed it");
 		return;
 	}
-	const bool silent = connection->reads && has_room(connection) && (revents & POLLIN) == 0;
-	if (gate_tick(connection->gate, silent, connection->now_ms) != 0)
+	if (gate_tick(connection->gate, connection->reads && has_room(connection), connection->now_ms) != 0)
 		closing_end(connection, gate_reason(connection->gate));
 	else
 		closing_write_out(connection);

@@ -59,7 +59,7 @@ struct gate {
 	int64_t keepalive_ms;
 	int64_t sent_ms;    /* when output last moved */
 	int64_t blocked_ms; /* since when the broker takes nothing; 0: it does */
-	int64_t pinged_ms;  /* the last PINGREQ, since which nothing has come; 0: nothing is awaited */
+	int64_t pinged_ms;  /* the last PINGREQ, since which no packet has come; 0: nothing is awaited */
 	char reason[REASON_SIZE];
 };
 
@@ -125,15 +125,14 @@ size_t gate_room(struct gate *gate, uint8_t **ret_bytes)
 
 void gate_received(struct gate *gate, size_t size)
 {
-	/* Whatever comes is as good as a PINGRESP: that one may stand behind megabytes, and a large packet take its time. */
-	if (size > 0)
-		gate->pinged_ms = 0;
 	const size_t skipped = size < gate->skip ? size : gate->skip;
 	buffer_added(&gate->in, size);
 	/* While something is skipped nothing else is in the buffer. */
 	if (skipped > 0) {
 		buffer_take(&gate->in, skipped);
 		gate->skip -= skipped;
+		if (gate->skip == 0)
+			gate->pinged_ms = 0;
 	}
 }
 
@@ -241,6 +240,9 @@ static int look_at_packet(struct gate *gate, const uint8_t *bytes, size_t size, 
 	}
 	if (packet.size > size)
 		return 0;
+	/* Any packet is as good as a PINGRESP, which may stand behind megabytes. Half a packet is not: what follows may be all that a
+	 * broker says for ever. */
+	gate->pinged_ms = 0;
 	if (packet.type == PACKET_PINGRESP) {
 		buffer_take(&gate->in, packet.size);
 		*ret_step = STEP_TAKEN;

@@ -106,8 +106,8 @@ void gate_sent(struct gate *gate, size_t size, int64_t now_ms);
 /* The keepalive in force, in seconds; 0: none. */
 void gate_set_keepalive(struct gate *gate, unsigned keepalive_s, int64_t now_ms);
 
-/* Pings when it is time. reads: whether the broker is read, and nothing has come that is not read yet: else nobody knows what it has
- * answered. Any byte is an answer. 0 or GATE_E_BROKEN. */
+/* Pings when it is time. reads: whether the broker is read, so that its answer would be seen: any whole packet is one. 0 or
+ * GATE_E_BROKEN. */
 __attribute__((warn_unused_result)) int gate_tick(struct gate *gate, bool reads, int64_t now_ms);
 int64_t gate_due_ms(const struct gate *gate);
 

@@ -748,17 +748,20 @@ static void pings(void **state)
 	tells("down ");
 }
 
-/* This host has slept meanwhile: the answer waits to be read. */
-static void answer_that_was_not_read_in_time(void **state)
+/* A broker that is busy with other things. */
+static void whatever_comes_is_an_answer(void **state)
 {
 	(void)state;
-	begin_with(NULL, NULL, 10, true);
+	begin_with(NULL, NULL, 100, true);
 	opens_with_server_keep_alive();
-	tiny.skipped_ms += 5000;
-	until(tiny_has("ping"));
-	publish(1, "a", false);
-	tiny.skipped_ms += 15000;
-	tells("a:0 ");
+	for (unsigned i = 1; i <= 8; i++) {
+		tiny.skipped_ms += 5000;
+		until(tiny_has("ping"));
+		tiny.in.size = 0;
+		publish(i, "a", false);
+		until(owner.text[0] != '\0');
+		owner.text[0] = '\0';
+	}
 	assert_int_equal(connection_state(connection), CONNECTION_UP);
 }
 
@@ -838,7 +841,7 @@ int main(void)
 		CASE(delays_after_a_link_that_served),
 		CASE(no_connack_in_time),
 		CASE(pings),
-		CASE(answer_that_was_not_read_in_time),
+		CASE(whatever_comes_is_an_answer),
 		CASE(pings_while_the_owner_does_not_read),
 		CASE(peer_is_watched),
 	};
