@@ -232,6 +232,19 @@ static void arrive(struct host_lane *home, struct arrival *arrival, bool dup)
 		begin(home, command, arrival->payload_size);
 }
 
+/* False: it is not to be run, and that is all. */
+static bool admit(struct host_lane *home, const struct mosquitto_message *message, uint64_t number)
+{
+	if (message->retain) {
+		ignore_retained(home->host, message->topic);
+		if (number != LANE_NO_PLACE && !lane_hold_settled(home->lane, number, (uint16_t)message->mid))
+			lane_give_up(home->lane, "out of memory");
+		return false;
+	}
+	return number != LANE_NO_PLACE || message->qos == 1 ||
+	       unpromised_admit(home, message->topic, message->qos);
+}
+
 void arrival_message(void *owner, const struct mosquitto_message *message, const mosquitto_property *list,
 	uint64_t number, bool dup)
 {
@@ -245,14 +258,7 @@ void arrival_message(void *owner, const struct mosquitto_message *message, const
 		.mid = (uint16_t)message->mid,
 		.qos = message->qos,
 	};
-	if (message->retain) {
-		ignore_retained(home->host, message->topic);
-		if (number != LANE_NO_PLACE && !lane_hold_settled(home->lane, number, arrival.mid))
-			lane_give_up(home->lane, "out of memory");
-		return;
-	}
-	if (number == LANE_NO_PLACE && message->qos != 1 &&
-		!unpromised_admit(home, message->topic, message->qos))
+	if (!admit(home, message, number))
 		return;
 	if (properties_read(list, &properties)) {
 		arrival.correlation = properties.correlation;
@@ -267,9 +273,16 @@ void arrival_message(void *owner, const struct mosquitto_message *message, const
 	properties_free(&properties);
 }
 
-void arrival_oversized(void *owner, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup)
+void arrival_oversized(void *owner, const struct mosquitto_message *message, uint64_t number, bool dup)
 {
+	struct host_lane *home = owner;
 	struct arrival arrival = {
-		.topic = topic, .payload_size = size, .number = number, .mid = mid, .qos = 1};
-	arrive(owner, &arrival, dup);
+		.topic = message->topic,
+		.payload_size = (size_t)message->payloadlen,
+		.number = number,
+		.mid = (uint16_t)message->mid,
+		.qos = message->qos,
+	};
+	if (admit(home, message, number))
+		arrive(home, &arrival, dup);
 }

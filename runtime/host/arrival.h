@@ -17,6 +17,6 @@
 /* What a lane tells its owner (lane.h), who is the struct host_lane. */
 void arrival_message(void *owner, const struct mosquitto_message *message,
 	const mosquitto_property *properties, uint64_t number, bool dup);
-void arrival_oversized(void *owner, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup);
+void arrival_oversized(void *owner, const struct mosquitto_message *message, uint64_t number, bool dup);
 
 #endif

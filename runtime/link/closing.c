@@ -102,12 +102,12 @@ void closing_end(struct connection *connection, const char *reason)
 	connection->options.callbacks->down(connection->options.owner, was_up);
 }
 
-/* A broker that does not speak MQTT 5 says so, or just closes: after two closes without a word the other version is tried. Not
+/* A broker that does not speak MQTT 5 says so, or just closes: after two ends without a CONNACK the other version is tried. Not
  * when it has spoken MQTT 5 before: then it is something before it that closes, a proxy whose broker is away; and 3.1.1, once
  * it works, would stay. */
 void closing_end_unwelcome(struct connection *connection, const char *reason)
 {
-	if (connection->connack < 0 && !connection->spoke_mqtt5 && connection->mosquitto &&
+	if (connection->connack < 0 && !connection->spoke_mqtt5 && connection->reached &&
 		++connection->silent_closes % 2 == 0)
 		connection->mqtt5 = !connection->mqtt5;
 	closing_end(connection, reason);
@@ -129,7 +129,11 @@ bool closing_over(struct connection *connection, int code)
 	else
 		snprintf(reason, sizeof(reason), "%s",
 			code == MOSQ_ERR_SUCCESS ? "the broker closed it" : mosquitto_strerror(code));
-	closing_end(connection, reason);
+	/* What it said instead of a CONNACK is no better than silence. */
+	if (connection->state == CONNECTION_OPENING && code != MOSQ_ERR_NOMEM)
+		closing_end_unwelcome(connection, reason);
+	else
+		closing_end(connection, reason);
 	return true;
 }
 
@@ -170,6 +174,8 @@ void closing_let_go(struct connection *connection, const char *reason)
 	connection->mosquitto = NULL;
 	snprintf(connection->reason, sizeof(connection->reason), "%s", reason);
 	connection->state = CONNECTION_CLOSING;
+	connection->thirsty_ms = 0;
+	connection->hung_up_ms = 0;
 	connection->due_ms = connection->now_ms + CONNECTION_FAREWELL_MS;
 	closing_advance(connection, 0);
 }

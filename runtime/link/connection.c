@@ -11,8 +11,10 @@
 #include <string.h>
 
 enum {
-	RELEASE_MS = 5
-}; /* while more can be read, settled places are not released for so long: many go in one write */
+	RELEASE_MS =
+		5, /* while more can be read, settled places are not released for so long: many go in one write */
+	HUNG_UP_MS = 100, /* for who reads on, before a link is ended that the broker has hung up */
+};
 
 _Static_assert((int)CONNECTION_UP == FIGURES_CONNECTION_UP &&
 		       (int)CONNECTION_CLOSING + 1 == FIGURES_CONNECTION_STATES,
@@ -101,6 +103,7 @@ void connection_fail(struct connection *connection, const char *reason)
 void connection_served(struct connection *connection)
 {
 	connection->failures = 0;
+	connection->outage_ms = 0;
 }
 
 /* Whether the window has room for another place. */
@@ -116,23 +119,38 @@ void connection_poll(struct connection *connection, bool read, struct pollfd *re
 	if (!connection->way)
 		return;
 	const bool writes = connection->gate && gate_output(connection->gate, &bytes) > 0;
-	connection->reads = connection->state != CONNECTION_UP || (read && has_room(connection));
+	connection->reads = connection->thirsty_ms == 0 &&
+			    (connection->state != CONNECTION_UP || (read && has_room(connection)));
+	/* Nothing that poll() tells of it is new. */
+	if (connection->hung_up_ms != 0 && !connection->reads && !writes)
+		return;
 	way_poll(connection->way, connection->reads, writes, ret_poll);
+	if (connection->state == CONNECTION_UP && !connection->reads && connection->hung_up_ms == 0)
+		ret_poll->events |= POLLRDHUP;
+}
+
+static int64_t earlier_ms(int64_t one_ms, int64_t other_ms)
+{
+	return one_ms < other_ms ? one_ms : other_ms;
 }
 
 int64_t connection_due_ms(const struct connection *connection)
 {
+	const int64_t thirsty_ms = connection->thirsty_ms != 0 ? connection->thirsty_ms : INT64_MAX;
 	switch (connection->state) {
 	case CONNECTION_IDLE: return INT64_MAX;
 	case CONNECTION_UP: {
-		const int64_t due_ms = gate_due_ms(connection->gate);
 		const int64_t release_ms =
 			connection->settled_ms != 0 ? connection->settled_ms + RELEASE_MS : INT64_MAX;
-		return connection->failed ? 0 : release_ms < due_ms ? release_ms : due_ms;
+		const int64_t hung_up_ms = connection->hung_up_ms != 0 && !connection->reads
+						   ? connection->hung_up_ms + HUNG_UP_MS
+						   : INT64_MAX;
+		const int64_t due_ms = earlier_ms(release_ms, gate_due_ms(connection->gate));
+		return connection->failed ? 0 : earlier_ms(due_ms, earlier_ms(thirsty_ms, hung_up_ms));
 	}
 	case CONNECTION_OPENING: {
-		const int64_t way_ms = connection->mosquitto ? INT64_MAX : way_due_ms(connection->way);
-		return way_ms < connection->due_ms ? way_ms : connection->due_ms;
+		const int64_t way_ms = connection->mosquitto ? thirsty_ms : way_due_ms(connection->way);
+		return earlier_ms(way_ms, connection->due_ms);
 	}
 	case CONNECTION_WAITING:
 	case CONNECTION_CLOSING: return connection->due_ms;
@@ -151,12 +169,25 @@ static bool end_if_failed(struct connection *connection)
 	return false;
 }
 
+/* Whether the broker has hung up (FIN or RST), and nobody is going to read what came before. While something is read, its end is found
+ * by reading. While nothing is, the owner has HUNG_UP_MS to go on: PUBACKs of events may stand there, or a DISCONNECT that says why.
+ * After that the link ends with all that is unread in it: no PUBACK can leave on it any more, so what stands there at QoS 1 comes
+ * again on the next one in any case, and the sooner that opens the better. */
+static bool is_hung_up(struct connection *connection, short revents)
+{
+	const bool told = (revents & (POLLERR | POLLHUP | POLLRDHUP)) != 0 && (revents & POLLIN) == 0;
+	if (connection->reads)
+		return told;
+	if (told && connection->hung_up_ms == 0)
+		connection->hung_up_ms = connection->now_ms;
+	return connection->hung_up_ms != 0 && connection->now_ms - connection->hung_up_ms >= HUNG_UP_MS;
+}
+
 static void serve_up(struct connection *connection, short revents)
 {
 	if (!end_if_failed(connection))
 		return;
-	/* Hung up both ways, and nothing to read: no acknowledgement can leave any more. */
-	if ((revents & (POLLERR | POLLHUP)) != 0 && (revents & POLLIN) == 0) {
+	if (is_hung_up(connection, revents)) {
 		closing_end(connection, "the broker closed it");
 		return;
 	}
@@ -169,6 +200,8 @@ static void serve_up(struct connection *connection, short revents)
 void connection_serve(struct connection *connection, short revents, int64_t now_ms)
 {
 	connection->now_ms = now_ms;
+	if (now_ms >= connection->thirsty_ms)
+		connection->thirsty_ms = 0;
 	switch (connection->state) {
 	case CONNECTION_IDLE: break;
 	case CONNECTION_WAITING:
@@ -187,7 +220,7 @@ bool connection_read(struct connection *connection)
 	/* What was read before comes first. */
 	if (connection->more)
 		return wire_tell(connection) || (connection->state == CONNECTION_UP && !connection->failed);
-	const size_t room = gate_room(connection->gate, &bytes);
+	const size_t room = wire_room(connection, &bytes);
 	const ssize_t got = room > 0 ? way_read(connection->way, bytes, room) : -EAGAIN;
 	if (got == -EAGAIN)
 		return false;
@@ -205,13 +238,15 @@ bool connection_read(struct connection *connection)
 
 bool connection_pending(const struct connection *connection)
 {
-	return connection->state == CONNECTION_UP && (connection->more || way_pending(connection->way));
+	return connection->state == CONNECTION_UP &&
+	       (connection->more || (connection->thirsty_ms == 0 && way_pending(connection->way)));
 }
 
 static void release(struct connection *connection)
 {
 	const size_t count = gate_release(connection->gate);
-	connection->settled_ms = 0;
+	/* What has stayed, without memory, is tried again. */
+	connection->settled_ms = gate_releasable(connection->gate) ? connection->now_ms : 0;
 	/* The window has room again for what was read and could not be told. */
 	connection->more = connection->more || (count > 0 && gate_hungry(connection->gate));
 	if (count > 0 && connection->options.callbacks->released)

@@ -84,9 +84,9 @@ struct connection_owner {
 	 * for a packet identifier whose place is held. dup: as it stands in the packet. */
 	void (*message)(void *owner, const struct mosquitto_message *message,
 		const mosquitto_property *properties, uint64_t place, bool dup);
-	/* A PUBLISH at QoS 1 that is too large was skipped. */
-	void (*oversized)(
-		void *owner, const char *topic, size_t size, uint64_t place, uint16_t mid, bool dup);
+	/* A PUBLISH that is too large was skipped. The message has no payload, and its payloadlen is the size of the packet. place, dup: as
+	 * above. At QoS 2 it is acknowledged by the link. */
+	void (*oversized)(void *owner, const struct mosquitto_message *message, uint64_t place, bool dup);
 	/* The first so many of the places held are released: their PUBACKs are on their way. */
 	void (*released)(void *owner, size_t count);
 	void (*published)(void *owner, int mid, int reason_code);
@@ -134,11 +134,12 @@ void connection_disconnect(struct connection *connection);
 /* Ends the link at the next connection_serve() or connection_flush(), for that reason. May be called from callbacks. */
 void connection_fail(struct connection *connection, const char *reason);
 
-/* The link was of use, however short it lasts: the one after it opens with the shortest delay. */
+/* The link was of use, however short it lasts: its end begins an outage of its own, with the shortest delay. */
 void connection_served(struct connection *connection);
 
-/* What to poll for. read: whether the owner wants to read an UP connection; while opening it sees to itself. fd -1: nothing.
- * The next connection_serve() awaits a PINGRESP only where something could be read. */
+/* What to poll for. read: whether the owner wants to read an UP connection; while opening it sees to itself. fd -1: nothing. That the
+ * broker hangs up is noticed in any case; what came before can be read on for 100 ms.
+ * The next connection_serve() awaits an answer to a PINGREQ only where something could be read. */
 void connection_poll(struct connection *connection, bool read, struct pollfd *ret_poll);
 
 /* When it next needs connection_serve() for its own sake. */

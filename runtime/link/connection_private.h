@@ -33,8 +33,10 @@ struct connection {
 	int64_t due_ms;
 	int64_t outage_ms; /* since when there is no link that lasted; 0: there is one */
 	int64_t up_since_ms;
-	int64_t settled_ms;	  /* since when PUBACKs could leave; 0: none can */
-	int64_t now_ms;		  /* of the call we are in */
+	int64_t thirsty_ms; /* no read before that: there was no memory for it; 0: there is */
+	int64_t hung_up_ms; /* since when we know that the broker has, while nothing was read; 0: we do not */
+	int64_t settled_ms; /* since when PUBACKs could leave; 0: none can */
+	int64_t now_ms;	    /* of the call we are in */
 	char reason[REASON_SIZE]; /* why it ends, as far as a callback knows; once it is over: why it ended */
 };
 
@@ -65,6 +67,13 @@ void closing_write_out(struct connection *connection);
 
 /* Makes the libmosquitto instance of this link, on a socket pair, and has it queue a CONNECT. False: the link has ended. */
 __attribute__((warn_unused_result)) bool wire_open(struct connection *connection);
+
+/* A peer that is gone without a word is found by TCP, also while nothing is read: after 1.5 times the keepalive, as a broker gives up
+ * its clients (MQTT 5.0 section 3.1.2.10). 0: not before the system's own time is over. */
+void wire_watch_peer(const struct connection *connection, unsigned keepalive_s);
+
+/* Where to put what the broker has sent, and how much fits. 0: nothing can be read now, nor looked for before some ms are over. */
+size_t wire_room(struct connection *connection, uint8_t **ret_bytes);
 
 /* Hands what the gate has to libmosquitto, which tells it, and takes what that writes. True: there is more to be told at once.
  * False also where the link has ended. */

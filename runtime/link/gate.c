@@ -45,6 +45,7 @@ struct gate {
 	unsigned span_packets; /* that end in it */
 	size_t skip;	       /* of a PUBLISH that is skipped: still to come */
 	char *skipped_topic;
+	uint16_t skipped_mid; /* of one at QoS 2 that has not been answered; 0: none */
 
 	struct buffer cut; /* from libmosquitto: a packet that is not whole yet */
 	struct buffer out; /* to the broker */
@@ -58,7 +59,7 @@ struct gate {
 	int64_t keepalive_ms;
 	int64_t sent_ms;    /* when output last moved */
 	int64_t blocked_ms; /* since when the broker takes nothing; 0: it does */
-	int64_t pinged_ms;  /* 0: no PINGRESP is awaited */
+	int64_t pinged_ms;  /* the last PINGREQ, since which no packet has come; 0: nothing is awaited */
 	char reason[REASON_SIZE];
 };
 
@@ -130,6 +131,8 @@ void gate_received(struct gate *gate, size_t size)
 	if (skipped > 0) {
 		buffer_take(&gate->in, skipped);
 		gate->skip -= skipped;
+		if (gate->skip == 0)
+			gate->pinged_ms = 0;
 	}
 }
 
@@ -163,14 +166,24 @@ static int take_publish(struct gate *gate, const struct packet_publish *publish)
 	return 0;
 }
 
+/* When all of it has come. A PUBREC without a reason code is one in both versions; a PUBREC that refuses is none in MQTT 3.1.1. */
+static int answer_skipped(struct gate *gate)
+{
+	const uint8_t pubrec[] = {
+		PACKET_PUBREC << 4, 2, (uint8_t)(gate->skipped_mid >> 8), (uint8_t)gate->skipped_mid};
+	if (gate->skipped_mid == 0 || gate->skip > 0)
+		return 0;
+	if (!buffer_append(&gate->out, pubrec, sizeof(pubrec)))
+		return broken(gate, "out of memory");
+	gate->skipped_mid = 0;
+	return 0;
+}
+
 /* Larger than it may be: nothing but its topic and its packet identifier is kept. Only at the beginning of the buffer. */
 static int skip_publish(struct gate *gate, const struct packet *packet, const struct packet_publish *publish,
 	struct gate_oversized *ret)
 {
 	uint64_t number = GATE_NO_PLACE;
-	if (publish->qos == 2)
-		return broken(gate, "the broker sent a PUBLISH of %zu bytes at QoS 2: %zu at most",
-			packet->size, gate->packet_max);
 	free(gate->skipped_topic);
 	gate->skipped_topic = malloc(publish->topic_size + 1);
 	if (gate->skipped_topic) {
@@ -179,16 +192,19 @@ static int skip_publish(struct gate *gate, const struct packet *packet, const st
 	}
 	if (!gate->skipped_topic || (publish->qos == 1 && add_place(gate, publish, true, &number) != 0))
 		return broken(gate, "out of memory");
-	if (number != GATE_NO_PLACE)
+	if (publish->qos != 1 || number != GATE_NO_PLACE)
 		*ret = (struct gate_oversized){.topic = gate->skipped_topic,
 			.size = packet->size,
 			.number = number,
 			.mid = publish->mid,
-			.dup = publish->dup};
+			.qos = publish->qos,
+			.dup = publish->dup,
+			.retain = publish->retain};
 	const size_t there = buffer_size(&gate->in) < packet->size ? buffer_size(&gate->in) : packet->size;
 	buffer_take(&gate->in, there);
 	gate->skip = packet->size - there;
-	return 0;
+	gate->skipped_mid = publish->qos == 2 ? publish->mid : 0;
+	return answer_skipped(gate);
 }
 
 /* What one packet means for the span that is being found. */
@@ -224,8 +240,10 @@ static int look_at_packet(struct gate *gate, const uint8_t *bytes, size_t size, 
 	}
 	if (packet.size > size)
 		return 0;
+	/* Any packet is as good as a PINGRESP, which may stand behind megabytes. Half a packet is not: what follows may be all that a
+	 * broker says for ever. */
+	gate->pinged_ms = 0;
 	if (packet.type == PACKET_PINGRESP) {
-		gate->pinged_ms = 0;
 		buffer_take(&gate->in, packet.size);
 		*ret_step = STEP_TAKEN;
 		return 0;
@@ -239,6 +257,8 @@ int gate_feed(struct gate *gate, const uint8_t **ret_bytes, size_t *ret_size, un
 	struct gate_oversized *ret_oversized)
 {
 	*ret_oversized = (struct gate_oversized){.topic = NULL};
+	if (answer_skipped(gate) != 0)
+		return GATE_E_BROKEN;
 	enum step step = STEP_PASSES;
 	for (bool finds = gate->span == 0 && gate->skip == 0; finds && step != STEP_ENDS_SPAN;) {
 		size_t size = 0;

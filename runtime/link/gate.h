@@ -8,7 +8,8 @@
  * before it calls on_message; the gate keeps it. When the owner has settled all places up to one, gate_release() puts their
  * PUBACKs into the output, in that order ([MQTT-4.6.0-2]). The same packet identifier once more while its place is held takes
  * no place, and its second PUBACK is swallowed. QoS 2 passes. A PUBLISH that is larger than allowed is skipped: the owner
- * hears of its topic, and its PUBACK is the gate's. The keepalive is the gate's, too: libmosquitto's would wait for nobody.
+ * hears of its topic, and its PUBACK or PUBREC is the gate's: without one the broker would send it again for ever. To the PUBREL
+ * libmosquitto answers, though it knows of no message. The keepalive is the gate's, too: libmosquitto's would wait for nobody.
  *
  * Bytes in, bytes out: it knows no socket, no libmosquitto and no thread. Failure modes: what is not MQTT, a packet that is
  * too large and no PUBLISH, a PUBACK for what nobody has sent, a peer that takes or answers nothing for too long: the function
@@ -35,11 +36,12 @@ enum {
 
 /* A PUBLISH that was skipped. */
 struct gate_oversized {
-	char *topic; /* ended by a NUL; lives until the next gate_feed() */
-	size_t size; /* of the packet */
-	uint64_t number;
-	uint16_t mid;
-	bool dup;
+	char *topic;	 /* ended by a NUL; lives until the next gate_feed() */
+	size_t size;	 /* of the packet */
+	uint64_t number; /* of its place; GATE_NO_PLACE at QoS 0 and 2 */
+	uint16_t mid;	 /* 0 at QoS 0 */
+	unsigned qos;
+	bool dup, retain;
 };
 
 /* What libmosquitto tells as a message. */
@@ -61,7 +63,8 @@ size_t gate_room(struct gate *gate, uint8_t **ret_bytes);
 void gate_received(struct gate *gate, size_t size);
 
 /* The next bytes for libmosquitto, and how many packets end in them, GATE_FEED_PACKETS at most; *ret_size 0: nothing now. A
- * skipped PUBLISH is told by *ret_oversized, with topic NULL where there is none. 0 or GATE_E_BROKEN. */
+ * skipped PUBLISH is told by *ret_oversized, with topic NULL where there is none; not one at QoS 1 whose packet identifier has a
+ * place: it was told before. 0 or GATE_E_BROKEN. */
 __attribute__((warn_unused_result)) int gate_feed(struct gate *gate, const uint8_t **ret_bytes,
 	size_t *ret_size, unsigned *ret_packets, struct gate_oversized *ret_oversized);
 
@@ -103,7 +106,8 @@ void gate_sent(struct gate *gate, size_t size, int64_t now_ms);
 /* The keepalive in force, in seconds; 0: none. */
 void gate_set_keepalive(struct gate *gate, unsigned keepalive_s, int64_t now_ms);
 
-/* Pings when it is time. reads: whether the broker is read, so that its answer would be seen. 0 or GATE_E_BROKEN. */
+/* Pings when it is time. reads: whether the broker is read, so that its answer would be seen: any whole packet is one. 0 or
+ * GATE_E_BROKEN. */
 __attribute__((warn_unused_result)) int gate_tick(struct gate *gate, bool reads, int64_t now_ms);
 int64_t gate_due_ms(const struct gate *gate);
 

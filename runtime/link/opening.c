@@ -9,11 +9,8 @@
 
 #include "settings.h"
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 enum { PACKET_MARGIN = 256 * 1024 }; /* of a PUBLISH, beside its payload */
 
@@ -28,6 +25,8 @@ void opening_start(struct connection *connection)
 	connection->more = false;
 	connection->disconnects = false;
 	connection->settled_ms = 0;
+	connection->thirsty_ms = 0;
+	connection->hung_up_ms = 0;
 	connection->state = CONNECTION_OPENING;
 	connection->due_ms = connection->now_ms + CONNECTION_OPEN_MS;
 	const struct settings *settings = connection->options.settings;
@@ -45,20 +44,11 @@ void opening_start(struct connection *connection)
 		closing_end(connection, strerror(-error));
 }
 
-/* A peer that is gone without a word is found by TCP, also while nothing is read. */
-static void watch_peer(const struct connection *connection)
-{
-	const unsigned timeout_ms = connection->options.settings->keepalive_s * 1500;
-	if (timeout_ms > 0)
-		(void)setsockopt(way_socket(connection->way), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms,
-			sizeof(timeout_ms));
-}
-
 /* What the broker says before the connection is UP: a CONNACK, and perhaps what follows it. */
 static void read_welcome(struct connection *connection)
 {
 	uint8_t *bytes;
-	const size_t room = gate_room(connection->gate, &bytes);
+	const size_t room = wire_room(connection, &bytes);
 	if (room == 0)
 		return;
 	const ssize_t got = way_read(connection->way, bytes, room);
@@ -84,7 +74,7 @@ static void advance_way(struct connection *connection, short revents)
 	}
 	if (way_state(connection->way) != WAY_OPEN || !wire_open(connection))
 		return;
-	watch_peer(connection);
+	wire_watch_peer(connection, connection->options.settings->keepalive_s);
 	connection->reached = true;
 	if (wire_take(connection))
 		closing_write_out(connection);

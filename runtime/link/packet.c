@@ -3,7 +3,7 @@
  */
 #include "packet.h"
 
-enum { LENGTH_BYTES_MAX = 4, DUP_FLAG = 8 };
+enum { LENGTH_BYTES_MAX = 4, RETAIN_FLAG = 1, DUP_FLAG = 8 };
 
 int packet_read(const uint8_t *bytes, size_t size, struct packet *ret)
 {
@@ -57,6 +57,7 @@ int packet_read_publish(
 		.topic_size = topic_size,
 		.qos = qos,
 		.dup = (packet->flags & DUP_FLAG) != 0,
+		.retain = (packet->flags & RETAIN_FLAG) != 0,
 		.mid = mid,
 	};
 	return 0;

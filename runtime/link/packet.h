@@ -17,6 +17,7 @@ enum packet_type {
 	PACKET_CONNACK = 2,
 	PACKET_PUBLISH = 3,
 	PACKET_PUBACK = 4,
+	PACKET_PUBREC = 5,
 	PACKET_PINGREQ = 12,
 	PACKET_PINGRESP = 13,
 };
@@ -40,7 +41,7 @@ struct packet_publish {
 	const char *topic;
 	size_t topic_size;
 	unsigned qos;
-	bool dup;
+	bool dup, retain;
 	uint16_t mid; /* the packet identifier; 0 at QoS 0 */
 };
 

@@ -13,12 +13,14 @@
 
 #include "figures.h"
 #include "log.h"
+#include "packet.h"
 #include "settings.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <mqtt_protocol.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -27,7 +29,15 @@
 enum {
 	RECEIVE_MAXIMUM_311 = 1000, /* MQTT 3.1.1 knows no limit; this bounds what a lost link repeats */
 	TAKE_SIZE = 64 * 1024,
+	THIRST_MS = 10,
 };
+
+void wire_watch_peer(const struct connection *connection, unsigned keepalive_s)
+{
+	const unsigned timeout_ms = keepalive_s * 1500;
+	(void)setsockopt(
+		way_socket(connection->way), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+}
 
 /* ---- libmosquitto's callbacks ---- */
 
@@ -48,14 +58,21 @@ static void read_terms(const mosquitto_property *properties, struct connection_t
 		terms->packet_max = size;
 }
 
+static void choose_old_version(struct connection *connection)
+{
+	connection->connack = MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION;
+	connection->silent_closes = 0;
+	connection->mqtt5 = false;
+	connection->failures = 0;
+	snprintf(connection->reason, sizeof(connection->reason),
+		"the broker does not speak MQTT 5: trying 3.1.1");
+}
+
 static void refused(struct connection *connection, int reason_code)
 {
 	const struct settings *settings = connection->options.settings;
 	if (connection->mqtt5 && (reason_code == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION || reason_code == 1)) {
-		connection->mqtt5 = false;
-		connection->failures = 0;
-		snprintf(connection->reason, sizeof(connection->reason),
-			"the broker does not speak MQTT 5: trying 3.1.1");
+		choose_old_version(connection);
 		return;
 	}
 	snprintf(connection->reason, sizeof(connection->reason),
@@ -82,6 +99,7 @@ static void welcomed(struct connection *connection, int flags, const mosquitto_p
 	};
 	read_terms(properties, &terms);
 	gate_set_keepalive(connection->gate, terms.keepalive_s, connection->now_ms);
+	wire_watch_peer(connection, terms.keepalive_s);
 	connection->state = CONNECTION_UP;
 	connection->up_since_ms = connection->now_ms;
 	connection->spoke_mqtt5 = connection->spoke_mqtt5 || connection->mqtt5;
@@ -271,6 +289,17 @@ bool wire_open(struct connection *connection)
 
 /* ---- Between gate and libmosquitto ---- */
 
+size_t wire_room(struct connection *connection, uint8_t **ret_bytes)
+{
+	if (connection->thirsty_ms != 0)
+		return 0;
+	const size_t room = gate_room(connection->gate, ret_bytes);
+	/* There is no memory: what can be read stays readable meanwhile, and poll() would not sleep. */
+	if (room == 0)
+		connection->thirsty_ms = connection->now_ms + THIRST_MS;
+	return room;
+}
+
 static void end_by_gate(struct connection *connection, int error)
 {
 	closing_end(connection, error == GATE_E_BROKEN ? gate_reason(connection->gate) : strerror(-error));
@@ -313,6 +342,29 @@ static bool read_packets(struct connection *connection, unsigned packets, bool a
 	return true;
 }
 
+/* Whether the broker answers our CONNECT of MQTT 5 in the form of MQTT 3.1.1 (section 3.2): two bytes, and no properties. Whatever
+ * the return code: it speaks that version. What libmosquitto makes of it depends on its own version: 2.0.11 calls on_connect,
+ * 2.0.21 takes it for garbage. */
+static bool is_old_connack(const struct connection *connection, const uint8_t *bytes, size_t size)
+{
+	return connection->mqtt5 && connection->connack < 0 && size >= 4 && bytes[0] == PACKET_CONNACK << 4 &&
+	       bytes[1] == 2;
+}
+
+static void tell_oversized(const struct connection *connection, const struct gate_oversized *oversized)
+{
+	const struct mosquitto_message message = {
+		.mid = oversized->mid,
+		.topic = oversized->topic,
+		.payloadlen = (int)oversized->size, /* MQTT: 256 MiB at most */
+		.qos = (int)oversized->qos,
+		.retain = oversized->retain,
+	};
+	if (connection->options.callbacks->oversized)
+		connection->options.callbacks->oversized(
+			connection->options.owner, &message, oversized->number, oversized->dup);
+}
+
 /* The next span. False: the link has ended, or (*ret_idle) there is none. */
 static bool tell_span(struct connection *connection, bool *ret_idle)
 {
@@ -326,12 +378,16 @@ static bool tell_span(struct connection *connection, bool *ret_idle)
 		end_by_gate(connection, error);
 		return false;
 	}
-	if (oversized.topic && connection->options.callbacks->oversized)
-		connection->options.callbacks->oversized(connection->options.owner, oversized.topic,
-			oversized.size, oversized.number, oversized.mid, oversized.dup);
+	if (oversized.topic)
+		tell_oversized(connection, &oversized);
 	if (size == 0) {
 		*ret_idle = !oversized.topic;
 		return !*ret_idle;
+	}
+	if (is_old_connack(connection, bytes, size)) {
+		choose_old_version(connection);
+		closing_end(connection, connection->reason);
+		return false;
 	}
 	const ssize_t taken = send(connection->local_fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (taken < 0 && errno != EAGAIN && errno != EINTR) {

@@ -208,13 +208,12 @@ static void lane_on_message(void *owner, const struct mosquitto_message *message
 	lane->options.callbacks->message(lane->options.owner, message, properties, number, dup);
 }
 
-static void lane_on_oversized(
-	void *owner, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup)
+static void lane_on_oversized(void *owner, const struct mosquitto_message *message, uint64_t number, bool dup)
 {
 	struct lane *lane = owner;
 	lane->came_ms = lane->now_ms;
 	if (!lane->give_up_reason)
-		lane->options.callbacks->oversized(lane->options.owner, topic, size, number, mid, dup);
+		lane->options.callbacks->oversized(lane->options.owner, message, number, dup);
 }
 
 static void lane_on_released(void *owner, size_t count)

@@ -28,9 +28,8 @@ struct lane_owner {
 	/* A message. number: its place's on this link, or LANE_NO_PLACE. dup: as the broker has marked it. */
 	void (*message)(void *owner, const struct mosquitto_message *message,
 		const mosquitto_property *properties, uint64_t number, bool dup);
-	/* A PUBLISH that is too large to be read: nothing but its topic is known. */
-	void (*oversized)(
-		void *owner, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup);
+	/* One that is too large to be read: it has no payload, and its payloadlen is the size of the packet. */
+	void (*oversized)(void *owner, const struct mosquitto_message *message, uint64_t number, bool dup);
 	/* A place is going to be freed: its PUBACK has left (released), or its copy is not awaited any more. Its command,
 	 * where it has one, goes on. */
 	void (*freed)(void *owner, const struct place *place, bool released);

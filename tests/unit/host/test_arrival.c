@@ -192,19 +192,66 @@ static void test_ends_without_run(void **state)
 	}
 }
 
+static void oversized(const char *topic, int size, uint64_t number, int mid, int qos, bool dup)
+{
+	const struct mosquitto_message message = {
+		.mid = mid, .topic = (char *)(uintptr_t)topic, .payloadlen = size, .qos = qos};
+	arrival_oversized(&home, &message, number, dup);
+}
+
 /* One that could not even be read. */
 static void test_oversized(void **state)
 {
 	(void)state;
-	arrival_oversized(&home, "u/one", 5000000, next_number++, 3, false);
+	oversized("u/one", 5000000, next_number++, 3, 1, false);
 	assert_int_equal(published_count, 1);
 	assert_non_null(strstr(published->payload, "5000000 bytes"));
 	assert_int_equal(host.bytes, 0);
 	puback_all();
 	assert_string_equal(state_of(lane.places.first), "rejected");
-	arrival_oversized(&home, "u/none", 5000000, next_number++, 4, false);
+	oversized("u/none", 5000000, next_number++, 4, 1, false);
 	puback_all();
 	assert_string_equal(state_of(lane.places.last), "rejected");
+}
+
+/* The same without a promise: its user is told, it is counted, and bounded. */
+static void test_oversized_unpromised(void **state)
+{
+	(void)state;
+	settings.window = 2;
+	oversized("u/one", 5000000, LANE_NO_PLACE, 0, 0, false);
+	oversized("v/one", 6000000, LANE_NO_PLACE, 3, 2, true);
+	assert_int_equal(published_count, 2);
+	assert_int_equal(host.unpromised.dropped, 0);
+	oversized("w/one", 7000000, LANE_NO_PLACE, 0, 0, false);
+	assert_int_equal(published_count, 2);
+	assert_int_equal(host.unpromised.dropped, 1);
+	puback_all();
+	work_all();
+	uint64_t rejected = 0;
+	for (size_t i = 0; i < FIGURES_HANDLERS; i++)
+		rejected += FIGURES_GET(host.board->figures.handlers[i].commands[COMMAND_REJECTED]);
+	assert_int_equal(rejected, 2);
+	assert_int_equal(board_read(&host.board->account.qos0), 3);
+	assert_int_equal(lane.places.count, 0);
+	assert_int_equal(host.commands, 0);
+	assert_int_equal(home.unpromised, 0);
+	assert_null(lane.given_up);
+	/* A retained one would come at every start. */
+	const struct mosquitto_message retained = {
+		.mid = 9, .topic = (char[]){"u/one"}, .payloadlen = 5000000, .qos = 1, .retain = true};
+	arrival_oversized(&home, &retained, next_number++, false);
+	assert_true(lane.places.first->ignored);
+	assert_int_equal(release(), 1);
+	assert_int_equal(published_count, 0);
+	assert_int_equal(board_read(&host.board->account.ignored), 1);
+	/* Nobody to tell. */
+	oversized("/one", 5000000, LANE_NO_PLACE, 0, 0, false);
+	store_all();
+	assert_int_equal(published_count, 0);
+	assert_int_equal(host.commands, 0);
+	assert_int_equal(home.unpromised, 0);
+	expect("");
 }
 
 /* One user's share, which is nobody else's. */
@@ -270,6 +317,7 @@ int main(void)
 		TEST(test_same_identifier),
 		cmocka_unit_test(test_ends_without_run),
 		TEST(test_oversized),
+		TEST(test_oversized_unpromised),
 		TEST(test_user_window),
 		cmocka_unit_test(test_no_memory),
 	};

@@ -10,7 +10,9 @@
 #include <cmocka.h>
 
 #include "connection.h"
+#include "failing_malloc.h"
 #include "tiny_broker.h"
+#include <netinet/tcp.h>
 
 enum { PATIENCE_MS = 10000 };
 
@@ -59,11 +61,18 @@ static void on_message(void *object, const struct mosquitto_message *message,
 		connection_fail(connection, "the owner has had enough");
 }
 
-static void on_oversized(void *object, const char *topic, size_t size, uint64_t place, uint16_t mid, bool dup)
+static void on_oversized(void *object, const struct mosquitto_message *message, uint64_t place, bool dup)
 {
 	(void)object;
-	assert_true(size > tiny.settings.payload_max);
-	note("large-%s-%u:%llu%s ", topic, mid, (unsigned long long)place, dup ? "d" : "");
+	assert_true((size_t)message->payloadlen > tiny.settings.payload_max);
+	assert_null(message->payload);
+	assert_true((place == CONNECTION_NO_PLACE) == (message->qos != 1));
+	note("large-%s-%d", message->topic, message->mid);
+	if (message->qos == 1)
+		note(":%llu", (unsigned long long)place);
+	else
+		note("@%d", message->qos);
+	note("%s%s ", dup ? "d" : "", message->retain ? "r" : "");
 }
 
 static void on_released(void *object, size_t count)
@@ -214,6 +223,16 @@ static void thousands(void **state)
 	assert_memory_equal(tiny.in.block + tiny.in.size - 4, "\x40\2\x13\x88", 4);
 }
 
+/* More than fits anywhere. */
+static void send_with_turns(struct mqtt_bytes *bytes)
+{
+	for (size_t at = 0; at < bytes->size; turn()) {
+		const ssize_t sent = send(tiny.fd, bytes->block + at, bytes->size - at, MSG_NOSIGNAL);
+		at += sent > 0 ? (size_t)sent : 0;
+	}
+	mqtt_bytes_free(bytes);
+}
+
 static void large_ones_are_skipped(void **state)
 {
 	(void)state;
@@ -222,17 +241,132 @@ static void large_ones_are_skipped(void **state)
 	struct mqtt_bytes bytes = {0};
 	mqtt_publish_of(&bytes, true, 1, false, 1, "a", "", 10);
 	mqtt_publish_of(&bytes, true, 1, true, 2, "b", "", 400000);
+	mqtt_publish_of(&bytes, true, 0, false, 0, "z", "", 400000);
 	mqtt_publish_of(&bytes, true, 1, false, 3, "c", "", 10);
-	for (size_t at = 0; at < bytes.size; turn()) {
-		const ssize_t sent = send(tiny.fd, bytes.block + at, bytes.size - at, MSG_NOSIGNAL);
-		at += sent > 0 ? (size_t)sent : 0;
-	}
-	mqtt_bytes_free(&bytes);
-	tells("a:0 large-b-2:1d c:2 ");
+	send_with_turns(&bytes);
+	mqtt_publish_of(&bytes, true, 0, false, 0, "y", "", 400000);
+	bytes.block[0] |= 1; /* retained */
+	send_with_turns(&bytes);
+	tells("a:0 large-b-2:1d large-z-0@0 c:2 large-y-0@0r ");
 	for (uint64_t place = 3; place-- > 0;)
 		connection_settle(connection, place);
 	until(tiny_has("ack 3"));
 	assert_string_equal(tiny_came(), "connect5, ack 1, ack 2, ack 3");
+}
+
+/* In both versions of MQTT the broker gets what it needs to forget it, and the link stays; a small one behind it is told. */
+static void large_ones_at_qos_2(void **state)
+{
+	(void)state;
+	for (unsigned old = 0; old < 2; old++) {
+		begin_with("PAYLOAD_MAX=16384", NULL, 10, true);
+		connection_want(connection, true, tiny_now());
+		until(tiny_has("connect5"));
+		if (old == 1) {
+			tiny_say("\x20\2\0\1", 4);
+			until(tiny.closed);
+			tiny_close();
+			until(tiny_has("connect4"));
+			owner.text[0] = '\0';
+		}
+		tiny_say(old == 1 ? "\x20\2\0\0" : "\x20\3\0\0\0", old == 1 ? 4 : 5);
+		tells("up ");
+		struct mqtt_bytes bytes = {0};
+		mqtt_publish_of(&bytes, old == 0, 2, false, 7, "a", "", 400000);
+		mqtt_publish_of(&bytes, old == 0, 2, false, 8, "b", "", 10);
+		send_with_turns(&bytes);
+		tells("large-a-7@2 ");
+		until(tiny_has("rec 8"));
+		mqtt_with_mid(&bytes, 0x62, 7);
+		mqtt_with_mid(&bytes, 0x62, 8);
+		tiny_send(&bytes);
+		tells("b:- ");
+		until(tiny_has("comp 8"));
+		assert_string_equal(strchr(tiny_came(), ','), ", rec 7, rec 8, comp 7, comp 8");
+		end(NULL);
+	}
+	begin_with(NULL, NULL, 10, true);
+}
+
+/* ---- Without memory ---- */
+
+/* Waits as a loop does, for what it is told to, that long. Returns how many turns that took. */
+static unsigned turns_in(int64_t wait_ms)
+{
+	unsigned turns = 0;
+	for (const int64_t end_ms = clock_ms() + wait_ms; clock_ms() < end_ms; turns++) {
+		struct pollfd entry;
+		connection_poll(connection, reads, &entry);
+		int64_t due_ms = connection_due_ms(connection) - tiny_now();
+		if (connection_pending(connection) || due_ms < 0)
+			due_ms = 0;
+		const int64_t left_ms = end_ms - clock_ms();
+		assert_true(
+			poll(&entry, 1, left_ms <= 0 ? 0 : (int)(due_ms < left_ms ? due_ms : left_ms)) >= 0);
+		connection_serve(connection, entry.revents, tiny_now());
+		if (connection_state(connection) != CONNECTION_UP)
+			continue;
+		if ((entry.revents & POLLIN) != 0 || connection_pending(connection))
+			(void)connection_read(connection);
+		if (connection_state(connection) == CONNECTION_UP)
+			connection_flush(connection);
+	}
+	return turns;
+}
+
+/* No memory to read into: it waits, and looks now and then, and goes on when there is some. */
+static void reads_without_memory(void **state)
+{
+	(void)state;
+	begin_with("PAYLOAD_MAX=1048576", NULL, 10, true);
+	opens();
+	struct mqtt_bytes bytes = {0};
+	mqtt_publish_of(&bytes, true, 1, false, 1, "a", "", 300000);
+	const ssize_t sent = send(tiny.fd, bytes.block, bytes.size, MSG_NOSIGNAL);
+	assert_true(sent > 100000);
+	failing_malloc_start(1, true);
+	const unsigned turns = turns_in(300);
+	assert_true(failing_malloc_stop());
+	assert_in_range(turns, 5, 100);
+	assert_string_equal(owner.text, "");
+	mqtt_gone(&bytes, (size_t)sent);
+	send_with_turns(&bytes);
+	tells("a:0 ");
+}
+
+/* The same before the CONNACK. */
+static void opens_without_memory(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 10, true);
+	connection_want(connection, true, tiny_now());
+	until(tiny_has("connect5"));
+	tiny_say("\x20\3\0\0\0", 5);
+	failing_malloc_start(1, true);
+	const unsigned turns = turns_in(300);
+	assert_true(failing_malloc_stop());
+	assert_in_range(turns, 5, 100);
+	tells("up ");
+}
+
+/* No memory for all PUBACKs at once: the others are tried again, without anything that happens. */
+static void releases_without_memory(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 1000, true);
+	opens();
+	for (unsigned mid = 1; mid <= 600; mid++)
+		publish(mid, "t", false);
+	until(connection_held(connection) == 600);
+	for (uint64_t place = 0; place < 600; place++)
+		connection_settle(connection, place);
+	failing_malloc_start(1, true);
+	connection_flush(connection);
+	assert_in_range(connection_held(connection), 1, 599);
+	const unsigned turns = turns_in(300);
+	assert_true(failing_malloc_stop());
+	assert_in_range(turns, 2, 100);
+	assert_int_equal(connection_held(connection), 0);
 }
 
 /* ---- Ends ---- */
@@ -326,6 +460,76 @@ static void owner_fails_it(void **state)
 	assert_string_equal(tiny_came(), "connect5");
 }
 
+/* The broker closes, or resets. */
+static void hang_up(bool resets)
+{
+	if (resets)
+		tiny_reset();
+	else
+		shutdown(tiny.fd, SHUT_WR);
+}
+
+/* It is noticed, soon, and the loop sleeps meanwhile. */
+static void hung_up_while_nothing_is_read(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		unsigned messages;
+		bool reads, resets;
+	} cases[] = {
+		{"closed, the owner does not read", 0, false, false},
+		{"closed, and it leaves something unread", 3, false, false},
+		{"closed, and the window is full", 2, true, false},
+		{"closed, and more stands behind a full window", 5, true, false},
+		{"reset, the owner does not read", 0, false, true},
+		{"reset, and it leaves something unread", 3, false, true},
+		{"reset, and the window is full", 2, true, true},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		begin_with(NULL, NULL, 2, true);
+		opens();
+		reads = cases[i].reads;
+		for (unsigned mid = 1; mid <= cases[i].messages; mid++)
+			publish(mid, "t", false);
+		if (reads)
+			tells("t:0 t:1 ");
+		linger();
+		tiny_shut();
+		hang_up(cases[i].resets);
+		const unsigned turns = turns_in(400);
+		if (strncmp(owner.text, "down ", 5) != 0 || turns > 100)
+			fail_msg("%s: %u turns, told %s", cases[i].name, turns, owner.text);
+		end(NULL);
+	}
+	begin_with(NULL, NULL, 10, true);
+}
+
+/* Who reads on in time gets what came before the end, and hears of the end by reading. */
+static void hung_up_and_read_on(void **state)
+{
+	(void)state;
+	for (unsigned resets = 0; resets < 2; resets++) {
+		begin_with(NULL, NULL, 10, true);
+		opens();
+		reads = false;
+		publish(1, "a", false), publish(2, "b", false);
+		linger();
+		tiny_shut();
+		hang_up(resets == 1);
+		turn();
+		/* However slow this machine is. */
+		tiny.skipped_ms -= PATIENCE_MS;
+		linger();
+		assert_string_equal(owner.text, "");
+		reads = true;
+		until(strlen(owner.text) >= strlen("a:0 b:1 down "));
+		assert_memory_equal(owner.text, "a:0 b:1 down ", strlen("a:0 b:1 down "));
+		end(NULL);
+	}
+	begin_with(NULL, NULL, 10, true);
+}
+
 /* Whatever the broker says that it should not: the link ends, once. */
 static void bad_brokers(void **state)
 {
@@ -382,19 +586,28 @@ static void falls_back_to_311(void **state)
 	(void)state;
 	static const struct {
 		const char *name, *bytes;
-		size_t size;
+		size_t size, first; /* of these, so many at first */
 		unsigned tries;
 	} cases[] = {
-		{"unsupported protocol version", "\x20\3\0\x84\0", 5, 1},
-		{"return code 1 of 3.1.1", "\x20\2\0\1", 4, 1},
-		{"closes without a word, twice", "", 0, 2},
+		{"unsupported protocol version", "\x20\3\0\x84\0", 5, 5, 1},
+		{"return code 1 of 3.1.1", "\x20\2\0\1", 4, 4, 1},
+		{"the same, in pieces", "\x20\2\0\1", 4, 1, 1},
+		{"the same, the return code alone", "\x20\2\0\1", 4, 3, 1},
+		{"return code 5 of 3.1.1", "\x20\2\0\5", 4, 4, 1},
+		{"return code 0 of 3.1.1", "\x20\2\0\0", 4, 4, 1},
+		{"something else that is no CONNACK, twice", "\x30\3\0\1t", 5, 5, 2},
+		{"closes without a word, twice", "", 0, 0, 2},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		begin_with(NULL, NULL, 10, true);
 		connection_want(connection, true, tiny_now());
 		for (unsigned j = 1; j <= cases[i].tries; j++) {
 			until(tiny.connections == j && tiny_has("connect5"));
-			tiny_say(cases[i].bytes, cases[i].size);
+			tiny_say(cases[i].bytes, cases[i].first);
+			if (cases[i].first < cases[i].size) {
+				linger();
+				tiny_say(cases[i].bytes + cases[i].first, cases[i].size - cases[i].first);
+			}
 			if (cases[i].size == 0)
 				shutdown(tiny.fd, SHUT_WR);
 			until(tiny.closed);
@@ -440,6 +653,50 @@ static void reconnect_delays(void **state)
 	until(tiny_has("connect5"));
 }
 
+/* The next attempt fails, whenever it is due. Returns the delay after it, and skips that. */
+static int64_t next_delay_ms(void)
+{
+	until(connection_state(connection) == CONNECTION_WAITING && owner.text[0] != '\0');
+	owner.text[0] = '\0';
+	const int64_t delay_ms = connection_due_ms(connection) - tiny_now();
+	tiny.skipped_ms += delay_ms;
+	turn();
+	return delay_ms;
+}
+
+/* After a long outage a link that was of use, but did not last: its end is the first minute of another outage. */
+static void delays_after_a_link_that_served(void **state)
+{
+	(void)state;
+	for (unsigned served = 0; served < 2; served++) {
+		int64_t longest_ms = 0;
+		begin_with(NULL, NULL, 10, true);
+		tiny_shut();
+		connection_want(connection, true, tiny_now());
+		for (const int64_t begun_ms = tiny_now(); tiny_now() - begun_ms < 90000;)
+			(void)next_delay_ms();
+		tiny_listen();
+		until(tiny_has("connect5"));
+		owner.text[0] = '\0';
+		tiny_say("\x20\3\0\0\0", 5);
+		until(strcmp(owner.text, "up ") == 0);
+		if (served == 1)
+			connection_served(connection);
+		tiny_shut();
+		tiny_close();
+		until(strcmp(owner.text, "up down ") == 0);
+		const int64_t first_ms = next_delay_ms();
+		for (unsigned i = 0; i < 6; i++) {
+			const int64_t delay_ms = next_delay_ms();
+			longest_ms = delay_ms > longest_ms ? delay_ms : longest_ms;
+		}
+		assert_true((first_ms <= CONNECTION_DELAY_MIN_MS) == (served == 1));
+		assert_true((longest_ms <= CONNECTION_DELAY_MAX_MS) == (served == 1));
+		end(NULL);
+	}
+	begin_with(NULL, NULL, 10, true);
+}
+
 static void no_connack_in_time(void **state)
 {
 	(void)state;
@@ -451,6 +708,16 @@ static void no_connack_in_time(void **state)
 }
 
 /* ---- Keepalive ---- */
+
+static unsigned peer_timeout_ms(void)
+{
+	struct pollfd entry;
+	unsigned timeout_ms = 0;
+	socklen_t size = sizeof(timeout_ms);
+	connection_poll(connection, reads, &entry);
+	assert_int_equal(getsockopt(entry.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, &size), 0);
+	return timeout_ms;
+}
 
 static void opens_with_server_keep_alive(void)
 {
@@ -481,6 +748,23 @@ static void pings(void **state)
 	tells("down ");
 }
 
+/* A broker that is busy with other things. */
+static void whatever_comes_is_an_answer(void **state)
+{
+	(void)state;
+	begin_with(NULL, NULL, 100, true);
+	opens_with_server_keep_alive();
+	for (unsigned i = 1; i <= 8; i++) {
+		tiny.skipped_ms += 5000;
+		until(tiny_has("ping"));
+		tiny.in.size = 0;
+		publish(i, "a", false);
+		until(owner.text[0] != '\0');
+		owner.text[0] = '\0';
+	}
+	assert_int_equal(connection_state(connection), CONNECTION_UP);
+}
+
 /* What the owner does not read cannot be seen: a broker that answers is not given up because its answers wait to be read. */
 static void pings_while_the_owner_does_not_read(void **state)
 {
@@ -502,6 +786,35 @@ static void pings_while_the_owner_does_not_read(void **state)
 	assert_int_equal(connection_state(connection), CONNECTION_UP);
 }
 
+/* What TCP waits for: 1.5 times the keepalive, from the first byte on that of the setting, then the one that the broker has chosen. */
+static void peer_is_watched(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *connack;
+		size_t size;
+		unsigned timeout_ms;
+	} cases[] = {
+		{"none of the broker's", "\x20\3\0\0\0", 5, 60000},
+		{"shorter", "\x20\6\0\0\3\x13\0\12", 8, 15000},
+		{"longer", "\x20\6\0\0\3\x13\2\x58", 8, 900000},
+		{"the longest", "\x20\6\0\0\3\x13\xff\xff", 8, 98302500},
+		{"the broker wants none", "\x20\6\0\0\3\x13\0\0", 8, 0},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		begin_with("KEEPALIVE=40", NULL, 10, true);
+		connection_want(connection, true, tiny_now());
+		until(tiny_has("connect5"));
+		assert_int_equal(peer_timeout_ms(), 60000);
+		tiny_say(cases[i].connack, cases[i].size);
+		tells("up ");
+		if (peer_timeout_ms() != cases[i].timeout_ms)
+			fail_msg("%s: %u ms", cases[i].name, peer_timeout_ms());
+		end(NULL);
+	}
+	begin_with(NULL, NULL, 10, true);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_teardown(name, end)
@@ -510,18 +823,27 @@ int main(void)
 		CASE(window_is_back_pressure),
 		CASE(thousands),
 		CASE(large_ones_are_skipped),
+		CASE(large_ones_at_qos_2),
+		CASE(reads_without_memory),
+		CASE(opens_without_memory),
+		CASE(releases_without_memory),
 		CASE(farewell),
 		CASE(farewell_that_is_not_answered),
 		CASE(drop_opens_again),
 		CASE(disconnect_in_order),
 		CASE(owner_fails_it),
+		CASE(hung_up_while_nothing_is_read),
+		CASE(hung_up_and_read_on),
 		CASE(bad_brokers),
 		CASE(refused),
 		CASE(falls_back_to_311),
 		CASE(reconnect_delays),
+		CASE(delays_after_a_link_that_served),
 		CASE(no_connack_in_time),
 		CASE(pings),
+		CASE(whatever_comes_is_an_answer),
 		CASE(pings_while_the_owner_does_not_read),
+		CASE(peer_is_watched),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -137,6 +137,63 @@ static void an_answer_in_the_middle_of_a_burst(void **state)
 	tick(true, 25999);
 }
 
+/* A packet of any type, and one that is skipped. */
+static void whatever_comes_is_an_answer(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *bytes;
+		size_t size;
+	} cases[] = {
+		{"PINGRESP", "\xd0\0", 2},
+		{"PUBLISH", "\x32\5\0\1t\0\7", 7},
+		{"SUBACK", "\x90\3\0\1\1", 5},
+		{"PUBACK", "\x40\2\0\1", 4},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		size_t left;
+		tick(true, 6000);
+		sends("ping", 6000);
+		assert_int_equal(session_receive_some(
+					 &session, (const uint8_t *)cases[i].bytes, cases[i].size, 0, &left),
+			0);
+		gate_release(session.gate);
+		tick(true, 11000);
+		sends("ping", 11000);
+		if (gate_tick(session.gate, true, 20999) != 0)
+			fail_msg("%s: %s", cases[i].name, gate_reason(session.gate));
+		/* The second one is not answered. */
+		assert_int_equal(gate_tick(session.gate, true, 21000), GATE_E_BROKEN);
+		end(NULL);
+		begin(NULL);
+	}
+}
+
+/* What a broker answers may stand in a packet that never ends. One that ends is an answer, skipped or not. */
+static void half_a_packet_is_no_answer(void **state)
+{
+	(void)state;
+	static const size_t sizes[] = {900, 100000};
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		for (unsigned ends = 0; ends < 2; ends++) {
+			struct mqtt_bytes bytes = {0};
+			size_t left;
+			tick(true, 6000);
+			sends("ping", 6000);
+			mqtt_publish(&bytes, 0, false, 0, "t", sizes[i]);
+			assert_int_equal(
+				session_receive_some(&session, bytes.block, bytes.size - 1 + ends, 0, &left),
+				0);
+			mqtt_bytes_free(&bytes);
+			tick(true, 11000);
+			sends("ping", 11000);
+			assert_int_equal(gate_tick(session.gate, true, 16000), ends == 0 ? GATE_E_BROKEN : 0);
+			end(NULL);
+			begin(NULL);
+		}
+	}
+}
+
 /* The window is full, and the answer stands behind what waits for it. */
 static void an_answer_behind_a_full_window(void **state)
 {
@@ -216,6 +273,8 @@ int main(void)
 		CASE(no_answer_ends_the_link),
 		CASE(no_answer_is_awaited_while_nothing_is_read),
 		CASE(an_answer_in_the_middle_of_a_burst),
+		CASE(whatever_comes_is_an_answer),
+		CASE(half_a_packet_is_no_answer),
 		CASE(an_answer_behind_a_full_window),
 		CASE(no_keepalive),
 		CASE(output_that_does_not_move),

@@ -160,6 +160,8 @@ static inline const char *tiny_came(void)
 		switch ((unsigned)packet.type) {
 		case PACKET_CONNECT: snprintf(end, room, "%sconnect%u", comma, body[6]); break;
 		case PACKET_PUBACK: snprintf(end, room, "%sack %u", comma, mid); break;
+		case PACKET_PUBREC: snprintf(end, room, "%srec %u", comma, mid); break;
+		case 7: snprintf(end, room, "%scomp %u", comma, mid); break;
 		case 8: snprintf(end, room, "%ssub %u", comma, mid); break;
 		case PACKET_PINGREQ: snprintf(end, room, "%sping", comma); break;
 		case 14: snprintf(end, room, "%sdisconnect", comma); break;

@@ -61,10 +61,9 @@ static void on_message(void *object, const struct mosquitto_message *message,
 	assert_ptr_equal(lane_held_place(lane, mid), owner.places[mid]);
 }
 
-static void on_oversized(
-	void *object, const char *topic, size_t size, uint64_t number, uint16_t mid, bool dup)
+static void on_oversized(void *object, const struct mosquitto_message *message, uint64_t number, bool dup)
 {
-	(void)object, (void)topic, (void)size, (void)number, (void)mid, (void)dup;
+	(void)object, (void)message, (void)number, (void)dup;
 	fail();
 }
 
