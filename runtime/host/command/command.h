@@ -16,7 +16,7 @@
  *   RETRYING   a handler or the broker met a transient failure, or memory ran out: again after a delay
  *   COMMITTING its events are on their way to the broker
  *   STORING    it is being written to the store, and goes on from there
- *   BURYING    its dead letter is being written
+ *   BURYING    its dead letter is being written; then its sender is told: COMMITTING once more
  *   FINISHING  it came from the store and has ended: its document has to go
  *   SETTLED    its end is durable: its PUBACK may leave
  *

@@ -182,6 +182,12 @@ static void test_ends_without_run(void **state)
 		assert_true(host.bytes <= settings.payload_max);
 		puback_all();
 		store_all();
+		/* Who has no valid name cannot be told. */
+		const bool told_dead = strcmp(cases[i].end, "dead") == 0 && cases[i].unsubscribed;
+		assert_int_equal(published_count, told_dead);
+		if (published)
+			assert_string_equal(published->topic, "u/command_failed");
+		puback_all();
 		assert_string_equal(state_of(place), cases[i].end);
 		assert_int_equal(lane.unsubscribed != NULL, cases[i].unsubscribed);
 		assert_int_equal(host.commands, 0);

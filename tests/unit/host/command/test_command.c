@@ -23,7 +23,7 @@ static const char *const may_follow[COMMAND_STATES] = {
 	[COMMAND_RETRYING] = "runs,commits,stores,buries",
 	[COMMAND_COMMITTING] = "retries,stores,buries,finishes,settles",
 	[COMMAND_STORING] = "retries,buries,settles",
-	[COMMAND_BURYING] = "retries,stores,finishes,settles",
+	[COMMAND_BURYING] = "retries,commits,stores,finishes,settles",
 	[COMMAND_FINISHING] = "settles",
 	[COMMAND_SETTLED] = "",
 };
