@@ -711,8 +711,8 @@ enum { THREADS = 6, COMMANDS = 40 };
 static atomic_int running, ended, failures;
 
 /* One by one, and the lease goes on each time: so the backlog is without one only when all are gone. */
-static int finish_one_by_one(struct store_client *own, const struct store_id *ids, size_t count,
-	const struct backlog_lease *lease)
+static int finish_one_by_one(
+	struct store_client *own, const struct store_id *ids, size_t count, const struct backlog_lease *lease)
 {
 	int error = 0;
 
@@ -745,8 +745,7 @@ static void *work(void *context)
 		struct store_id ids[3];
 		for (size_t i = 0; i < batch.count; i++)
 			ids[i] = batch.commands[i]->id;
-		if (finish_one_by_one(own, ids, batch.count, &lease) != 0 ||
-			batch.more != (ended < COMMANDS))
+		if (finish_one_by_one(own, ids, batch.count, &lease) != 0 || batch.more != (ended < COMMANDS))
 			failures++;
 		parked_batch_free(&batch);
 	}
