@@ -22,14 +22,6 @@ static struct host *start(struct harness *h)
 	return host;
 }
 
-/* The database refuses to keep commands, so that one that runs for more than a second stays with the broker instead of stepping aside: however slow the
- * machine is, its PUBACK and those behind it are held. Before the host is started. */
-static void keep_with_the_broker(struct harness *h)
-{
-	database_command(h, harness_database(h),
-		"{\"create\":\"parked_commands\",\"validator\":{\"never\":{\"$exists\":true}}}");
-}
-
 static struct device *phone_of(struct harness *h, const char *user)
 {
 	struct device *phone = device_new(h, user);
@@ -74,7 +66,7 @@ static const char *read_process_file(struct harness *h, pid_t pid, const char *n
 
 HARNESS_CASE(host_that_is_killed_is_started_again_and_nothing_is_lost)
 {
-	keep_with_the_broker(h);
+	gate_keeps_places(h);
 	struct host *host = start(h);
 	host_may_die(host);
 	struct device *phone = phone_of(h, "68946"), *other = phone_of(h, "23412");
@@ -243,7 +235,7 @@ HARNESS_CASE(signal_in_the_first_moment_is_an_orderly_end)
 
 HARNESS_CASE(wedged_worker_does_not_hold_up_the_exit)
 {
-	keep_with_the_broker(h);
+	gate_keeps_places(h);
 	struct host *host = start(h);
 	struct device *phone = phone_of(h, "68946");
 	device_command(phone, "test_gate", "{\"gate\":\"never\"}");
