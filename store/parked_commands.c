@@ -8,7 +8,8 @@
  * Finishing is one ordered bulk: the lease first, then the deletes, so that a crash in between leaves the lease on two documents, and an end of the
  * list.
  *
- * Filters are {_id, user_id}: the first finds the document, the second leads to the shard where the collection is sharded by user_id.
+ * Filters are {_id, user_id}: the first finds the document, the second leads to the shard where the collection is sharded by user_id. But a delete's is
+ * {_id}, see remove_done(); of a sharded collection all shards are asked then.
  */
 #include "parked_document.h"
 #include "store_error.h"

@@ -86,8 +86,9 @@ void parked_command_free(struct parked_command *command);
 
 /*
  * Removes commands that are done, in the order given, which is that of their positions: a crash in between leaves an end of the list, never a hole.
- * First the lease is set on next, the first that stays; NULL: none is known to stay, or the lease is not to go on. One that is gone already counts as
- * removed. 0 or a store error.
+ * They are the user's own, as parked_commands_claim() gave them: that is not asked again. First the lease is set on next, the first that stays; NULL:
+ * none is known to stay, or the lease is not to go on. Of several, those not yet removed are without a lease for that moment: another owner who claims
+ * then runs them once more, in order. One that is gone already counts as removed. 0 or a store error.
  */
 STORE_USE_RESULT int parked_commands_finish(struct store_client *client, const char *user,
 	const struct store_id *done, size_t count, const struct store_id *next,

@@ -65,3 +65,9 @@ void gate_wait_runs_at(const char *file, int line, struct harness *h, const stru
 	harness_wait_at(
 		file, line, h, enough_runs, &wait, HARNESS_TIMEOUT_MS, "%zu runs to gate %s", count, gate);
 }
+
+void gate_keeps_places(struct harness *h)
+{
+	database_command(h, harness_database(h),
+		"{\"create\":\"parked_commands\",\"validator\":{\"never\":{\"$exists\":true}}}");
+}

@@ -199,6 +199,7 @@ HARNESS_CASE(stop_while_the_broker_is_lost_and_a_command_runs)
 
 HARNESS_CASE(what_a_hurried_stop_has_left_comes_again)
 {
+	gate_keeps_places(h);
 	struct host *host = host_new(h, HOST_WITH_TEST_HANDLERS);
 	host_start(host);
 	host_wait_ready(host);

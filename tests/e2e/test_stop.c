@@ -120,6 +120,7 @@ HARNESS_CASE(what_runs_is_finished_and_nothing_more_is_read)
 
 HARNESS_CASE(what_does_not_finish_in_time_is_left_to_the_broker)
 {
+	gate_keeps_places(h);
 	struct scripted_broker *broker = scripted_new(h);
 	struct scripted_pair links;
 	struct host *host = start(h, broker, &links);
@@ -140,6 +141,7 @@ HARNESS_CASE(what_does_not_finish_in_time_is_left_to_the_broker)
 
 HARNESS_CASE(second_signal_hurries)
 {
+	gate_keeps_places(h);
 	struct scripted_broker *broker = scripted_new(h);
 	struct scripted_pair links;
 	struct host *host = start(h, broker, &links);

@@ -66,6 +66,7 @@ static const char *read_process_file(struct harness *h, pid_t pid, const char *n
 
 HARNESS_CASE(host_that_is_killed_is_started_again_and_nothing_is_lost)
 {
+	gate_keeps_places(h);
 	struct host *host = start(h);
 	host_may_die(host);
 	struct device *phone = phone_of(h, "68946"), *other = phone_of(h, "23412");
@@ -234,6 +235,7 @@ HARNESS_CASE(signal_in_the_first_moment_is_an_orderly_end)
 
 HARNESS_CASE(wedged_worker_does_not_hold_up_the_exit)
 {
+	gate_keeps_places(h);
 	struct host *host = start(h);
 	struct device *phone = phone_of(h, "68946");
 	device_command(phone, "test_gate", "{\"gate\":\"never\"}");

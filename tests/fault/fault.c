@@ -205,6 +205,9 @@ static void use_up_space(struct round *round)
 			harness_fail("the database writes on, though its disk is full");
 }
 
+/* Where the lease of the host that is active falls due meanwhile. */
+static const char *const refused_lease[] = {"store_refuses_writes", NULL};
+
 /* Each server has its own way to say so; some end by themselves. */
 static void full_disk_begin(struct round *round, struct fault_run *run)
 {
@@ -443,7 +446,6 @@ static void nothing(struct round *round, struct fault_run *run)
 	}
 /* The driver cannot open what it wants to. */
 static const char *const few_descriptors[] = {"mongodb_driver", NULL};
-static const char *const full_disk[] = {"store_refuses_writes", NULL};
 
 /* By themselves, or the supervisor ends what has stood still for too long. */
 static const char *const crashed_handlers[] = {
@@ -547,7 +549,7 @@ const struct fault faults[] = {
 		.outer = true,
 		.begin = full_disk_begin,
 		.end = full_disk_end,
-		.log = full_disk},
+		.log = refused_lease},
 	{.name = "broker-lost-pubacks", ON_BROKER, .begin = lost_pubacks_begin, .end = relay_pass_again},
 	{.name = "broker-delay", ON_BROKER, .begin = delay_begin, .end = relay_pass_again},
 	{.name = "database-black-hole", ON_DATABASE, .begin = black_hole_begin, .end = relay_pass_again},
