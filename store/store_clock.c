@@ -51,10 +51,12 @@ void store_clock_note(struct store_clock *clock, int64_t asked_us, int64_t answe
 int64_t store_clock_now_us(struct store_clock *clock)
 {
 	pthread_mutex_lock(&clock->lock);
-	const bool known = clock->known;
-	const int64_t difference_us = clock->difference_us;
+	int64_t us = clock->known ? store_clock_here_us() + clock->difference_us : read_us(CLOCK_REALTIME);
+	if (us < clock->told_us && clock->told_us - us < STORE_CLOCK_STEP_MS * INT64_C(1000))
+		us = clock->told_us;
+	clock->told_us = us;
 	pthread_mutex_unlock(&clock->lock);
-	return known ? store_clock_here_us() + difference_us : read_us(CLOCK_REALTIME);
+	return us;
 }
 
 bool store_clock_known(struct store_clock *clock)

@@ -3,7 +3,8 @@
  *
  * Happy path: store_clock_note() each time the server has told its time, store_clock_now_us() whenever it is asked for. The answer was on its way for a
  * while, so each difference is known to half of that; the best one is kept, until a newer one contradicts it (the server's clock was set, or
- * it is another server) or it is a minute old. The clock here is CLOCK_BOOTTIME: nobody sets it, and it goes on while the machine sleeps.
+ * it is another server) or it is a minute old. A better difference does not make time go back: it stands still until the server has caught up, but for
+ * a step that is too large for that. The clock here is CLOCK_BOOTTIME: nobody sets it, and it goes on while the machine sleeps.
  */
 #ifndef STORE_CLOCK_H
 #define STORE_CLOCK_H
@@ -12,12 +13,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { STORE_CLOCK_STEP_MS = 1000 };
+
 struct store_clock {
 	pthread_mutex_t lock;
 	bool known;
 	int64_t difference_us; /* of the server's clock from ours */
 	int64_t within_us;     /* it is true to that much */
 	int64_t noted_us;      /* on our clock */
+	int64_t told_us;       /* the latest time that was told */
 };
 
 void store_clock_init(struct store_clock *clock);
@@ -29,7 +33,8 @@ int64_t store_clock_here_us(void);
 /* The server, asked and answered at those times of our clock, said it was server_ms: Unix time. */
 void store_clock_note(struct store_clock *clock, int64_t asked_us, int64_t answered_us, int64_t server_ms);
 
-/* The server's time; this machine's wall clock before the first note. Any thread. */
+/* The server's time; this machine's wall clock before the first note. What is asked for later is not earlier, but by STORE_CLOCK_STEP_MS and more. Any
+ * thread. */
 int64_t store_clock_now_us(struct store_clock *clock);
 
 bool store_clock_known(struct store_clock *clock);

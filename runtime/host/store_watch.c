@@ -116,9 +116,12 @@ static int ask(struct store_watch *watch, struct store_client *client)
 
 /* ---- The lease ---- */
 
-/* Tells a change once, not at every question. Whose the lease is, is told by the loop. */
+/* Tells a change once, not at every question. Whose the lease is, is told by the loop. No answer is no refusal: either the next question is not
+ * answered either, and the store is away, or the lease is taken anew before it ends. */
 static void tell_lease(struct store_watch *watch, int error, const struct store_client *client)
 {
+	if (error == STORE_E_AWAY)
+		return;
 	if (error != 0 && !watch->told_refused)
 		log_error("store_refuses_writes",
 			"the store answers, but does not take the write that says which host is active: not ready",

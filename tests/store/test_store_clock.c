@@ -75,9 +75,30 @@ static void test_answers(void **state)
 	}
 }
 
+/* A better answer says that it is earlier: time stands still, and does not go back. */
+static void test_not_back(void **state)
+{
+	const int64_t here_us = store_clock_here_us();
+	struct store_clock clock;
+
+	(void)state;
+	store_clock_init(&clock);
+	store_clock_note(&clock, here_us - 600000, here_us, here_us / 1000 + 500);
+	const int64_t first_us = store_clock_now_us(&clock);
+	assert_true(first_us > here_us + 700000);
+	store_clock_note(&clock, here_us - 2000, here_us, here_us / 1000);
+	assert_int_equal(store_clock_now_us(&clock), first_us);
+	assert_int_equal(store_clock_now_us(&clock), first_us);
+	/* It was set: nobody waits for that. */
+	store_clock_note(&clock, here_us - 2000, here_us, here_us / 1000 - 60000);
+	assert_true(store_clock_now_us(&clock) < first_us - 50000000);
+	store_clock_destroy(&clock);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_unknown), cmocka_unit_test(test_answers)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_unknown), cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_not_back)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
