@@ -30,8 +30,9 @@ size_t gate_runs(struct harness *h, const struct host *host, const char *gate);
 void gate_wait_runs_at(const char *file, int line, struct harness *h, const struct host *host,
 	const char *gate, size_t count);
 
-/* What runs for more than a second does not step aside, so its PUBACK and those behind it are held until it is done, however slow the machine is: the
- * database refuses to keep commands, so one of the same user behind it would become a dead letter after that second. To be called before a host is started. */
+/* What runs for more than a second does not step aside, so its PUBACK and those behind it are held until it is done, however slow the machine is:
+ * the database refuses to keep commands, so one of the same user behind it would become a dead letter after that second.
+ * To be called before a host is started. */
 void gate_keeps_places(struct harness *h);
 
 #endif

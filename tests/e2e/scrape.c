@@ -90,8 +90,8 @@ bool scrape_page(struct scrape *scrape, const char *path)
 }
 
 /*
- * The value of a series in lines of metrics that end at `end`; NULL: it is not among them. There are thousands, and each is asked for at each scrape: so not
- * by functions of texts, for which a sanitizer with strict checks looks at all that follows, each time.
+ * The value of a series in lines of metrics that end at `end`; NULL: it is not among them. There are thousands, and each is asked for at each scrape:
+ * so not by functions of texts, for which a sanitizer with strict checks looks at all that follows, each time.
  */
 static const char *find(const char *lines, const char *end, const char *series)
 {
@@ -124,8 +124,8 @@ static bool is_counter(const char *series)
 	return false;
 }
 
-/* A label's value may hold a blank: the value is what follows the last one. Series come in the same order each time, so the next is looked for behind the last
- * one first. */
+/* A label's value may hold a blank: the value is what follows the last one. Series come in the same order each time, so the next is looked for
+ * behind the last one first. */
 static void compare(const struct scrape *scrape)
 {
 	const char *const before_end = scrape->before + strlen(scrape->before);

@@ -199,8 +199,8 @@ static void test_parked_progress(void **state)
 	assert_int_equal(fake_store_dead_letters(host.store), 0);
 }
 
-/* Parked only when what its user has sent before is settled. It waits for its next run when that happens, and that is not due before places are looked at
- * (LOOK_MS): one that runs at that moment steps aside, which is test_step_aside_ends(). */
+/* Parked only when what its user has sent before is settled. It waits for its next run when that happens, and that is not due
+ * before places are looked at (LOOK_MS): one that runs at that moment steps aside, which is test_step_aside_ends(). */
 static void test_parked_after_the_earlier(void **state)
 {
 	(void)state;
