@@ -7,8 +7,8 @@
  * leased, when the lease ends; of one that is behind others, some minutes after it was written, in case those before it went without a word of it.
  * So one index finds all that somebody should look at, and nothing that is in good hands.
  *
- * Earlier versions wrote `done` instead of removing a document: such a tombstone is not looked at, and goes by the index that that version has made. Their documents have no
- * `behind` and no `bytes`, and `not_before` is when they are due, leased or not.
+ * Earlier versions wrote `done` instead of removing a document: such a tombstone is not looked at, and goes by the index that that version has made. Their
+ * documents have no `behind` and no `bytes`, and `not_before` is when they are due, leased or not.
  */
 #ifndef PARKED_DOCUMENT_H
 #define PARKED_DOCUMENT_H

@@ -1,10 +1,10 @@
 /*
  * store_clock.h - inside of store/: what time it is at the database, kept as its difference from a clock of this machine.
  *
- * Happy path: store_clock_note() each time the server has told its time, store_clock_now_us() whenever it is asked for. The answer was on its way for a
- * while, so each difference is known to half of that; the best one is kept, until a newer one contradicts it (the server's clock was set, or
- * it is another server) or it is a minute old. A better difference does not make time go back: it stands still until the server has caught up, but for
- * a step that is too large for that. The clock here is CLOCK_BOOTTIME: nobody sets it, and it goes on while the machine sleeps.
+ * Happy path: store_clock_note() each time the server has told its time, store_clock_now_us() whenever it is asked for. The answer was on its way for
+ * a while, so each difference is known to half of that; the best one is kept, until a newer one contradicts it (the server's clock was set, or
+ * it is another server) or it is a minute old. A better difference does not make time go back: it stands still until the server has caught up, but
+ * for a step that is too large for that. The clock here is CLOCK_BOOTTIME: nobody sets it, and it goes on while the machine sleeps.
  */
 #ifndef STORE_CLOCK_H
 #define STORE_CLOCK_H

@@ -149,7 +149,8 @@ void dispatch_follow(struct host *host, struct user *user, int64_t hold_ms)
 	/* One that runs outside the store may still have to go there: nothing may be written before it. */
 	const bool outside = command && command->origin != COMMAND_FROM_STORE && !command->stepping &&
 			     (command->state == COMMAND_RUNNING || command->state == COMMAND_RETRYING);
-	if (outside)
+	/* Nor before it is known that the database takes the backlog's first document: should it refuse that one, these can run. */
+	if (outside || !user->backlog->written)
 		return;
 	while (command && (command->origin == COMMAND_FROM_STORE || command->state != COMMAND_WAITING))
 		command = command->user_next;
@@ -200,6 +201,8 @@ static void on_stored(void *owner, struct command *command, bool refused)
 		dispatch_settle_place(command, COMMAND_PARKED);
 		if (command->state == COMMAND_FINISHING)
 			parking_done(host->parking, command);
+		else
+			dispatch_next_of(host, command->user);
 	} else {
 		dispatch_settle(host, command, COMMAND_PARKED);
 	}

@@ -509,6 +509,34 @@ static void test_step_aside_ends(void **state)
 	}
 }
 
+/* Who comes behind it is not written before it is known to be, and runs where it is refused. */
+static void test_behind_refused(void **state)
+{
+	for (unsigned steps = 0; steps < 2; steps++) {
+		begin_host(state);
+		const struct place *first = send_command("u/one", steps ? "x:." : "x:r");
+		const struct place *second = send_command("u/one", "y:.");
+		struct command *command = steps ? do_begin() : NULL;
+		while (!storers.first) {
+			work_all();
+			pass(5);
+		}
+		assert_int_equal(storers.count, 1);
+		assert_string_equal(state_of(second), "waiting");
+		fake_store_fail_next(host.store, STORE_E_PERMANENT, 1);
+		store_next(STORING_APPEND);
+		assert_int_equal(fake_store_parked(host.store), 0);
+		if (steps)
+			do_end(command);
+		live(1000);
+		assert_string_equal(state_of(first), steps ? "done" : "dead");
+		assert_string_equal(state_of(second), "done");
+		assert_int_equal(fake_store_dead_letters(host.store), !steps);
+		assert_int_equal(host.commands, 0);
+		end_host(state);
+	}
+}
+
 /* While the broker waits, the oldest goes at once, if its turn has come. */
 static void test_stall(void **state)
 {
@@ -1092,6 +1120,7 @@ int main(void)
 		TEST(test_followers_without_waits),
 		TEST(test_step_aside_waits),
 		cmocka_unit_test(test_step_aside_ends),
+		cmocka_unit_test(test_behind_refused),
 		TEST(test_stall),
 		TEST(test_stall_with_events),
 		TEST(test_stall_with_refused),
