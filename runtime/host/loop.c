@@ -177,11 +177,13 @@ static void read_news(struct host *host)
 	const bool active = news.ours && host->now_ms < news.ours_until_ms;
 	host->lease_until_ms = active ? news.ours_until_ms : INT64_MAX;
 	set_active(host, active, news.free_in_ms);
-	if (news.up == host->store_up)
-		return;
+	host->store_back = news.up && (host->store_back || !host->store_up);
 	host->store_up = news.up;
-	if (news.up)
+	/* What was not answered is repeated when it is known whether another host has been active meanwhile. */
+	if (host->store_back && (active || news.free_in_ms > 0)) {
+		host->store_back = false;
 		dispatch_store_back(host);
+	}
 }
 
 /* ---- One turn ---- */

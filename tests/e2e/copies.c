@@ -11,7 +11,7 @@ void copies_new(struct harness *h, bool mqtt311, struct copies *ret_copies)
 		scripted_only_mqtt311(ret_copies->broker);
 	scripted_use(ret_copies->host, ret_copies->broker);
 	/* Gates are opened long before. */
-	host_set(ret_copies->host, "HANDLER_TIMEOUT", "19");
+	host_set(ret_copies->host, "HANDLER_TIMEOUT", "600");
 	host_set(ret_copies->host, "HANDLERS", "test_effect,test_crash,test_gate,ping");
 }
 

@@ -36,7 +36,7 @@ static struct host *start_cashewd(struct harness *h, const char *address)
 {
 	struct host *host = host_new(h, HOST_WITH_TEST_HANDLERS);
 	host_set(host, "METRICS_ADDR", address);
-	host_set(host, "HANDLER_TIMEOUT", "19");
+	host_set(host, "HANDLER_TIMEOUT", "600");
 	host_set(host, "LOG_LEVEL", "info");
 	host_start(host);
 	host_wait_ready(host);
