@@ -316,6 +316,12 @@ void load_run(struct load *load, bool run)
 	load->due = 0;
 }
 
+void load_rate(struct load *load, unsigned rate_per_s)
+{
+	load->rate_per_s = rate_per_s;
+	load->due = 0;
+}
+
 void load_unsteady(struct load *load, unsigned percent)
 {
 	load->unsteady_percent = percent;

@@ -34,6 +34,9 @@ bool load_ready(const struct load *load);
 /* Whether to send commands; those that wait to be sent again are in any case. */
 void load_run(struct load *load, bool run);
 
+/* How many commands a second from now on. */
+void load_rate(struct load *load, unsigned rate_per_s);
+
 /* So many of a hundred commands from now on get into trouble for a while: those who run them ask to be run
  * again, for up to 1.5 seconds; some have left their effect already. Only with the handler unsteady. */
 void load_unsteady(struct load *load, unsigned percent);

@@ -84,6 +84,7 @@ HARNESS_CASE(account_of_each_end)
 	}
 	for (uint16_t mid = 1; mid <= 2; mid++) {
 		send_command(links.ingress, mid, "1/test_fail", "{}");
+		puback_event(links);
 		(void)scripted_expect_puback(links.ingress, mid);
 	}
 	host_stop(host);
