@@ -198,6 +198,7 @@ HARNESS_CASE(stops_under_load_lose_nothing_and_do_nothing_twice)
 	broker_start(broker);
 	struct host *host = host_new(h, HOST_PRODUCT);
 	host_use_broker(host, broker);
+	host_set(host, "STOP_TIMEOUT", "60"); /* as long as it takes */
 	host_start(host);
 	host_wait_ready(host);
 	struct device *phones[USERS];
