@@ -66,21 +66,39 @@ static void default_int32(mongoc_uri_t *uri, const char *option, int32_t value)
 
 enum { SOCKET_TIMEOUT_MS = 8000, WTIMEOUT_MS = 5000, OTHER_WORK_MS = 2000 };
 
-/* Of the work's time, what one operation may take: the operations before it need some as well. */
-static int32_t socket_timeout_ms(unsigned work_ms)
+static void default_bool(mongoc_uri_t *uri, const char *option, bool value)
+{
+	if (!mongoc_uri_has_option(uri, option))
+		(void)mongoc_uri_set_option_as_bool(uri, option, value);
+}
+
+/* Of the work's time, what one attempt at one operation may take: the operations before it need some as well. */
+static int32_t socket_timeout_ms(unsigned work_ms, bool tried_twice)
 {
 	const unsigned ms = work_ms > 2 * OTHER_WORK_MS ? work_ms - OTHER_WORK_MS : work_ms / 2;
-	return work_ms > 0 && ms < SOCKET_TIMEOUT_MS ? (int32_t)ms : SOCKET_TIMEOUT_MS;
+	const int32_t all = work_ms > 0 && ms < SOCKET_TIMEOUT_MS ? (int32_t)ms : SOCKET_TIMEOUT_MS;
+	return tried_twice ? all / 2 : all;
+}
+
+/* Commands are repeated anyway. The driver's own second attempt on a replica set has a whole socketTimeoutMS again, by which a stalled
+ * operation outlives its handler's deadline. Where the URL wants it all the same, both fit in. */
+static bool set_attempts(mongoc_uri_t *uri)
+{
+	default_bool(uri, MONGOC_URI_RETRYWRITES, false);
+	default_bool(uri, MONGOC_URI_RETRYREADS, false);
+	return mongoc_uri_get_option_as_bool(uri, MONGOC_URI_RETRYWRITES, false) ||
+	       mongoc_uri_get_option_as_bool(uri, MONGOC_URI_RETRYREADS, false);
 }
 
 static int set_defaults(mongoc_uri_t *uri, unsigned work_ms, char message[static STORE_MESSAGE_SIZE])
 {
 	mongoc_write_concern_t *concern;
 	int32_t w;
+	const int32_t operation_ms = socket_timeout_ms(work_ms, set_attempts(uri));
 
 	default_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 3000);
 	default_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 2000);
-	default_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, socket_timeout_ms(work_ms));
+	default_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, operation_ms);
 	default_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 2000);
 
 	concern = mongoc_write_concern_copy(mongoc_uri_get_write_concern(uri));
@@ -104,7 +122,7 @@ static int set_defaults(mongoc_uri_t *uri, unsigned work_ms, char message[static
 	 * does. */
 	if (mongoc_write_concern_get_wtimeout_int64(concern) <= 0)
 		mongoc_write_concern_set_wtimeout_int64(
-			concern, (int64_t)WTIMEOUT_MS * socket_timeout_ms(work_ms) / SOCKET_TIMEOUT_MS);
+			concern, (int64_t)WTIMEOUT_MS * operation_ms / SOCKET_TIMEOUT_MS);
 	mongoc_uri_set_write_concern(uri, concern);
 	mongoc_write_concern_destroy(concern);
 	return 0;

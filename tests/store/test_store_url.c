@@ -122,6 +122,12 @@ static void test_defaults(void **state)
 			1, 2, 3, 4, MONGOC_WRITE_CONCERN_W_MAJORITY, true, 5000},
 		{"concern said", "mongodb://host/?w=2&journal=false&wtimeoutMS=7", 3000, 2000, 8000, 2000, 2,
 			false, 7},
+		{"work that takes long, writes tried twice", "mongodb://host/?retryWrites=true", 3000, 2000, 4000,
+			2000, MONGOC_WRITE_CONCERN_W_MAJORITY, true, 2500, 10000},
+		{"shorter work, reads tried twice", "mongodb://host/?retryReads=true", 3000, 2000, 2000, 2000,
+			MONGOC_WRITE_CONCERN_W_MAJORITY, true, 1250, 6000},
+		{"what the default is, said", "mongodb://host/?retryWrites=false&retryReads=false", 3000, 2000,
+			8000, 2000, MONGOC_WRITE_CONCERN_W_MAJORITY, true, 5000, 10000},
 		{"case of the option", "mongodb://host/?SOCKETtimeoutms=9", 3000, 2000, 9, 2000,
 			MONGOC_WRITE_CONCERN_W_MAJORITY, true, 5000},
 	};
