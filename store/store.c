@@ -23,8 +23,6 @@
 
 struct store {
 	mongoc_client_pool_t *pool;
-	mongoc_read_prefs_t
-		*primary; /* whatever the URL says: a secondary may not know yet what was acknowledged */
 	char *database;
 	bson_t upsert;
 	bson_t unordered;
@@ -140,7 +138,6 @@ static struct store *store_new(const struct store_options *options)
 		abort(); /* glibc fails none of these */
 	pthread_condattr_destroy(&attributes);
 	store_clock_init(&store->clock);
-	store->primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
 	bson_init(&store->upsert);
 	BSON_APPEND_BOOL(&store->upsert, "upsert", true);
 	bson_init(&store->unordered);
@@ -209,7 +206,6 @@ void store_close(struct store *store)
 		client_free(&store->clients[i]);
 	if (store->pool)
 		mongoc_client_pool_destroy(store->pool);
-	mongoc_read_prefs_destroy(store->primary);
 	bson_destroy(&store->upsert);
 	bson_destroy(&store->unordered);
 	pthread_cond_destroy(&store->released);
@@ -348,8 +344,7 @@ int store_ping(struct store_client *client)
 		return STORE_E_AWAY;
 	BSON_APPEND_INT32(&command, "hello", 1);
 	const int64_t asked_us = store_clock_here_us();
-	if (!mongoc_client_command_simple(
-		    client->mongo, "admin", &command, client->store->primary, &reply, &error)) {
+	if (!mongoc_client_command_simple(client->mongo, "admin", &command, NULL, &reply, &error)) {
 		const int r = store_classify(&error);
 
 		bson_destroy(&command);
@@ -379,8 +374,8 @@ int store_find(struct store_client *client, enum store_collection collection, co
 
 	if (!client->mongo)
 		return STORE_E_AWAY;
-	if (!mongoc_client_read_command_with_opts(client->mongo, client->store->database, command,
-		    client->store->primary, NULL, ret_reply, &error)) {
+	if (!mongoc_client_read_command_with_opts(
+		    client->mongo, client->store->database, command, NULL, NULL, ret_reply, &error)) {
 		const int r = store_classify(&error);
 
 		bson_destroy(ret_reply);

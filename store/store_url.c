@@ -90,6 +90,21 @@ static bool set_attempts(mongoc_uri_t *uri)
 	       mongoc_uri_get_option_as_bool(uri, MONGOC_URI_RETRYREADS, false);
 }
 
+/*
+ * Reads go to the primary, whatever the URL says: a secondary may not know yet what was acknowledged. A handler that
+ * wants it otherwise can say so at its own read.
+ */
+static int set_reads(mongoc_uri_t *uri)
+{
+	mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+
+	if (!primary)
+		return -ENOMEM;
+	mongoc_uri_set_read_prefs_t(uri, primary);
+	mongoc_read_prefs_destroy(primary);
+	return 0;
+}
+
 static int set_defaults(mongoc_uri_t *uri, unsigned work_ms, char message[static STORE_MESSAGE_SIZE])
 {
 	mongoc_write_concern_t *concern;
@@ -180,6 +195,9 @@ int store_url_parse(
 	store_url_muted = false;
 	if (!uri)
 		return refuse_credentials(message);
+	r = set_reads(uri);
+	if (r != 0)
+		return r;
 	r = set_defaults(uri, work_ms, message);
 	if (r != 0)
 		return r;

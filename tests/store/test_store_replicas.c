@@ -7,9 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above before it */
+#include "dead_letters.h"
 #include "operations.h"
+#include "parked_commands.h"
 #include "scripted_server.h"
-#include "store.h"
+#include "store_describe.h"
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,12 +109,72 @@ static void test_attempts(void **state)
 	}
 }
 
+/* ---- Which member is asked ---- */
+
+static const char *const reading_commands[] = {
+	"find", "aggregate", "count", "listIndexes", "listCollections", "distinct", NULL};
+
+static bool see_letter(const struct dead_letter *letter, void *context)
+{
+	(void)letter;
+	(void)context;
+	return true;
+}
+
+static void see_index(void *context, const char *collection, const char *index, enum store_index_state state)
+{
+	(void)context;
+	(void)collection;
+	(void)index;
+	(void)state;
+}
+
+/* What the list of operations does not have. */
+static void read_more(void)
+{
+	const struct dead_letter_query query = {.limit = 1};
+	const struct store_id id = store_new_id();
+	struct dead_letter *letter;
+	uint64_t count;
+
+	assert_int_equal(dead_letter_list(client, &query, see_letter, NULL), 0);
+	assert_int_equal(dead_letter_count(client, &query, &count), 0);
+	assert_int_equal(dead_letter_get(client, &id, &letter), STORE_E_NOT_FOUND);
+	assert_int_equal(parked_command_count(client, &count), 0);
+	assert_int_equal(contact_find(client, "1", "2"), STORE_E_NOT_FOUND);
+	assert_int_equal(store_indexes(client, see_index, NULL), 0);
+}
+
+static void test_reads_go_to_the_primary(void **state)
+{
+	(void)state;
+	static const char *const preferences[] = {"secondary", "secondaryPreferred", "nearest"};
+	for (size_t p = 0; p < sizeof(preferences) / sizeof(preferences[0]); p++) {
+		char options[128];
+		snprintf(options, sizeof(options), "replicaSet=rs0&readPreference=%s", preferences[p]);
+		open_store(both(), options);
+		for (int i = 0; i < OPERATIONS; i++)
+			assert_int_equal(operate(client, (enum operation)i), 0);
+		read_more();
+		for (size_t i = 0; reading_commands[i]; i++)
+			if (scripted_count(secondary, reading_commands[i]) > 0)
+				fail_msg(
+					"%s: a secondary was asked: %s", preferences[p], reading_commands[i]);
+		assert_true(scripted_count(primary, "find") > 0 && scripted_count(primary, "aggregate") > 0);
+		if (p + 1 < sizeof(preferences) / sizeof(preferences[0])) {
+			store_release(client);
+			store_close(store);
+		}
+	}
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, start, stop)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_attempts),
+		CASE(test_reads_go_to_the_primary),
 	};
 	return cmocka_run_group_tests_name("store_replicas", tests, NULL, NULL);
 }
