@@ -39,8 +39,10 @@ struct store_id store_new_id(void);
  * w=majority, journal=true, wtimeoutMS=5000, retryWrites=false, retryReads=false; where work_ms is less than
  * 10,000, socketTimeoutMS is two seconds less than it, or half, and wtimeoutMS five eighths of that, so that a
  * dead connection is noticed before the work counts as hung. Where the URL says retryWrites=true or
- * retryReads=true, both are half of that again: the driver then tries an operation twice. The size of the pool is pool_size, and reads go to the primary, whatever
- * the URL says. w=0 is refused. 0 and *ret_store, owned by the caller; STORE_E_PERMANENT for a bad URL or
+ * retryReads=true, both are half of that again: the driver then tries an operation twice. Of a replica set all
+ * members are found, if only one is named (directConnection=false). The size of the pool is pool_size, and reads
+ * go to the primary, whatever the URL says. w=0 is refused.
+ * 0 and *ret_store, owned by the caller; STORE_E_PERMANENT for a bad URL or
  * database name, with message saying what was expected (never with the password); STORE_E_AWAY where the name
  * of a mongodb+srv:// URL could not be looked up, also with a message; -ENOMEM.
  */

@@ -15,8 +15,11 @@ struct store_description {
 	enum store_kind kind;
 	char set_name[64]; /* of a replica set */
 	unsigned members;  /* of a replica set, that can hold data and be asked */
-	bool writable;	   /* it is a primary, or a router */
-	int64_t clock_ms;  /* the server's, Unix time; 0 where it does not say */
+	char hosts
+		[256]; /* their names, as the set knows them, separated by ", "; ends in "..." where they are too long */
+	bool direct;	  /* directConnection=true: no other member is ever used */
+	bool writable;	  /* it is a primary, or a router */
+	int64_t clock_ms; /* the server's, Unix time; 0 where it does not say */
 	/* What the pool asks for with each write. */
 	char w[64]; /* "majority", a number, or a tag */
 	bool majority, journal;

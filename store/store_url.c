@@ -105,6 +105,13 @@ static int set_reads(mongoc_uri_t *uri)
 	return 0;
 }
 
+/* With one host and neither this option nor replicaSet the driver stays with that host, and stays there when another one becomes primary. */
+static void set_discovery(mongoc_uri_t *uri)
+{
+	if (!mongoc_uri_get_srv_hostname(uri))
+		default_bool(uri, MONGOC_URI_DIRECTCONNECTION, false);
+}
+
 static int set_defaults(mongoc_uri_t *uri, unsigned work_ms, char message[static STORE_MESSAGE_SIZE])
 {
 	mongoc_write_concern_t *concern;
@@ -198,6 +205,7 @@ int store_url_parse(
 	r = set_reads(uri);
 	if (r != 0)
 		return r;
+	set_discovery(uri);
 	r = set_defaults(uri, work_ms, message);
 	if (r != 0)
 		return r;

@@ -19,7 +19,14 @@
 #include <unistd.h>
 
 enum { CONNECTIONS_MAX = 256, MEMBERS_MAX = 4, NAMES_MAX = 64, MESSAGE_MAX = 16 << 20 };
-enum { OP_REPLY = 1, OP_QUERY = 2004, OP_MSG = 2013, MORE_TO_COME = 2, WIRE_VERSION = 17 };
+enum {
+	OP_REPLY = 1,
+	OP_QUERY = 2004,
+	OP_MSG = 2013,
+	MORE_TO_COME = 2,
+	WIRE_VERSION = 17,
+	NOT_WRITABLE_PRIMARY = 10107
+};
 
 struct connection {
 	struct scripted_server *server;
@@ -89,6 +96,14 @@ void scripted_failure(bson_t *reply, int code, const char *message)
 	BSON_APPEND_UTF8(reply, "errmsg", message);
 }
 
+static bool is_secondary(struct scripted_server *server)
+{
+	pthread_mutex_lock(&server->mutex);
+	const bool secondary = server->secondary;
+	pthread_mutex_unlock(&server->mutex);
+	return secondary;
+}
+
 static void append_members(const struct scripted_server *server, bson_t *reply)
 {
 	bson_t hosts;
@@ -103,9 +118,7 @@ static void append_members(const struct scripted_server *server, bson_t *reply)
 
 static void answer_hello(struct scripted_server *server, bson_t *reply)
 {
-	pthread_mutex_lock(&server->mutex);
-	const bool secondary = server->secondary;
-	pthread_mutex_unlock(&server->mutex);
+	const bool secondary = is_secondary(server);
 	BSON_APPEND_BOOL(reply, "helloOk", true);
 	BSON_APPEND_BOOL(reply, "ismaster", !secondary);
 	BSON_APPEND_BOOL(reply, "isWritablePrimary", !secondary);
@@ -127,8 +140,21 @@ static void answer_hello(struct scripted_server *server, bson_t *reply)
 	BSON_APPEND_INT32(reply, "ok", 1);
 }
 
-static void answer_usual(const char *name, bson_t *reply)
+static bool is_write(const char *name)
 {
+	static const char *const names[] = {"insert", "update", "delete", "findAndModify", "createIndexes"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static void answer_usual(struct scripted_server *server, const char *name, bson_t *reply)
+{
+	if (is_write(name) && is_secondary(server)) {
+		scripted_failure(reply, NOT_WRITABLE_PRIMARY, "not primary");
+		return;
+	}
 	if (strcmp(name, "find") == 0 || strcmp(name, "aggregate") == 0 || strcmp(name, "listIndexes") == 0)
 		BCON_APPEND(reply, "cursor", "{", "id", BCON_INT64(0), "ns", BCON_UTF8("cashew.any"),
 			"firstBatch", "[", "]", "}");
@@ -154,7 +180,7 @@ static enum scripted_answer answer(struct scripted_server *server, const bson_t 
 	if (server->options.hook)
 		how = server->options.hook(server->options.context, name, command, reply);
 	if (how == SCRIPTED_USUAL)
-		answer_usual(name, reply);
+		answer_usual(server, name, reply);
 	return how;
 }
 

@@ -3,7 +3,7 @@
  * members of a replica set, answers that fail, writes that stall.
  *
  * Happy path: scripted_start() listens on 127.0.0.1, a thread answers each connection, scripted_count() tells what was asked, scripted_stop() ends
- * it all. Nothing is stored: a find finds nothing, a write is acknowledged. What the operating system refuses ends the test.
+ * it all. Nothing is stored: a find finds nothing, a write is acknowledged (by a primary). What the operating system refuses ends the test.
  *
  * Protocol: MongoDB's manual, "MongoDB Wire Protocol": OP_MSG, and OP_QUERY and OP_REPLY for the driver's first hello.
  */

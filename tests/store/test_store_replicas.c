@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above before it */
+#include "clock.h"
 #include "dead_letters.h"
 #include "operations.h"
 #include "parked_commands.h"
@@ -168,6 +169,56 @@ static void test_reads_go_to_the_primary(void **state)
 	}
 }
 
+/* ---- Who is found ---- */
+
+enum { FOUND_MS = 20000 };
+
+static void test_one_member_is_named(void **state)
+{
+	(void)state;
+	struct store_description is;
+	open_store(scripted_address(secondary), "heartbeatFrequencyMS=500");
+	assert_int_equal(operate(client, REQUEST_ADD), 0);
+	assert_int_equal(scripted_count(primary, "update"), 1);
+	assert_int_equal(store_describe(client, &is), 0);
+	assert_int_equal(is.kind, STORE_REPLICA_SET);
+	assert_string_equal(is.set_name, "rs0");
+	assert_int_equal(is.members, 2);
+	assert_false(is.direct);
+	char hosts[80];
+	snprintf(hosts, sizeof(hosts), "%s, %s", scripted_address(primary), scripted_address(secondary));
+	assert_string_equal(is.hosts, hosts);
+}
+
+static void test_another_primary(void **state)
+{
+	(void)state;
+	open_store(scripted_address(primary), "heartbeatFrequencyMS=500");
+	assert_int_equal(operate(client, REQUEST_ADD), 0);
+	scripted_elect(primary, false);
+	scripted_elect(secondary, true);
+	const int64_t until_ms = clock_ms() + FOUND_MS;
+	int error;
+	while ((error = operate(client, REQUEST_ADD)) != 0 && clock_ms() < until_ms)
+		assert_true(error == STORE_E_AWAY || error == STORE_E_TRANSIENT);
+	assert_int_equal(error, 0);
+	assert_int_equal(scripted_count(secondary, "update"), 1);
+}
+
+static void test_one_member_is_wanted(void **state)
+{
+	(void)state;
+	struct store_description is;
+	open_store(scripted_address(primary), "directConnection=true");
+	assert_int_equal(operate(client, REQUEST_ADD), 0);
+	assert_int_equal(store_describe(client, &is), 0);
+	assert_true(is.direct);
+	store_release(client);
+	store_close(store);
+	open_store(scripted_address(secondary), "directConnection=true");
+	assert_int_equal(operate(client, REQUEST_ADD), STORE_E_TRANSIENT);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, start, stop)
 
 int main(void)
@@ -175,6 +226,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_attempts),
 		CASE(test_reads_go_to_the_primary),
+		CASE(test_one_member_is_named),
+		CASE(test_another_primary),
+		CASE(test_one_member_is_wanted),
 	};
 	return cmocka_run_group_tests_name("store_replicas", tests, NULL, NULL);
 }

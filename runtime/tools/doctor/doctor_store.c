@@ -35,7 +35,8 @@ static void store_fails(struct doctor *doctor, const char *what, int error)
 	case STORE_E_AWAY:
 		doctor_advise(doctor,
 			"is it running at the address in MONGO_DB_URL, does it let this machine in "
-			"(bindIp, firewall, TLS), and are user, password and authSource right?");
+			"(bindIp, firewall, TLS), and are user, password and authSource right? Members of a replica set are "
+			"reached by the names that the set has for them, unless MONGO_DB_URL says directConnection=true");
 		break;
 	case STORE_E_TRANSIENT:
 		doctor_advise(doctor, "it is there and cannot now: is there a primary, is its disk full?");
@@ -70,14 +71,20 @@ static bool open_store(struct doctor *doctor)
 
 static void tell_kind(struct doctor *doctor, const struct store_description *is, double ping_ms)
 {
-	char kind[128];
+	char kind[384];
 	if (is->kind == STORE_REPLICA_SET)
-		snprintf(kind, sizeof(kind), "replica set %s of %u", is->set_name, is->members);
+		snprintf(kind, sizeof(kind), "replica set %s of %u (%s)", is->set_name, is->members,
+			is->hosts);
 	else
 		snprintf(kind, sizeof(kind), "%s",
 			is->kind == STORE_SHARDED ? "sharded" : "standalone, without a second copy");
 	doctor_ok(doctor, "MongoDB %s, %s, answers in %.2f ms", is->version[0] != '\0' ? is->version : "(?)",
 		kind, ping_ms);
+	if (is->kind == STORE_REPLICA_SET && is->direct && is->members > 1) {
+		doctor_warn(doctor,
+			"directConnection=true: when another member becomes primary, cashewd does not follow");
+		doctor_advise(doctor, "take directConnection=true out of MONGO_DB_URL");
+	}
 	if (is->version[0] != '\0' && strtol(is->version, NULL, 10) < OLDEST_MAJOR) {
 		doctor_warn(doctor, "MongoDB %s is older than cashewd is made for", is->version);
 		doctor_advise(doctor, "take MongoDB %d or later", OLDEST_MAJOR);
