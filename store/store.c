@@ -11,6 +11,7 @@
 #include "log.h"
 #include "store_client.h"
 #include "store_clock.h"
+#include "store_error.h"
 #include "store_url.h"
 #include <errno.h>
 #include <pthread.h>
@@ -345,12 +346,12 @@ int store_ping(struct store_client *client)
 	BSON_APPEND_INT32(&command, "hello", 1);
 	const int64_t asked_us = store_clock_here_us();
 	if (!mongoc_client_command_simple(client->mongo, "admin", &command, NULL, &reply, &error)) {
-		const int r = store_classify(&error);
+		const int r = store_classify_read(&reply, &error);
 
 		bson_destroy(&command);
 		bson_destroy(&reply);
 		snprintf(client->last_error, sizeof(client->last_error), "ping: %s", error.message);
-		return r == 0 ? STORE_E_TRANSIENT : r;
+		return r;
 	}
 	if (bson_iter_init_find(&iter, &reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&iter))
 		store_clock_note(
@@ -376,11 +377,10 @@ int store_find(struct store_client *client, enum store_collection collection, co
 		return STORE_E_AWAY;
 	if (!mongoc_client_read_command_with_opts(
 		    client->mongo, client->store->database, command, NULL, NULL, ret_reply, &error)) {
-		const int r = store_classify(&error);
+		const int r = store_classify_read(ret_reply, &error);
 
 		bson_destroy(ret_reply);
-		return store_failed(
-			client, collection, "find", error.message, r == 0 ? STORE_E_PERMANENT : r);
+		return store_failed(client, collection, "find", error.message, r);
 	}
 	if (!bson_iter_init(&iter, ret_reply) ||
 		!bson_iter_find_descendant(&iter, "cursor.firstBatch", &batch) ||
@@ -396,17 +396,16 @@ int store_count(struct store_client *client, enum store_collection collection, c
 	uint64_t *ret_count)
 {
 	bson_error_t error;
+	bson_t reply;
 
 	if (!client->mongo)
 		return STORE_E_AWAY;
 	const int64_t count = mongoc_collection_count_documents(
-		store_client_collection(client, collection), filter, NULL, NULL, NULL, &error);
-	if (count < 0) {
-		const int r = store_classify(&error);
-
-		return store_failed(
-			client, collection, "count", error.message, r == 0 ? STORE_E_PERMANENT : r);
-	}
+		store_client_collection(client, collection), filter, NULL, NULL, &reply, &error);
+	const int r = count < 0 ? store_classify_read(&reply, &error) : 0;
+	bson_destroy(&reply);
+	if (r != 0)
+		return store_failed(client, collection, "count", error.message, r);
 	*ret_count = (uint64_t)count;
 	return 0;
 }
@@ -414,17 +413,16 @@ int store_count(struct store_client *client, enum store_collection collection, c
 int store_iterate(struct store_client *client, enum store_collection collection, mongoc_cursor_t *cursor,
 	bool (*visit)(const bson_t *document, void *context), void *context)
 {
-	const bson_t *document;
+	const bson_t *document, *reply;
 	bson_error_t error;
 	int r = 0;
 
 	while (mongoc_cursor_next(cursor, &document))
 		if (!visit(document, context))
 			break;
-	if (mongoc_cursor_error(cursor, &error)) {
-		r = store_classify(&error);
-		r = store_failed(client, collection, "find", error.message, r == 0 ? STORE_E_PERMANENT : r);
-	}
+	if (mongoc_cursor_error_document(cursor, &error, &reply))
+		r = store_failed(
+			client, collection, "find", error.message, store_classify_read(reply, &error));
 	mongoc_cursor_destroy(cursor);
 	return r;
 }

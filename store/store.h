@@ -13,6 +13,7 @@
 struct store;
 struct store_client;
 struct _mongoc_database_t;
+struct _bson_t;
 struct _bson_error_t;
 
 struct store_options {
@@ -77,9 +78,19 @@ void store_release(struct store_client *client);
 /* The driver's database object of this client, for operations of a handler's own; NULL in the stand-in store. */
 struct _mongoc_database_t *store_database(struct store_client *client);
 
-/* What the driver's error means: one of the store's errors, 0 for "duplicate key" of an insert by a derived
- * _id. */
-int store_classify(const struct _bson_error_t *error);
+/*
+ * What an error of the driver means: one of the store's errors, never 0. reply: what the driver gave with the error, or NULL: labels in it that
+ * say "try again" (RetryableWriteError, TransientTransactionError) count before what the error's code says.
+ */
+int store_classify(const struct _bson_t *reply, const struct _bson_error_t *error);
+
+/*
+ * What a write came to, from what the driver's write function gave; reply may be NULL. 0 when all of it is done, and acknowledged as was asked for;
+ * STORE_E_DUPLICATE when all that failed are duplicate keys; else the worst that is in the reply or the error. *ret_words: of the failure, the
+ * server's or the driver's; lives as long as the reply and the error.
+ */
+int store_classify_write(bool succeeded, const struct _bson_t *reply, const struct _bson_error_t *error,
+	const char **ret_words);
 
 /* What went wrong last on this client, in words, for the log: the driver's message without credentials. "" if
  * nothing did. Lives until the next call on the client. */

@@ -2,6 +2,7 @@
 #include "store_describe.h"
 
 #include "store_client.h"
+#include "store_error.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -16,11 +17,11 @@ static int ask(struct store_client *client, const char *name, bson_t *ret_reply)
 	answered = mongoc_client_command_simple(client->mongo, "admin", &command, NULL, ret_reply, &error);
 	bson_destroy(&command);
 	if (!answered) {
-		const int r = store_classify(&error);
+		const int r = store_classify_read(ret_reply, &error);
 
 		bson_destroy(ret_reply);
 		snprintf(client->last_error, sizeof(client->last_error), "%s: %s", name, error.message);
-		return r == 0 ? STORE_E_TRANSIENT : r;
+		return r;
 	}
 	return 0;
 }
