@@ -24,6 +24,7 @@
 
 struct store {
 	mongoc_client_pool_t *pool;
+	mongoc_uri_t *uri;
 	char *database;
 	bson_t upsert;
 	bson_t unordered;
@@ -87,19 +88,22 @@ static void driver_start(void)
 /* ---- the pool ---- */
 
 /* Cuts the name where the driver would refuse it. */
-static void set_app_name(mongoc_client_pool_t *pool, const char *app_name)
+static void set_app_name(mongoc_uri_t *uri, const char *app_name)
 {
 	char name[MONGOC_HANDSHAKE_APPNAME_MAX + 1];
 
 	snprintf(name, sizeof(name), "%s", app_name);
-	(void)mongoc_client_pool_set_appname(pool, name);
+	(void)mongoc_uri_set_appname(uri, name);
 }
 
-static int make_pool(struct store *store, const struct store_options *options, const mongoc_uri_t *uri,
-	char message[static STORE_MESSAGE_SIZE])
+static int make_pool(
+	struct store *store, const struct store_options *options, char message[static STORE_MESSAGE_SIZE])
 {
+	mongoc_uri_t *uri = store->uri;
 	bson_error_t error;
 
+	if (!mongoc_uri_get_appname(uri) && options->app_name)
+		set_app_name(uri, options->app_name);
 	store->pool = mongoc_client_pool_new_with_error(uri, &error);
 	if (!store->pool) {
 		const bool lookup = mongoc_uri_get_srv_hostname(uri) != NULL;
@@ -113,8 +117,6 @@ static int make_pool(struct store *store, const struct store_options *options, c
 	mongoc_client_pool_max_size(store->pool, options->pool_size);
 	(void)mongoc_client_pool_set_error_api(store->pool, MONGOC_ERROR_API_VERSION_2);
 	store_watch_waits(store->pool);
-	if (!mongoc_uri_get_appname(uri) && options->app_name)
-		set_app_name(store->pool, options->app_name);
 	store->wait_ms = (unsigned)mongoc_uri_get_option_as_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 2000);
 	return 0;
 }
@@ -176,8 +178,8 @@ int store_open(const struct store_options *options, struct store **ret_store,
 		mongoc_uri_destroy(uri);
 		return -ENOMEM;
 	}
-	r = make_pool(store, options, uri, message);
-	mongoc_uri_destroy(uri);
+	store->uri = uri;
+	r = make_pool(store, options, message);
 	if (r != 0) {
 		store_close(store);
 		return r;
@@ -207,6 +209,7 @@ void store_close(struct store *store)
 		client_free(&store->clients[i]);
 	if (store->pool)
 		mongoc_client_pool_destroy(store->pool);
+	mongoc_uri_destroy(store->uri);
 	bson_destroy(&store->upsert);
 	bson_destroy(&store->unordered);
 	pthread_cond_destroy(&store->released);
@@ -287,6 +290,23 @@ const bson_t *store_unordered_options(const struct store *store)
 const char *store_database_name(const struct store *store)
 {
 	return store->database;
+}
+
+mongoc_client_t *store_patient_client(const struct store *store)
+{
+	mongoc_uri_t *uri = mongoc_uri_copy(store->uri);
+	const int64_t socket_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0);
+	const int64_t ms = socket_ms * STORE_PATIENCE;
+	mongoc_client_t *client;
+	bson_error_t error;
+
+	(void)mongoc_uri_set_option_as_int32(
+		uri, MONGOC_URI_SOCKETTIMEOUTMS, ms < INT32_MAX ? (int32_t)ms : INT32_MAX);
+	client = mongoc_client_new_from_uri_with_error(uri, &error);
+	mongoc_uri_destroy(uri);
+	if (client)
+		(void)mongoc_client_set_error_api(client, MONGOC_ERROR_API_VERSION_2);
+	return client;
 }
 
 int64_t store_now_us(struct store *store)

@@ -53,8 +53,11 @@ STORE_USE_RESULT int store_open(const struct store_options *options, struct stor
 /* Closes the pool. Every client has been released. NULL is fine. */
 void store_close(struct store *store);
 
-/* Makes the indexes and the apples. Can be repeated, by several hosts at once. Any thread. 0 or a store
- * error. */
+/*
+ * Makes the indexes and the apples. Can be repeated, by several hosts at once. Any thread. What the server refuses, or has not built within three
+ * times socketTimeoutMS, is told in the log with its reason (index_not_made, apples_not_made), and does not count: nothing is wrong without an
+ * index, only slower, or, where it removes documents in time, undone. 0, or a store error where the server cannot be used.
+ */
 STORE_USE_RESULT int store_prepare(struct store_client *client);
 
 /* One cheap round trip that a server which takes no writes does not pass; it tells what time it is there, too. 0 or a store error. */

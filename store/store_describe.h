@@ -36,10 +36,15 @@ STORE_USE_RESULT int store_write_nothing(struct store_client *client);
 enum store_index_state {
 	STORE_INDEX_THERE,
 	STORE_INDEX_MISSING,
-	STORE_INDEX_OTHER, /* one with its name or its keys is in the way: store_prepare() fails */
+	STORE_INDEX_OTHER, /* one with its name or its keys is in the way, so store_prepare() does not make it */
 };
-typedef void (*store_index_visitor)(
-	void *context, const char *collection, const char *index, enum store_index_state state);
+/* Lives until the visitor returns. */
+struct store_index {
+	const char *collection, *name;
+	enum store_index_state state;
+	const char *found; /* what is in the way, as JSON; NULL: nothing is */
+};
+typedef void (*store_index_visitor)(void *context, const struct store_index *index);
 
 /* Visits each index that store_prepare() makes. 0 or a store error. */
 STORE_USE_RESULT int store_indexes(struct store_client *client, store_index_visitor visit, void *context);

@@ -266,7 +266,9 @@ static void tell(struct store_watch *watch, int error, const struct store_client
 		watch->told_away = false;
 	} else if (!watch->told_away) {
 		log_error("store_away",
-			"the store does not answer: commands stay with the broker, unacknowledged, until it does",
+			error == STORE_E_AWAY
+				? "the store does not answer: commands stay with the broker, unacknowledged, until it does"
+				: "the store answers, and cannot be used: commands stay with the broker, unacknowledged, until it can",
 			LOG_TEXT("reason", store_last_error(client)));
 		watch->told_away = true;
 	}

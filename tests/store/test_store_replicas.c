@@ -122,12 +122,10 @@ static bool see_letter(const struct dead_letter *letter, void *context)
 	return true;
 }
 
-static void see_index(void *context, const char *collection, const char *index, enum store_index_state state)
+static void see_index(void *context, const struct store_index *index)
 {
 	(void)context;
-	(void)collection;
 	(void)index;
-	(void)state;
 }
 
 /* What the list of operations does not have. */

@@ -167,21 +167,22 @@ struct indexes {
 	char names[DOCTOR_TEXT_SIZE];
 };
 
-static void note_index(void *context, const char *collection, const char *index, enum store_index_state state)
+static void note_index(void *context, const struct store_index *index)
 {
 	struct indexes *indexes = context;
 	const size_t size = strlen(indexes->names);
 	indexes->all++;
-	if (state == STORE_INDEX_MISSING) {
+	if (index->state == STORE_INDEX_MISSING) {
 		indexes->missing++;
 		snprintf(indexes->names + size, sizeof(indexes->names) - size, "%s%s.%s",
-			size > 0 ? ", " : "", collection, index);
-	} else if (state == STORE_INDEX_OTHER) {
-		doctor_fail(indexes->doctor,
-			"%s: another index is in the way of %s: it has its name or its keys, and other "
-			"options",
-			collection, index);
-		doctor_advise(indexes->doctor, "drop it; cashewd makes the right one at its next start");
+			size > 0 ? ", " : "", index->collection, index->name);
+	} else if (index->state == STORE_INDEX_OTHER) {
+		doctor_warn(indexes->doctor,
+			"%s: another index is in the way of %s, by its name or its keys: %s",
+			index->collection, index->name, index->found);
+		doctor_advise(indexes->doctor,
+			"drop it; cashewd makes the right one at its next start, and works without it, but slower, or does not remove "
+			"old dead letters");
 	}
 }
 
@@ -199,7 +200,9 @@ void doctor_check_indexes(struct doctor *doctor)
 	} else if (indexes.missing > 0) {
 		doctor_warn(doctor, "%u of %u indexes are not there: %s", indexes.missing, indexes.all,
 			indexes.names);
-		doctor_advise(doctor, "cashewd makes them at its next start; until then queries may be slow");
+		doctor_advise(doctor,
+			"cashewd makes them at its next start, and works without them, but slower; where it did not make them, "
+			"its log says why (index_not_made)");
 	} else if (doctor->outcome == DOCTOR_OK) {
 		doctor_ok(doctor, "all %u indexes are there", indexes.all);
 	}
