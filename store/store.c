@@ -26,6 +26,7 @@ struct store {
 	mongoc_client_pool_t *pool;
 	mongoc_uri_t *uri;
 	char *database;
+	struct store_notes notes;
 	bson_t upsert;
 	bson_t unordered;
 	unsigned wait_ms;
@@ -121,7 +122,7 @@ static int make_pool(
 	return 0;
 }
 
-static struct store *store_new(const struct store_options *options)
+static struct store *store_new(const struct store_options *options, const char *database)
 {
 	struct store *store;
 	pthread_condattr_t attributes;
@@ -129,7 +130,7 @@ static struct store *store_new(const struct store_options *options)
 	store = calloc(1, sizeof(*store) + options->pool_size * sizeof(store->clients[0]));
 	if (!store)
 		return NULL;
-	store->database = strdup(options->database);
+	store->database = strdup(database);
 	if (!store->database) {
 		free(store);
 		return NULL;
@@ -159,6 +160,8 @@ int store_open(const struct store_options *options, struct store **ret_store,
 	char message[static STORE_MESSAGE_SIZE])
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct store_notes notes = {.text = ""};
+	const char *database;
 	mongoc_uri_t *uri;
 	struct store *store;
 	int r;
@@ -167,18 +170,17 @@ int store_open(const struct store_options *options, struct store **ret_store,
 	pthread_once(&once, driver_start);
 	if (options->pool_size == 0)
 		abort();
-	r = store_url_check_database(options->database, message);
+	r = store_url_parse(options->url, options->work_ms, &uri, &notes, message);
 	if (r != 0)
 		return r;
-	r = store_url_parse(options->url, options->work_ms, &uri, message);
-	if (r != 0)
-		return r;
-	store = store_new(options);
+	r = store_url_database(uri, options->database, &database, &notes, message);
+	store = r == 0 ? store_new(options, database) : NULL;
 	if (!store) {
 		mongoc_uri_destroy(uri);
-		return -ENOMEM;
+		return r != 0 ? r : -ENOMEM;
 	}
 	store->uri = uri;
+	store->notes = notes;
 	r = make_pool(store, options, message);
 	if (r != 0) {
 		store_close(store);
@@ -309,6 +311,11 @@ mongoc_client_t *store_patient_client(const struct store *store)
 	return client;
 }
 
+const char *store_notes(const struct store *store)
+{
+	return store->notes.text;
+}
+
 int64_t store_now_us(struct store *store)
 {
 	return store_clock_now_us(&store->clock);
@@ -354,6 +361,17 @@ int store_failed(struct store_client *client, enum store_collection collection, 
 	return store_error;
 }
 
+/* The driver does not say that it found a server, and took it for none because it is not of the set. */
+static void tell_unanswered(struct store_client *client, const bson_error_t *error)
+{
+	const char *set = mongoc_uri_get_replica_set(client->store->uri);
+	const bool not_found = set && error->domain == MONGOC_ERROR_SERVER_SELECTION;
+
+	snprintf(client->last_error, sizeof(client->last_error), "ping: %s%s%s%s", error->message,
+		not_found ? " (only members of the replica set " : "", not_found ? set : "",
+		not_found ? " count, as the database URL says replicaSet)" : "");
+}
+
 int store_ping(struct store_client *client)
 {
 	bson_t command = BSON_INITIALIZER, reply;
@@ -370,7 +388,7 @@ int store_ping(struct store_client *client)
 
 		bson_destroy(&command);
 		bson_destroy(&reply);
-		snprintf(client->last_error, sizeof(client->last_error), "ping: %s", error.message);
+		tell_unanswered(client, &error);
 		return r;
 	}
 	if (bson_iter_init_find(&iter, &reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&iter))

@@ -18,13 +18,15 @@ struct _bson_error_t;
 
 struct store_options {
 	const char *url;      /* mongodb:// or mongodb+srv://; what it does not say gets the defaults below */
-	const char *database; /* database name */
+	const char *database; /* name; "": the one that the URL names, else STORE_DATABASE */
 	const char *app_name; /* shown in the server's log; at most 128 bytes */
 	unsigned pool_size;   /* connections at most: as many as threads that use the store at once */
 	unsigned work_ms;     /* how long a unit of work may take; 0: as long as it likes */
 };
 
-enum { STORE_MESSAGE_SIZE = 768 };
+#define STORE_DATABASE "cashew"
+
+enum { STORE_MESSAGE_SIZE = 768, STORE_NOTES_SIZE = 2048 };
 
 /* An ObjectId. */
 struct store_id {
@@ -49,6 +51,13 @@ struct store_id store_new_id(void);
  */
 STORE_USE_RESULT int store_open(const struct store_options *options, struct store **ret_store,
 	char message[static STORE_MESSAGE_SIZE]);
+
+/* The database's name. Lives as long as the store. */
+const char *store_database_name(const struct store *store);
+
+/* What of the URL has no effect, or may have another one than is meant: a line each, "MONGO_DB_URL: a sentence" and the line's end; ""
+ * where there is nothing. Without user name or password. Lives as long as the store. */
+const char *store_notes(const struct store *store);
 
 /* Closes the pool. Every client has been released. NULL is fine. */
 void store_close(struct store *store);

@@ -9,6 +9,7 @@
 
 #include "database_name.h"
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,21 @@ static char *without_credentials(const char *url, const char *after_scheme)
 	return copy;
 }
 
+/* ---- What the URL leaves open, and what of it has no effect ---- */
+
+__attribute__((format(printf, 2, 3))) static void note(struct store_notes *notes, const char *format, ...)
+{
+	char line[STORE_MESSAGE_SIZE];
+	const size_t used = strlen(notes->text), room = sizeof(notes->text) - used;
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	if ((size_t)snprintf(notes->text + used, room, "MONGO_DB_URL: %s\n", line) >= room)
+		notes->text[used] = '\0'; /* half a sentence is none */
+}
+
 static void default_int32(mongoc_uri_t *uri, const char *option, int32_t value)
 {
 	if (!mongoc_uri_has_option(uri, option))
@@ -94,12 +110,16 @@ static bool set_attempts(mongoc_uri_t *uri)
  * Reads go to the primary, whatever the URL says: a secondary may not know yet what was acknowledged. A handler that
  * wants it otherwise can say so at its own read.
  */
-static int set_reads(mongoc_uri_t *uri)
+static int set_reads(mongoc_uri_t *uri, struct store_notes *notes)
 {
 	mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
 
 	if (!primary)
 		return -ENOMEM;
+	if (mongoc_read_prefs_get_mode(mongoc_uri_get_read_prefs_t(uri)) != MONGOC_READ_PRIMARY)
+		note(notes,
+			"readPreference has no effect: what cashewd and its handlers read comes from the primary, unless a handler "
+			"says otherwise at a read of its own");
 	mongoc_uri_set_read_prefs_t(uri, primary);
 	mongoc_read_prefs_destroy(primary);
 	return 0;
@@ -112,7 +132,31 @@ static void set_discovery(mongoc_uri_t *uri)
 		default_bool(uri, MONGOC_URI_DIRECTCONNECTION, false);
 }
 
-static int set_defaults(mongoc_uri_t *uri, unsigned work_ms, char message[static STORE_MESSAGE_SIZE])
+static void note_pool(const mongoc_uri_t *uri, struct store_notes *notes)
+{
+	static const char *const options[] = {
+		MONGOC_URI_MAXPOOLSIZE, MONGOC_URI_MINPOOLSIZE, MONGOC_URI_WAITQUEUEMULTIPLE};
+	static const char *const names[] = {"maxPoolSize", "minPoolSize", "waitQueueMultiple"};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (mongoc_uri_has_option(uri, options[i]))
+			note(notes,
+				"%s has no effect: there is a connection for each thread that needs one (WORKERS)",
+				names[i]);
+}
+
+/* Without an end to it, a server that is frozen would be waited for in silence. */
+static void set_socket_timeout(mongoc_uri_t *uri, int32_t operation_ms, struct store_notes *notes)
+{
+	default_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, operation_ms);
+	if (mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0) > 0)
+		return;
+	note(notes, "socketTimeoutMS=0 has no effect: an operation may take %d ms", operation_ms);
+	(void)mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, operation_ms);
+}
+
+static int set_defaults(mongoc_uri_t *uri, unsigned work_ms, struct store_notes *notes,
+	char message[static STORE_MESSAGE_SIZE])
 {
 	mongoc_write_concern_t *concern;
 	int32_t w;
@@ -120,7 +164,7 @@ static int set_defaults(mongoc_uri_t *uri, unsigned work_ms, char message[static
 
 	default_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 3000);
 	default_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 2000);
-	default_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, operation_ms);
+	set_socket_timeout(uri, operation_ms, notes);
 	default_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 2000);
 
 	concern = mongoc_write_concern_copy(mongoc_uri_get_write_concern(uri));
@@ -167,8 +211,8 @@ static int check_files(const mongoc_uri_t *uri, char message[static STORE_MESSAG
 	return 0;
 }
 
-int store_url_parse(
-	const char *url, unsigned work_ms, mongoc_uri_t **ret_uri, char message[static STORE_MESSAGE_SIZE])
+int store_url_parse(const char *url, unsigned work_ms, mongoc_uri_t **ret_uri, struct store_notes *notes,
+	char message[static STORE_MESSAGE_SIZE])
 {
 	__attribute__((cleanup(free_text))) char *shown = NULL;
 	__attribute__((cleanup(free_uri))) mongoc_uri_t *uri = NULL, *copy = NULL;
@@ -202,11 +246,12 @@ int store_url_parse(
 	store_url_muted = false;
 	if (!uri)
 		return refuse_credentials(message);
-	r = set_reads(uri);
+	r = set_reads(uri, notes);
 	if (r != 0)
 		return r;
 	set_discovery(uri);
-	r = set_defaults(uri, work_ms, message);
+	note_pool(uri, notes);
+	r = set_defaults(uri, work_ms, notes, message);
 	if (r != 0)
 		return r;
 	r = check_files(uri, message);
@@ -217,7 +262,9 @@ int store_url_parse(
 	return 0;
 }
 
-int store_url_check_database(const char *name, char message[static STORE_MESSAGE_SIZE])
+/* ---- Which database ---- */
+
+static int check_database(const char *name, char message[static STORE_MESSAGE_SIZE])
 {
 	const size_t size = strlen(name);
 
@@ -235,4 +282,41 @@ int store_url_check_database(const char *name, char message[static STORE_MESSAGE
 		return STORE_E_PERMANENT;
 	}
 	return 0;
+}
+
+/* Whether the URL's database is also where the server looks the user up. */
+static bool authenticates_there(const mongoc_uri_t *uri)
+{
+	const bson_t *credentials = mongoc_uri_get_credentials(uri);
+
+	return mongoc_uri_get_username(uri) &&
+	       !(credentials && bson_has_field(credentials, MONGOC_URI_AUTHSOURCE));
+}
+
+int store_url_database(const mongoc_uri_t *uri, const char *wanted, const char **ret_name,
+	struct store_notes *notes, char message[static STORE_MESSAGE_SIZE])
+{
+	const char *named = mongoc_uri_get_database(uri), *name = wanted;
+
+	if (wanted[0] != '\0') {
+		if (named && strcmp(named, wanted) != 0 && !authenticates_there(uri))
+			note(notes, "its database %s has no effect: MONGO_DB_NAME=%s is set", named, wanted);
+	} else if (!named || named[0] == '\0') {
+		name = STORE_DATABASE;
+	} else if (database_name_reserved(named)) {
+		name = STORE_DATABASE;
+		if (!authenticates_there(uri))
+			note(notes, "its database %s is MongoDB's own: documents are in %s", named, name);
+	} else {
+		name = named;
+		if (authenticates_there(uri))
+			note(notes,
+				"its database %s is where the user is looked up, and documents are there, too: set "
+				"MONGO_DB_NAME to say where they are to be",
+				named);
+	}
+	const int error = check_database(name, message);
+	if (error == 0)
+		*ret_name = name;
+	return error;
 }

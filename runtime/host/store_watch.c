@@ -262,7 +262,8 @@ static void take_turn(struct store_watch *watch, struct store_client *client, st
 static void tell(struct store_watch *watch, int error, const struct store_client *client)
 {
 	if (error == 0) {
-		log_info("store_up", "the store answers");
+		log_info("store_up", "the store answers",
+			LOG_TEXT("database", store_database_name(watch->options.store)));
 		watch->told_away = false;
 	} else if (!watch->told_away) {
 		log_error("store_away",

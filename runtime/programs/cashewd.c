@@ -195,6 +195,8 @@ static int check_store(const struct settings *settings)
 		fprintf(stderr, "MONGO_DB_URL: %s\n", message);
 		return EXIT_CONFIG;
 	}
+	fputs(store_notes(store), stderr);
+	printf("\ndatabase: %s\n", store_database_name(store));
 	store_close(store);
 	return 0;
 }

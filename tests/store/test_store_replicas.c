@@ -217,6 +217,25 @@ static void test_one_member_is_wanted(void **state)
 	assert_int_equal(operate(client, REQUEST_ADD), STORE_E_TRANSIENT);
 }
 
+/* A server that is there, and not of the set that the URL names. */
+static void test_another_set(void **state)
+{
+	(void)state;
+	struct scripted_server *standalone = scripted_start(&(struct scripted_options){.set_name = NULL});
+	const char *const hosts[] = {scripted_address(standalone), scripted_address(primary)};
+	for (size_t i = 0; i < 2; i++) {
+		open_store(hosts[i], "replicaSet=rs1&serverSelectionTimeoutMS=300");
+		assert_int_equal(store_ping(client), STORE_E_AWAY);
+		if (!strstr(store_last_error(client), "only members of the replica set rs1 count"))
+			fail_msg("%s", store_last_error(client));
+		if (i == 0) {
+			store_release(client);
+			store_close(store);
+		}
+	}
+	scripted_stop(standalone);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, start, stop)
 
 int main(void)
@@ -227,6 +246,7 @@ int main(void)
 		CASE(test_one_member_is_named),
 		CASE(test_another_primary),
 		CASE(test_one_member_is_wanted),
+		CASE(test_another_set),
 	};
 	return cmocka_run_group_tests_name("store_replicas", tests, NULL, NULL);
 }

@@ -43,11 +43,19 @@ static void store_fails(struct doctor *doctor, const char *what, int error)
 		break;
 	default:
 		doctor_advise(doctor, "has the user in MONGO_DB_URL the role readWrite on the database %s?",
-			doctor->configuration->settings.mongo_db_name);
+			store_database_name(doctor->store));
 	}
 }
 
 /* ---- The server ---- */
+
+static void tell_notes(struct doctor *doctor, const char *notes)
+{
+	for (size_t size; *notes != '\0'; notes += size + 1) {
+		size = strcspn(notes, "\n");
+		doctor_warn(doctor, "%.*s", (int)size, notes);
+	}
+}
 
 static bool open_store(struct doctor *doctor)
 {
@@ -61,6 +69,7 @@ static bool open_store(struct doctor *doctor)
 		&doctor->store, message);
 	if (r == 0) {
 		doctor->client = store_acquire(doctor->store);
+		tell_notes(doctor, store_notes(doctor->store));
 		return true;
 	}
 	doctor_fail(doctor, "MONGO_DB_URL: %s", message);
@@ -78,8 +87,9 @@ static void tell_kind(struct doctor *doctor, const struct store_description *is,
 	else
 		snprintf(kind, sizeof(kind), "%s",
 			is->kind == STORE_SHARDED ? "sharded" : "standalone, without a second copy");
-	doctor_ok(doctor, "MongoDB %s, %s, answers in %.2f ms", is->version[0] != '\0' ? is->version : "(?)",
-		kind, ping_ms);
+	doctor_ok(doctor, "MongoDB %s, %s, answers in %.2f ms; the database is %s",
+		is->version[0] != '\0' ? is->version : "(?)", kind, ping_ms,
+		store_database_name(doctor->store));
 	if (is->kind == STORE_REPLICA_SET && is->direct && is->members > 1) {
 		doctor_warn(doctor,
 			"directConnection=true: when another member becomes primary, cashewd does not follow");
@@ -196,7 +206,7 @@ void doctor_check_indexes(struct doctor *doctor)
 		doctor_ok(doctor,
 			"the database %s has none of the %u indexes yet: cashewd makes them at its first "
 			"start",
-			doctor->configuration->settings.mongo_db_name, indexes.all);
+			store_database_name(doctor->store), indexes.all);
 	} else if (indexes.missing > 0) {
 		doctor_warn(doctor, "%u of %u indexes are not there: %s", indexes.missing, indexes.all,
 			indexes.names);
