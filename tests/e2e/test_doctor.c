@@ -227,6 +227,8 @@ HARNESS_CASE(running_host_is_not_disturbed)
 	expect_line(&visit, "access", "ok", "commands arrive");
 	expect_line(&visit, "round_trip", "ok", "reaches a user");
 	expect_line(&visit, "database", "ok", "MongoDB ");
+	expect_line(&visit, "database", "ok",
+		harness_format(h, "the database is %s", harness_database_name(h)));
 	expect_line(&visit, "database_writes", "ok", "w=majority, journal=true");
 	expect_line(&visit, "indexes", "ok", "all ");
 	expect_line(&visit, "waiting", "ok", "0 parked commands, 0 dead letters");
