@@ -140,10 +140,10 @@ static int create_indexes(const struct making *making, enum store_collection col
 	if (error == 0)
 		return 0;
 	if (error == STORE_E_AWAY) {
+		/* The server has gone, or it builds, or it broke this connection alone. */
 		error = store_ping(making->client);
 		if (error == 0)
-			tell(collection, "all", STORE_E_AWAY,
-				&why); /* it builds, or broke this connection alone */
+			tell(collection, "all", STORE_E_AWAY, &why);
 		return error;
 	}
 	for (int i = 0; i < INDEXES; i++) {

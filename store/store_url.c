@@ -80,13 +80,13 @@ static void default_int32(mongoc_uri_t *uri, const char *option, int32_t value)
 		(void)mongoc_uri_set_option_as_int32(uri, option, value);
 }
 
-enum { SOCKET_TIMEOUT_MS = 8000, WTIMEOUT_MS = 5000, OTHER_WORK_MS = 2000 };
-
 static void default_bool(mongoc_uri_t *uri, const char *option, bool value)
 {
 	if (!mongoc_uri_has_option(uri, option))
 		(void)mongoc_uri_set_option_as_bool(uri, option, value);
 }
+
+enum { SOCKET_TIMEOUT_MS = 8000, WTIMEOUT_MS = 5000, OTHER_WORK_MS = 2000 };
 
 /* Of the work's time, what one attempt at one operation may take: the operations before it need some as well. */
 static int32_t socket_timeout_ms(unsigned work_ms, bool tried_twice)
@@ -146,10 +146,17 @@ static void note_pool(const mongoc_uri_t *uri, struct store_notes *notes)
 }
 
 /* Without an end to it, a server that is frozen would be waited for in silence. */
-static void set_socket_timeout(mongoc_uri_t *uri, int32_t operation_ms, struct store_notes *notes)
+static void set_socket_timeout(
+	mongoc_uri_t *uri, int32_t operation_ms, unsigned work_ms, struct store_notes *notes)
 {
 	default_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, operation_ms);
-	if (mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0) > 0)
+	const int32_t said_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0);
+
+	if (said_ms > 0 && work_ms > 0 && (unsigned)said_ms >= work_ms)
+		note(notes,
+			"socketTimeoutMS=%d is not less than the %u ms of HANDLER_TIMEOUT: where the database stalls, handlers count as hung",
+			said_ms, work_ms);
+	if (said_ms > 0)
 		return;
 	note(notes, "socketTimeoutMS=0 has no effect: an operation may take %d ms", operation_ms);
 	(void)mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, operation_ms);
@@ -164,7 +171,7 @@ static int set_defaults(mongoc_uri_t *uri, unsigned work_ms, struct store_notes 
 
 	default_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 3000);
 	default_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 2000);
-	set_socket_timeout(uri, operation_ms, notes);
+	set_socket_timeout(uri, operation_ms, work_ms, notes);
 	default_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 2000);
 
 	concern = mongoc_write_concern_copy(mongoc_uri_get_write_concern(uri));

@@ -197,12 +197,18 @@ static void test_database_and_notes(void **state)
 		{"reads as they are", "mongodb://host/?readPreference=primary", "", "cashew", NULL},
 		{"no end to waiting", "mongodb://host/?socketTimeoutMS=0", "", "cashew",
 			"socketTimeoutMS=0 has no effect: an operation may take 8000 ms"},
+		{"waiting that outlives a handler", "mongodb://host/?socketTimeoutMS=10000", "", "cashew",
+			"socketTimeoutMS=10000 is not less than the 10000 ms of HANDLER_TIMEOUT"},
+		{"waiting that does not", "mongodb://host/?socketTimeoutMS=9999", "", "cashew", NULL},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct store_options options = {
-			.url = cases[i].url, .database = cases[i].wanted, .app_name = "test", .pool_size = 1};
+		const struct store_options options = {.url = cases[i].url,
+			.database = cases[i].wanted,
+			.app_name = "test",
+			.pool_size = 1,
+			.work_ms = 10000};
 		char message[STORE_MESSAGE_SIZE];
 		struct store *store;
 
