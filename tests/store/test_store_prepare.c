@@ -7,7 +7,7 @@
 #include <stdint.h>
 /* cmocka wants the four above before it */
 #include "log.h"
-#include "scripted_server.h"
+#include "scripted_mongo.h"
 #include "store.h"
 #include <cmocka.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ struct rule {
 enum { STEPS_DOWN = -1 };
 
 static const struct rule *rule;
-static struct scripted_server *server;
+static struct scripted_mongo *server;
 
 static bool names_index(const bson_t *command, const char *index)
 {
@@ -40,22 +40,22 @@ static bool names_index(const bson_t *command, const char *index)
 	return false;
 }
 
-static enum scripted_answer hook(void *context, const char *name, const bson_t *command, bson_t *reply)
+static enum scripted_mongo_answer hook(void *context, const char *name, const bson_t *command, bson_t *reply)
 {
 	bson_iter_t iter;
 	(void)context;
 	if (!rule || strcmp(name, rule->command) != 0 || !bson_iter_init(&iter, command) ||
 		!bson_iter_next(&iter) || strcmp(bson_iter_utf8(&iter, NULL), rule->collection) != 0 ||
 		(rule->index && !names_index(command, rule->index)))
-		return SCRIPTED_USUAL;
+		return SCRIPTED_MONGO_USUAL;
 	if (rule->code == 0)
-		return SCRIPTED_SILENCE;
+		return SCRIPTED_MONGO_SILENCE;
 	if (rule->code == STEPS_DOWN) {
-		scripted_elect(server, false);
-		return SCRIPTED_USUAL;
+		scripted_mongo_elect(server, false);
+		return SCRIPTED_MONGO_USUAL;
 	}
-	scripted_failure(reply, rule->code, "so it is");
-	return SCRIPTED_REPLY;
+	scripted_mongo_failure(reply, rule->code, "so it is");
+	return SCRIPTED_MONGO_REPLY;
 }
 
 /* What store_prepare() answers, and what is in the log then. */
@@ -122,12 +122,12 @@ static void test_refusals(void **state)
 		{"apples that cannot be written now", {"update", "apples", NULL, 112}, STORE_E_TRANSIENT, 0,
 			{NULL}},
 	};
-	server = scripted_start(&(struct scripted_options){.hook = hook});
+	server = scripted_mongo_start(&(struct scripted_mongo_options){.hook = hook});
 	char url[128], log[16384];
-	snprintf(url, sizeof(url), "mongodb://%s/?socketTimeoutMS=300", scripted_address(server));
+	snprintf(url, sizeof(url), "mongodb://%s/?socketTimeoutMS=300", scripted_mongo_address(server));
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		rule = &cases[i].rule;
-		const unsigned before = scripted_count(server, "update");
+		const unsigned before = scripted_mongo_count(server, "update");
 		const int error = prepare(url, log, sizeof(log));
 		if (error != cases[i].expected)
 			fail_msg("%s: %d, %s", cases[i].name, error, log);
@@ -137,9 +137,9 @@ static void test_refusals(void **state)
 			if (!strstr(log, cases[i].words[w]))
 				fail_msg("%s: no %s in %s", cases[i].name, cases[i].words[w], log);
 		/* what comes after what was refused was asked for all the same */
-		assert_true(scripted_count(server, "update") > before);
+		assert_true(scripted_mongo_count(server, "update") > before);
 	}
-	scripted_stop(server);
+	scripted_mongo_stop(server);
 }
 
 /* A server that cannot be used any more is what counts. */
@@ -148,13 +148,13 @@ static void test_a_server_that_steps_down(void **state)
 	(void)state;
 	static const struct rule stepping = {"createIndexes", "contact_requests", NULL, STEPS_DOWN};
 	char url[128], log[16384];
-	server = scripted_start(&(struct scripted_options){.hook = hook, .set_name = "rs0"});
+	server = scripted_mongo_start(&(struct scripted_mongo_options){.hook = hook, .set_name = "rs0"});
 	snprintf(url, sizeof(url), "mongodb://%s/?directConnection=true&socketTimeoutMS=300",
-		scripted_address(server));
+		scripted_mongo_address(server));
 	rule = &stepping;
 	assert_int_equal(prepare(url, log, sizeof(log)), STORE_E_TRANSIENT);
-	assert_int_equal(scripted_count(server, "update"), 0);
-	scripted_stop(server);
+	assert_int_equal(scripted_mongo_count(server, "update"), 0);
+	scripted_mongo_stop(server);
 }
 
 int main(void)

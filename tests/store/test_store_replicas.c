@@ -11,38 +11,38 @@
 #include "dead_letters.h"
 #include "operations.h"
 #include "parked_commands.h"
-#include "scripted_server.h"
+#include "scripted_mongo.h"
 #include "store_describe.h"
 #include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static struct scripted_server *primary, *secondary;
+static struct scripted_mongo *primary, *secondary;
 static struct store *store;
 static struct store_client *client;
 
 /* The name of the command that stalls; NULL: none. */
 static const char *stalled;
 
-static enum scripted_answer hook(void *context, const char *name, const bson_t *command, bson_t *reply)
+static enum scripted_mongo_answer hook(void *context, const char *name, const bson_t *command, bson_t *reply)
 {
 	(void)context;
 	(void)command;
 	(void)reply;
-	return stalled && strcmp(name, stalled) == 0 ? SCRIPTED_SILENCE : SCRIPTED_USUAL;
+	return stalled && strcmp(name, stalled) == 0 ? SCRIPTED_MONGO_SILENCE : SCRIPTED_MONGO_USUAL;
 }
 
 static int start(void **state)
 {
 	(void)state;
-	struct scripted_options options = {.set_name = "rs0", .hook = hook};
-	primary = scripted_start(&options);
+	struct scripted_mongo_options options = {.set_name = "rs0", .hook = hook};
+	primary = scripted_mongo_start(&options);
 	options.secondary = true;
-	secondary = scripted_start(&options);
-	struct scripted_server *const members[] = {primary, secondary, NULL};
-	scripted_members(primary, members);
-	scripted_members(secondary, members);
+	secondary = scripted_mongo_start(&options);
+	struct scripted_mongo *const members[] = {primary, secondary, NULL};
+	scripted_mongo_members(primary, members);
+	scripted_mongo_members(secondary, members);
 	stalled = NULL;
 	return 0;
 }
@@ -52,8 +52,8 @@ static int stop(void **state)
 	(void)state;
 	store_release(client);
 	store_close(store);
-	scripted_stop(primary);
-	scripted_stop(secondary);
+	scripted_mongo_stop(primary);
+	scripted_mongo_stop(secondary);
 	return 0;
 }
 
@@ -73,7 +73,8 @@ static void open_store(const char *hosts, const char *options)
 static const char *both(void)
 {
 	static char hosts[80];
-	snprintf(hosts, sizeof(hosts), "%s,%s", scripted_address(primary), scripted_address(secondary));
+	snprintf(hosts, sizeof(hosts), "%s,%s", scripted_mongo_address(primary),
+		scripted_mongo_address(secondary));
 	return hosts;
 }
 
@@ -97,10 +98,10 @@ static void test_attempts(void **state)
 		char options[128];
 		snprintf(options, sizeof(options), "replicaSet=rs0&socketTimeoutMS=200%s", cases[i].options);
 		stalled = cases[i].stalled;
-		const unsigned before = scripted_count(primary, stalled);
+		const unsigned before = scripted_mongo_count(primary, stalled);
 		open_store(both(), options);
 		assert_int_equal(operate(client, cases[i].operation), STORE_E_AWAY);
-		const unsigned attempts = scripted_count(primary, stalled) - before;
+		const unsigned attempts = scripted_mongo_count(primary, stalled) - before;
 		if (attempts != cases[i].attempts)
 			fail_msg("%s%s was tried %u times", stalled, cases[i].options, attempts);
 		if (i + 1 < sizeof(cases) / sizeof(cases[0])) {
@@ -156,10 +157,11 @@ static void test_reads_go_to_the_primary(void **state)
 			assert_int_equal(operate(client, (enum operation)i), 0);
 		read_more();
 		for (size_t i = 0; reading_commands[i]; i++)
-			if (scripted_count(secondary, reading_commands[i]) > 0)
+			if (scripted_mongo_count(secondary, reading_commands[i]) > 0)
 				fail_msg(
 					"%s: a secondary was asked: %s", preferences[p], reading_commands[i]);
-		assert_true(scripted_count(primary, "find") > 0 && scripted_count(primary, "aggregate") > 0);
+		assert_true(scripted_mongo_count(primary, "find") > 0 &&
+			    scripted_mongo_count(primary, "aggregate") > 0);
 		if (p + 1 < sizeof(preferences) / sizeof(preferences[0])) {
 			store_release(client);
 			store_close(store);
@@ -175,45 +177,46 @@ static void test_one_member_is_named(void **state)
 {
 	(void)state;
 	struct store_description is;
-	open_store(scripted_address(secondary), "heartbeatFrequencyMS=500");
+	open_store(scripted_mongo_address(secondary), "heartbeatFrequencyMS=500");
 	assert_int_equal(operate(client, REQUEST_ADD), 0);
-	assert_int_equal(scripted_count(primary, "update"), 1);
+	assert_int_equal(scripted_mongo_count(primary, "update"), 1);
 	assert_int_equal(store_describe(client, &is), 0);
 	assert_int_equal(is.kind, STORE_REPLICA_SET);
 	assert_string_equal(is.set_name, "rs0");
 	assert_int_equal(is.members, 2);
 	assert_false(is.direct);
 	char hosts[80];
-	snprintf(hosts, sizeof(hosts), "%s, %s", scripted_address(primary), scripted_address(secondary));
+	snprintf(hosts, sizeof(hosts), "%s, %s", scripted_mongo_address(primary),
+		scripted_mongo_address(secondary));
 	assert_string_equal(is.hosts, hosts);
 }
 
 static void test_another_primary(void **state)
 {
 	(void)state;
-	open_store(scripted_address(primary), "heartbeatFrequencyMS=500");
+	open_store(scripted_mongo_address(primary), "heartbeatFrequencyMS=500");
 	assert_int_equal(operate(client, REQUEST_ADD), 0);
-	scripted_elect(primary, false);
-	scripted_elect(secondary, true);
+	scripted_mongo_elect(primary, false);
+	scripted_mongo_elect(secondary, true);
 	const int64_t until_ms = clock_ms() + FOUND_MS;
 	int error;
 	while ((error = operate(client, REQUEST_ADD)) != 0 && clock_ms() < until_ms)
 		assert_true(error == STORE_E_AWAY || error == STORE_E_TRANSIENT);
 	assert_int_equal(error, 0);
-	assert_int_equal(scripted_count(secondary, "update"), 1);
+	assert_int_equal(scripted_mongo_count(secondary, "update"), 1);
 }
 
 static void test_one_member_is_wanted(void **state)
 {
 	(void)state;
 	struct store_description is;
-	open_store(scripted_address(primary), "directConnection=true");
+	open_store(scripted_mongo_address(primary), "directConnection=true");
 	assert_int_equal(operate(client, REQUEST_ADD), 0);
 	assert_int_equal(store_describe(client, &is), 0);
 	assert_true(is.direct);
 	store_release(client);
 	store_close(store);
-	open_store(scripted_address(secondary), "directConnection=true");
+	open_store(scripted_mongo_address(secondary), "directConnection=true");
 	assert_int_equal(operate(client, REQUEST_ADD), STORE_E_TRANSIENT);
 }
 
@@ -221,8 +224,9 @@ static void test_one_member_is_wanted(void **state)
 static void test_another_set(void **state)
 {
 	(void)state;
-	struct scripted_server *standalone = scripted_start(&(struct scripted_options){.set_name = NULL});
-	const char *const hosts[] = {scripted_address(standalone), scripted_address(primary)};
+	struct scripted_mongo *standalone =
+		scripted_mongo_start(&(struct scripted_mongo_options){.set_name = NULL});
+	const char *const hosts[] = {scripted_mongo_address(standalone), scripted_mongo_address(primary)};
 	for (size_t i = 0; i < 2; i++) {
 		open_store(hosts[i], "replicaSet=rs1&serverSelectionTimeoutMS=300");
 		assert_int_equal(store_ping(client), STORE_E_AWAY);
@@ -233,7 +237,7 @@ static void test_another_set(void **state)
 			store_close(store);
 		}
 	}
-	scripted_stop(standalone);
+	scripted_mongo_stop(standalone);
 }
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, start, stop)

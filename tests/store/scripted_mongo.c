@@ -1,10 +1,10 @@
 /*
- * scripted_server.c - see scripted_server.h.
+ * scripted_mongo.c - see scripted_mongo.h.
  *
- * Each connection has a thread, which reads a message, and writes its answer, until one of the two ends fails. scripted_stop() shuts all
+ * Each connection has a thread, which reads a message, and writes its answer, until one of the two ends fails. scripted_mongo_stop() shuts all
  * connections down, and so ends their threads.
  */
-#include "scripted_server.h"
+#include "scripted_mongo.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
@@ -29,14 +29,14 @@ enum {
 };
 
 struct connection {
-	struct scripted_server *server;
+	struct scripted_mongo *server;
 	int fd;
 	pthread_t thread;
 };
 
-struct scripted_server {
-	struct scripted_options options;
-	struct scripted_server *members[MEMBERS_MAX];
+struct scripted_mongo {
+	struct scripted_mongo_options options;
+	struct scripted_mongo *members[MEMBERS_MAX];
 	char address[32];
 	int listener;
 	pthread_t thread;
@@ -64,7 +64,7 @@ static void check(bool good, const char *what)
 
 /* ---- What is asked ---- */
 
-static void count(struct scripted_server *server, const char *name)
+static void count(struct scripted_mongo *server, const char *name)
 {
 	pthread_mutex_lock(&server->mutex);
 	size_t i = 0;
@@ -76,7 +76,7 @@ static void count(struct scripted_server *server, const char *name)
 	pthread_mutex_unlock(&server->mutex);
 }
 
-unsigned scripted_count(struct scripted_server *server, const char *name)
+unsigned scripted_mongo_count(struct scripted_mongo *server, const char *name)
 {
 	unsigned found = 0;
 	pthread_mutex_lock(&server->mutex);
@@ -89,14 +89,14 @@ unsigned scripted_count(struct scripted_server *server, const char *name)
 
 /* ---- What is answered ---- */
 
-void scripted_failure(bson_t *reply, int code, const char *message)
+void scripted_mongo_failure(bson_t *reply, int code, const char *message)
 {
 	BSON_APPEND_INT32(reply, "ok", 0);
 	BSON_APPEND_INT32(reply, "code", code);
 	BSON_APPEND_UTF8(reply, "errmsg", message);
 }
 
-static bool is_secondary(struct scripted_server *server)
+static bool is_secondary(struct scripted_mongo *server)
 {
 	pthread_mutex_lock(&server->mutex);
 	const bool secondary = server->secondary;
@@ -104,7 +104,7 @@ static bool is_secondary(struct scripted_server *server)
 	return secondary;
 }
 
-static void append_members(const struct scripted_server *server, bson_t *reply)
+static void append_members(const struct scripted_mongo *server, bson_t *reply)
 {
 	bson_t hosts;
 	BSON_APPEND_ARRAY_BEGIN(reply, "hosts", &hosts);
@@ -116,7 +116,7 @@ static void append_members(const struct scripted_server *server, bson_t *reply)
 	bson_append_array_end(reply, &hosts);
 }
 
-static void answer_hello(struct scripted_server *server, bson_t *reply)
+static void answer_hello(struct scripted_mongo *server, bson_t *reply)
 {
 	const bool secondary = is_secondary(server);
 	BSON_APPEND_BOOL(reply, "helloOk", true);
@@ -149,10 +149,10 @@ static bool is_write(const char *name)
 	return false;
 }
 
-static void answer_usual(struct scripted_server *server, const char *name, bson_t *reply)
+static void answer_usual(struct scripted_mongo *server, const char *name, bson_t *reply)
 {
 	if (is_write(name) && is_secondary(server)) {
-		scripted_failure(reply, NOT_WRITABLE_PRIMARY, "not primary");
+		scripted_mongo_failure(reply, NOT_WRITABLE_PRIMARY, "not primary");
 		return;
 	}
 	if (strcmp(name, "find") == 0 || strcmp(name, "aggregate") == 0 || strcmp(name, "listIndexes") == 0)
@@ -165,21 +165,21 @@ static void answer_usual(struct scripted_server *server, const char *name, bson_
 	BSON_APPEND_INT32(reply, "ok", 1);
 }
 
-static enum scripted_answer answer(struct scripted_server *server, const bson_t *command, bson_t *reply)
+static enum scripted_mongo_answer answer(struct scripted_mongo *server, const bson_t *command, bson_t *reply)
 {
 	bson_iter_t iter;
 	if (!bson_iter_init(&iter, command) || !bson_iter_next(&iter))
-		return SCRIPTED_CLOSE;
+		return SCRIPTED_MONGO_CLOSE;
 	const char *name = bson_iter_key(&iter);
 	if (strcasecmp(name, "ismaster") == 0 || strcmp(name, "hello") == 0) {
 		answer_hello(server, reply);
-		return SCRIPTED_REPLY;
+		return SCRIPTED_MONGO_REPLY;
 	}
 	count(server, name);
-	enum scripted_answer how = SCRIPTED_USUAL;
+	enum scripted_mongo_answer how = SCRIPTED_MONGO_USUAL;
 	if (server->options.hook)
 		how = server->options.hook(server->options.context, name, command, reply);
-	if (how == SCRIPTED_USUAL)
+	if (how == SCRIPTED_MONGO_USUAL)
 		answer_usual(server, name, reply);
 	return how;
 }
@@ -235,7 +235,7 @@ static bool write_answer(int fd, const struct header *asked, const bson_t *reply
 }
 
 /* One message. False at the connection's end. */
-static bool serve_one(struct scripted_server *server, int fd)
+static bool serve_one(struct scripted_mongo *server, int fd)
 {
 	struct header asked;
 	bson_t command, reply;
@@ -248,9 +248,9 @@ static bool serve_one(struct scripted_server *server, int fd)
 	bool more = read_all(fd, body, size) && find_command(asked.operation, body, size, &command);
 	if (more) {
 		bson_init(&reply);
-		const enum scripted_answer how = answer(server, &command, &reply);
-		more = how != SCRIPTED_CLOSE;
-		if ((how == SCRIPTED_USUAL || how == SCRIPTED_REPLY) &&
+		const enum scripted_mongo_answer how = answer(server, &command, &reply);
+		more = how != SCRIPTED_MONGO_CLOSE;
+		if ((how == SCRIPTED_MONGO_USUAL || how == SCRIPTED_MONGO_REPLY) &&
 			!(asked.operation == OP_MSG && number_at(body) & MORE_TO_COME))
 			more = write_answer(fd, &asked, &reply);
 		bson_destroy(&reply);
@@ -272,7 +272,7 @@ static void *serve(void *argument)
 
 static void *accept_all(void *argument)
 {
-	struct scripted_server *server = argument;
+	struct scripted_mongo *server = argument;
 	for (;;) {
 		const int fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
 		pthread_mutex_lock(&server->mutex);
@@ -290,11 +290,11 @@ static void *accept_all(void *argument)
 	}
 }
 
-struct scripted_server *scripted_start(const struct scripted_options *options)
+struct scripted_mongo *scripted_mongo_start(const struct scripted_mongo_options *options)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(address);
-	struct scripted_server *server = calloc(1, sizeof(*server));
+	struct scripted_mongo *server = calloc(1, sizeof(*server));
 	check(server, "memory");
 	server->options = *options;
 	server->secondary = options->secondary;
@@ -310,7 +310,7 @@ struct scripted_server *scripted_start(const struct scripted_options *options)
 	return server;
 }
 
-void scripted_stop(struct scripted_server *server)
+void scripted_mongo_stop(struct scripted_mongo *server)
 {
 	pthread_mutex_lock(&server->mutex);
 	server->stopping = true;
@@ -327,19 +327,19 @@ void scripted_stop(struct scripted_server *server)
 	free(server);
 }
 
-const char *scripted_address(const struct scripted_server *server)
+const char *scripted_mongo_address(const struct scripted_mongo *server)
 {
 	return server->address;
 }
 
-void scripted_members(struct scripted_server *server, struct scripted_server *const *members)
+void scripted_mongo_members(struct scripted_mongo *server, struct scripted_mongo *const *members)
 {
 	memset(server->members, 0, sizeof(server->members));
 	for (size_t i = 0; i < MEMBERS_MAX && members[i]; i++)
 		server->members[i] = members[i];
 }
 
-void scripted_elect(struct scripted_server *server, bool primary)
+void scripted_mongo_elect(struct scripted_mongo *server, bool primary)
 {
 	pthread_mutex_lock(&server->mutex);
 	server->secondary = !primary;
