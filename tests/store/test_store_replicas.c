@@ -24,12 +24,16 @@ static struct store_client *client;
 
 /* The name of the command that stalls; NULL: none. */
 static const char *stalled;
+static bool not_durable; /* what is written */
 
 static enum scripted_mongo_answer hook(void *context, const char *name, const bson_t *command, bson_t *reply)
 {
 	(void)context;
-	(void)command;
-	(void)reply;
+	if (not_durable && bson_has_field(command, "writeConcern")) {
+		BCON_APPEND(reply, "ok", BCON_INT32(1), "n", BCON_INT32(1), "writeConcernError", "{", "code",
+			BCON_INT32(64), "errmsg", BCON_UTF8("waiting for replication timed out"), "}");
+		return SCRIPTED_MONGO_REPLY;
+	}
 	return stalled && strcmp(name, stalled) == 0 ? SCRIPTED_MONGO_SILENCE : SCRIPTED_MONGO_USUAL;
 }
 
@@ -44,6 +48,7 @@ static int start(void **state)
 	scripted_mongo_members(primary, members);
 	scripted_mongo_members(secondary, members);
 	stalled = NULL;
+	not_durable = false;
 	return 0;
 }
 
@@ -108,6 +113,24 @@ static void test_attempts(void **state)
 			store_release(client);
 			store_close(store);
 		}
+	}
+}
+
+/* ---- What is not as durable as was asked for ---- */
+
+static void test_not_durable(void **state)
+{
+	(void)state;
+	static const enum operation writes[] = {
+		REQUEST_ADD, CONTACT_ADD, CONTACT_REMOVE, DEAD_LETTER, APPEND, FINISH, LEASE};
+	open_store(both(), "replicaSet=rs0");
+	for (size_t i = 0; i < sizeof(writes) / sizeof(writes[0]); i++) {
+		not_durable = false;
+		assert_int_equal(operate(client, writes[i]), 0);
+		not_durable = true;
+		const int error = operate(client, writes[i]);
+		if (error != STORE_E_TRANSIENT)
+			fail_msg("%s: %d", operation_names[writes[i]], error);
 	}
 }
 
@@ -246,6 +269,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_attempts),
+		CASE(test_not_durable),
 		CASE(test_reads_go_to_the_primary),
 		CASE(test_one_member_is_named),
 		CASE(test_another_primary),
