@@ -12,7 +12,6 @@
  * {_id}, see remove_done(); of a sharded collection all shards are asked then.
  */
 #include "parked_document.h"
-#include "store_error.h"
 #include <string.h>
 
 static const enum store_collection collection = STORE_PARKED_COMMANDS;

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "store_client.h"
 #include "store_clock.h"
+#include "store_error.h"
 #include "store_url.h"
 #include <errno.h>
 #include <pthread.h>
@@ -23,9 +24,9 @@
 
 struct store {
 	mongoc_client_pool_t *pool;
-	mongoc_read_prefs_t
-		*primary; /* whatever the URL says: a secondary may not know yet what was acknowledged */
+	mongoc_uri_t *uri;
 	char *database;
+	struct store_notes notes;
 	bson_t upsert;
 	bson_t unordered;
 	unsigned wait_ms;
@@ -88,19 +89,22 @@ static void driver_start(void)
 /* ---- the pool ---- */
 
 /* Cuts the name where the driver would refuse it. */
-static void set_app_name(mongoc_client_pool_t *pool, const char *app_name)
+static void set_app_name(mongoc_uri_t *uri, const char *app_name)
 {
 	char name[MONGOC_HANDSHAKE_APPNAME_MAX + 1];
 
 	snprintf(name, sizeof(name), "%s", app_name);
-	(void)mongoc_client_pool_set_appname(pool, name);
+	(void)mongoc_uri_set_appname(uri, name);
 }
 
-static int make_pool(struct store *store, const struct store_options *options, const mongoc_uri_t *uri,
-	char message[static STORE_MESSAGE_SIZE])
+static int make_pool(
+	struct store *store, const struct store_options *options, char message[static STORE_MESSAGE_SIZE])
 {
+	mongoc_uri_t *uri = store->uri;
 	bson_error_t error;
 
+	if (!mongoc_uri_get_appname(uri) && options->app_name)
+		set_app_name(uri, options->app_name);
 	store->pool = mongoc_client_pool_new_with_error(uri, &error);
 	if (!store->pool) {
 		const bool lookup = mongoc_uri_get_srv_hostname(uri) != NULL;
@@ -114,13 +118,11 @@ static int make_pool(struct store *store, const struct store_options *options, c
 	mongoc_client_pool_max_size(store->pool, options->pool_size);
 	(void)mongoc_client_pool_set_error_api(store->pool, MONGOC_ERROR_API_VERSION_2);
 	store_watch_waits(store->pool);
-	if (!mongoc_uri_get_appname(uri) && options->app_name)
-		set_app_name(store->pool, options->app_name);
 	store->wait_ms = (unsigned)mongoc_uri_get_option_as_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 2000);
 	return 0;
 }
 
-static struct store *store_new(const struct store_options *options)
+static struct store *store_new(const struct store_options *options, const char *database)
 {
 	struct store *store;
 	pthread_condattr_t attributes;
@@ -128,7 +130,7 @@ static struct store *store_new(const struct store_options *options)
 	store = calloc(1, sizeof(*store) + options->pool_size * sizeof(store->clients[0]));
 	if (!store)
 		return NULL;
-	store->database = strdup(options->database);
+	store->database = strdup(database);
 	if (!store->database) {
 		free(store);
 		return NULL;
@@ -140,7 +142,6 @@ static struct store *store_new(const struct store_options *options)
 		abort(); /* glibc fails none of these */
 	pthread_condattr_destroy(&attributes);
 	store_clock_init(&store->clock);
-	store->primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
 	bson_init(&store->upsert);
 	BSON_APPEND_BOOL(&store->upsert, "upsert", true);
 	bson_init(&store->unordered);
@@ -159,6 +160,8 @@ int store_open(const struct store_options *options, struct store **ret_store,
 	char message[static STORE_MESSAGE_SIZE])
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct store_notes notes = {.text = ""};
+	const char *database;
 	mongoc_uri_t *uri;
 	struct store *store;
 	int r;
@@ -167,19 +170,18 @@ int store_open(const struct store_options *options, struct store **ret_store,
 	pthread_once(&once, driver_start);
 	if (options->pool_size == 0)
 		abort();
-	r = store_url_check_database(options->database, message);
+	r = store_url_parse(options->url, options->work_ms, &uri, &notes, message);
 	if (r != 0)
 		return r;
-	r = store_url_parse(options->url, options->work_ms, &uri, message);
-	if (r != 0)
-		return r;
-	store = store_new(options);
+	r = store_url_database(uri, options->database, &database, &notes, message);
+	store = r == 0 ? store_new(options, database) : NULL;
 	if (!store) {
 		mongoc_uri_destroy(uri);
-		return -ENOMEM;
+		return r != 0 ? r : -ENOMEM;
 	}
-	r = make_pool(store, options, uri, message);
-	mongoc_uri_destroy(uri);
+	store->uri = uri;
+	store->notes = notes;
+	r = make_pool(store, options, message);
 	if (r != 0) {
 		store_close(store);
 		return r;
@@ -209,7 +211,7 @@ void store_close(struct store *store)
 		client_free(&store->clients[i]);
 	if (store->pool)
 		mongoc_client_pool_destroy(store->pool);
-	mongoc_read_prefs_destroy(store->primary);
+	mongoc_uri_destroy(store->uri);
 	bson_destroy(&store->upsert);
 	bson_destroy(&store->unordered);
 	pthread_cond_destroy(&store->released);
@@ -292,6 +294,28 @@ const char *store_database_name(const struct store *store)
 	return store->database;
 }
 
+mongoc_client_t *store_patient_client(const struct store *store)
+{
+	mongoc_uri_t *uri = mongoc_uri_copy(store->uri);
+	const int64_t socket_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, 0);
+	const int64_t ms = socket_ms * STORE_PATIENCE;
+	mongoc_client_t *client;
+	bson_error_t error;
+
+	(void)mongoc_uri_set_option_as_int32(
+		uri, MONGOC_URI_SOCKETTIMEOUTMS, ms < INT32_MAX ? (int32_t)ms : INT32_MAX);
+	client = mongoc_client_new_from_uri_with_error(uri, &error);
+	mongoc_uri_destroy(uri);
+	if (client)
+		(void)mongoc_client_set_error_api(client, MONGOC_ERROR_API_VERSION_2);
+	return client;
+}
+
+const char *store_notes(const struct store *store)
+{
+	return store->notes.text;
+}
+
 int64_t store_now_us(struct store *store)
 {
 	return store_clock_now_us(&store->clock);
@@ -337,6 +361,17 @@ int store_failed(struct store_client *client, enum store_collection collection, 
 	return store_error;
 }
 
+/* The driver does not say that it found a server, and took it for none because it is not of the set. */
+static void tell_unanswered(struct store_client *client, const bson_error_t *error)
+{
+	const char *set = mongoc_uri_get_replica_set(client->store->uri);
+	const bool not_found = set && error->domain == MONGOC_ERROR_SERVER_SELECTION;
+
+	snprintf(client->last_error, sizeof(client->last_error), "ping: %s%s%s%s", error->message,
+		not_found ? " (only members of the replica set " : "", not_found ? set : "",
+		not_found ? " count, as the database URL says replicaSet)" : "");
+}
+
 int store_ping(struct store_client *client)
 {
 	bson_t command = BSON_INITIALIZER, reply;
@@ -348,14 +383,13 @@ int store_ping(struct store_client *client)
 		return STORE_E_AWAY;
 	BSON_APPEND_INT32(&command, "hello", 1);
 	const int64_t asked_us = store_clock_here_us();
-	if (!mongoc_client_command_simple(
-		    client->mongo, "admin", &command, client->store->primary, &reply, &error)) {
-		const int r = store_classify(&error);
+	if (!mongoc_client_command_simple(client->mongo, "admin", &command, NULL, &reply, &error)) {
+		const int r = store_classify_read(&reply, &error);
 
 		bson_destroy(&command);
 		bson_destroy(&reply);
-		snprintf(client->last_error, sizeof(client->last_error), "ping: %s", error.message);
-		return r == 0 ? STORE_E_TRANSIENT : r;
+		tell_unanswered(client, &error);
+		return r;
 	}
 	if (bson_iter_init_find(&iter, &reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&iter))
 		store_clock_note(
@@ -379,13 +413,12 @@ int store_find(struct store_client *client, enum store_collection collection, co
 
 	if (!client->mongo)
 		return STORE_E_AWAY;
-	if (!mongoc_client_read_command_with_opts(client->mongo, client->store->database, command,
-		    client->store->primary, NULL, ret_reply, &error)) {
-		const int r = store_classify(&error);
+	if (!mongoc_client_read_command_with_opts(
+		    client->mongo, client->store->database, command, NULL, NULL, ret_reply, &error)) {
+		const int r = store_classify_read(ret_reply, &error);
 
 		bson_destroy(ret_reply);
-		return store_failed(
-			client, collection, "find", error.message, r == 0 ? STORE_E_PERMANENT : r);
+		return store_failed(client, collection, "find", error.message, r);
 	}
 	if (!bson_iter_init(&iter, ret_reply) ||
 		!bson_iter_find_descendant(&iter, "cursor.firstBatch", &batch) ||
@@ -401,17 +434,16 @@ int store_count(struct store_client *client, enum store_collection collection, c
 	uint64_t *ret_count)
 {
 	bson_error_t error;
+	bson_t reply;
 
 	if (!client->mongo)
 		return STORE_E_AWAY;
 	const int64_t count = mongoc_collection_count_documents(
-		store_client_collection(client, collection), filter, NULL, NULL, NULL, &error);
-	if (count < 0) {
-		const int r = store_classify(&error);
-
-		return store_failed(
-			client, collection, "count", error.message, r == 0 ? STORE_E_PERMANENT : r);
-	}
+		store_client_collection(client, collection), filter, NULL, NULL, &reply, &error);
+	const int r = count < 0 ? store_classify_read(&reply, &error) : 0;
+	bson_destroy(&reply);
+	if (r != 0)
+		return store_failed(client, collection, "count", error.message, r);
 	*ret_count = (uint64_t)count;
 	return 0;
 }
@@ -419,17 +451,16 @@ int store_count(struct store_client *client, enum store_collection collection, c
 int store_iterate(struct store_client *client, enum store_collection collection, mongoc_cursor_t *cursor,
 	bool (*visit)(const bson_t *document, void *context), void *context)
 {
-	const bson_t *document;
+	const bson_t *document, *reply;
 	bson_error_t error;
 	int r = 0;
 
 	while (mongoc_cursor_next(cursor, &document))
 		if (!visit(document, context))
 			break;
-	if (mongoc_cursor_error(cursor, &error)) {
-		r = store_classify(&error);
-		r = store_failed(client, collection, "find", error.message, r == 0 ? STORE_E_PERMANENT : r);
-	}
+	if (mongoc_cursor_error_document(cursor, &error, &reply))
+		r = store_failed(
+			client, collection, "find", error.message, store_classify_read(reply, &error));
 	mongoc_cursor_destroy(cursor);
 	return r;
 }

@@ -13,17 +13,20 @@
 struct store;
 struct store_client;
 struct _mongoc_database_t;
+struct _bson_t;
 struct _bson_error_t;
 
 struct store_options {
 	const char *url;      /* mongodb:// or mongodb+srv://; what it does not say gets the defaults below */
-	const char *database; /* database name */
+	const char *database; /* name; "": the one that the URL names, else STORE_DATABASE */
 	const char *app_name; /* shown in the server's log; at most 128 bytes */
 	unsigned pool_size;   /* connections at most: as many as threads that use the store at once */
 	unsigned work_ms;     /* how long a unit of work may take; 0: as long as it likes */
 };
 
-enum { STORE_MESSAGE_SIZE = 768 };
+#define STORE_DATABASE "cashew"
+
+enum { STORE_MESSAGE_SIZE = 768, STORE_NOTES_SIZE = 2048 };
 
 /* An ObjectId. */
 struct store_id {
@@ -36,21 +39,34 @@ struct store_id store_new_id(void);
 /*
  * Checks the URL and makes the pool; connects to nothing. Time-outs and concerns that the URL leaves open are
  * set: serverSelectionTimeoutMS=3000, connectTimeoutMS=2000, socketTimeoutMS=8000, waitQueueTimeoutMS=2000,
- * w=majority, journal=true, wtimeoutMS=5000; where work_ms is less than 10,000, socketTimeoutMS is two
- * seconds less than it, or half, and wtimeoutMS five eighths of that, so that a dead connection is noticed
- * before the work counts as hung. The size of the pool is pool_size, and reads go to the primary, whatever
- * the URL says. w=0 is refused. 0 and *ret_store, owned by the caller; STORE_E_PERMANENT for a bad URL or
+ * w=majority, journal=true, wtimeoutMS=5000, retryWrites=false, retryReads=false; where work_ms is less than
+ * 10,000, socketTimeoutMS is two seconds less than it, or half, and wtimeoutMS five eighths of that, so that a
+ * dead connection is noticed before the work counts as hung. Where the URL says retryWrites=true or
+ * retryReads=true, both are half of that again: the driver then tries an operation twice. Of a replica set all
+ * members are found, if only one is named (directConnection=false). The size of the pool is pool_size, and reads
+ * go to the primary, whatever the URL says. w=0 is refused.
+ * 0 and *ret_store, owned by the caller; STORE_E_PERMANENT for a bad URL or
  * database name, with message saying what was expected (never with the password); STORE_E_AWAY where the name
  * of a mongodb+srv:// URL could not be looked up, also with a message; -ENOMEM.
  */
 STORE_USE_RESULT int store_open(const struct store_options *options, struct store **ret_store,
 	char message[static STORE_MESSAGE_SIZE]);
 
+/* The database's name. Lives as long as the store. */
+const char *store_database_name(const struct store *store);
+
+/* What of the URL has no effect, or may have another one than is meant: a line each, "MONGO_DB_URL: a sentence" and the line's end; ""
+ * where there is nothing. Without user name or password. Lives as long as the store. */
+const char *store_notes(const struct store *store);
+
 /* Closes the pool. Every client has been released. NULL is fine. */
 void store_close(struct store *store);
 
-/* Makes the indexes and the apples. Can be repeated, by several hosts at once. Any thread. 0 or a store
- * error. */
+/*
+ * Makes the indexes and the apples. Can be repeated, by several hosts at once. Any thread. What the server refuses, or has not built within three
+ * times socketTimeoutMS, is told in the log with its reason (index_not_made, apples_not_made), and does not count: nothing is wrong without an
+ * index, only slower, or, where it removes documents in time, undone. 0, or a store error where the server cannot be used.
+ */
 STORE_USE_RESULT int store_prepare(struct store_client *client);
 
 /* One cheap round trip that a server which takes no writes does not pass; it tells what time it is there, too. 0 or a store error. */
@@ -74,9 +90,19 @@ void store_release(struct store_client *client);
 /* The driver's database object of this client, for operations of a handler's own; NULL in the stand-in store. */
 struct _mongoc_database_t *store_database(struct store_client *client);
 
-/* What the driver's error means: one of the store's errors, 0 for "duplicate key" of an insert by a derived
- * _id. */
-int store_classify(const struct _bson_error_t *error);
+/*
+ * What an error of the driver means: one of the store's errors, never 0. reply: what the driver gave with the error, or NULL: labels in it that
+ * say "try again" (RetryableWriteError, TransientTransactionError) count before what the error's code says.
+ */
+int store_classify(const struct _bson_t *reply, const struct _bson_error_t *error);
+
+/*
+ * What a write came to, from what the driver's write function gave; reply may be NULL. 0 when all of it is done, and acknowledged as was asked for;
+ * STORE_E_DUPLICATE when all that failed are duplicate keys; else the worst that is in the reply or the error. *ret_words: of the failure, the
+ * server's or the driver's; lives as long as the reply and the error.
+ */
+int store_classify_write(bool succeeded, const struct _bson_t *reply, const struct _bson_error_t *error,
+	const char **ret_words);
 
 /* What went wrong last on this client, in words, for the log: the driver's message without credentials. "" if
  * nothing did. Lives until the next call on the client. */

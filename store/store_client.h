@@ -37,7 +37,11 @@ const char *store_collection_name(enum store_collection collection);
 /* What every client shares; read-only after store_open(). */
 const bson_t *store_upsert_options(const struct store *store);	  /* {upsert: true} */
 const bson_t *store_unordered_options(const struct store *store); /* {ordered: false} */
-const char *store_database_name(const struct store *store);
+
+/* For what takes its time: a connection outside of the pool, whose operations may each take STORE_PATIENCE times socketTimeoutMS. To be destroyed with
+ * mongoc_client_destroy(). NULL: the name of a mongodb+srv:// URL could not be looked up. */
+enum { STORE_PATIENCE = 3 };
+mongoc_client_t *store_patient_client(const struct store *store);
 
 /* Asks for the database's time if that has not been answered yet: before a time is written. 0 or a store error. */
 STORE_USE_RESULT int store_know_time(struct store_client *client);

@@ -2,6 +2,7 @@
 #include "store_describe.h"
 
 #include "store_client.h"
+#include "store_error.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -16,11 +17,11 @@ static int ask(struct store_client *client, const char *name, bson_t *ret_reply)
 	answered = mongoc_client_command_simple(client->mongo, "admin", &command, NULL, ret_reply, &error);
 	bson_destroy(&command);
 	if (!answered) {
-		const int r = store_classify(&error);
+		const int r = store_classify_read(ret_reply, &error);
 
 		bson_destroy(ret_reply);
 		snprintf(client->last_error, sizeof(client->last_error), "%s: %s", name, error.message);
-		return r == 0 ? STORE_E_TRANSIENT : r;
+		return r;
 	}
 	return 0;
 }
@@ -33,16 +34,25 @@ static void copy_text(const bson_t *reply, const char *field, char *ret, size_t 
 		snprintf(ret, size, "%s", bson_iter_utf8(&iter, NULL));
 }
 
-static unsigned count_items(const bson_t *reply, const char *field)
+/* Appends the members of that array of the reply. */
+static void read_members(const bson_t *reply, const char *field, struct store_description *description)
 {
+	static const char cut[] = "...";
 	bson_iter_t iter, items;
-	unsigned count = 0;
 
-	if (bson_iter_init_find(&iter, reply, field) && BSON_ITER_HOLDS_ARRAY(&iter) &&
-		bson_iter_recurse(&iter, &items))
-		while (bson_iter_next(&items))
-			count++;
-	return count;
+	if (!bson_iter_init_find(&iter, reply, field) || !BSON_ITER_HOLDS_ARRAY(&iter) ||
+		!bson_iter_recurse(&iter, &items))
+		return;
+	for (; bson_iter_next(&items); description->members++) {
+		const size_t used = strlen(description->hosts), room = sizeof(description->hosts) - used;
+		const char *name = BSON_ITER_HOLDS_UTF8(&items) ? bson_iter_utf8(&items, NULL) : "?";
+		const char *joint = used > 0 ? ", " : "";
+
+		if (strlen(joint) + strlen(name) + sizeof(cut) <= room)
+			snprintf(description->hosts + used, room, "%s%s", joint, name);
+		else if (used > 0 && description->hosts[used - 1] != '.')
+			snprintf(description->hosts + used, room, "%s", cut);
+	}
 }
 
 static void read_hello(const bson_t *reply, struct store_description *description)
@@ -56,7 +66,8 @@ static void read_hello(const bson_t *reply, struct store_description *descriptio
 		description->kind = STORE_SHARDED;
 	else if (description->set_name[0] != '\0')
 		description->kind = STORE_REPLICA_SET;
-	description->members = count_items(reply, "hosts") + count_items(reply, "passives");
+	read_members(reply, "hosts", description);
+	read_members(reply, "passives", description);
 	description->writable =
 		bson_iter_init_find(&iter, reply, "isWritablePrimary") && bson_iter_as_bool(&iter);
 	if (bson_iter_init_find(&iter, reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&iter))
@@ -101,6 +112,8 @@ int store_describe(struct store_client *client, struct store_description *ret)
 		return r;
 	}
 	read_write_concern(client->mongo, &description);
+	description.direct = mongoc_uri_get_option_as_bool(
+		mongoc_client_get_uri(client->mongo), MONGOC_URI_DIRECTCONNECTION, false);
 	*ret = description;
 	return 0;
 }

@@ -15,8 +15,11 @@ struct store_description {
 	enum store_kind kind;
 	char set_name[64]; /* of a replica set */
 	unsigned members;  /* of a replica set, that can hold data and be asked */
-	bool writable;	   /* it is a primary, or a router */
-	int64_t clock_ms;  /* the server's, Unix time; 0 where it does not say */
+	char hosts
+		[256]; /* their names, as the set knows them, separated by ", "; ends in "..." where they are too long */
+	bool direct;	  /* directConnection=true: no other member is ever used */
+	bool writable;	  /* it is a primary, or a router */
+	int64_t clock_ms; /* the server's, Unix time; 0 where it does not say */
 	/* What the pool asks for with each write. */
 	char w[64]; /* "majority", a number, or a tag */
 	bool majority, journal;
@@ -33,10 +36,15 @@ STORE_USE_RESULT int store_write_nothing(struct store_client *client);
 enum store_index_state {
 	STORE_INDEX_THERE,
 	STORE_INDEX_MISSING,
-	STORE_INDEX_OTHER, /* one with its name or its keys is in the way: store_prepare() fails */
+	STORE_INDEX_OTHER, /* one with its name or its keys is in the way, so store_prepare() does not make it */
 };
-typedef void (*store_index_visitor)(
-	void *context, const char *collection, const char *index, enum store_index_state state);
+/* Lives until the visitor returns. */
+struct store_index {
+	const char *collection, *name;
+	enum store_index_state state;
+	const char *found; /* what is in the way, as JSON; NULL: nothing is */
+};
+typedef void (*store_index_visitor)(void *context, const struct store_index *index);
 
 /* Visits each index that store_prepare() makes. 0 or a store error. */
 STORE_USE_RESULT int store_indexes(struct store_client *client, store_index_visitor visit, void *context);

@@ -5,9 +5,13 @@
  * those that MongoDB makes from the keys: an operator who made the same index by hand has made this one. An
  * index with that name or those keys but other options is told about, not replaced. store_indexes() tells
  * which of them are there.
+ *
+ * What is right does not rest on an index, so none that fails keeps the host from serving: each is told in the log with the server's reason. To build
+ * one may take long, so it is asked for on a connection that waits longer than others; when that one gives up too, the server goes on building.
  */
 #include "store_describe.h"
 
+#include "log.h"
 #include "store_apples.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,41 +45,59 @@ static const struct index {
 	{STORE_PARKED_COMMANDS, {"lane", "position"}},
 };
 
+enum { INDEXES = sizeof(indexes) / sizeof(indexes[0]), NAME_SIZE = 64 };
+
+static void write_name(const struct index *index, char ret_name[static NAME_SIZE])
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < KEYS_MAX && index->keys[i]; i++)
+		size += (size_t)snprintf(
+			ret_name + size, NAME_SIZE - size, "%s%s_1", i > 0 ? "_" : "", index->keys[i]);
+}
+
 /* Appends {key: {user_id: 1, when: 1}, name: "user_id_1_when_1"}. */
 static void append_index(bson_t *array, const char *position, const struct index *index)
 {
-	char name[64];
-	size_t size = 0;
+	char name[NAME_SIZE];
 	bson_t document, key;
 
 	bson_append_document_begin(array, position, -1, &document);
 	BSON_APPEND_DOCUMENT_BEGIN(&document, "key", &key);
-	for (size_t i = 0; i < KEYS_MAX && index->keys[i]; i++) {
+	for (size_t i = 0; i < KEYS_MAX && index->keys[i]; i++)
 		BSON_APPEND_INT32(&key, index->keys[i], 1);
-		size += (size_t)snprintf(
-			name + size, sizeof(name) - size, "%s%s_1", i > 0 ? "_" : "", index->keys[i]);
-	}
 	bson_append_document_end(&document, &key);
+	write_name(index, name);
 	BSON_APPEND_UTF8(&document, "name", name);
 	if (index->expiry.expires)
 		BSON_APPEND_INT32(&document, "expireAfterSeconds", index->expiry.after_s);
 	bson_append_document_end(array, &document);
 }
 
-static int create_indexes(struct store_client *client, enum store_collection collection)
+/* ---- making them ---- */
+
+enum { INDEX_OPTIONS_CONFLICT = 85, INDEX_KEY_SPECS_CONFLICT = 86, EVERY = -1 };
+
+struct making {
+	struct store_client *client;
+	mongoc_client_t *mongo; /* the patient one */
+};
+
+/* Asks for one index, or for every one of the collection. 0, or what it came to, in *ret_why. */
+static int create(
+	const struct making *making, enum store_collection collection, int which, bson_error_t *ret_why)
 {
 	bson_t command = BSON_INITIALIZER, array, reply;
-	bson_error_t error;
 	uint32_t count = 0;
-	bool created;
+	const char *words;
 
 	BSON_APPEND_UTF8(&command, "createIndexes", store_collection_name(collection));
 	BSON_APPEND_ARRAY_BEGIN(&command, "indexes", &array);
-	for (size_t i = 0; i < sizeof(indexes) / sizeof(indexes[0]); i++) {
+	for (int i = 0; i < INDEXES; i++) {
 		char buffer[16];
 		const char *position;
 
-		if (indexes[i].collection != collection)
+		if (indexes[i].collection != collection || (which != EVERY && which != i))
 			continue;
 		(void)bson_uint32_to_string(count++, &position, buffer, sizeof(buffer));
 		append_index(&array, position, &indexes[i]);
@@ -86,22 +108,54 @@ static int create_indexes(struct store_client *client, enum store_collection col
 		bson_destroy(&command);
 		return 0;
 	}
-	created = mongoc_client_write_command_with_opts(
-		client->mongo, store_database_name(client->store), &command, NULL, &reply, &error);
+	const bool created = mongoc_client_write_command_with_opts(
+		making->mongo, store_database_name(making->client->store), &command, NULL, &reply, ret_why);
+	const int error = created ? 0 : store_classify_write(created, &reply, ret_why, &words);
+	bson_destroy(&reply);
 	bson_destroy(&command);
-	if (!created && error.domain == MONGOC_ERROR_SERVER && (error.code == 85 || error.code == 86)) {
-		/* IndexOptionsConflict, IndexKeySpecsConflict */
-		char message[sizeof(error.message) + 128];
+	return error;
+}
 
-		snprintf(message, sizeof(message),
-			"an index with the same keys or name but other options is in the way; drop it, the "
-			"right one is "
-			"made at the next start: %s",
-			error.message);
-		bson_destroy(&reply);
-		return store_failed(client, collection, "createIndexes", message, STORE_E_PERMANENT);
+static void tell(enum store_collection collection, const char *index, int error, const bson_error_t *why)
+{
+	const bool conflict = why->domain == MONGOC_ERROR_SERVER &&
+			      (why->code == INDEX_OPTIONS_CONFLICT || why->code == INDEX_KEY_SPECS_CONFLICT);
+	const char *message =
+		error == STORE_E_AWAY
+			? "the server has not answered yet that its indexes are built: cashewd works meanwhile, but slower"
+		: conflict
+			? "another index is in the way, and cashewd works without this one: drop it, the right one is made at the next start"
+			: "an index could not be made: cashewd works without it, but slower, or does not remove old dead letters";
+
+	log_warn("index_not_made", message, LOG_TEXT("collection", store_collection_name(collection)),
+		LOG_TEXT("index", index), LOG_TEXT("reason", why->message));
+}
+
+/* 0, also where the server refuses some or builds longer than we wait; or a store error: it cannot be used. */
+static int create_indexes(const struct making *making, enum store_collection collection)
+{
+	bson_error_t why;
+	int error = create(making, collection, EVERY, &why);
+
+	if (error == 0)
+		return 0;
+	if (error == STORE_E_AWAY) {
+		/* The server has gone, or it builds, or it broke this connection alone. */
+		error = store_ping(making->client);
+		if (error == 0)
+			tell(collection, "all", STORE_E_AWAY, &why);
+		return error;
 	}
-	return store_write_result(client, collection, "createIndexes", created, &reply, &error);
+	for (int i = 0; i < INDEXES; i++) {
+		char name[NAME_SIZE];
+
+		error = indexes[i].collection == collection ? create(making, collection, i, &why) : 0;
+		if (error == 0)
+			continue;
+		write_name(&indexes[i], name);
+		tell(collection, name, error, &why);
+	}
+	return store_ping(making->client);
 }
 
 /* ---- which of them are there ---- */
@@ -144,9 +198,23 @@ static int64_t expiry_of(const bson_t *document)
 	return bson_iter_init_find(&iter, document, "expireAfterSeconds") ? bson_iter_as_int64(&iter) : -1;
 }
 
+/* Whether it has an option that ours have not, and that changes what it holds or takes. */
+static bool has_other_options(const bson_t *document)
+{
+	static const char *const options[] = {
+		"unique", "sparse", "hidden", "partialFilterExpression", "collation"};
+	bson_iter_t iter;
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (bson_iter_init_find(&iter, document, options[i]) && bson_iter_as_bool(&iter))
+			return true;
+	return false;
+}
+
 struct search {
 	const bson_t *wanted;
 	enum store_index_state state;
+	char *found; /* the one in the way, as JSON */
 };
 
 static bool compare_index(const bson_t *found, void *context)
@@ -155,10 +223,12 @@ static bool compare_index(const bson_t *found, void *context)
 	const bool name = strcmp(text_of(found, "name"), text_of(search->wanted, "name")) == 0;
 	const bool keys = same_keys(found, search->wanted);
 
-	if (name && keys && expiry_of(found) == expiry_of(search->wanted))
+	if (name && keys && expiry_of(found) == expiry_of(search->wanted) && !has_other_options(found)) {
 		search->state = STORE_INDEX_THERE;
-	else if (name || keys)
+	} else if (name || keys) {
 		search->state = STORE_INDEX_OTHER;
+		search->found = bson_as_relaxed_extended_json(found, NULL);
+	}
 	return search->state == STORE_INDEX_MISSING;
 }
 
@@ -166,7 +236,7 @@ int store_indexes(struct store_client *client, store_index_visitor visit, void *
 {
 	if (!client->mongo)
 		return STORE_E_AWAY;
-	for (size_t i = 0; i < sizeof(indexes) / sizeof(indexes[0]); i++) {
+	for (int i = 0; i < INDEXES; i++) {
 		const enum store_collection collection = indexes[i].collection;
 		bson_t array = BSON_INITIALIZER, wanted;
 		struct search search = {.wanted = &wanted, .state = STORE_INDEX_MISSING};
@@ -187,8 +257,11 @@ int store_indexes(struct store_client *client, store_index_visitor visit, void *
 				store_client_collection(client, collection), NULL),
 			compare_index, &search);
 		if (r == 0)
-			visit(context, store_collection_name(collection), text_of(&wanted, "name"),
-				search.state);
+			visit(context, &(struct store_index){.collection = store_collection_name(collection),
+					       .name = text_of(&wanted, "name"),
+					       .state = search.state,
+					       .found = search.found});
+		bson_free(search.found);
 		bson_destroy(&array);
 		if (r != 0)
 			return r;
@@ -196,19 +269,38 @@ int store_indexes(struct store_client *client, store_index_visitor visit, void *
 	return 0;
 }
 
+/* ---- all of it ---- */
+
+/* Only one of the handlers reads them. */
+static int seed_apples(struct store_client *client)
+{
+	const int error = apples_seed(client);
+
+	if (error != STORE_E_PERMANENT)
+		return error;
+	log_warn("apples_not_made", "the apples of get_more_apples could not be written",
+		LOG_TEXT("reason", store_last_error(client)));
+	return 0;
+}
+
 int store_prepare(struct store_client *client)
 {
+	struct making making = {.client = client};
+	int error;
+
 	if (!client->mongo)
 		return STORE_E_AWAY;
-	const int error = store_ping(client); /* what is made from here on may need the time */
-
+	error = store_ping(client); /* what is made from here on may need the time */
 	if (error != 0)
 		return error;
-	for (int i = 0; i < STORE_COLLECTIONS; i++) {
-		const int r = create_indexes(client, (enum store_collection)i);
-
-		if (r != 0)
-			return r;
+	making.mongo = store_patient_client(client->store);
+	if (!making.mongo) {
+		snprintf(client->last_error, sizeof(client->last_error),
+			"the name in the database URL could not be looked up");
+		return STORE_E_AWAY;
 	}
-	return apples_seed(client);
+	for (int i = 0; error == 0 && i < STORE_COLLECTIONS; i++)
+		error = create_indexes(&making, (enum store_collection)i);
+	mongoc_client_destroy(making.mongo);
+	return error == 0 ? seed_apples(client) : error;
 }

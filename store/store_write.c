@@ -6,62 +6,18 @@
  * much as was asked for.
  */
 #include "store_client.h"
-#include "store_error.h"
-
-/*
- * The worst that the statements of a write came to: an unordered one tells of each. Sets *ret_any when there
- * are errors at all, and *ret_message to the words of the one that counts.
- */
-static int statements_result(const bson_t *reply, bool *ret_any, const char **ret_message)
-{
-	bson_iter_t iter, errors, field;
-	int worst = 0;
-
-	*ret_any = false;
-	if (!bson_iter_init_find(&iter, reply, "writeErrors") || !bson_iter_recurse(&iter, &errors))
-		return 0;
-	while (bson_iter_next(&errors)) {
-		int r = STORE_E_PERMANENT;
-
-		*ret_any = true;
-		if (bson_iter_recurse(&errors, &field) && bson_iter_find(&field, "code"))
-			r = store_classify_code((int)bson_iter_as_int64(&field));
-		if (r <= worst)
-			continue;
-		worst = r;
-		if (bson_iter_recurse(&errors, &field) && bson_iter_find(&field, "errmsg") &&
-			BSON_ITER_HOLDS_UTF8(&field))
-			*ret_message = bson_iter_utf8(&field, NULL);
-	}
-	return worst;
-}
-
-static bool has_elements(const bson_t *reply, const char *array)
-{
-	bson_iter_t iter, elements;
-
-	return bson_iter_init_find(&iter, reply, array) && bson_iter_recurse(&iter, &elements) &&
-	       bson_iter_next(&elements);
-}
 
 int store_write_result(struct store_client *client, enum store_collection collection, const char *action,
 	bool succeeded, bson_t *reply, const bson_error_t *error)
 {
-	const char *message = error->message;
-	bool any;
-	int r = 0;
+	const char *words;
+	int r = succeeded ? 0 : store_classify_write(succeeded, reply, error, &words);
 
-	if (!succeeded) {
-		r = statements_result(reply, &any, &message);
-		/* The driver tells of a statement's error first; only a duplicate key does not outrank what
-		 * it hides: that the document is there, but not yet as durably as was asked for. */
-		if (!any)
-			r = store_classify(error);
-		else if (r == 0 && has_elements(reply, "writeConcernErrors"))
-			r = STORE_E_TRANSIENT;
-		if (r != 0)
-			r = store_failed(client, collection, action, message, r);
-	}
+	/* All our inserts are by a derived _id. */
+	if (r == STORE_E_DUPLICATE)
+		r = 0;
+	if (r != 0)
+		r = store_failed(client, collection, action, words, r);
 	bson_destroy(reply);
 	return r;
 }

@@ -418,6 +418,9 @@ static cashew_result store_result(cashew_command *cmd, int store_error, const ch
 		return give_reason(cmd, CASHEW_FAIL, "the store has no such document%s%s", colon, details);
 	case STORE_E_PERMANENT:
 		return give_reason(cmd, CASHEW_FAIL, "the store refused it%s%s", colon, details);
+	case STORE_E_DUPLICATE:
+		return give_reason(
+			cmd, CASHEW_FAIL, "the store has a document with that key%s%s", colon, details);
 	default:
 		return give_reason(
 			cmd, CASHEW_FAIL, "the store answered %d%s%s", store_error, colon, details);
@@ -433,7 +436,17 @@ cashew_result cashew_stored(cashew_command *cmd, int store_error)
 cashew_result cashew_mongo(cashew_command *cmd, bool succeeded, const struct _bson_error_t *error)
 {
 	return succeeded ? store_result(cmd, 0, "")
-			 : store_result(cmd, store_classify(error), error->message);
+			 : store_result(cmd, store_classify(NULL, error), error->message);
+}
+
+cashew_result cashew_mongo_write(cashew_command *cmd, bool succeeded, const struct _bson_t *reply,
+	const struct _bson_error_t *error, unsigned flags)
+{
+	const char *words = "";
+	const int store_error = store_classify_write(succeeded, reply, error, &words);
+	if (store_error == STORE_E_DUPLICATE && flags & CASHEW_DUPLICATE_IS_DONE)
+		return store_result(cmd, 0, "");
+	return store_result(cmd, store_error, words);
 }
 
 /* ---- Memory, log, settings, state ---- */

@@ -28,12 +28,24 @@
 #include <mosquitto.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 enum { LOG_CLOSE_MS = 1000, CLOSE_S = 2 };
+
+/* A line of the log for each. */
+static void log_notes(const char *notes)
+{
+	char line[STORE_NOTES_SIZE];
+	for (size_t size; *notes != '\0'; notes += size + 1) {
+		size = strcspn(notes, "\n");
+		snprintf(line, sizeof(line), "%.*s", (int)size, notes);
+		log_warn("mongo_db_url", line);
+	}
+}
 
 static int open_store(const struct settings *settings, struct store **ret_store)
 {
@@ -46,8 +58,10 @@ static int open_store(const struct settings *settings, struct store **ret_store)
 		.pool_size = settings->workers + LOOP_STORING_THREADS + 2,
 		.work_ms = settings->handler_timeout_s * 1000,
 	};
-	if (store_open(&options, ret_store, message) == 0)
+	if (store_open(&options, ret_store, message) == 0) {
+		log_notes(store_notes(*ret_store));
 		return EXIT_OK;
+	}
 	log_error("bad_setting",
 		"MONGO_DB_URL cannot be used: expected a connection string that MongoDB's driver understands, like "
 		"mongodb://user:password@host:27017",

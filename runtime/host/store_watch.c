@@ -262,11 +262,14 @@ static void take_turn(struct store_watch *watch, struct store_client *client, st
 static void tell(struct store_watch *watch, int error, const struct store_client *client)
 {
 	if (error == 0) {
-		log_info("store_up", "the store answers");
+		log_info("store_up", "the store answers",
+			LOG_TEXT("database", store_database_name(watch->options.store)));
 		watch->told_away = false;
 	} else if (!watch->told_away) {
 		log_error("store_away",
-			"the store does not answer: commands stay with the broker, unacknowledged, until it does",
+			error == STORE_E_AWAY
+				? "the store does not answer: commands stay with the broker, unacknowledged, until it does"
+				: "the store answers, and cannot be used: commands stay with the broker, unacknowledged, until it can",
 			LOG_TEXT("reason", store_last_error(client)));
 		watch->told_away = true;
 	}

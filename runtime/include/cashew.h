@@ -149,13 +149,24 @@ struct _mongoc_database_t *cashew_database(cashew_command *cmd);
 
 /*
  * What the store answered, as a result: 0 is CASHEW_DONE; the database away, a transient error or out of memory is CASHEW_RETRY; anything else is
- * CASHEW_FAIL. A handler that cares about a condition (STORE_E_NOT_FOUND) looks at the error before it calls this. cashew_mongo() is the same for a call of
- * your own on cashew_database(): pass what it returned and its bson_error_t.
+ * CASHEW_FAIL. A handler that cares about a condition (STORE_E_NOT_FOUND) looks at the error before it calls this.
+ *
+ * cashew_mongo() is the same for a call of your own on cashew_database(): pass what it returned and its bson_error_t. A duplicate key is CASHEW_FAIL:
+ * another command may have made that document, as two users who take one nickname.
+ *
+ * cashew_mongo_write() is for writes of your own, and sees more: pass the reply, too, which the driver's write functions fill (a bson_t that you
+ * bson_destroy() after the call; NULL where there is none). Then a write that is not as durable as it should be is CASHEW_RETRY even where the driver
+ * tells of another error first, and so is what the server labels as passing. With CASHEW_DUPLICATE_IS_DONE a duplicate key is CASHEW_DONE: for an
+ * insert whose _id is derived from the command, so that only this command's own earlier attempt can have made the document.
  */
+struct _bson_t;
 struct _bson_error_t;
+enum cashew_write_flags { CASHEW_DUPLICATE_IS_DONE = 1 };
 CASHEW_USE_RESULT cashew_result cashew_stored(cashew_command *cmd, int store_error);
 CASHEW_USE_RESULT cashew_result cashew_mongo(
 	cashew_command *cmd, bool succeeded, const struct _bson_error_t *error);
+CASHEW_USE_RESULT cashew_result cashew_mongo_write(cashew_command *cmd, bool succeeded,
+	const struct _bson_t *reply, const struct _bson_error_t *error, unsigned flags);
 
 /* ---- Memory, log, settings, state ---- */
 

@@ -189,12 +189,15 @@ static int check_store(const struct settings *settings)
 	const int error = store_open(&(struct store_options){.url = settings->mongo_db_url,
 					     .database = settings->mongo_db_name,
 					     .app_name = settings->client_id,
-					     .pool_size = settings->workers},
+					     .pool_size = settings->workers,
+					     .work_ms = settings->handler_timeout_s * 1000},
 		&store, message);
 	if (error != 0) {
 		fprintf(stderr, "MONGO_DB_URL: %s\n", message);
 		return EXIT_CONFIG;
 	}
+	fputs(store_notes(store), stderr);
+	printf("\ndatabase: %s\n", store_database_name(store));
 	store_close(store);
 	return 0;
 }

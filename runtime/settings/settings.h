@@ -38,7 +38,7 @@ struct settings {
 	unsigned standby_retry_s;
 	/* database */
 	const char *mongo_db_url;
-	const char *mongo_db_name;
+	const char *mongo_db_name; /* "": the one that the URL names, else the store's default */
 	unsigned dead_letter_days;
 	/* running handlers */
 	const char *handlers; /* "": all of them; else names separated by commas */

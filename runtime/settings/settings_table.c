@@ -158,16 +158,16 @@ const struct setting settings_table[] = {
 		.max = 8192,
 		.group = DATABASE,
 		FIELD(mongo_db_url),
-		.help = "Connection string of MongoDB, mongodb:// or mongodb+srv://; what it leaves open is set to w=majority, journal=true and "
-			"time-outs of seconds."},
+		.help = "Connection string of MongoDB, mongodb:// or mongodb+srv://; what it leaves open is set to w=majority, journal=true, "
+			"retryWrites=false and time-outs of seconds."},
 	{.name = "MONGO_DB_NAME",
 		.type = SETTING_TEXT,
-		.default_value = "cashew",
-		.min = 1,
+		.default_value = "",
 		.max = 63,
 		.group = DATABASE,
 		FIELD(mongo_db_name),
-		.help = "Name of the database that holds the handlers' collections and dead_letters."},
+		.help = "Name of the database that holds the handlers' collections and dead_letters; empty: the one that MONGO_DB_URL names, "
+			"else cashew."},
 	{.name = "DEAD_LETTER_DAYS",
 		.type = SETTING_INTEGER,
 		.default_value = "90",

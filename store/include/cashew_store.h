@@ -22,6 +22,7 @@ enum store_error {
 	STORE_E_AWAY,	       /* no server could be reached, or the connection broke: outcome unknown */
 	STORE_E_TRANSIENT,     /* the server is there but could not do it now: try again */
 	STORE_E_PERMANENT,     /* it will never work: the server refuses the operation itself */
+	STORE_E_DUPLICATE, /* a document with that key is there already; the functions here count that as done */
 };
 
 #define STORE_USE_RESULT __attribute__((warn_unused_result))

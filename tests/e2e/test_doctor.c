@@ -5,6 +5,7 @@
 #include "harness_private.h"
 #include "port.h"
 #include "scripted_broker.h"
+#include "scripted_mongo.h"
 #include "token.h"
 #include <arpa/inet.h>
 #include <signal.h>
@@ -227,6 +228,8 @@ HARNESS_CASE(running_host_is_not_disturbed)
 	expect_line(&visit, "access", "ok", "commands arrive");
 	expect_line(&visit, "round_trip", "ok", "reaches a user");
 	expect_line(&visit, "database", "ok", "MongoDB ");
+	expect_line(
+		&visit, "database", "ok", harness_format(h, "the database is %s", harness_database_name(h)));
 	expect_line(&visit, "database_writes", "ok", "w=majority, journal=true");
 	expect_line(&visit, "indexes", "ok", "all ");
 	expect_line(&visit, "waiting", "ok", "0 parked commands, 0 dead letters");
@@ -578,7 +581,7 @@ HARNESS_CASE(indexes_that_are_wrong)
 		"{\"createIndexes\": \"dead_letters\", \"indexes\": [{\"key\": {\"expires\": 1}, \"name\": "
 		"\"expires_1\"}]}");
 	struct visit visit = examine(h, doctor_new(h));
-	expect_failure(&visit, "indexes", "in the way of expires_1");
+	expect_line(&visit, "indexes", "warn", "in the way of expires_1");
 	forget(&visit);
 	database_command(h, database, "{\"drop\": \"dead_letters\"}");
 	database_command(h, database,
@@ -599,6 +602,37 @@ HARNESS_CASE(write_concern_that_is_weak)
 	expect_line(&visit, "database_writes", "ok", "w=1, journal=false");
 	expect_line(&visit, "database_writes", "warn", "journal=false");
 	forget(&visit);
+}
+
+/* Two servers that answer as a replica set; the URL names the one that is not the primary. */
+HARNESS_CASE(replica_set_is_named)
+{
+	struct scripted_mongo_options options = {.set_name = "rs0"};
+	struct scripted_mongo *primary = scripted_mongo_start(&options);
+	options.secondary = true;
+	struct scripted_mongo *secondary = scripted_mongo_start(&options);
+	struct scripted_mongo *const members[] = {primary, secondary, NULL};
+	scripted_mongo_members(primary, members);
+	scripted_mongo_members(secondary, members);
+	struct host *doctor = doctor_new(h);
+	host_set(doctor, "MONGO_DB_URL",
+		harness_format(h, "mongodb://%s/shop?maxPoolSize=7", scripted_mongo_address(secondary)));
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "database", "ok",
+		harness_format(h, "replica set rs0 of 2 (%s, %s)", scripted_mongo_address(primary),
+			scripted_mongo_address(secondary)));
+	expect_line(&visit, "database", "warn", "maxPoolSize has no effect");
+	expect_line(&visit, "database", "warn", "its database shop has no effect");
+	expect_line(&visit, "database_writes", "ok", "w=majority");
+	forget(&visit);
+	doctor = doctor_new(h);
+	host_set(doctor, "MONGO_DB_URL",
+		harness_format(h, "mongodb://%s/?directConnection=true", scripted_mongo_address(primary)));
+	visit = examine(h, doctor);
+	expect_line(&visit, "database", "warn", "directConnection=true");
+	forget(&visit);
+	scripted_mongo_stop(primary);
+	scripted_mongo_stop(secondary);
 }
 
 HARNESS_CASE(parked_commands_that_nobody_takes)
@@ -747,6 +781,7 @@ HARNESS_MAIN(HARNESS_TEST(way_to_the_broker_is_good), HARNESS_TEST(certificates_
 	HARNESS_TEST(strangers_are_not_answered),
 	HARNESS_TEST(broker_that_keeps_nobody_apart_is_a_security_hole), HARNESS_TEST(database_is_away),
 	HARNESS_TEST(database_before_the_first_start), HARNESS_TEST(indexes_that_are_wrong),
-	HARNESS_TEST(write_concern_that_is_weak), HARNESS_TEST(parked_commands_that_nobody_takes),
-	HARNESS_TEST(loggly_is_reached), HARNESS_TEST(settings_that_are_wrong),
-	HARNESS_TEST(options_that_are_wrong), HARNESS_TEST(text_for_people_has_no_colours_in_a_file))
+	HARNESS_TEST(write_concern_that_is_weak), HARNESS_TEST(replica_set_is_named),
+	HARNESS_TEST(parked_commands_that_nobody_takes), HARNESS_TEST(loggly_is_reached),
+	HARNESS_TEST(settings_that_are_wrong), HARNESS_TEST(options_that_are_wrong),
+	HARNESS_TEST(text_for_people_has_no_colours_in_a_file))

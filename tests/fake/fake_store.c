@@ -212,6 +212,18 @@ int store_open(const struct store_options *options, struct store **ret_store,
 	return 0;
 }
 
+const char *store_database_name(const struct store *store)
+{
+	(void)store;
+	return STORE_DATABASE;
+}
+
+const char *store_notes(const struct store *store)
+{
+	(void)store;
+	return "";
+}
+
 struct store *fake_store_new(void)
 {
 	char message[STORE_MESSAGE_SIZE];

@@ -16,8 +16,8 @@ static void test_classify(void **state)
 		uint32_t code;
 		int expected;
 	} cases[] = {
-		{"duplicate key", MONGOC_ERROR_SERVER, 11000, 0},
-		{"duplicate key of an update, old", MONGOC_ERROR_SERVER, 11001, 0},
+		{"duplicate key", MONGOC_ERROR_SERVER, 11000, STORE_E_DUPLICATE},
+		{"duplicate key of an update, old", MONGOC_ERROR_SERVER, 11001, STORE_E_DUPLICATE},
 		{"no server", MONGOC_ERROR_SERVER_SELECTION, MONGOC_ERROR_SERVER_SELECTION_FAILURE,
 			STORE_E_AWAY},
 		{"connection refused", MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, STORE_E_AWAY},
@@ -42,6 +42,13 @@ static void test_classify(void **state)
 		{"disk full", MONGOC_ERROR_SERVER, 14031, STORE_E_TRANSIENT},
 		{"internal error", MONGOC_ERROR_SERVER, 1, STORE_E_TRANSIENT},
 		{"storage engine's error", MONGOC_ERROR_SERVER, 8, STORE_E_TRANSIENT},
+		{"client marked killed", MONGOC_ERROR_SERVER, 46841, STORE_E_TRANSIENT},
+		{"Cosmos DB's request rate", MONGOC_ERROR_SERVER, 16500, STORE_E_TRANSIENT},
+		{"Atlas's own", MONGOC_ERROR_SERVER, 8000, STORE_E_TRANSIENT},
+		{"pooled connections dropped", MONGOC_ERROR_SERVER, 145, STORE_E_TRANSIENT},
+		{"a shard's monitor removed", MONGOC_ERROR_SERVER, 199, STORE_E_TRANSIENT},
+		{"critical section of resharding", MONGOC_ERROR_SERVER, 342, STORE_E_TRANSIENT},
+		{"a set that is being set up", MONGOC_ERROR_SERVER, 94, STORE_E_TRANSIENT},
 		{"write concern timed out", MONGOC_ERROR_WRITE_CONCERN, 64, STORE_E_TRANSIENT},
 		{"write concern impossible", MONGOC_ERROR_WRITE_CONCERN, 100, STORE_E_TRANSIENT},
 		{"not allowed", MONGOC_ERROR_SERVER, 13, STORE_E_PERMANENT},
@@ -62,7 +69,56 @@ static void test_classify(void **state)
 			.domain = cases[i].domain, .code = cases[i].code, .message = "words"};
 
 		print_message("  %s\n", cases[i].name);
-		assert_int_equal(store_classify(&error), cases[i].expected);
+		assert_int_equal(store_classify(NULL, &error), cases[i].expected);
+	}
+}
+
+static void test_labels(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *reply;
+		uint32_t domain;
+		uint32_t code;
+		int expected;
+	} cases[] = {
+		{"none", "{\"ok\":0}", MONGOC_ERROR_SERVER, 999999, STORE_E_PERMANENT},
+		{"an empty list", "{\"ok\":0,\"errorLabels\":[]}", MONGOC_ERROR_SERVER, 999999,
+			STORE_E_PERMANENT},
+		{"a write that may be repeated", "{\"errorLabels\":[\"RetryableWriteError\"]}",
+			MONGOC_ERROR_SERVER, 999999, STORE_E_TRANSIENT},
+		{"a transaction that may be", "{\"errorLabels\":[\"TransientTransactionError\"]}",
+			MONGOC_ERROR_SERVER, 999999, STORE_E_TRANSIENT},
+		{"a commit whose outcome is unknown",
+			"{\"errorLabels\":[\"UnknownTransactionCommitResult\"]}", MONGOC_ERROR_SERVER, 999999,
+			STORE_E_TRANSIENT},
+		{"too much load", "{\"errorLabels\":[\"other\",\"SystemOverloadedError\"]}",
+			MONGOC_ERROR_SERVER, 999999, STORE_E_TRANSIENT},
+		{"before what the code says", "{\"errorLabels\":[\"TransientTransactionError\"]}",
+			MONGOC_ERROR_SERVER, 11000, STORE_E_TRANSIENT},
+		{"nothing written, which is no reason to try again",
+			"{\"errorLabels\":[\"NoWritesPerformed\"]}", MONGOC_ERROR_SERVER, 2,
+			STORE_E_PERMANENT},
+		{"nothing written, and a reason",
+			"{\"errorLabels\":[\"RetryableWriteError\",\"NoWritesPerformed\"]}",
+			MONGOC_ERROR_SERVER, 2, STORE_E_TRANSIENT},
+		{"a broken connection stays one", "{\"errorLabels\":[\"RetryableWriteError\"]}",
+			MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, STORE_E_AWAY},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const bson_error_t error = {
+			.domain = cases[i].domain, .code = cases[i].code, .message = "words"};
+		const char *words = NULL;
+		bson_t reply;
+
+		print_message("  %s\n", cases[i].name);
+		assert_true(bson_init_from_json(&reply, cases[i].reply, -1, NULL));
+		assert_int_equal(store_classify(&reply, &error), cases[i].expected);
+		assert_int_equal(store_classify_write(false, &reply, &error, &words), cases[i].expected);
+		assert_string_equal(words, "words");
+		bson_destroy(&reply);
 	}
 }
 
@@ -96,7 +152,15 @@ static void test_write_result(void **state)
 		{"a duplicate that is not durable yet",
 			"{\"writeErrors\":[{\"index\":0,\"code\":11000,\"errmsg\":\"dup\"}],"
 			"\"writeConcernErrors\":[{\"code\":64,\"errmsg\":\"timed out\"}]}",
-			SERVER(11000), STORE_E_TRANSIENT, NULL},
+			SERVER(11000), STORE_E_TRANSIENT, "write of contacts: timed out"},
+		{"a conflict before a duplicate",
+			"{\"writeErrors\":[{\"index\":0,\"code\":112,\"errmsg\":\"conflict\"},"
+			"{\"index\":1,\"code\":11000,\"errmsg\":\"dup\"}]}",
+			SERVER(112), STORE_E_TRANSIENT, "write of contacts: conflict"},
+		{"what has no code that is known, and a label",
+			"{\"writeErrors\":[{\"index\":0,\"code\":999999,\"errmsg\":\"odd\"}],"
+			"\"errorLabels\":[\"RetryableWriteError\"]}",
+			SERVER(999999), STORE_E_TRANSIENT, "write of contacts: odd"},
 		{"a statement's error without a code", "{\"writeErrors\":[{\"index\":0}]}", SERVER(1),
 			STORE_E_PERMANENT, "write of contacts: the driver's words"},
 		{"written, not durable", "{\"writeErrors\":[],\"writeConcernErrors\":[{\"code\":64}]}",
@@ -129,6 +193,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_classify),
+		cmocka_unit_test(test_labels),
 		cmocka_unit_test(test_write_result),
 	};
 

@@ -40,7 +40,10 @@ static void test_refused(void **state)
 		{"authority that is not there", "mongodb://host/?tls=true&tlsCAFile=/nowhere/ca.pem",
 			"cashew", "/nowhere/ca.pem"},
 		{"two SRV hosts", "mongodb+srv://a.example.com,b.example.com/", "cashew", "not valid"},
-		{"empty name", "mongodb://host", "", "1 to 63 bytes"},
+		{"dot in the URL's name", "mongodb://host/a.b", "", "database"},
+		{"long name in the URL",
+			"mongodb://host/0123456789012345678901234567890123456789012345678901234567890123", "",
+			"1 to 63 bytes"},
 		{"dot in the name", "mongodb://host", "a.b", "1 to 63 bytes"},
 		{"space in the name", "mongodb://host", "a b", "1 to 63 bytes"},
 		{"slash in the name", "mongodb://host", "a/b", "1 to 63 bytes"},
@@ -122,6 +125,14 @@ static void test_defaults(void **state)
 			1, 2, 3, 4, MONGOC_WRITE_CONCERN_W_MAJORITY, true, 5000},
 		{"concern said", "mongodb://host/?w=2&journal=false&wtimeoutMS=7", 3000, 2000, 8000, 2000, 2,
 			false, 7},
+		{"work that takes long, writes tried twice", "mongodb://host/?retryWrites=true", 3000, 2000,
+			4000, 2000, MONGOC_WRITE_CONCERN_W_MAJORITY, true, 2500, 10000},
+		{"shorter work, reads tried twice", "mongodb://host/?retryReads=true", 3000, 2000, 2000, 2000,
+			MONGOC_WRITE_CONCERN_W_MAJORITY, true, 1250, 6000},
+		{"what the default is, said", "mongodb://host/?retryWrites=false&retryReads=false", 3000,
+			2000, 8000, 2000, MONGOC_WRITE_CONCERN_W_MAJORITY, true, 5000, 10000},
+		{"no end to waiting is none", "mongodb://host/?socketTimeoutMS=0", 3000, 2000, 4000, 2000,
+			MONGOC_WRITE_CONCERN_W_MAJORITY, true, 2500, 6000},
 		{"case of the option", "mongodb://host/?SOCKETtimeoutms=9", 3000, 2000, 9, 2000,
 			MONGOC_WRITE_CONCERN_W_MAJORITY, true, 5000},
 	};
@@ -129,11 +140,12 @@ static void test_defaults(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char message[STORE_MESSAGE_SIZE];
+		struct store_notes notes = {.text = ""};
 		const mongoc_write_concern_t *concern;
 		mongoc_uri_t *uri;
 
 		print_message("  %s\n", cases[i].name);
-		assert_int_equal(store_url_parse(cases[i].url, cases[i].work_ms, &uri, message), 0);
+		assert_int_equal(store_url_parse(cases[i].url, cases[i].work_ms, &uri, &notes, message), 0);
 		assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, -1),
 			cases[i].selection);
 		assert_int_equal(mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, -1),
@@ -147,6 +159,73 @@ static void test_defaults(void **state)
 		assert_int_equal(mongoc_write_concern_get_journal(concern), cases[i].journal);
 		assert_int_equal(mongoc_write_concern_get_wtimeout_int64(concern), cases[i].wtimeout);
 		mongoc_uri_destroy(uri);
+	}
+}
+
+static void test_database_and_notes(void **state)
+{
+	static const struct {
+		const char *name;
+		const char *url;
+		const char *wanted;
+		const char *database;
+		const char *note; /* a part of the only one; NULL: there is none */
+	} cases[] = {
+		{"nothing said", "mongodb://host", "", "cashew", NULL},
+		{"nothing said, with a slash", "mongodb://host/?w=1", "", "cashew", NULL},
+		{"the setting alone", "mongodb://host/", "orchard", "orchard", NULL},
+		{"the URL alone", "mongodb://host/shop_production", "", "shop_production", NULL},
+		{"both, the same", "mongodb://host/shop", "shop", "shop", NULL},
+		{"both, and the setting counts", "mongodb://host/shop", "orchard", "orchard",
+			"MONGO_DB_URL: its database shop has no effect"},
+		{"for the user alone", "mongodb://u:sesame@host/admin", "", "cashew", NULL},
+		{"for the user alone, with a setting", "mongodb://u:sesame@host/people", "orchard", "orchard",
+			NULL},
+		{"for the user, or for documents", "mongodb://u:sesame@host/shop", "", "shop",
+			"set MONGO_DB_NAME"},
+		{"for documents, as the user is elsewhere", "mongodb://u:sesame@host/shop?authSource=admin",
+			"", "shop", NULL},
+		{"for nothing", "mongodb://u:sesame@host/shop?authSource=admin", "orchard", "orchard",
+			"MONGO_DB_URL: its database shop has no effect"},
+		{"MongoDB's own", "mongodb://host/local", "", "cashew", "is MongoDB's own"},
+		{"the pool's size", "mongodb://host/?maxPoolSize=5", "", "cashew",
+			"maxPoolSize has no effect"},
+		{"the pool's least size", "mongodb://host/?minPoolSize=5", "", "cashew",
+			"minPoolSize has no effect"},
+		{"reads", "mongodb://host/?readPreference=secondaryPreferred", "", "cashew",
+			"readPreference has no effect"},
+		{"reads as they are", "mongodb://host/?readPreference=primary", "", "cashew", NULL},
+		{"no end to waiting", "mongodb://host/?socketTimeoutMS=0", "", "cashew",
+			"socketTimeoutMS=0 has no effect: an operation may take 8000 ms"},
+		{"waiting that outlives a handler", "mongodb://host/?socketTimeoutMS=10000", "", "cashew",
+			"socketTimeoutMS=10000 is not less than the 10000 ms of HANDLER_TIMEOUT"},
+		{"waiting that does not", "mongodb://host/?socketTimeoutMS=9999", "", "cashew", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct store_options options = {.url = cases[i].url,
+			.database = cases[i].wanted,
+			.app_name = "test",
+			.pool_size = 1,
+			.work_ms = 10000};
+		char message[STORE_MESSAGE_SIZE];
+		struct store *store;
+
+		print_message("  %s\n", cases[i].name);
+		assert_int_equal(store_open(&options, &store, message), 0);
+		const char *notes = store_notes(store);
+		assert_string_equal(store_database_name(store), cases[i].database);
+		if (!cases[i].note) {
+			assert_string_equal(notes, "");
+		} else {
+			if (!strstr(notes, cases[i].note))
+				fail_msg("%s", notes);
+			/* one line, whole */
+			assert_ptr_equal(strchr(notes, '\n'), notes + strlen(notes) - 1);
+			assert_null(strstr(notes, "sesame"));
+		}
+		store_close(store);
 	}
 }
 
@@ -190,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_database_and_notes),
 		cmocka_unit_test(test_log_has_no_password),
 	};
 

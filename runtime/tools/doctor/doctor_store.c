@@ -35,18 +35,27 @@ static void store_fails(struct doctor *doctor, const char *what, int error)
 	case STORE_E_AWAY:
 		doctor_advise(doctor,
 			"is it running at the address in MONGO_DB_URL, does it let this machine in "
-			"(bindIp, firewall, TLS), and are user, password and authSource right?");
+			"(bindIp, firewall, TLS), and are user, password and authSource right? Members of a replica set are "
+			"reached by the names that the set has for them, unless MONGO_DB_URL says directConnection=true");
 		break;
 	case STORE_E_TRANSIENT:
 		doctor_advise(doctor, "it is there and cannot now: is there a primary, is its disk full?");
 		break;
 	default:
 		doctor_advise(doctor, "has the user in MONGO_DB_URL the role readWrite on the database %s?",
-			doctor->configuration->settings.mongo_db_name);
+			store_database_name(doctor->store));
 	}
 }
 
 /* ---- The server ---- */
+
+static void tell_notes(struct doctor *doctor, const char *notes)
+{
+	for (size_t size; *notes != '\0'; notes += size + 1) {
+		size = strcspn(notes, "\n");
+		doctor_warn(doctor, "%.*s", (int)size, notes);
+	}
+}
 
 static bool open_store(struct doctor *doctor)
 {
@@ -60,6 +69,7 @@ static bool open_store(struct doctor *doctor)
 		&doctor->store, message);
 	if (r == 0) {
 		doctor->client = store_acquire(doctor->store);
+		tell_notes(doctor, store_notes(doctor->store));
 		return true;
 	}
 	doctor_fail(doctor, "MONGO_DB_URL: %s", message);
@@ -70,14 +80,21 @@ static bool open_store(struct doctor *doctor)
 
 static void tell_kind(struct doctor *doctor, const struct store_description *is, double ping_ms)
 {
-	char kind[128];
+	char kind[384];
 	if (is->kind == STORE_REPLICA_SET)
-		snprintf(kind, sizeof(kind), "replica set %s of %u", is->set_name, is->members);
+		snprintf(kind, sizeof(kind), "replica set %s of %u (%s)", is->set_name, is->members,
+			is->hosts);
 	else
 		snprintf(kind, sizeof(kind), "%s",
 			is->kind == STORE_SHARDED ? "sharded" : "standalone, without a second copy");
-	doctor_ok(doctor, "MongoDB %s, %s, answers in %.2f ms", is->version[0] != '\0' ? is->version : "(?)",
-		kind, ping_ms);
+	doctor_ok(doctor, "MongoDB %s, %s, answers in %.2f ms; the database is %s",
+		is->version[0] != '\0' ? is->version : "(?)", kind, ping_ms,
+		store_database_name(doctor->store));
+	if (is->kind == STORE_REPLICA_SET && is->direct && is->members > 1) {
+		doctor_warn(doctor,
+			"directConnection=true: when another member becomes primary, cashewd does not follow");
+		doctor_advise(doctor, "take directConnection=true out of MONGO_DB_URL");
+	}
 	if (is->version[0] != '\0' && strtol(is->version, NULL, 10) < OLDEST_MAJOR) {
 		doctor_warn(doctor, "MongoDB %s is older than cashewd is made for", is->version);
 		doctor_advise(doctor, "take MongoDB %d or later", OLDEST_MAJOR);
@@ -160,21 +177,22 @@ struct indexes {
 	char names[DOCTOR_TEXT_SIZE];
 };
 
-static void note_index(void *context, const char *collection, const char *index, enum store_index_state state)
+static void note_index(void *context, const struct store_index *index)
 {
 	struct indexes *indexes = context;
 	const size_t size = strlen(indexes->names);
 	indexes->all++;
-	if (state == STORE_INDEX_MISSING) {
+	if (index->state == STORE_INDEX_MISSING) {
 		indexes->missing++;
 		snprintf(indexes->names + size, sizeof(indexes->names) - size, "%s%s.%s",
-			size > 0 ? ", " : "", collection, index);
-	} else if (state == STORE_INDEX_OTHER) {
-		doctor_fail(indexes->doctor,
-			"%s: another index is in the way of %s: it has its name or its keys, and other "
-			"options",
-			collection, index);
-		doctor_advise(indexes->doctor, "drop it; cashewd makes the right one at its next start");
+			size > 0 ? ", " : "", index->collection, index->name);
+	} else if (index->state == STORE_INDEX_OTHER) {
+		doctor_warn(indexes->doctor,
+			"%s: another index is in the way of %s, by its name or its keys: %s",
+			index->collection, index->name, index->found);
+		doctor_advise(indexes->doctor,
+			"drop it; cashewd makes the right one at its next start, and works without it, but slower, or does not remove "
+			"old dead letters");
 	}
 }
 
@@ -188,11 +206,13 @@ void doctor_check_indexes(struct doctor *doctor)
 		doctor_ok(doctor,
 			"the database %s has none of the %u indexes yet: cashewd makes them at its first "
 			"start",
-			doctor->configuration->settings.mongo_db_name, indexes.all);
+			store_database_name(doctor->store), indexes.all);
 	} else if (indexes.missing > 0) {
 		doctor_warn(doctor, "%u of %u indexes are not there: %s", indexes.missing, indexes.all,
 			indexes.names);
-		doctor_advise(doctor, "cashewd makes them at its next start; until then queries may be slow");
+		doctor_advise(doctor,
+			"cashewd makes them at its next start, and works without them, but slower; where it did not make them, "
+			"its log says why (index_not_made)");
 	} else if (doctor->outcome == DOCTOR_OK) {
 		doctor_ok(doctor, "all %u indexes are there", indexes.all);
 	}

@@ -9,11 +9,14 @@
 
 #include <errno.h>
 #include <semaphore.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "board.h"
 #include "clock.h"
 #include "fake_store.h"
+#include "log.h"
 #include "store_watch.h"
 
 enum { HANG_S = 60 }; /* nothing here takes that long unless it was forgotten */
@@ -276,6 +279,37 @@ static void test_refused(void **state)
 	store_watch_free(watch, true);
 }
 
+/* Why it is not used, and which database is, once it is. */
+static void test_what_is_logged(void **state)
+{
+	(void)state;
+	static const struct {
+		int error;
+		const char *words;
+	} cases[] = {{STORE_E_AWAY, "the store does not answer"},
+		{STORE_E_TRANSIENT, "the store answers, and cannot be used"},
+		{STORE_E_PERMANENT, "the store answers, and cannot be used"}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const int fd = memfd_create("log", 0);
+		const struct log_options log = {.fd = fd, .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_INFO};
+		struct told told = {.due = 0};
+		char text[8192];
+		assert_true(fd >= 0);
+		assert_int_equal(log_open(&log), 0);
+		fake_store_fail_next(store, cases[i].error, 1);
+		struct store_watch *watch = new_watch("me");
+		UNTIL(watch, &told, told.news.up);
+		store_watch_free(watch, true);
+		log_close(1000);
+		const ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
+		assert_true(size > 0);
+		text[size] = '\0';
+		close(fd);
+		if (!strstr(text, cases[i].words) || !strstr(text, "\"database\":\"" STORE_DATABASE "\""))
+			fail_msg("%s", text);
+	}
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -288,6 +322,7 @@ int main(void)
 		WITH_STORE(test_away),
 		WITH_STORE(test_suspect),
 		WITH_STORE(test_refused),
+		WITH_STORE(test_what_is_logged),
 	};
 	return cmocka_run_group_tests_name("store_watch", tests, NULL, NULL);
 }
