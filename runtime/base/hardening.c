@@ -35,6 +35,8 @@ void hardening_apply(void)
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
 	signal(SIGPIPE, SIG_IGN);
+	/* A file over the limit (ulimit -f) is a write that fails, with EFBIG, and not the end of the process. */
+	signal(SIGXFSZ, SIG_IGN);
 	/* Many threads of small allocations: few heaps, and large blocks go back to the system when they are freed. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	(void)mallopt(M_MMAP_THRESHOLD, BLOCK_SIZE_MAX);
