@@ -229,7 +229,7 @@ static int show(const char *secret)
 	free(claims);
 	struct token_identity identity;
 	if (error == 0 && secret)
-		error = token_verify(secret, token, size, time(NULL), &identity, reason);
+		error = token_verify(secret, token, size, time(NULL), false, &identity, reason);
 	if (error == -ENOMEM) {
 		fprintf(stderr, "cashew-token: out of memory\n");
 		return EXIT_SOFTWARE;

@@ -170,7 +170,9 @@ static void say_times(struct doctor *doctor, const json_t *claims)
 	const json_t *exp = json_object_get(claims, "exp"), *iat = json_object_get(claims, "iat");
 	const int64_t now = (int64_t)time(NULL);
 	if (!json_is_integer(exp)) {
-		doctor_fail(doctor, "the token in HANDLER_TOKEN_FILE has no time at which it ends (exp)");
+		doctor_warn(doctor,
+			"the token in HANDLER_TOKEN_FILE has no time at which it ends (exp): examples/broker's plugin refuses it "
+			"unless plugin_opt_allow_unexpiring_tokens is on");
 		doctor_advise(doctor, "make one with cashew-token handler");
 		return;
 	}

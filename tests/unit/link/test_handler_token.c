@@ -39,7 +39,7 @@ static void test_signed(void **state)
 	struct token_identity identity;
 	char reason[TOKEN_REASON_SIZE], *token = NULL;
 	assert_int_equal(handler_token(&settings, NOW, &token), 0);
-	assert_int_equal(token_verify(SECRET, token, strlen(token), NOW + 99, &identity, reason), 0);
+	assert_int_equal(token_verify(SECRET, token, strlen(token), NOW + 99, false, &identity, reason), 0);
 	assert_true(identity.is_handler);
 	assert_string_equal(identity.name, "apples");
 	assert_int_equal(identity.expires, NOW + 100);

@@ -151,7 +151,7 @@ static void tokens(void **state)
 		assert_string_equal(outcome.out + size, "\n");
 		struct token_identity identity;
 		char reason[TOKEN_REASON_SIZE] = "";
-		if (token_verify(cases[i].secret, outcome.out, size, time(NULL), &identity, reason) != 0)
+		if (token_verify(cases[i].secret, outcome.out, size, time(NULL), false, &identity, reason) != 0)
 			fail_msg("case %zu: %s", i, reason);
 		assert_int_equal(identity.is_handler, cases[i].handler);
 		assert_string_equal(cases[i].handler ? identity.name : identity.user_id, cases[i].name);
