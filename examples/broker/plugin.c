@@ -56,17 +56,19 @@ static int secret_load(struct plugin *plugin)
 {
 	char reason[SECRET_REASON_SIZE];
 	char *secret = NULL;
-	bool readable_by_others = false;
-	int error = secret_read(
-		plugin->secret_file, plugin->allow_short_secret, &secret, &readable_by_others, reason);
+	struct secret_notes notes = {.oddity = NULL};
+	int error = secret_read(plugin->secret_file, plugin->allow_short_secret, &secret, &notes, reason);
 	if (error == SECRET_E_UNUSABLE)
 		mosquitto_log_printf(MOSQ_LOG_ERR, "cashew plugin: %s", reason);
 	if (error != 0)
 		return error;
-	if (readable_by_others) {
+	if (notes.readable_by_others)
 		mosquitto_log_printf(MOSQ_LOG_WARNING,
 			"cashew plugin: others can read secret_file %s: chmod 600 it", plugin->secret_file);
-	}
+	if (notes.oddity)
+		mosquitto_log_printf(MOSQ_LOG_WARNING,
+			"cashew plugin: the secret of %s %s: it is taken as it stands, so whoever signs tokens needs it so too",
+			plugin->secret_file ? plugin->secret_file : "JWT_SECRET", notes.oddity);
 	secret_free(plugin->secret);
 	plugin->secret = secret;
 	return 0;
