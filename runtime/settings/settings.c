@@ -11,12 +11,19 @@
 #include "nearest.h"
 #include "settings_file.h"
 #include "settings_private.h"
+#include "value_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { NAME_MAX_BYTES = 64 };
+
+/* A value that is not as it stands in the file or the environment. */
+struct copy {
+	struct copy *next;
+	char text[];
+};
 
 struct reader {
 	struct settings_reader base;
@@ -27,12 +34,20 @@ struct reader {
 	struct settings_file file;
 	struct own_value *own; /* own_count of them */
 	size_t own_count;
+	struct copy *copies;
+	bool no_memory; /* for a copy */
 };
 
 static void reader_free(struct reader *r)
 {
 	settings_file_free(&r->file);
 	free(r->own);
+	while (r->copies) {
+		struct copy *copy = r->copies;
+		r->copies = copy->next;
+		explicit_bzero(copy->text, strlen(copy->text));
+		free(copy);
+	}
 }
 
 static struct settings_found find_value(const struct reader *r, const char *name, const char *default_value)
@@ -46,6 +61,27 @@ static struct settings_found find_value(const struct reader *r, const char *name
 	if (entry)
 		return (struct settings_found){.value = entry->value, .where = r->path, .line = entry->line};
 	return (struct settings_found){.value = default_value, .is_default = true};
+}
+
+/* The same of a secret: one line end behind it is no part of it. What another process has read already is as it should be. */
+static struct settings_found find_secret(struct reader *r, const char *name, const char *default_value)
+{
+	struct settings_found found = find_value(r, name, default_value);
+	const size_t whole = found.value ? strlen(found.value) : 0;
+	const size_t size = whole > 0 && r->path ? value_text_secret_size(found.value, whole) : whole;
+	if (size == whole)
+		return found;
+	struct copy *copy = malloc(sizeof(*copy) + size + 1);
+	if (!copy) {
+		r->no_memory = true;
+		return found;
+	}
+	memcpy(copy->text, found.value, size);
+	copy->text[size] = '\0';
+	copy->next = r->copies;
+	r->copies = copy;
+	found.value = copy->text;
+	return found;
 }
 
 static bool is_wanted(const struct reader *r, const char *name)
@@ -72,7 +108,9 @@ static void read_table(struct reader *r, struct settings *settings)
 				&(struct settings_found){.value = preset, .is_default = true}, settings);
 		if (!is_wanted(r, setting->name))
 			continue;
-		const struct settings_found found = find_value(r, setting->name, NULL);
+		const struct settings_found found = settings_hides(setting)
+							    ? find_secret(r, setting->name, NULL)
+							    : find_value(r, setting->name, NULL);
 		if (found.value)
 			settings_store(&r->base, setting, &found, settings);
 		else if (!preset) {
@@ -162,9 +200,13 @@ static void read_own(struct reader *r, const struct settings *settings)
 {
 	for (size_t i = 0; i < r->own_count; i++) {
 		const struct cashew_setting *setting = r->own[i].setting;
-		const struct settings_found found = find_value(r, setting->name, setting->default_value);
-		if (found.value)
-			r->own[i].value = found.value;
+		const struct settings_found found =
+			setting->secret ? find_secret(r, setting->name, setting->default_value)
+					: find_value(r, setting->name, setting->default_value);
+		if (!found.value)
+			continue;
+		r->own[i].value = found.value;
+		settings_warn_of_oddity(&r->base, &found, setting->name);
 	}
 	for (size_t i = 0; r->handlers[i]; i++) {
 		const struct cashew_setting *at = r->handlers[i]->settings;
@@ -309,6 +351,8 @@ static int read_with(struct reader *r, struct settings *ret)
 		error = read_all(r, &settings);
 	else
 		read_table(r, &settings);
+	if (error == 0 && r->no_memory)
+		error = -ENOMEM;
 	if (error != 0)
 		return error;
 	if (r->base.count > 0)

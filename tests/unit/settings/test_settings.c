@@ -2,6 +2,8 @@
 #include "failing_malloc.h"
 #include "settings_outcome.h"
 
+#define LONG_SECRET "0123456789abcdef0123456789abcdef"
+
 struct bad_case {
 	const char *name;
 	const char *file;
@@ -68,7 +70,8 @@ static struct bad_case bad_cases[] = {
 		"BROKER_HOST=localhost:8883: expected a host name or an address alone; the port goes into BROKER_PORT\n"},
 	{"connection string of something else", SECRET BROKER "MONGO_DB_URL=postgres://u:hunter2@h/\n",
 		"MONGO_DB_URL: expected it to begin with mongodb:// or mongodb+srv://\n"},
-	{"connection string with a line end", SECRET BROKER "MONGO_DB_URL=\"mongodb://u:hunter2@h/\\n\"\n",
+	{"connection string with two line ends",
+		SECRET BROKER "MONGO_DB_URL=\"mongodb://u:hunter2@h/\\n\\n\"\n",
 		".env:3: MONGO_DB_URL: expected one line without control characters\n"},
 	{"database name", ENOUGH "MONGO_DB_NAME=a.b\n",
 		"MONGO_DB_NAME=a.b: expected a name without / \\ . \" $ * < > : | ? and blanks\n"},
@@ -111,8 +114,8 @@ static struct bad_case bad_cases[] = {
 		"HANDLERS: there is no handler xyzzy (--list-handlers shows them)\n"},
 	{"handler's name is not its beginning", ENOUGH "HANDLERS=pin\n",
 		"HANDLERS: there is no handler pin; did you mean ping?\n"},
-	{"no handler", ENOUGH "HANDLERS=\" , \"\n",
-		"HANDLERS= , : expected names separated by commas, or nothing for all\n"},
+	{"no handler", ENOUGH "HANDLERS=\", ,\"\n",
+		"HANDLERS=, ,: expected names separated by commas, or nothing for all\n"},
 	{"all problems are told", SECRET "BROKER_PORT=0\nKEEP_ALIVE=60\n?\n" URL,
 		".env:4: this line is neither NAME=value nor a comment\n"
 		".env:3: KEEP_ALIVE: there is no setting of that name; did you mean KEEPALIVE?\n"
@@ -294,6 +297,57 @@ static void test_retired_name_of_a_handler(void **state)
 	assert_string_equal(settings_own_value(&got.settings, "GROUP_MAX"), "7");
 }
 
+/* Quotes in a .env are the file's, as dotenv reads it; those of docker --env-file are the value's. */
+static void test_odd_values(void **state)
+{
+	static const struct {
+		const char *file;
+		const char *environment; /* NULL: none */
+		const char *secret, *url;
+		const char *warnings;
+	} cases[] = {
+		{ENOUGH, NULL, LONG_SECRET, "mongodb://127.0.0.1", ""},
+		{BROKER URL "JWT_SECRET=\"" LONG_SECRET "\"\n", NULL, LONG_SECRET, "mongodb://127.0.0.1", ""},
+		{BROKER URL "JWT_SECRET=\"" LONG_SECRET "\\n\"\n", NULL, LONG_SECRET, "mongodb://127.0.0.1",
+			""},
+		{BROKER URL, "JWT_SECRET=" LONG_SECRET "\r\n", LONG_SECRET, "mongodb://127.0.0.1", ""},
+		{SECRET BROKER, "MONGO_DB_URL=mongodb://h\n", LONG_SECRET, "mongodb://h", ""},
+		{BROKER URL, "JWT_SECRET=" LONG_SECRET "\n\n", LONG_SECRET "\n", "mongodb://127.0.0.1",
+			"environment: JWT_SECRET: the value ends with a blank or a line end: it is taken as it stands\n"},
+		{BROKER URL, "JWT_SECRET=\"" LONG_SECRET "\"", "\"" LONG_SECRET "\"", "mongodb://127.0.0.1",
+			"environment: JWT_SECRET: the value begins and ends with a quote: it is taken as it stands\n"},
+		{BROKER URL "JWT_SECRET='\"" LONG_SECRET "\"'\n", NULL, "\"" LONG_SECRET "\"",
+			"mongodb://127.0.0.1",
+			".env:3: JWT_SECRET: the value begins and ends with a quote: it is taken as it stands\n"},
+		{BROKER URL "JWT_SECRET=' " LONG_SECRET "'\n", NULL, " " LONG_SECRET, "mongodb://127.0.0.1",
+			".env:3: JWT_SECRET: the value begins with a blank or a line end: it is taken as it stands\n"},
+		{BROKER SECRET "MONGO_DB_URL=mongodb://u:${PASSWORD}@h\n", NULL, LONG_SECRET,
+			"mongodb://u:${PASSWORD}@h",
+			".env:3: MONGO_DB_URL: the value holds a name in ${} or $(), which nothing replaces here: it is taken as it stands\n"},
+		{ENOUGH "HANDLER_NAME=x\n", "LOG_SPOOL_DIR='log spool'", LONG_SECRET, "mongodb://127.0.0.1",
+			"environment: LOG_SPOOL_DIR: the value begins and ends with a quote: it is taken as it stands\n"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *const environment[] = {(char *)(uintptr_t)cases[i].environment, NULL};
+		__attribute__((cleanup(outcome_free))) struct outcome got =
+			read_with(cases[i].file, environment, plain_handlers);
+		assert_string_equal(got.problems, "");
+		assert_string_equal(got.warnings, cases[i].warnings);
+		assert_string_equal(got.settings.jwt_secret, cases[i].secret);
+		assert_string_equal(got.settings.mongo_db_url, cases[i].url);
+	}
+	char key[] = "APPLES_KEY='hunter2'\n", limit[] = "APPLES_LIMIT=4\n";
+	char *const environment[] = {key, limit, NULL};
+	__attribute__((cleanup(outcome_free))) struct outcome own =
+		read_with(ENOUGH, environment, own_handlers);
+	assert_string_equal(own.warnings,
+		"environment: APPLES_LIMIT: the value ends with a blank or a line end: it is taken as it stands\n"
+		"environment: APPLES_KEY: the value begins and ends with a quote: it is taken as it stands\n");
+	assert_string_equal(settings_own_value(&own.settings, "APPLES_KEY"), "'hunter2'");
+	assert_string_equal(settings_own_value(&own.settings, "APPLES_LIMIT"), "4\n");
+}
+
 static void test_token_file(void **state)
 {
 	(void)state;
@@ -407,7 +461,7 @@ static void test_out_of_memory(void **state)
 	const int fd = mkstemp(path);
 	assert_return_code(fd, errno);
 	/* More entries than the first block of them holds. */
-	static const char text[] = ENOUGH "APPLES_KEY=a\n";
+	static const char text[] = ENOUGH "APPLES_KEY=a\nMONGO_DB_URL=\"mongodb://h\\n\"\n";
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(write(fd, "APPLES_KEY=b\n", 13), 13);
@@ -433,9 +487,9 @@ static void test_out_of_memory(void **state)
 			else
 				settings_free(&settings);
 		}
-		/* The file's bytes, its entries, twice, the declarations, the names, the texts; and one call
-		 * more, in which none failed. */
-		assert_int_equal(n - 1, 6 + 1);
+		/* The file's bytes, its entries, twice, the declarations, the names, a value without its line end, the texts; and one
+		 * call more, in which none failed. */
+		assert_int_equal(n - 1, 7 + 1);
 	}
 	fclose(null);
 	unlink(path);
@@ -455,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_warnings),
 		cmocka_unit_test(test_retired),
 		cmocka_unit_test(test_retired_name_of_a_handler),
+		cmocka_unit_test(test_odd_values),
 		cmocka_unit_test(test_token_file),
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_bad_declarations),
