@@ -248,6 +248,35 @@ static bool is_written_as_name(const char *text)
 	return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
 }
 
+/* What is left of a secret that goes on over a second line: letters, and the padding of base64 behind them. */
+static bool is_end_of_secret(const struct settings_entry *entry)
+{
+	return !is_written_as_name(entry->name) &&
+	       (strcmp(entry->value, "") == 0 || strcmp(entry->value, "=") == 0);
+}
+
+/* A name that nothing reads. Nearly one of ours it is a typing error, which must not leave a default in force; else it may be for another program:
+ * a .env is often shared, with compose for one. Text that may be a piece of a secret is not shown. */
+static void tell_unknown(struct reader *r, const struct settings_entry *entry, const char *nearest)
+{
+	const bool is_problem = nearest || is_end_of_secret(entry);
+	FILE *out = is_problem ? r->base.problems : r->base.warnings;
+	r->base.count += is_problem;
+	fprintf(out, "%s:%u: ", r->path, entry->line);
+	if (nearest)
+		fprintf(out, "%.*s: there is no setting of that name; did you mean %s?\n", NAME_MAX_BYTES,
+			entry->name, nearest);
+	else if (is_problem)
+		fputs("what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help lists the settings)\n",
+			out);
+	else if (is_written_as_name(entry->name))
+		fprintf(out, "%.*s is no setting of cashewd, and not used (--help lists them)\n",
+			NAME_MAX_BYTES, entry->name);
+	else
+		fputs("what stands before the = is no setting of cashewd, and not used (--help lists them)\n",
+			out);
+}
+
 /* Tells names in the file that nothing reads, and those that are set again. */
 static int check_names(struct reader *r)
 {
@@ -271,21 +300,7 @@ static int check_names(struct reader *r)
 		}
 		if (find_retired(entry->name))
 			continue;
-		const char *nearest = nearest_name(entry->name, names);
-		r->base.count++;
-		if (!nearest && !is_written_as_name(entry->name)) {
-			fprintf(r->base.problems,
-				"%s:%u: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help "
-				"lists the settings)\n",
-				r->path, entry->line);
-			continue;
-		}
-		fprintf(r->base.problems, "%s:%u: %.*s: there is no setting of that name", r->path,
-			entry->line, NAME_MAX_BYTES, entry->name);
-		if (nearest)
-			fprintf(r->base.problems, "; did you mean %s?\n", nearest);
-		else
-			fputs(" (--help lists them)\n", r->base.problems);
+		tell_unknown(r, entry, nearest_name(entry->name, names));
 	}
 	free(names);
 	return 0;

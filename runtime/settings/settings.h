@@ -101,7 +101,7 @@ enum settings_error { SETTINGS_E_INVALID = 1 };
  * environment: environ. A setting of the file counts only where the environment has none of that name; there an empty value is a value too.
  * handlers: those built in, ended by NULL. Their own settings are known names too.
  * Writes one line for each problem to `problems`, and one for each warning to `warnings`, which may be the same stream. Warned of are a .env that
- * others can read, settings of earlier versions, what is set twice, and values that nobody types on purpose.
+ * others can read, settings of earlier versions, names in .env that are nobody's here, what is set twice, and values that nobody types on purpose.
  * What spans settings is checked as well: a secret or a token file is there; the secret is never empty, and has 32 bytes unless
  * ALLOW_SHORT_SECRET=on; a certificate has its key; names in HANDLERS exist; files that are named can be opened.
  * 0 and *ret filled; SETTINGS_E_INVALID; -ENOMEM. */
