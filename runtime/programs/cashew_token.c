@@ -189,6 +189,7 @@ static int secret_find(const struct arguments *arguments, struct settings_file *
 		fprintf(stderr,
 			"cashew-token: JWT_SECRET is %s: set it in the environment or in %s (openssl rand -base64 48 makes one)\n",
 			!secret ? "not set" : "empty", arguments->env_file);
+		settings_file_tell_missing(arguments->env_file, stderr);
 		return EXIT_CONFIG;
 	}
 	if (size < TOKEN_SECRET_MIN && !switched_on(allow_short)) {

@@ -116,6 +116,7 @@ static void read_table(struct reader *r, struct settings *settings)
 		else if (!preset) {
 			settings_problem(&r->base, &found, setting->name, false);
 			fprintf(r->base.problems, "it is not set. %s\n", setting->help);
+			r->base.unset = true;
 		}
 	}
 }
@@ -217,6 +218,7 @@ static void read_own(struct reader *r, const struct settings *settings)
 			settings_problem(&r->base, &found, at->name, false);
 			fprintf(r->base.problems, "it is not set, and handler %s needs it. %s\n",
 				r->handlers[i]->name, at->help ? at->help : "");
+			r->base.unset = true;
 		}
 	}
 }
@@ -370,6 +372,8 @@ static int read_with(struct reader *r, struct settings *ret)
 		error = -ENOMEM;
 	if (error != 0)
 		return error;
+	if (r->base.unset && r->path)
+		settings_file_tell_missing(r->path, r->base.problems);
 	if (r->base.count > 0)
 		return SETTINGS_E_INVALID;
 	error = keep_texts(r, &settings);

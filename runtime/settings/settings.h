@@ -100,6 +100,7 @@ enum settings_error { SETTINGS_E_INVALID = 1 };
  * is what settings_write() wrote. Otherwise one line end behind a secret, and behind MONGO_DB_URL, is no part of it (value_text.h).
  * environment: environ. A setting of the file counts only where the environment has none of that name; there an empty value is a value too.
  * handlers: those built in, ended by NULL. Their own settings are known names too.
+ * Where a setting is missing, and the file too, a last line says so.
  * Writes one line for each problem to `problems`, and one for each warning to `warnings`, which may be the same stream. Warned of are a .env that
  * others can read, settings of earlier versions, names in .env that are nobody's here, what is set twice, and values that nobody types on purpose.
  * What spans settings is checked as well: a secret or a token file is there; the secret is never empty, and has 32 bytes unless

@@ -51,6 +51,7 @@ static void check_secret(struct settings_reader *reader, const struct settings *
 	const size_t size = strlen(settings->jwt_secret);
 	if (settings->handler_token_file[0] != '\0')
 		return;
+	reader->unset |= size == 0;
 	if (size == 0)
 		problem(reader,
 			"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a HANDLER_TOKEN_FILE");

@@ -337,6 +337,16 @@ bool settings_file_exists(const char *path, FILE *problems)
 	return false;
 }
 
+void settings_file_tell_missing(const char *path, FILE *out)
+{
+	if (path[0] == '\0' || access(path, F_OK) == 0)
+		return;
+	char *folder = path[0] == '/' ? NULL : getcwd(NULL, 0);
+	fprintf(out, "there is no %s%s%s: cashewd --settings-env > %s makes one to start from\n", path,
+		folder ? " in " : "", folder ? folder : "", path);
+	free(folder);
+}
+
 const struct settings_entry *settings_file_find(const struct settings_file *file, const char *name)
 {
 	for (size_t i = file->count; i > 0; i--) {

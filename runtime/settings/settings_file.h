@@ -46,6 +46,12 @@ __attribute__((warn_unused_result)) int settings_file_read(
  */
 bool settings_file_exists(const char *path, FILE *problems);
 
+/*
+ * Says on `out` that there is no file at path, in which folder it was looked for, and how to get one: one line. Nothing where there is one, or where
+ * path is empty. For whoever has found that a setting is missing.
+ */
+void settings_file_tell_missing(const char *path, FILE *out);
+
 /* The last assignment of that name, which is the one that counts; NULL if there is none. */
 const struct settings_entry *settings_file_find(const struct settings_file *file, const char *name);
 

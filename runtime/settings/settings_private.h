@@ -28,6 +28,7 @@ struct settings_block {
 struct settings_reader {
 	FILE *problems, *warnings;
 	unsigned count; /* of problems */
+	bool unset;	/* something that must be set is not */
 	const struct cashew_handler *const *handlers;
 };
 

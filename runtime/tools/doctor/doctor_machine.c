@@ -17,6 +17,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,10 +51,13 @@ void doctor_check_settings(struct doctor *doctor)
 	size_t handlers = 0;
 	while (configuration->handlers[handlers] != NULL)
 		handlers++;
-	doctor_ok(doctor, "%s and the environment can be used: %zu %s in %zu %s, CLIENT_ID=%s",
-		access(doctor->env_file, F_OK) == 0 ? doctor->env_file : "there is no .env,", handlers,
-		handlers == 1 ? "handler" : "handlers", doctor->routes.lane_count,
-		doctor->routes.lane_count == 1 ? "lane" : "lanes", configuration->settings.client_id);
+	char folder[PATH_MAX] = "", where[PATH_MAX + 32] = "";
+	if (access(doctor->env_file, F_OK) != 0 && getcwd(folder, sizeof(folder)))
+		snprintf(where, sizeof(where), " is not there (in %s),", folder);
+	doctor_ok(doctor, "%s%s and the environment can be used: %zu %s in %zu %s, CLIENT_ID=%s",
+		doctor->env_file, where, handlers, handlers == 1 ? "handler" : "handlers",
+		doctor->routes.lane_count, doctor->routes.lane_count == 1 ? "lane" : "lanes",
+		configuration->settings.client_id);
 	each_line(doctor, configuration->warnings, doctor_warn);
 	if (configuration->settings.allow_short_secret &&
 		strlen(configuration->settings.jwt_secret) < TOKEN_SECRET_MIN &&

@@ -213,6 +213,7 @@ static void refusals(void **state)
 		{"show x", "JWT_SECRET=" SECRET, NULL, 64, "show takes nothing"},
 		{"show --expires 1h", "JWT_SECRET=" SECRET, NULL, 64, "show takes nothing"},
 		{"user 1", "", NULL, 78, "JWT_SECRET is not set"},
+		{"user 1", "", NULL, 78, "there is no .env in /tmp/"},
 		{"user 1", "", "LOG_LEVEL=debug\n", 78, "JWT_SECRET is not set"},
 		{"user 1", "JWT_SECRET=", NULL, 78, "JWT_SECRET is empty"},
 		{"user 1", "JWT_SECRET=", "JWT_SECRET=" SECRET "\n", 78, "JWT_SECRET is empty"},

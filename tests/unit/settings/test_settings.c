@@ -11,7 +11,7 @@ struct bad_case {
 };
 
 static struct bad_case bad_cases[] = {
-	{"nothing is set", NULL,
+	{"nothing is set", "",
 		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its certificate must be for this name.\n"
 		"MONGO_DB_URL: it is not set. Connection string of MongoDB, mongodb:// or mongodb+srv://; what it leaves open is set to w=majority, "
 		"journal=true and time-outs of seconds.\n"
@@ -128,6 +128,34 @@ static void test_bad(void **state)
 	assert_int_equal(got.result, SETTINGS_E_INVALID);
 	assert_null(got.settings.block);
 	assert_string_equal(got.warnings, "");
+}
+
+/* Who starts it in the wrong folder, or has none yet, is told so. */
+static void test_no_file(void **state)
+{
+	(void)state;
+	char secret[] = "JWT_SECRET=" LONG_SECRET, broker[] = "BROKER_HOST=h",
+	     url[] = "MONGO_DB_URL=mongodb://h";
+	char workers[] = "WORKERS=0", expected[256];
+	char *const whole[] = {secret, broker, url, NULL}, *const no_broker[] = {secret, url, NULL},
+		    *const no_secret[] = {broker, url, NULL},
+		    *const wrong[] = {secret, broker, url, workers, NULL};
+	char *const *const cases[] = {no_broker, no_secret};
+	for (size_t i = 0; i < 2; i++) {
+		__attribute__((cleanup(outcome_free))) struct outcome got =
+			read_with(NULL, cases[i], plain_handlers);
+		assert_int_equal(got.result, SETTINGS_E_INVALID);
+		snprintf(expected, sizeof(expected),
+			"\nthere is no .env in %s: cashewd --settings-env > .env makes one to start from\n",
+			got.folder);
+		assert_non_null(strstr(got.problems, expected));
+	}
+	/* Not where it is not missed. */
+	__attribute__((cleanup(outcome_free))) struct outcome good = read_with(NULL, whole, plain_handlers);
+	assert_string_equal(good.problems, "");
+	assert_string_equal(good.warnings, "");
+	__attribute__((cleanup(outcome_free))) struct outcome bad = read_with(NULL, wrong, plain_handlers);
+	assert_string_equal(bad.problems, "environment: WORKERS=0: expected a number from 1 to 512\n");
 }
 
 static void test_defaults(void **state)
@@ -521,6 +549,7 @@ int main(void)
 		bad_tests[i] = (struct CMUnitTest){
 			.name = bad_cases[i].name, .test_func = test_bad, .initial_state = &bad_cases[i]};
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_environment_wins),
