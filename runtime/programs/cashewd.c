@@ -20,6 +20,7 @@
 #include "settings.h"
 #include "store.h"
 #include "supervisor.h"
+#include "told_to_stop.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -268,7 +269,9 @@ static int configure_and(const struct arguments *arguments)
 					      .handlers = handler_table},
 		stderr, &configuration);
 	forget_secrets();
-	if (code == EXIT_CONFIG)
+	if (code == EXIT_CONFIG && told_to_stop()) /* while the settings were read: no fault of theirs */
+		code = EXIT_OK;
+	else if (code == EXIT_CONFIG)
 		fputs("cashewd: not started: the settings cannot be used\n", stderr);
 	else if (code == 0 && arguments->task == TASK_CHECK)
 		code = check(&configuration);

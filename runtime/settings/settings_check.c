@@ -67,13 +67,16 @@ static void check_file(struct settings_reader *reader, const char *name, const c
 {
 	if (path[0] == '\0')
 		return;
-	/* Not blocking: it may be a FIFO. */
+	/* Not blocking: it may be a FIFO. That can be written once, and a file is read at each connect. */
 	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat status;
 	if (fd < 0)
 		problem(reader, "%s=%s: cannot be opened: %s", name, path, strerror(errno));
 	else if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
 		problem(reader, "%s=%s: it is a directory: expected a file", name, path);
+	else if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode))
+		problem(reader, "%s=%s: it is a FIFO: expected a file, since it is read again and again",
+			name, path);
 	if (fd >= 0)
 		close(fd);
 }

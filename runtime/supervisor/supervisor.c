@@ -123,7 +123,9 @@ static int read_again(struct supervisor *s, struct configuration *ret)
 	FILE *stream = open_memstream(&problems, &size);
 	if (!stream)
 		return EXIT_SOFTWARE;
-	const int error = configuration_read(s->source, stream, ret);
+	struct configuration_source source = *s->source;
+	source.again = true;
+	const int error = configuration_read(&source, stream, ret);
 	fclose(stream);
 	if (error != 0 && problems)
 		log_lines(LOG_LEVEL_ERROR, "bad_setting", problems);

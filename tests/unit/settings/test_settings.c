@@ -394,6 +394,26 @@ static void test_others_names(void **state)
 		".env:13: DOMAIN is no setting of cashewd, and not used (--help lists them)\n");
 }
 
+static void test_fifos(void **state)
+{
+	static const char *const names[] = {"BROKER_CA_FILE", "HANDLER_TOKEN_FILE", "LOGGLY_CA_FILE"};
+	char fifo[] = "/tmp/cashewd-test-fifo-XXXXXX", file[256], expected[256];
+	(void)state;
+	assert_non_null(mkdtemp(fifo));
+	assert_return_code(rmdir(fifo), errno);
+	assert_return_code(mkfifo(fifo, 0600), errno);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(file, sizeof(file), ENOUGH "%s=%s\n", names[i], fifo);
+		snprintf(expected, sizeof(expected),
+			"%s=%s: it is a FIFO: expected a file, since it is read again and again\n", names[i],
+			fifo);
+		__attribute__((cleanup(outcome_free))) struct outcome got =
+			read_with(file, no_environment, plain_handlers);
+		assert_string_equal(got.problems, expected);
+	}
+	assert_return_code(unlink(fifo), errno);
+}
+
 static void test_token_file(void **state)
 {
 	(void)state;
@@ -558,6 +578,7 @@ int main(void)
 		cmocka_unit_test(test_retired_name_of_a_handler),
 		cmocka_unit_test(test_odd_values),
 		cmocka_unit_test(test_others_names),
+		cmocka_unit_test(test_fifos),
 		cmocka_unit_test(test_token_file),
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_bad_declarations),
