@@ -10,6 +10,7 @@
 #include "http_address.h"
 #include "nearest.h"
 #include "settings_private.h"
+#include "small_file.h"
 #include "token.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NAMES_MAX = 256 };
+enum { NAMES_MAX = 256, TOKEN_FILE_MAX = 65536 };
 
 __attribute__((format(printf, 2, 3))) static void problem(
 	struct settings_reader *reader, const char *format, ...)
@@ -81,9 +82,28 @@ static void check_file(struct settings_reader *reader, const char *name, const c
 		close(fd);
 }
 
+/* What can never get in is a problem. An empty file may be one that is just being written. What cannot be read, check_file() tells. */
+static void check_token(struct settings_reader *reader, const char *path)
+{
+	char *bytes = NULL;
+	size_t size = 0;
+	if (path[0] == '\0' || small_file_read(path, TOKEN_FILE_MAX, &bytes, &size) != 0)
+		return;
+	const size_t line = strcspn(bytes, "\r\n");
+	const char *oddity = token_oddity(bytes, line);
+	small_file_free(bytes, size);
+	if (oddity && line == 0)
+		fprintf(reader->warnings,
+			"HANDLER_TOKEN_FILE=%s: it is empty: expected a token in its first line\n", path);
+	else if (oddity)
+		problem(reader, "HANDLER_TOKEN_FILE=%s: it %s: expected the token alone in its first line",
+			path, oddity);
+}
+
 /* The token itself, put there by mistake, is not to be told. */
 static void check_token_file(struct settings_reader *reader, const char *path)
 {
+	check_token(reader, path);
 	if (strncmp(path, "eyJ", 3) == 0 && strchr(path, '.') && access(path, F_OK) != 0)
 		problem(reader,
 			"HANDLER_TOKEN_FILE: it is a token (not shown): expected the name of a file that holds it");

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
 	SIGNATURE_SIZE = 43,			  /* 32 bytes in base64url without padding */
@@ -297,6 +298,25 @@ int token_show(const char *token, size_t token_size, char **ret_header, char **r
 	*ret_header = header_text;
 	*ret_claims = claims_text;
 	return 0;
+}
+
+const char *token_oddity(const char *text, size_t size)
+{
+	static const char bearer[] = "Bearer";
+	if (size == 0)
+		return "is empty";
+	if (size >= 3 && memcmp(text, "\ufeff", 3) == 0)
+		return "begins with a byte order mark";
+	if (strchr("\"'`", text[0]) || strchr("\"'`", text[size - 1]))
+		return "has quotes around the token";
+	if (size > sizeof(bearer) - 1 && strncasecmp(text, bearer, sizeof(bearer) - 1) == 0 &&
+		(text[sizeof(bearer) - 1] == ' ' || text[sizeof(bearer) - 1] == ':'))
+		return "begins with \"Bearer\", which belongs to HTTP";
+	for (size_t i = 0; i < size; i++)
+		if (strchr(" \t\v\f\r\n", text[i]))
+			return i == 0 || i == size - 1 ? "has blanks around the token"
+						       : "has blanks within the token";
+	return NULL;
 }
 
 /* ---- Signing ---- */

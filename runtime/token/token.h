@@ -53,6 +53,12 @@ __attribute__((warn_unused_result)) int token_verify(const char *secret, const c
 	char reason[static TOKEN_REASON_SIZE]);
 
 /*
+ * What the text has around a token that makes it none, in words that complete "it ...": a byte order mark, quotes, "Bearer ", blanks; or that it is
+ * empty. NULL where there is nothing of that kind, which does not make it a token yet. Quotes nothing of the text. Any thread.
+ */
+const char *token_oddity(const char *text, size_t size);
+
+/*
  * What a token says, as two lines of JSON (printable ASCII), for people to look at: nothing is verified but
  * that it has the form of a token. 0 and texts freed with free(); TOKEN_E_REFUSED and the reason; -ENOMEM.
  * Any thread.

@@ -10,7 +10,6 @@
 #include "cashew.h"
 #include "configuration.h"
 #include "handler_token.h"
-#include "small_file.h"
 #include "token.h"
 
 #include <errno.h>
@@ -232,11 +231,11 @@ void doctor_check_token(struct doctor *doctor)
 {
 	const struct settings *settings = &doctor->configuration->settings;
 	char *token = NULL;
-	const int r = handler_token(settings, (int64_t)time(NULL), &token);
-	if (r != 0) {
+	const char *reason = "";
+	if (handler_token(settings, (int64_t)time(NULL), &token, &reason) != 0) {
 		doctor_fail(doctor, "the handler's token cannot be %s: %s",
 			settings->handler_token_file[0] != '\0' ? "read from HANDLER_TOKEN_FILE" : "signed",
-			small_file_explain(r));
+			reason);
 		return;
 	}
 	if (settings->handler_token_file[0] != '\0')

@@ -423,6 +423,44 @@ static void test_token_file(void **state)
 	assert_int_equal(got.result, 0);
 }
 
+static void test_odd_token_files(void **state)
+{
+	static const struct {
+		const char *text, *problem, *warning; /* behind the file's name; NULL: none */
+	} cases[] = {
+		{"a.b.c\n", NULL, NULL},
+		{"a.b.c\r\nmore\n", NULL, NULL},
+		{"", NULL, "it is empty"},
+		{"\n", NULL, "it is empty"},
+		{"\"a.b.c\"\n", "it has quotes around the token", NULL},
+		{"\xef\xbb\xbf"
+		 "a.b.c\n",
+			"it begins with a byte order mark", NULL},
+		{"Bearer a.b.c\n", "it begins with \"Bearer\", which belongs to HTTP", NULL},
+		{"a.b.c \n", "it has blanks around the token", NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char path[] = "/tmp/cashewd-test-XXXXXX", file[256], told[256];
+		const int fd = mkstemp(path);
+		assert_return_code(fd, errno);
+		assert_int_equal(write(fd, cases[i].text, strlen(cases[i].text)), strlen(cases[i].text));
+		close(fd);
+		snprintf(file, sizeof(file), BROKER URL "HANDLER_TOKEN_FILE=%s\n", path);
+		__attribute__((cleanup(outcome_free))) struct outcome got =
+			read_with(file, no_environment, plain_handlers);
+		assert_return_code(unlink(path), errno);
+		snprintf(told, sizeof(told),
+			"HANDLER_TOKEN_FILE=%s: %s: expected the token alone in its first line\n", path,
+			cases[i].problem ? cases[i].problem : "");
+		assert_string_equal(got.problems, cases[i].problem ? told : "");
+		snprintf(told, sizeof(told),
+			"HANDLER_TOKEN_FILE=%s: %s: expected a token in its first line\n", path,
+			cases[i].warning ? cases[i].warning : "");
+		assert_string_equal(got.warnings, cases[i].warning ? told : "");
+	}
+}
+
 static void test_own(void **state)
 {
 	(void)state;
@@ -580,6 +618,7 @@ int main(void)
 		cmocka_unit_test(test_others_names),
 		cmocka_unit_test(test_fifos),
 		cmocka_unit_test(test_token_file),
+		cmocka_unit_test(test_odd_token_files),
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_bad_declarations),
 		cmocka_unit_test(test_read_some),
