@@ -9,6 +9,7 @@
 
 #include "cashew.h"
 #include "configuration.h"
+#include "doctor_print.h"
 #include "handler_token.h"
 #include "token.h"
 
@@ -179,17 +180,20 @@ static void say_times(struct doctor *doctor, const json_t *claims)
 		doctor_advise(doctor, "make one with cashew-token handler");
 		return;
 	}
-	const int64_t left = json_integer_value(exp) - now;
+	int64_t left = 0;
+	if (__builtin_sub_overflow(json_integer_value(exp), now, &left))
+		left = json_integer_value(exp) < 0 ? -INT64_MAX : INT64_MAX;
+	char span[DOCTOR_SPAN_SIZE];
+	doctor_span(span, left < 0 ? -left : left);
 	if (left <= 0) {
-		doctor_fail(doctor, "the token in HANDLER_TOKEN_FILE ended %" PRId64 " s ago", -left);
+		doctor_fail(doctor, "the token in HANDLER_TOKEN_FILE ended %s ago", span);
 		doctor_advise(doctor, "put a fresh one there (cashew-token handler); is the clock right?");
 	} else if (json_is_integer(iat) && json_integer_value(iat) > now + TOKEN_LEEWAY_S) {
 		doctor_fail(doctor, "the token in HANDLER_TOKEN_FILE begins in %" PRId64 " s",
 			(int64_t)json_integer_value(iat) - now);
 		doctor_advise(doctor, "set this machine's clock, or that of the one that made the token");
 	} else if (left < (int64_t)TOKEN_DAYS_MIN * DAY_S) {
-		doctor_warn(
-			doctor, "the token in HANDLER_TOKEN_FILE ends in %.1f days", (double)left / DAY_S);
+		doctor_warn(doctor, "the token in HANDLER_TOKEN_FILE ends in %s", span);
 		doctor_advise(doctor, "put a fresh one there before that: it is read at each connect");
 	} else {
 		doctor_ok(doctor, "the token in HANDLER_TOKEN_FILE holds for %" PRId64 " days more",
