@@ -238,19 +238,20 @@ static void host_ended(struct supervisor *s, int status)
 			LOG_INT("ms", child->start_at_ms - s->now_ms));
 }
 
+/* Others' too: process 1 of a container is left what others have started, health checks for one. */
 static void reap(struct supervisor *s)
 {
 	int status;
-	if (s->trial.pid != 0 && waitpid(s->trial.pid, &status, WNOHANG) == s->trial.pid)
-		trial_ended(s, status);
-	while (s->child.pid != 0 &&
-		waitpid(s->child.pid, &status, WNOHANG | WUNTRACED | WCONTINUED) == s->child.pid) {
-		if (WIFSTOPPED(status))
-			watch_freeze(&s->watch, true, s->now_ms);
-		else if (WIFCONTINUED(status))
-			watch_freeze(&s->watch, false, s->now_ms);
-		else
+	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0;) {
+		const bool ended = !WIFSTOPPED(status) && !WIFCONTINUED(status);
+		if (pid == s->trial.pid && ended)
+			trial_ended(s, status);
+		else if (pid != s->child.pid)
+			continue;
+		else if (ended)
 			host_ended(s, status);
+		else
+			watch_freeze(&s->watch, WIFSTOPPED(status), s->now_ms);
 	}
 }
 
@@ -431,6 +432,8 @@ int supervisor_run(const struct configuration_source *source, struct configurati
 	open_http(&s);
 	child_init(&s.child, s.now_ms);
 	watch_init(&s.watch);
+	/* What ended before this program read signals has left none. */
+	reap(&s);
 	loop(&s);
 	if (s.child.exit_code == EXIT_OK)
 		print_account(&s);
