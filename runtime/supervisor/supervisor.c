@@ -226,7 +226,11 @@ static void host_ended(struct supervisor *s, int status)
 		figures_add(&s->board->figures.hosts.stopped, 1);
 	} else if (s->board->host_up == 0 && death.exited && s->board->crash.kind == BOARD_CRASH_NONE) {
 		log_error("host_not_started", "the host could not begin", LOG_INT("pid", pid),
-			LOG_INT("code", death.code));
+			LOG_INT("code", death.code),
+			LOG_TEXT(
+				"reason", death.code == EXIT_TEMPORARY
+						  ? "what it needs may be there in a while: it is tried again"
+						  : NULL));
 		figures_add(&s->board->figures.hosts.not_begun, 1);
 	} else {
 		const struct verdict verdict = verdict_reach(s->board, pid, status, s->now_ms);
