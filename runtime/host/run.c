@@ -24,6 +24,7 @@
 #include "store_opening.h"
 #include "store_watch.h"
 #include "storing.h"
+#include "thread_room.h"
 #include "tls.h"
 #include "users.h"
 #include <errno.h>
@@ -36,7 +37,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { LOG_CLOSE_MS = 1000, CLOSE_S = 2 };
+enum {
+	LOG_CLOSE_MS = 1000,
+	CLOSE_S = 2,
+	OWN_THREADS = LOOP_STORING_THREADS + 2, /* beside the workers: the watch, a resolver */
+	DRIVER_THREADS =
+		4, /* with which it watches a server or two; it does not say when it could not make them */
+};
 
 /* What the machine refuses now, and may not in a while. */
 static bool may_pass(int error)
@@ -261,7 +268,9 @@ static int run(struct host *host, int signal_fd, int supervisor_fd)
 		code = check_tls(host->settings);
 	if (code != EXIT_OK || !host->store)
 		return code;
-	int error = open_figures(host);
+	int error = thread_room(host->settings->workers + OWN_THREADS + DRIVER_THREADS);
+	if (error == 0)
+		error = open_figures(host);
 	if (error == 0)
 		error = open_threads(host);
 	if (error == 0)
