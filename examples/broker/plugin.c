@@ -292,7 +292,8 @@ static int options_read(struct plugin *plugin, const struct mosquitto_opt *optio
 				&plugin->allow_unexpiring_tokens);
 		} else {
 			mosquitto_log_printf(MOSQ_LOG_ERR,
-				"cashew plugin: plugin_opt_%s is unknown; known are secret_file, allow_short_secret, allow_unexpiring_tokens, handler_client_ids",
+				"cashew plugin: plugin_opt_%s is unknown; known are secret_file, allow_short_secret, allow_unexpiring_tokens, "
+				"handler_client_ids",
 				key);
 			error = MOSQ_ERR_INVAL;
 		}
@@ -366,7 +367,7 @@ EXPORT int mosquitto_plugin_init(
 		error = MOSQ_ERR_INVAL;
 	if (error == MOSQ_ERR_SUCCESS && plugin->allow_unexpiring_tokens)
 		mosquitto_log_printf(MOSQ_LOG_WARNING,
-			"cashew plugin: tokens without exp are accepted: whoever gets hold of one is that user, or handler, until the secret is changed");
+			"cashew plugin: tokens without exp are accepted: whoever gets hold of one is that user until the secret is changed");
 	if (error == MOSQ_ERR_SUCCESS)
 		error = events_register(plugin);
 	if (error != MOSQ_ERR_SUCCESS) {

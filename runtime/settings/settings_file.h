@@ -38,9 +38,10 @@ struct settings_file {
  * Reads the file at path, and everything in it that can be read also after a problem. 0 and *ret, owned by
  * the caller; a missing file is an empty one. SETTINGS_FILE_E_INVALID and *ret likewise after writing one
  * line per problem to `problems` (unreadable, too large, a NUL byte, a line that is no assignment); -ENOMEM
- * with *ret untouched. What is no regular file, as password managers and <(...) have it, is waited for, settings_file_wait_ms at
- * most, and no longer when SIGTERM or SIGINT is pending: each is a problem. Never writes a value of the file to either stream. Warnings: others can read the file;
- * a quote that is not closed; a # inside an unquoted word.
+ * with *ret untouched. What is no regular file, as password managers and <(...) have it, is waited for,
+ * settings_file_wait_ms at most, and no longer when SIGTERM or SIGINT is pending: each is a problem. Never
+ * writes a value of the file to either stream. Warnings: others can read the file; a quote that is not
+ * closed; a # inside an unquoted word.
  */
 __attribute__((warn_unused_result)) int settings_file_read(
 	const char *path, FILE *problems, FILE *warnings, struct settings_file *ret);
