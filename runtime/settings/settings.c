@@ -253,7 +253,8 @@ static bool is_written_as_name(const char *text)
 /* What is left of a secret that goes on over a second line: letters, and the padding of base64 behind them. */
 static bool is_end_of_secret(const struct settings_entry *entry)
 {
-	return !is_written_as_name(entry->name) &&
+	const bool is_base64 = entry->name[strcspn(entry->name, "_.-")] == '\0';
+	return is_base64 && !is_written_as_name(entry->name) &&
 	       (strcmp(entry->value, "") == 0 || strcmp(entry->value, "=") == 0);
 }
 

@@ -25,6 +25,9 @@ static struct bad_case bad_cases[] = {
 	{"second line of a secret", ENOUGH "Zm9vYmFy==\n",
 		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help lists the "
 		"settings)\n"},
+	{"second line of a secret with one sign", ENOUGH "Zm9vYmE=\n",
+		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help lists the "
+		"settings)\n"},
 	{"token in place of its file", ENOUGH "HANDLER_TOKEN_FILE=eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl\n",
 		"HANDLER_TOKEN_FILE: it is a token (not shown): expected the name of a file that holds it\n"},
 	{"line that is none", ENOUGH "BROKER_PORT 1883\n",
@@ -378,7 +381,7 @@ static void test_others_names(void **state)
 	(void)state;
 	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(ENOUGH
 		"TZ=Europe/Berlin\n\nCOMPOSE_PROJECT_NAME=orchard\nnpm_config_registry=http://127.0.0.1\nMONGO_INITDB_ROOT_PASSWORD=hunter2\n"
-		"GROUP_MX=7\nHOST=h\nPORT=1\nPUID=1000\nDOMAIN=example.com\n",
+		"GROUP_MX=7\nHOST=h\nPORT=1\nPUID=1000\nDOMAIN=example.com\nhttp_proxy=\n",
 		no_environment, own_handlers);
 	assert_string_equal(got.problems,
 		"APPLES_KEY: it is not set, and handler apples needs it. Key of the orchard.\n");
@@ -391,7 +394,8 @@ static void test_others_names(void **state)
 		".env:10: HOST is no setting of cashewd, and not used (--help lists them)\n"
 		".env:11: PORT is no setting of cashewd, and not used (--help lists them)\n"
 		".env:12: PUID is no setting of cashewd, and not used (--help lists them)\n"
-		".env:13: DOMAIN is no setting of cashewd, and not used (--help lists them)\n");
+		".env:13: DOMAIN is no setting of cashewd, and not used (--help lists them)\n"
+		".env:14: what stands before the = is no setting of cashewd, and not used (--help lists them)\n");
 }
 
 static void test_fifos(void **state)
