@@ -12,9 +12,9 @@
  *
  * Everything runs in mosquitto's one thread. Options, as plugin_opt_NAME in mosquitto.conf:
  *   secret_file PATH          a file that holds the secret; without it JWT_SECRET of the environment
- *   allow_short_secret on     accept a secret of less than 32 bytes; without it ALLOW_SHORT_SECRET of the
- * environment handler_client_ids A,B    client ids that only handlers may use, also with -... behind them;
- * cashewd by default
+ *   allow_short_secret on     accept a secret of less than 32 bytes; without it ALLOW_SHORT_SECRET of the environment
+ *   allow_unexpiring_tokens on   accept tokens without exp
+ *   handler_client_ids A,B    client ids that only handlers may use, also with -... behind them; cashewd by default
  */
 #include "access.h"
 #include "connections.h"
@@ -47,7 +47,7 @@ struct plugin {
 	char *secret;
 	char *secret_file;	  /* NULL: JWT_SECRET of the environment */
 	char *handler_client_ids; /* names separated by commas */
-	bool allow_short_secret;
+	bool allow_short_secret, allow_unexpiring_tokens;
 	bool reloading; /* between SIGHUP and the next tick */
 	struct connections connections;
 };
@@ -56,17 +56,19 @@ static int secret_load(struct plugin *plugin)
 {
 	char reason[SECRET_REASON_SIZE];
 	char *secret = NULL;
-	bool readable_by_others = false;
-	int error = secret_read(
-		plugin->secret_file, plugin->allow_short_secret, &secret, &readable_by_others, reason);
+	struct secret_notes notes = {.oddity = NULL};
+	int error = secret_read(plugin->secret_file, plugin->allow_short_secret, &secret, &notes, reason);
 	if (error == SECRET_E_UNUSABLE)
 		mosquitto_log_printf(MOSQ_LOG_ERR, "cashew plugin: %s", reason);
 	if (error != 0)
 		return error;
-	if (readable_by_others) {
+	if (notes.readable_by_others)
 		mosquitto_log_printf(MOSQ_LOG_WARNING,
 			"cashew plugin: others can read secret_file %s: chmod 600 it", plugin->secret_file);
-	}
+	if (notes.oddity)
+		mosquitto_log_printf(MOSQ_LOG_WARNING,
+			"cashew plugin: the secret of %s %s: it is taken as it stands, so whoever signs tokens needs it so too",
+			plugin->secret_file ? plugin->secret_file : "JWT_SECRET", notes.oddity);
 	secret_free(plugin->secret);
 	plugin->secret = secret;
 	return 0;
@@ -129,8 +131,8 @@ static int on_basic_auth(int event_number, void *event_data, void *context)
 		return connect_refuse(event, "there is no password: it must be a token");
 	char reason[TOKEN_REASON_SIZE];
 	struct token_identity identity;
-	int error = token_verify(
-		plugin->secret, event->password, strlen(event->password), time(NULL), &identity, reason);
+	int error = token_verify(plugin->secret, event->password, strlen(event->password), time(NULL),
+		plugin->allow_unexpiring_tokens, &identity, reason);
 	if (error != 0)
 		return error == TOKEN_E_REFUSED ? connect_refuse(event, reason) : MOSQ_ERR_NOMEM;
 	if (!identity.is_handler) {
@@ -285,9 +287,13 @@ static int options_read(struct plugin *plugin, const struct mosquitto_opt *optio
 		} else if (strcmp(key, "allow_short_secret") == 0) {
 			error = switch_read(
 				"plugin_opt_allow_short_secret", value, &plugin->allow_short_secret);
+		} else if (strcmp(key, "allow_unexpiring_tokens") == 0) {
+			error = switch_read("plugin_opt_allow_unexpiring_tokens", value,
+				&plugin->allow_unexpiring_tokens);
 		} else {
 			mosquitto_log_printf(MOSQ_LOG_ERR,
-				"cashew plugin: plugin_opt_%s is unknown; known are secret_file, allow_short_secret, handler_client_ids",
+				"cashew plugin: plugin_opt_%s is unknown; known are secret_file, allow_short_secret, allow_unexpiring_tokens, "
+				"handler_client_ids",
 				key);
 			error = MOSQ_ERR_INVAL;
 		}
@@ -359,6 +365,9 @@ EXPORT int mosquitto_plugin_init(
 	int error = options_read(plugin, options, option_count);
 	if (error == MOSQ_ERR_SUCCESS && secret_load(plugin) != 0)
 		error = MOSQ_ERR_INVAL;
+	if (error == MOSQ_ERR_SUCCESS && plugin->allow_unexpiring_tokens)
+		mosquitto_log_printf(MOSQ_LOG_WARNING,
+			"cashew plugin: tokens without exp are accepted: whoever gets hold of one is that user until the secret is changed");
 	if (error == MOSQ_ERR_SUCCESS)
 		error = events_register(plugin);
 	if (error != MOSQ_ERR_SUCCESS) {

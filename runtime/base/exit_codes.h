@@ -12,6 +12,7 @@ enum exit_code {
 	EXIT_NO_INPUT = 66, /* what was named is not there */
 	EXIT_UNAVAILABLE = 69, /* a service does not answer */
 	EXIT_SOFTWARE = 70,    /* out of memory, or the program's own fault */
+	EXIT_TEMPORARY = 75,   /* what is missing may be there in a while: to start again helps */
 	EXIT_IO = 74,	       /* standard output cannot be written */
 	EXIT_CONFIG = 78,      /* settings or handlers that cannot be used: to start again would not help */
 };

@@ -22,6 +22,19 @@
 
 enum { BLOCK_SIZE_MAX = 128 * 1024 };
 
+/* A file over the limit (ulimit -f) is a write that fails, with EFBIG, and not the end of the process. */
+static void ignore_file_limit(void)
+{
+	signal(SIGXFSZ, SIG_IGN);
+}
+
+#ifndef SANITIZED
+/* libmongoc makes a file in memory for its counters when it is loaded, before main(): only what stands in this section comes earlier. A sanitizer is
+ * not ready for a call then. */
+__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(
+	void) = ignore_file_limit;
+#endif
+
 void hardening_apply(void)
 {
 	/* A closed descriptor 2 would become a socket, and log lines would go to the broker. */
@@ -35,6 +48,7 @@ void hardening_apply(void)
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 #endif
 	signal(SIGPIPE, SIG_IGN);
+	ignore_file_limit();
 	/* Many threads of small allocations: few heaps, and large blocks go back to the system when they are freed. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	(void)mallopt(M_MMAP_THRESHOLD, BLOCK_SIZE_MAX);

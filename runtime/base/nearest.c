@@ -38,8 +38,8 @@ const char *nearest_name(const char *mistyped, const char *const *names)
 	least = (least < 2 ? 2 : least) + 1;
 	for (size_t i = 0; names[i]; i++) {
 		const unsigned steps = distance(mistyped, names[i]);
-		/* A name of which nothing is left is not near. */
-		if (steps < least && steps < strlen(names[i])) {
+		/* A name of which nothing is left is not near: "TZ" is no mistyped "TTL". */
+		if (steps < least && steps < strlen(names[i]) && steps < strlen(mistyped)) {
 			least = steps;
 			found = names[i];
 		}

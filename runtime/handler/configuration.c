@@ -26,7 +26,8 @@ int configuration_read(const struct configuration_source *source, FILE *problems
 	if (!warnings)
 		return EXIT_SOFTWARE;
 	int error = 0;
-	if (source->env_file_must_exist && !settings_file_exists(source->env_file, problems)) {
+	if ((source->env_file_must_exist && !settings_file_exists(source->env_file, problems)) ||
+		(source->again && !settings_file_rereadable(source->env_file, problems))) {
 		error = SETTINGS_E_INVALID;
 	} else {
 		error = settings_read(source->env_file, source->environment, source->handlers, problems,

@@ -14,9 +14,10 @@ struct configuration {
 
 /* Where settings come from, and which handlers they choose from. The texts stay the caller's. */
 struct configuration_source {
-	const char *env_file;			      /* as in settings_read() */
-	bool env_file_must_exist;		      /* it is a problem where it is missing */
-	char *const *environment;		      /* laid on top of the file; ended by NULL */
+	const char *env_file;	  /* as in settings_read() */
+	bool env_file_must_exist; /* it is a problem where it is missing */
+	bool again;		  /* the thread must not wait: settings_file_rereadable() */
+	char *const *environment; /* laid on top of the file; ended by NULL */
 	const struct cashew_handler *const *handlers; /* those built in; ended by NULL */
 };
 

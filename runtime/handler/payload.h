@@ -2,8 +2,8 @@
  * payload.h - a command's payload as JSON (RFC 8259), parsed by jansson behind limits.
  *
  * Refused: more than the given size, nested deeper than PAYLOAD_DEPTH_MAX, empty, not JSON, duplicate keys,
- * NUL, bad UTF-8, integers over 64 bits, anything after the value. Never libbson's reader: it reads MongoDB
- * Extended JSON.
+ * NUL, bad UTF-8, halves of surrogate pairs, a byte order mark, numbers beyond 64 bits, anything after the
+ * value. Never libbson's reader: it reads MongoDB Extended JSON.
  */
 #ifndef PAYLOAD_H
 #define PAYLOAD_H

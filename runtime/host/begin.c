@@ -132,9 +132,10 @@ int host_begin(const struct cashew_handler *const *handlers, bool trial)
 	if (code != 0)
 		return code;
 	/* Always JSON: the supervisor renders it where it writes text. */
-	if (log_open(&(struct log_options){
-		    .fd = DESCRIPTOR_LOG, .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_ERROR}) != 0)
-		return EXIT_SOFTWARE;
+	const int error = log_open(&(struct log_options){
+		.fd = DESCRIPTOR_LOG, .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_ERROR});
+	if (error != 0)
+		return error == -EAGAIN ? EXIT_TEMPORARY : EXIT_SOFTWARE;
 	code = read_configuration(handlers, &configuration);
 	if (code == 0 && trial) {
 		code = host_try(&configuration.settings);

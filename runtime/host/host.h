@@ -33,7 +33,7 @@ struct host_options {
  */
 __attribute__((warn_unused_result)) int host_run(const struct host_options *options);
 
-/* Opens what settings name, and cannot be checked without: 0 or EXIT_CONFIG after logging why. */
+/* Opens what settings name, and cannot be checked without: 0, or EXIT_CONFIG after logging why, EXIT_TEMPORARY where that may pass. */
 __attribute__((warn_unused_result)) int host_try(const struct settings *settings);
 
 #endif

@@ -2,7 +2,8 @@
  * run.c - what the host opens before its loop turns, and closes after that: see host.h.
  *
  * Happy path: the store's pool, the threads, the connections, the watch; loop_run(); and all of it closed again. Failure modes: what
- * settings name and cannot be used ends with EXIT_CONFIG, what the machine refuses with EXIT_SOFTWARE, each told once. Where
+ * settings name and cannot be used ends with EXIT_CONFIG, what the machine refuses with EXIT_SOFTWARE, or EXIT_TEMPORARY where that may pass, each
+ * told once; a name of the database that cannot be looked up is waited for. Where
  * a handler still runs, or the store does not answer, the process ends without waiting: what they were doing comes again. The lease is given up
  * only where no host of the same supervisor follows and nothing of this one goes on; else it is kept, or comes to its end.
  */
@@ -20,12 +21,15 @@
 #include "resolver.h"
 #include "settings.h"
 #include "store.h"
+#include "store_opening.h"
 #include "store_watch.h"
 #include "storing.h"
+#include "thread_room.h"
 #include "tls.h"
 #include "users.h"
 #include <errno.h>
 #include <mosquitto.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -34,7 +38,13 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { LOG_CLOSE_MS = 1000, CLOSE_S = 2 };
+enum {
+	LOG_CLOSE_MS = 1000,
+	CLOSE_S = 2,
+	OWN_THREADS = LOOP_STORING_THREADS + 2, /* beside the workers: the watch, a resolver */
+	DRIVER_THREADS =
+		4, /* with which it watches a server or two; it does not say when it could not make them */
+};
 
 /* A line of the log for each. */
 static void log_notes(const char *notes)
@@ -47,10 +57,23 @@ static void log_notes(const char *notes)
 	}
 }
 
-static int open_store(const struct settings *settings, struct store **ret_store)
+/* What the machine refuses now, and may not in a while. */
+static bool may_pass(int error)
 {
-	char message[STORE_MESSAGE_SIZE] = "out of memory";
-	const struct store_options options = {
+	return error == -EAGAIN || error == -ENOMEM || error == -ENOBUFS || error == -EMFILE ||
+	       error == -ENFILE;
+}
+
+static int start_failed(int error)
+{
+	log_error("start_failed", may_pass(error) ? "the host cannot start now" : "the host cannot start",
+		LOG_TEXT("reason", strerror(-error)));
+	return may_pass(error) ? EXIT_TEMPORARY : EXIT_SOFTWARE;
+}
+
+static struct store_options store_options(const struct settings *settings)
+{
+	return (struct store_options){
 		.url = settings->mongo_db_url,
 		.database = settings->mongo_db_name,
 		.app_name = settings->client_id,
@@ -58,15 +81,20 @@ static int open_store(const struct settings *settings, struct store **ret_store)
 		.pool_size = settings->workers + LOOP_STORING_THREADS + 2,
 		.work_ms = settings->handler_timeout_s * 1000,
 	};
-	if (store_open(&options, ret_store, message) == 0) {
-		log_notes(store_notes(*ret_store));
-		return EXIT_OK;
-	}
-	log_error("bad_setting",
-		"MONGO_DB_URL cannot be used: expected a connection string that MongoDB's driver understands, like "
-		"mongodb://user:password@host:27017",
-		LOG_TEXT("setting", "MONGO_DB_URL"), LOG_TEXT("reason", message));
-	return EXIT_CONFIG;
+}
+
+/* Without a store, and EXIT_OK, it was told to stop. */
+static int open_store(struct host *host, int signal_fd, int supervisor_fd)
+{
+	const struct store_options options = store_options(host->settings);
+	const struct pollfd stops[] = {{.fd = signal_fd, .events = POLLIN}, {.fd = supervisor_fd}};
+	const int error = store_opening_wait(
+		&options, STORE_OPENING_AGAIN_MS, stops, sizeof(stops) / sizeof(stops[0]), &host->store);
+	if (error < 0)
+		return start_failed(error);
+	if (host->store)
+		log_notes(store_notes(host->store));
+	return error == STORE_OPENING_E_REFUSED ? EXIT_CONFIG : EXIT_OK;
 }
 
 static int check_tls(const struct settings *settings)
@@ -249,12 +277,14 @@ static void close_host(struct host *host, int code)
 
 static int run(struct host *host, int signal_fd, int supervisor_fd)
 {
-	int code = open_store(host->settings, &host->store);
-	if (code == EXIT_OK)
+	int code = open_store(host, signal_fd, supervisor_fd);
+	if (code == EXIT_OK && host->store)
 		code = check_tls(host->settings);
-	if (code != EXIT_OK)
+	if (code != EXIT_OK || !host->store)
 		return code;
-	int error = open_figures(host);
+	int error = thread_room(host->settings->workers + OWN_THREADS + DRIVER_THREADS);
+	if (error == 0)
+		error = open_figures(host);
 	if (error == 0)
 		error = open_threads(host);
 	if (error == 0)
@@ -263,16 +293,15 @@ static int run(struct host *host, int signal_fd, int supervisor_fd)
 		error = open_watch(host);
 	if (error == 0)
 		error = loop_run(host, signal_fd, supervisor_fd);
-	if (error == 0)
-		return EXIT_OK;
-	log_error("start_failed", "the host cannot start", LOG_TEXT("reason", strerror(-error)));
-	return EXIT_SOFTWARE;
+	return error == 0 ? EXIT_OK : start_failed(error);
 }
 
 int host_try(const struct settings *settings)
 {
 	struct store *store = NULL;
-	int code = open_store(settings, &store);
+	const struct store_options options = store_options(settings);
+	const int error = store_opening_try(&options, &store);
+	int code = error == 0 ? EXIT_OK : error == STORE_OPENING_E_REFUSED ? EXIT_CONFIG : EXIT_TEMPORARY;
 	if (code == EXIT_OK)
 		code = check_tls(settings);
 	store_close(store);

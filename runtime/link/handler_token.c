@@ -11,27 +11,36 @@
 /* Room for what may follow the token's line. */
 enum { FILE_SIZE_MAX = 65536 };
 
-static int read_file(const char *path, char **ret_token)
+static int read_file(const char *path, char **ret_token, const char **ret_reason)
 {
 	char *bytes = NULL;
 	size_t size = 0;
 	const int error = small_file_read(path, FILE_SIZE_MAX, &bytes, &size);
-	if (error != 0)
+	if (error != 0) {
+		*ret_reason = small_file_explain(error);
 		return error;
-	char *token = strndup(bytes, strcspn(bytes, "\r\n"));
+	}
+	const size_t line = strcspn(bytes, "\r\n");
+	const char *oddity = token_oddity(bytes, line);
+	char *token = oddity ? NULL : strndup(bytes, line);
 	small_file_free(bytes, size);
-	if (!token)
-		return -ENOMEM;
-	*ret_token = token;
-	return 0;
+	if (token) {
+		*ret_token = token;
+		return 0;
+	}
+	*ret_reason = oddity ? oddity : small_file_explain(-ENOMEM);
+	return oddity ? HANDLER_TOKEN_E_ODD : -ENOMEM;
 }
 
-int handler_token(const struct settings *settings, int64_t now, char **ret_token)
+int handler_token(const struct settings *settings, int64_t now, char **ret_token, const char **ret_reason)
 {
 	if (settings->handler_token_file[0] != '\0')
-		return read_file(settings->handler_token_file, ret_token);
-	return token_sign_handler(
+		return read_file(settings->handler_token_file, ret_token, ret_reason);
+	const int error = token_sign_handler(
 		settings->jwt_secret, settings->handler_name, now, settings->token_lifetime_s, ret_token);
+	if (error != 0)
+		*ret_reason = small_file_explain(error);
+	return error;
 }
 
 void handler_token_free(char *token)

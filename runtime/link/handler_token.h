@@ -6,12 +6,15 @@
 
 struct settings;
 
+enum handler_token_error { HANDLER_TOKEN_E_ODD = 16 /* behind those of small_file.h */ };
+
 /*
  * What the first line of HANDLER_TOKEN_FILE holds, or a token signed with JWT_SECRET for TOKEN_LIFETIME from now (seconds since 1970). 0 and
- * *ret_token, freed by handler_token_free(), or what small_file_explain() has words for: a negative errno, or an error of small_file.h. Any thread.
+ * *ret_token, freed by handler_token_free(); a negative errno, an error of small_file.h, or HANDLER_TOKEN_E_ODD for a line that is no token
+ * (token_oddity()), and why in *ret_reason, in words, not to be freed. Any thread.
  */
 __attribute__((warn_unused_result)) int handler_token(
-	const struct settings *settings, int64_t now, char **ret_token);
+	const struct settings *settings, int64_t now, char **ret_token, const char **ret_reason);
 
 /* Overwrites it; NULL is fine. */
 void handler_token_free(char *token);

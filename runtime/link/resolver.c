@@ -143,12 +143,11 @@ static bool prepare(const struct settings *settings, struct resolver_answer *ans
 	snprintf(answer->reason, sizeof(answer->reason), "out of memory");
 	if (settings->broker_tls && tls_context_new(settings, &answer->context, answer->reason) != 0)
 		return false;
-	const int error = handler_token(settings, clock_unix_ms() / 1000, &answer->token);
-	if (error == 0)
+	const char *reason = "";
+	if (handler_token(settings, clock_unix_ms() / 1000, &answer->token, &reason) == 0)
 		return true;
 	snprintf(answer->reason, sizeof(answer->reason), "the handler's token cannot be %s: %s",
-		settings->handler_token_file[0] != '\0' ? "read from HANDLER_TOKEN_FILE" : "signed",
-		small_file_explain(error));
+		settings->handler_token_file[0] != '\0' ? "read from HANDLER_TOKEN_FILE" : "signed", reason);
 	return false;
 }
 

@@ -14,6 +14,7 @@
 #include "settings_file.h"
 #include "token.h"
 #include "topic.h"
+#include "value_text.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -167,7 +168,15 @@ static bool switched_on(const char *value)
 	return on;
 }
 
-static int secret_find(const struct arguments *arguments, struct settings_file *file, const char **ret_secret)
+static void secret_free(char **secret)
+{
+	if (*secret)
+		explicit_bzero(*secret, strlen(*secret));
+	free(*secret);
+}
+
+/* *ret_secret is the caller's. */
+static int secret_find(const struct arguments *arguments, struct settings_file *file, char **ret_secret)
 {
 	if (arguments->env_file_given && !settings_file_exists(arguments->env_file, stderr))
 		return EXIT_CONFIG;
@@ -175,20 +184,25 @@ static int secret_find(const struct arguments *arguments, struct settings_file *
 	if (error != 0)
 		return error == SETTINGS_FILE_E_INVALID ? EXIT_CONFIG : EXIT_SOFTWARE;
 	const char *secret = setting(file, "JWT_SECRET"), *allow_short = setting(file, "ALLOW_SHORT_SECRET");
-	if (!secret || secret[0] == '\0') {
+	const size_t size = secret ? value_text_secret_size(secret, strlen(secret)) : 0;
+	if (size == 0) {
 		fprintf(stderr,
 			"cashew-token: JWT_SECRET is %s: set it in the environment or in %s (openssl rand -base64 48 makes one)\n",
 			!secret ? "not set" : "empty", arguments->env_file);
+		settings_file_tell_missing(arguments->env_file, stderr);
 		return EXIT_CONFIG;
 	}
-	if (strlen(secret) < TOKEN_SECRET_MIN && !switched_on(allow_short)) {
+	if (size < TOKEN_SECRET_MIN && !switched_on(allow_short)) {
 		fprintf(stderr,
 			"cashew-token: JWT_SECRET has %zu bytes: expected %d or more; for trials ALLOW_SHORT_SECRET=on accepts it\n",
-			strlen(secret), TOKEN_SECRET_MIN);
+			size, TOKEN_SECRET_MIN);
 		return EXIT_CONFIG;
 	}
-	*ret_secret = secret;
-	return 0;
+	const char *oddity = value_text_oddity(secret, size);
+	if (oddity)
+		fprintf(stderr, "cashew-token: JWT_SECRET: the value %s: it is taken as it stands\n", oddity);
+	*ret_secret = strndup(secret, size);
+	return *ret_secret ? 0 : EXIT_SOFTWARE;
 }
 
 /* ---- What it does ---- */
@@ -229,7 +243,7 @@ static int show(const char *secret)
 	free(claims);
 	struct token_identity identity;
 	if (error == 0 && secret)
-		error = token_verify(secret, token, size, time(NULL), &identity, reason);
+		error = token_verify(secret, token, size, time(NULL), false, &identity, reason);
 	if (error == -ENOMEM) {
 		fprintf(stderr, "cashew-token: out of memory\n");
 		return EXIT_SOFTWARE;
@@ -256,7 +270,7 @@ int main(int argc, char **argv)
 	struct arguments arguments;
 	arguments_parse(argc, argv, &arguments);
 	struct settings_file file = {0};
-	const char *secret = NULL;
+	__attribute__((cleanup(secret_free))) char *secret = NULL;
 	int exit_code = secret_find(&arguments, &file, &secret);
 	if (arguments.task == TASK_SHOW) {
 		int shown = show(secret);

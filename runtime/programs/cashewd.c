@@ -20,18 +20,20 @@
 #include "settings.h"
 #include "store.h"
 #include "supervisor.h"
+#include "told_to_stop.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
 #include <mongoc/mongoc.h>
 #include <mosquitto.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LOG_CLOSE_MS = 2000 };
+enum { LOG_CLOSE_MS = 2000, AGAIN_MS = 500 };
 
 /* What the program is asked to do. */
 enum task {
@@ -192,6 +194,10 @@ static int check_store(const struct settings *settings)
 					     .pool_size = settings->workers,
 					     .work_ms = settings->handler_timeout_s * 1000},
 		&store, message);
+	if (error == STORE_E_AWAY) {
+		fprintf(stderr, "MONGO_DB_URL: %s (cashewd waits until it can be looked up)\n", message);
+		return 0;
+	}
 	if (error != 0) {
 		fprintf(stderr, "MONGO_DB_URL: %s\n", message);
 		return EXIT_CONFIG;
@@ -238,12 +244,28 @@ static void free_environment(char **copy)
 	free(copy);
 }
 
+/* The log needs a thread: where there is none now (ulimit -u, pids.max) it is waited for. */
+static int open_log(const struct settings *settings)
+{
+	const struct log_options options = {.fd = STDERR_FILENO,
+		.format = (enum log_format)settings->log_format,
+		.level = (enum log_level)settings->log_level};
+	int error = log_open(&options);
+	if (error == -EAGAIN)
+		fprintf(stderr, "cashewd: the log's thread cannot be started now, and is waited for: %s\n",
+			strerror(-error));
+	while (error == -EAGAIN && !told_to_stop()) {
+		(void)poll(NULL, 0, AGAIN_MS);
+		error = log_open(&options);
+	}
+	return error;
+}
+
 static int run(const struct arguments *arguments, char **environment, struct configuration *configuration)
 {
-	const struct settings *settings = &configuration->settings;
-	const int error = log_open(&(struct log_options){.fd = STDERR_FILENO,
-		.format = (enum log_format)settings->log_format,
-		.level = (enum log_level)settings->log_level});
+	const int error = open_log(&configuration->settings);
+	if (error == -EAGAIN)
+		return EXIT_OK;
 	if (error != 0) {
 		fprintf(stderr, "cashewd: the log's thread cannot be started: %s\n", strerror(-error));
 		return EXIT_SOFTWARE;
@@ -271,7 +293,9 @@ static int configure_and(const struct arguments *arguments)
 					      .handlers = handler_table},
 		stderr, &configuration);
 	forget_secrets();
-	if (code == EXIT_CONFIG)
+	if (code == EXIT_CONFIG && told_to_stop()) /* while the settings were read: no fault of theirs */
+		code = EXIT_OK;
+	else if (code == EXIT_CONFIG)
 		fputs("cashewd: not started: the settings cannot be used\n", stderr);
 	else if (code == 0 && arguments->task == TASK_CHECK)
 		code = check(&configuration);

@@ -11,12 +11,19 @@
 #include "nearest.h"
 #include "settings_file.h"
 #include "settings_private.h"
+#include "value_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { NAME_MAX_BYTES = 64 };
+
+/* A value that is not as it stands in the file or the environment. */
+struct copy {
+	struct copy *next;
+	char text[];
+};
 
 struct reader {
 	struct settings_reader base;
@@ -27,12 +34,20 @@ struct reader {
 	struct settings_file file;
 	struct own_value *own; /* own_count of them */
 	size_t own_count;
+	struct copy *copies;
+	bool no_memory; /* for a copy */
 };
 
 static void reader_free(struct reader *r)
 {
 	settings_file_free(&r->file);
 	free(r->own);
+	while (r->copies) {
+		struct copy *copy = r->copies;
+		r->copies = copy->next;
+		explicit_bzero(copy->text, strlen(copy->text));
+		free(copy);
+	}
 }
 
 static struct settings_found find_value(const struct reader *r, const char *name, const char *default_value)
@@ -46,6 +61,27 @@ static struct settings_found find_value(const struct reader *r, const char *name
 	if (entry)
 		return (struct settings_found){.value = entry->value, .where = r->path, .line = entry->line};
 	return (struct settings_found){.value = default_value, .is_default = true};
+}
+
+/* The same of a secret: one line end behind it is no part of it. What another process has read already is as it should be. */
+static struct settings_found find_secret(struct reader *r, const char *name, const char *default_value)
+{
+	struct settings_found found = find_value(r, name, default_value);
+	const size_t whole = found.value ? strlen(found.value) : 0;
+	const size_t size = whole > 0 && r->path ? value_text_secret_size(found.value, whole) : whole;
+	if (size == whole)
+		return found;
+	struct copy *copy = malloc(sizeof(*copy) + size + 1);
+	if (!copy) {
+		r->no_memory = true;
+		return found;
+	}
+	memcpy(copy->text, found.value, size);
+	copy->text[size] = '\0';
+	copy->next = r->copies;
+	r->copies = copy;
+	found.value = copy->text;
+	return found;
 }
 
 static bool is_wanted(const struct reader *r, const char *name)
@@ -72,12 +108,15 @@ static void read_table(struct reader *r, struct settings *settings)
 				&(struct settings_found){.value = preset, .is_default = true}, settings);
 		if (!is_wanted(r, setting->name))
 			continue;
-		const struct settings_found found = find_value(r, setting->name, NULL);
+		const struct settings_found found = settings_hides(setting)
+							    ? find_secret(r, setting->name, NULL)
+							    : find_value(r, setting->name, NULL);
 		if (found.value)
 			settings_store(&r->base, setting, &found, settings);
 		else if (!preset) {
 			settings_problem(&r->base, &found, setting->name, false);
 			fprintf(r->base.problems, "it is not set. %s\n", setting->help);
+			r->base.unset = true;
 		}
 	}
 }
@@ -162,9 +201,13 @@ static void read_own(struct reader *r, const struct settings *settings)
 {
 	for (size_t i = 0; i < r->own_count; i++) {
 		const struct cashew_setting *setting = r->own[i].setting;
-		const struct settings_found found = find_value(r, setting->name, setting->default_value);
-		if (found.value)
-			r->own[i].value = found.value;
+		const struct settings_found found =
+			setting->secret ? find_secret(r, setting->name, setting->default_value)
+					: find_value(r, setting->name, setting->default_value);
+		if (!found.value)
+			continue;
+		r->own[i].value = found.value;
+		settings_warn_of_oddity(&r->base, &found, setting->name);
 	}
 	for (size_t i = 0; r->handlers[i]; i++) {
 		const struct cashew_setting *at = r->handlers[i]->settings;
@@ -175,6 +218,7 @@ static void read_own(struct reader *r, const struct settings *settings)
 			settings_problem(&r->base, &found, at->name, false);
 			fprintf(r->base.problems, "it is not set, and handler %s needs it. %s\n",
 				r->handlers[i]->name, at->help ? at->help : "");
+			r->base.unset = true;
 		}
 	}
 }
@@ -206,6 +250,36 @@ static bool is_written_as_name(const char *text)
 	return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
 }
 
+/* What is left of a secret that goes on over a second line: letters, and the padding of base64 behind them. */
+static bool is_end_of_secret(const struct settings_entry *entry)
+{
+	const bool is_base64 = entry->name[strcspn(entry->name, "_.-")] == '\0';
+	return is_base64 && !is_written_as_name(entry->name) &&
+	       (strcmp(entry->value, "") == 0 || strcmp(entry->value, "=") == 0);
+}
+
+/* A name that nothing reads. Nearly one of ours it is a typing error, which must not leave a default in force; else it may be for another program:
+ * a .env is often shared, with compose for one. Text that may be a piece of a secret is not shown. */
+static void tell_unknown(struct reader *r, const struct settings_entry *entry, const char *nearest)
+{
+	const bool is_problem = nearest || is_end_of_secret(entry);
+	FILE *out = is_problem ? r->base.problems : r->base.warnings;
+	r->base.count += is_problem;
+	fprintf(out, "%s:%u: ", r->path, entry->line);
+	if (nearest)
+		fprintf(out, "%.*s: there is no setting of that name; did you mean %s?\n", NAME_MAX_BYTES,
+			entry->name, nearest);
+	else if (is_problem)
+		fputs("what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help lists the settings)\n",
+			out);
+	else if (is_written_as_name(entry->name))
+		fprintf(out, "%.*s is no setting of cashewd, and not used (--help lists them)\n",
+			NAME_MAX_BYTES, entry->name);
+	else
+		fputs("what stands before the = is no setting of cashewd, and not used (--help lists them)\n",
+			out);
+}
+
 /* Tells names in the file that nothing reads, and those that are set again. */
 static int check_names(struct reader *r)
 {
@@ -229,21 +303,7 @@ static int check_names(struct reader *r)
 		}
 		if (find_retired(entry->name))
 			continue;
-		const char *nearest = nearest_name(entry->name, names);
-		r->base.count++;
-		if (!nearest && !is_written_as_name(entry->name)) {
-			fprintf(r->base.problems,
-				"%s:%u: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help "
-				"lists the settings)\n",
-				r->path, entry->line);
-			continue;
-		}
-		fprintf(r->base.problems, "%s:%u: %.*s: there is no setting of that name", r->path,
-			entry->line, NAME_MAX_BYTES, entry->name);
-		if (nearest)
-			fprintf(r->base.problems, "; did you mean %s?\n", nearest);
-		else
-			fputs(" (--help lists them)\n", r->base.problems);
+		tell_unknown(r, entry, nearest_name(entry->name, names));
 	}
 	free(names);
 	return 0;
@@ -309,8 +369,12 @@ static int read_with(struct reader *r, struct settings *ret)
 		error = read_all(r, &settings);
 	else
 		read_table(r, &settings);
+	if (error == 0 && r->no_memory)
+		error = -ENOMEM;
 	if (error != 0)
 		return error;
+	if (r->base.unset && r->path)
+		settings_file_tell_missing(r->path, r->base.problems);
 	if (r->base.count > 0)
 		return SETTINGS_E_INVALID;
 	error = keep_texts(r, &settings);

@@ -96,11 +96,13 @@ extern const size_t settings_count;
 enum settings_error { SETTINGS_E_INVALID = 1 };
 
 /* Reads and checks everything.
- * env_file: path of .env, which may be missing; NULL: no file at all. One that cannot be read, or is malformed, is a problem.
+ * env_file: path of .env, which may be missing. One that cannot be read, or is malformed, is a problem. NULL: no file at all, and the environment
+ * is what settings_write() wrote. Otherwise one line end behind a secret, and behind MONGO_DB_URL, is no part of it (value_text.h).
  * environment: environ. A setting of the file counts only where the environment has none of that name; there an empty value is a value too.
  * handlers: those built in, ended by NULL. Their own settings are known names too.
+ * Where a setting is missing, and the file too, a last line says so.
  * Writes one line for each problem to `problems`, and one for each warning to `warnings`, which may be the same stream. Warned of are a .env that
- * others can read, settings of earlier versions, and what is set twice.
+ * others can read, settings of earlier versions, names in .env that are nobody's here, what is set twice, and values that nobody types on purpose.
  * What spans settings is checked as well: a secret or a token file is there; the secret is never empty, and has 32 bytes unless
  * ALLOW_SHORT_SECRET=on; a certificate has its key; names in HANDLERS exist; files that are named can be opened.
  * 0 and *ret filled; SETTINGS_E_INVALID; -ENOMEM. */

@@ -10,6 +10,7 @@
 #include "http_address.h"
 #include "nearest.h"
 #include "settings_private.h"
+#include "small_file.h"
 #include "token.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { NAMES_MAX = 256 };
+enum { NAMES_MAX = 256, TOKEN_FILE_MAX = 65536 };
 
 __attribute__((format(printf, 2, 3))) static void problem(
 	struct settings_reader *reader, const char *format, ...)
@@ -51,6 +52,7 @@ static void check_secret(struct settings_reader *reader, const struct settings *
 	const size_t size = strlen(settings->jwt_secret);
 	if (settings->handler_token_file[0] != '\0')
 		return;
+	reader->unset |= size == 0;
 	if (size == 0)
 		problem(reader,
 			"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a HANDLER_TOKEN_FILE");
@@ -66,20 +68,42 @@ static void check_file(struct settings_reader *reader, const char *name, const c
 {
 	if (path[0] == '\0')
 		return;
-	/* Not blocking: it may be a FIFO. */
+	/* Not blocking: it may be a FIFO. That can be written once, and a file is read at each connect. */
 	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat status;
 	if (fd < 0)
 		problem(reader, "%s=%s: cannot be opened: %s", name, path, strerror(errno));
 	else if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
 		problem(reader, "%s=%s: it is a directory: expected a file", name, path);
+	else if (fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode))
+		problem(reader, "%s=%s: it is a FIFO: expected a file, since it is read again and again",
+			name, path);
 	if (fd >= 0)
 		close(fd);
+}
+
+/* What can never get in is a problem. An empty file may be one that is just being written. What cannot be read, check_file() tells. */
+static void check_token(struct settings_reader *reader, const char *path)
+{
+	char *bytes = NULL;
+	size_t size = 0;
+	if (path[0] == '\0' || small_file_read(path, TOKEN_FILE_MAX, &bytes, &size) != 0)
+		return;
+	const size_t line = strcspn(bytes, "\r\n");
+	const char *oddity = token_oddity(bytes, line);
+	small_file_free(bytes, size);
+	if (oddity && line == 0)
+		fprintf(reader->warnings,
+			"HANDLER_TOKEN_FILE=%s: it is empty: expected a token in its first line\n", path);
+	else if (oddity)
+		problem(reader, "HANDLER_TOKEN_FILE=%s: it %s: expected the token alone in its first line",
+			path, oddity);
 }
 
 /* The token itself, put there by mistake, is not to be told. */
 static void check_token_file(struct settings_reader *reader, const char *path)
 {
+	check_token(reader, path);
 	if (strncmp(path, "eyJ", 3) == 0 && strchr(path, '.') && access(path, F_OK) != 0)
 		problem(reader,
 			"HANDLER_TOKEN_FILE: it is a token (not shown): expected the name of a file that holds it");

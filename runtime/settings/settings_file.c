@@ -15,13 +15,22 @@
  */
 #include "settings_file.h"
 
+#include "clock.h"
+#include "told_to_stop.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
+
+enum { LOOK_MS = 100 };
+
+unsigned settings_file_wait_ms = 30000;
 
 /* Where the parser is. text is followed by a NUL. */
 struct parser {
@@ -249,22 +258,57 @@ static bool check_bytes(const struct parser *p, const char *text, size_t size)
 	return false;
 }
 
-/* Reads until the end of the file into text, SETTINGS_FILE_SIZE_MAX + 1 bytes at most. */
-static int read_all(int fd, char *text, size_t *ret_size)
+/* Until there may be something to read. 0, -ETIMEDOUT, -ECANCELED where the program is told to stop. */
+static int wait_for_input(int fd, int64_t until_ms)
 {
+	struct pollfd input = {.fd = fd, .events = POLLIN};
+	while (poll(&input, 1, LOOK_MS) <= 0) {
+		if (told_to_stop())
+			return -ECANCELED;
+		if (clock_ms() >= until_ms)
+			return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+/*
+ * Reads until the end of the file into text, SETTINGS_FILE_SIZE_MAX + 1 bytes at most. A FIFO is at its end when it has none that writes, but before
+ * the first byte there may not be one yet; it does not always say "hung up" for one that has gone before it was opened here.
+ */
+static int read_all(int fd, bool waits, char *text, size_t *ret_size)
+{
+	const int64_t until_ms = clock_ms() + settings_file_wait_ms;
 	size_t size = 0;
+	bool ready = false;
 	while (size <= SETTINGS_FILE_SIZE_MAX) {
 		const ssize_t got = read(fd, text + size, SETTINGS_FILE_SIZE_MAX + 1 - size);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
+		if (got < 0 && errno != EINTR && errno != EAGAIN)
 			return -errno;
-		if (got == 0)
+		if (got == 0 && (!waits || ready || size > 0))
 			break;
-		size += (size_t)got;
+		if (got > 0) {
+			size += (size_t)got;
+			continue;
+		}
+		const int error = wait_for_input(fd, until_ms);
+		if (error != 0)
+			return error;
+		ready = true;
 	}
 	*ret_size = size;
 	return 0;
+}
+
+static void tell_unreadable(const struct parser *p, int error)
+{
+	if (error == -ETIMEDOUT)
+		fprintf(p->problems,
+			"%s: it is no regular file, and what is to write it has not come to its end within %u s\n",
+			p->path, settings_file_wait_ms / 1000);
+	else if (error == -ECANCELED)
+		fprintf(p->problems, "%s: not waited for any longer: told to stop\n", p->path);
+	else
+		fprintf(p->problems, "%s: cannot be read: %s\n", p->path, strerror(-error));
 }
 
 /* Reads the file's bytes into p and *ret_size. An error that a person can mend is told and becomes
@@ -272,13 +316,14 @@ static int read_all(int fd, char *text, size_t *ret_size)
 static int load(struct parser *p, int fd, char *text, size_t *ret_size)
 {
 	struct stat status;
-	if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & (S_IRGRP | S_IROTH)) != 0)
+	const bool known = fstat(fd, &status) == 0;
+	if (known && S_ISREG(status.st_mode) && (status.st_mode & (S_IRGRP | S_IROTH)) != 0)
 		fprintf(p->warnings,
 			"%s: others can read it (mode %04o), and it may hold secrets: chmod 600 %s\n",
 			p->path, (unsigned)(status.st_mode & 07777), p->path);
-	const int error = read_all(fd, text, ret_size);
+	const int error = read_all(fd, known && S_ISFIFO(status.st_mode), text, ret_size);
 	if (error != 0) {
-		fprintf(p->problems, "%s: cannot be read: %s\n", p->path, strerror(-error));
+		tell_unreadable(p, error);
 		return SETTINGS_FILE_E_INVALID;
 	}
 	if (*ret_size > SETTINGS_FILE_SIZE_MAX) {
@@ -291,7 +336,7 @@ static int load(struct parser *p, int fd, char *text, size_t *ret_size)
 
 int settings_file_read(const char *path, FILE *problems, FILE *warnings, struct settings_file *ret)
 {
-	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 && errno != ENOENT) {
 		fprintf(problems, "%s: cannot be opened: %s\n", path, strerror(errno));
 		*ret = (struct settings_file){.text = NULL};
@@ -335,6 +380,29 @@ bool settings_file_exists(const char *path, FILE *problems)
 		return true;
 	fprintf(problems, "%s: cannot be opened: %s\n", path, strerror(errno));
 	return false;
+}
+
+bool settings_file_rereadable(const char *path, FILE *problems)
+{
+	struct stat status;
+	/* What it cannot say anything of, reading does. */
+	if (stat(path, &status) != 0 || S_ISREG(status.st_mode) || S_ISDIR(status.st_mode) ||
+		(S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3)))
+		return true;
+	fprintf(problems,
+		"%s: it is no regular file (a FIFO, <(...), a device): it is read at start only, and not again; restart cashewd for new settings\n",
+		path);
+	return false;
+}
+
+void settings_file_tell_missing(const char *path, FILE *out)
+{
+	if (path[0] == '\0' || access(path, F_OK) == 0)
+		return;
+	char *folder = path[0] == '/' ? NULL : getcwd(NULL, 0);
+	fprintf(out, "there is no %s%s%s: cashewd --settings-env > %s makes one to start from\n", path,
+		folder ? " in " : "", folder ? folder : "", path);
+	free(folder);
 }
 
 const struct settings_entry *settings_file_find(const struct settings_file *file, const char *name)

@@ -14,6 +14,10 @@
 #include <stdio.h>
 
 enum { SETTINGS_FILE_SIZE_MAX = 256 * 1024 };
+
+/* How long a FIFO or a device is waited for, until its end: half a minute, since a person may have to unlock what writes it. Tests wait less. */
+extern unsigned settings_file_wait_ms;
+
 enum settings_file_error { SETTINGS_FILE_E_INVALID = 1 };
 
 /* One assignment. Both texts live until settings_file_free(). */
@@ -34,8 +38,10 @@ struct settings_file {
  * Reads the file at path, and everything in it that can be read also after a problem. 0 and *ret, owned by
  * the caller; a missing file is an empty one. SETTINGS_FILE_E_INVALID and *ret likewise after writing one
  * line per problem to `problems` (unreadable, too large, a NUL byte, a line that is no assignment); -ENOMEM
- * with *ret untouched. Never writes a value of the file to either stream. Warnings: others can read the file;
- * a quote that is not closed; a # inside an unquoted word.
+ * with *ret untouched. What is no regular file, as password managers and <(...) have it, is waited for,
+ * settings_file_wait_ms at most, and no longer when SIGTERM or SIGINT is pending: each is a problem. Never
+ * writes a value of the file to either stream. Warnings: others can read the file; a quote that is not
+ * closed; a # inside an unquoted word.
  */
 __attribute__((warn_unused_result)) int settings_file_read(
 	const char *path, FILE *problems, FILE *warnings, struct settings_file *ret);
@@ -45,6 +51,18 @@ __attribute__((warn_unused_result)) int settings_file_read(
  * nobody asked for may be missing.
  */
 bool settings_file_exists(const char *path, FILE *problems);
+
+/*
+ * Whether the file at path can be read once more by a thread that must not wait: it is a regular file, missing, or /dev/null. Where it is not, as
+ * a FIFO or <(...), which need not be written a second time, that is a line on `problems`.
+ */
+bool settings_file_rereadable(const char *path, FILE *problems);
+
+/*
+ * Says on `out` that there is no file at path, in which folder it was looked for, and how to get one: one line. Nothing where there is one, or where
+ * path is empty. For whoever has found that a setting is missing.
+ */
+void settings_file_tell_missing(const char *path, FILE *out);
 
 /* The last assignment of that name, which is the one that counts; NULL if there is none. */
 const struct settings_entry *settings_file_find(const struct settings_file *file, const char *name);

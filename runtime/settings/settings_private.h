@@ -28,8 +28,12 @@ struct settings_block {
 struct settings_reader {
 	FILE *problems, *warnings;
 	unsigned count; /* of problems */
+	bool unset;	/* something that must be set is not */
 	const struct cashew_handler *const *handlers;
 };
+
+/* Whether the setting's value may hold a secret: it is never shown, and one line end behind it is no part of it. */
+bool settings_hides(const struct setting *setting);
 
 /* Where a value was found. */
 struct settings_found {
@@ -45,6 +49,10 @@ void settings_where(const struct settings_found *found, FILE *out);
 /* Begins a problem's line and counts it: where, name and, if `show`, what was found. The caller ends the line. */
 void settings_problem(
 	struct settings_reader *reader, const struct settings_found *found, const char *name, bool show);
+
+/* Warns of a value that was found, and not by default, where it is one that nobody types on purpose: see value_text.h. */
+void settings_warn_of_oddity(
+	struct settings_reader *reader, const struct settings_found *found, const char *name);
 
 /* Stores what was found in the setting's field, or tells what is wrong with it. A text is not copied. */
 void settings_store(struct settings_reader *reader, const struct setting *setting,

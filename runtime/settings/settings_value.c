@@ -8,6 +8,7 @@
 
 #include "settings_private.h"
 #include "topic.h"
+#include "value_text.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -45,6 +46,22 @@ void settings_problem(
 			fputs("...", out);
 	}
 	fputs(": ", out);
+}
+
+bool settings_hides(const struct setting *setting)
+{
+	/* A connection string may hold a password. */
+	return setting->secret || setting->offset == offsetof(struct settings, mongo_db_url);
+}
+
+void settings_warn_of_oddity(
+	struct settings_reader *reader, const struct settings_found *found, const char *name)
+{
+	const char *oddity = found->is_default ? NULL : value_text_oddity(found->value, strlen(found->value));
+	if (!oddity)
+		return;
+	settings_where(found, reader->warnings);
+	fprintf(reader->warnings, "%s: the value %s: it is taken as it stands\n", name, oddity);
 }
 
 /* Digits alone; a suffix K or M where has_suffix. False: not a number. One that is too large is INT64_MAX. */
@@ -117,8 +134,7 @@ static void store_text(struct settings_reader *reader, const struct setting *set
 	bool control = false;
 	for (const char *at = value; *at != '\0'; at++)
 		control |= (unsigned char)*at < ' ' || *at == 0x7f;
-	/* A connection string may hold a password, so it is not shown even where it is wrong. */
-	const bool show = !setting->secret && setting->offset != offsetof(struct settings, mongo_db_url);
+	const bool show = !settings_hides(setting);
 
 	if (size < setting->min || size > setting->max) {
 		settings_problem(reader, found, setting->name, show);
@@ -134,6 +150,7 @@ static void store_text(struct settings_reader *reader, const struct setting *set
 		fputs("expected one line without control characters\n", reader->problems);
 	} else {
 		*(const char **)((char *)settings + setting->offset) = value;
+		settings_warn_of_oddity(reader, found, setting->name);
 	}
 }
 

@@ -123,7 +123,9 @@ static int read_again(struct supervisor *s, struct configuration *ret)
 	FILE *stream = open_memstream(&problems, &size);
 	if (!stream)
 		return EXIT_SOFTWARE;
-	const int error = configuration_read(s->source, stream, ret);
+	struct configuration_source source = *s->source;
+	source.again = true;
+	const int error = configuration_read(&source, stream, ret);
 	fclose(stream);
 	if (error != 0 && problems)
 		log_lines(LOG_LEVEL_ERROR, "bad_setting", problems);
@@ -224,7 +226,11 @@ static void host_ended(struct supervisor *s, int status)
 		figures_add(&s->board->figures.hosts.stopped, 1);
 	} else if (s->board->host_up == 0 && death.exited && s->board->crash.kind == BOARD_CRASH_NONE) {
 		log_error("host_not_started", "the host could not begin", LOG_INT("pid", pid),
-			LOG_INT("code", death.code));
+			LOG_INT("code", death.code),
+			LOG_TEXT(
+				"reason", death.code == EXIT_TEMPORARY
+						  ? "what it needs may be there in a while: it is tried again"
+						  : NULL));
 		figures_add(&s->board->figures.hosts.not_begun, 1);
 	} else {
 		const struct verdict verdict = verdict_reach(s->board, pid, status, s->now_ms);
@@ -236,19 +242,20 @@ static void host_ended(struct supervisor *s, int status)
 			LOG_INT("ms", child->start_at_ms - s->now_ms));
 }
 
+/* Others' too: process 1 of a container is left what others have started, health checks for one. */
 static void reap(struct supervisor *s)
 {
 	int status;
-	if (s->trial.pid != 0 && waitpid(s->trial.pid, &status, WNOHANG) == s->trial.pid)
-		trial_ended(s, status);
-	while (s->child.pid != 0 &&
-		waitpid(s->child.pid, &status, WNOHANG | WUNTRACED | WCONTINUED) == s->child.pid) {
-		if (WIFSTOPPED(status))
-			watch_freeze(&s->watch, true, s->now_ms);
-		else if (WIFCONTINUED(status))
-			watch_freeze(&s->watch, false, s->now_ms);
-		else
+	for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0;) {
+		const bool ended = !WIFSTOPPED(status) && !WIFCONTINUED(status);
+		if (pid == s->trial.pid && ended)
+			trial_ended(s, status);
+		else if (pid != s->child.pid)
+			continue;
+		else if (ended)
 			host_ended(s, status);
+		else
+			watch_freeze(&s->watch, WIFSTOPPED(status), s->now_ms);
 	}
 }
 
@@ -429,6 +436,8 @@ int supervisor_run(const struct configuration_source *source, struct configurati
 	open_http(&s);
 	child_init(&s.child, s.now_ms);
 	watch_init(&s.watch);
+	/* What ended before this program read signals has left none. */
+	reap(&s);
 	loop(&s);
 	if (s.child.exit_code == EXIT_OK)
 		print_account(&s);

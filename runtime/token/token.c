@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
 	SIGNATURE_SIZE = 43,			  /* 32 bytes in base64url without padding */
@@ -201,9 +202,10 @@ static int claim_time(const json_t *claims, const char *name, int64_t *ret_time,
 	return 0;
 }
 
-static int times_check(const json_t *claims, int64_t now, int64_t *ret_expires, char *reason)
+static int times_check(
+	const json_t *claims, int64_t now, bool allow_unexpiring, int64_t *ret_expires, char *reason)
 {
-	int64_t issued = INT64_MIN, not_before = INT64_MIN, expires = INT64_MIN;
+	int64_t issued = INT64_MIN, not_before = INT64_MIN, expires = INT64_MAX;
 	int error = claim_time(claims, "iat", &issued, reason);
 	if (error == 0)
 		error = claim_time(claims, "nbf", &not_before, reason);
@@ -211,8 +213,9 @@ static int times_check(const json_t *claims, int64_t now, int64_t *ret_expires, 
 		error = claim_time(claims, "exp", &expires, reason);
 	if (error != 0)
 		return error;
-	if (!json_object_get(claims, "exp"))
-		return refuse(reason, "the token has no exp: tokens that never expire are not accepted");
+	if (!allow_unexpiring && !json_object_get(claims, "exp"))
+		return refuse(reason,
+			"the token has no exp: tokens that never expire are refused, unless the broker says plugin_opt_allow_unexpiring_tokens on");
 	if (now >= expires)
 		return refuse(reason, "the token has expired");
 	if (issued > now + TOKEN_LEEWAY_S)
@@ -246,7 +249,7 @@ static int identity_read(const json_t *claims, struct token_identity *identity, 
 	return 0;
 }
 
-int token_verify(const char *secret, const char *token, size_t token_size, int64_t now,
+int token_verify(const char *secret, const char *token, size_t token_size, int64_t now, bool allow_unexpiring,
 	struct token_identity *ret_identity, char reason[static TOKEN_REASON_SIZE])
 {
 	if (secret[0] == '\0')
@@ -265,7 +268,7 @@ int token_verify(const char *secret, const char *token, size_t token_size, int64
 		error = signature_check(secret, token, token_size, segments[2], reason);
 	struct token_identity identity = {0};
 	if (error == 0)
-		error = times_check(claims, now, &identity.expires, reason);
+		error = times_check(claims, now, allow_unexpiring, &identity.expires, reason);
 	if (error == 0)
 		error = identity_read(claims, &identity, reason);
 	if (error == 0)
@@ -295,6 +298,25 @@ int token_show(const char *token, size_t token_size, char **ret_header, char **r
 	*ret_header = header_text;
 	*ret_claims = claims_text;
 	return 0;
+}
+
+const char *token_oddity(const char *text, size_t size)
+{
+	static const char bearer[] = "Bearer";
+	if (size == 0)
+		return "is empty";
+	if (size >= 3 && memcmp(text, "\ufeff", 3) == 0)
+		return "begins with a byte order mark";
+	if (strchr("\"'`", text[0]) || strchr("\"'`", text[size - 1]))
+		return "has quotes around the token";
+	if (size > sizeof(bearer) - 1 && strncasecmp(text, bearer, sizeof(bearer) - 1) == 0 &&
+		(text[sizeof(bearer) - 1] == ' ' || text[sizeof(bearer) - 1] == ':'))
+		return "begins with \"Bearer\", which belongs to HTTP";
+	for (size_t i = 0; i < size; i++)
+		if (strchr(" \t\v\f\r\n", text[i]))
+			return i == 0 || i == size - 1 ? "has blanks around the token"
+						       : "has blanks within the token";
+	return NULL;
 }
 
 /* ---- Signing ---- */

@@ -29,7 +29,7 @@ struct token_identity {
 	bool is_handler;  /* it has a `handler` object: may act for all users; user_id is empty then */
 	char user_id[65]; /* of a user's token */
 	char name[65];	  /* handler.name of a handler's token */
-	int64_t expires;  /* exp: seconds since 1970 */
+	int64_t expires;  /* exp: seconds since 1970; INT64_MAX: never */
 };
 
 /* Makes a token {user_id, iat, exp}; lifetime_s, more than 0, from now. 0 and *ret_token, freed with free();
@@ -45,11 +45,18 @@ __attribute__((warn_unused_result)) int token_sign_handler(
 /*
  * Checks signature, times and claims. 0 and *ret_identity; TOKEN_E_REFUSED with the reason in words in
  * `reason` (never the token); -ENOMEM (where libjwt itself has no memory, a refusal: it does not say which).
- * An empty secret refuses everything. exp is required; iat and nbf are checked where they are there. Where
+ * An empty secret refuses everything. exp is required, unless allow_unexpiring; iat and nbf are checked where they are there. Where
  * the token has a handler claim, a user_id beside it means nothing. Any thread.
  */
 __attribute__((warn_unused_result)) int token_verify(const char *secret, const char *token, size_t token_size,
-	int64_t now, struct token_identity *ret_identity, char reason[static TOKEN_REASON_SIZE]);
+	int64_t now, bool allow_unexpiring, struct token_identity *ret_identity,
+	char reason[static TOKEN_REASON_SIZE]);
+
+/*
+ * What the text has around a token that makes it none, in words that complete "it ...": a byte order mark, quotes, "Bearer ", blanks; or that it is
+ * empty. NULL where there is nothing of that kind, which does not make it a token yet. Quotes nothing of the text. Any thread.
+ */
+const char *token_oddity(const char *text, size_t size);
 
 /*
  * What a token says, as two lines of JSON (printable ASCII), for people to look at: nothing is verified but

@@ -3,6 +3,7 @@
  * and does not start; settings that are merely careless get a warning.
  */
 #include "harness.h"
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -113,6 +114,24 @@ HARNESS_CASE(env_that_others_can_read_is_warned_of)
 	assert_silent_about_secrets(host);
 }
 
+/* No fault of the settings: it may pass. */
+HARNESS_CASE(name_that_cannot_be_looked_up_is_waited_for)
+{
+	struct host *host = host_new(h, HOST_PRODUCT);
+	static const char *const check[] = {"--check", NULL}, *const none[] = {NULL};
+	host_set(host, "MONGO_DB_URL", "mongodb+srv://user:" PASSWORD "@database.invalid");
+	host_set_arguments(host, check);
+	host_start(host);
+	assert_int_equal(host_wait_exit(host), 0);
+	host_expect_text(host, "waits until it can be looked up");
+	host_set_arguments(host, none);
+	host_start(host);
+	host_expect_log(host, "store_away");
+	host_signal(host, SIGTERM);
+	assert_int_equal(host_wait_exit(host), 0);
+	assert_silent_about_secrets(host);
+}
+
 HARNESS_CASE(short_secret_is_taken_when_told_so)
 {
 	struct host *host = host_new(h, HOST_PRODUCT);
@@ -154,4 +173,5 @@ HARNESS_CASE(overlapping_filters_keep_it_from_starting)
 HARNESS_MAIN(HARNESS_TEST(bad_values_keep_it_from_starting), HARNESS_TEST(all_problems_are_told_at_once),
 	HARNESS_TEST(environment_lies_on_top_and_is_checked_too), HARNESS_TEST(env_that_cannot_be_read),
 	HARNESS_TEST(env_that_others_can_read_is_warned_of), HARNESS_TEST(short_secret_is_taken_when_told_so),
+	HARNESS_TEST(name_that_cannot_be_looked_up_is_waited_for),
 	HARNESS_TEST(overlapping_filters_keep_it_from_starting))

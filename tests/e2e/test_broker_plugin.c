@@ -256,6 +256,29 @@ HARNESS_CASE(only_jwt_and_a_valid_token_get_in)
 		assert_false(file_holds(log, secrets[i]));
 }
 
+/* {"user_id":"7"} signed with HARNESS_SECRET: without exp, as cashew-token makes none. */
+#define UNEXPIRING "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoiNyJ9.qBRAJp1MJ5NZ8kWaKCXYgvOZGELvjS0oy7NfVJ8pKZM"
+
+HARNESS_CASE(unexpiring_tokens_get_in_where_the_broker_says_so)
+{
+	const struct visitor visitor = {.username = "JWT", .password = UNEXPIRING, .client_id = "7"};
+	const struct broker_options options = {.extra = "plugin_opt_allow_unexpiring_tokens on\n"};
+	harness_broker_with(h, &options);
+	assert_int_equal(visit(h, &visitor), 0);
+	expect_log(h, "tokens without exp are accepted");
+	struct device *device = device_new(h, "7"), *observer = observer_new(h);
+	device->token = UNEXPIRING;
+	device_connect(device);
+	barrier(observer, device, "7/barrier");
+}
+
+HARNESS_CASE(unexpiring_tokens_are_refused_and_the_log_says_what_would_let_them_in)
+{
+	const struct visitor visitor = {.username = "JWT", .password = UNEXPIRING, .client_id = "7"};
+	assert_int_equal(visit(h, &visitor), REFUSED);
+	expect_log(h, "unless the broker says plugin_opt_allow_unexpiring_tokens on");
+}
+
 HARNESS_CASE(enhanced_authentication_is_no_way_in)
 {
 	const char *valid = user_token(h, HARNESS_SECRET, "68946", 0, 3600);
@@ -769,6 +792,7 @@ HARNESS_CASE(unusable_settings_keep_the_broker_from_starting)
 		{"short", "", NULL, "has 5 bytes: HS256 wants 32 or more"},
 		{HARNESS_SECRET, "plugin_opt_secret_flie x\n", NULL, "plugin_opt_secret_flie is unknown"},
 		{HARNESS_SECRET, "plugin_opt_allow_short_secret maybe\n", NULL, "must be on or off"},
+		{HARNESS_SECRET, "plugin_opt_allow_unexpiring_tokens yes\n", NULL, "must be on or off"},
 		{HARNESS_SECRET, "plugin_opt_secret_file /nowhere/secret\n", NULL,
 			"secret_file /nowhere/secret cannot be read: No such file"},
 		{NULL, "", "JWT_SECRET=short", "the secret of JWT_SECRET has 5 bytes"},
@@ -808,11 +832,14 @@ HARNESS_CASE(unusable_settings_keep_the_broker_from_starting)
 }
 
 HARNESS_MAIN(HARNESS_TEST(unusable_settings_keep_the_broker_from_starting),
-	HARNESS_TEST(only_jwt_and_a_valid_token_get_in), HARNESS_TEST(enhanced_authentication_is_no_way_in),
-	HARNESS_TEST(client_ids_belong_to_one_user), HARNESS_TEST(a_refused_client_takes_nothing_over),
-	HARNESS_TEST(subscriptions), HARNESS_TEST(a_device_is_sent_only_its_own),
-	HARNESS_TEST(what_a_device_publishes), HARNESS_TEST(what_a_handler_publishes),
-	HARNESS_TEST(bare_commands_of_every_qos), HARNESS_TEST(retained_messages), HARNESS_TEST(last_wills),
+	HARNESS_TEST(only_jwt_and_a_valid_token_get_in),
+	HARNESS_TEST(unexpiring_tokens_get_in_where_the_broker_says_so),
+	HARNESS_TEST(unexpiring_tokens_are_refused_and_the_log_says_what_would_let_them_in),
+	HARNESS_TEST(enhanced_authentication_is_no_way_in), HARNESS_TEST(client_ids_belong_to_one_user),
+	HARNESS_TEST(a_refused_client_takes_nothing_over), HARNESS_TEST(subscriptions),
+	HARNESS_TEST(a_device_is_sent_only_its_own), HARNESS_TEST(what_a_device_publishes),
+	HARNESS_TEST(what_a_handler_publishes), HARNESS_TEST(bare_commands_of_every_qos),
+	HARNESS_TEST(retained_messages), HARNESS_TEST(last_wills),
 	HARNESS_TEST(a_session_is_served_while_its_device_is_away),
 	HARNESS_TEST(a_session_is_served_after_a_restart), HARNESS_TEST(a_connection_ends_with_its_token),
 	HARNESS_TEST(a_reload_reads_the_secret_and_keeps_the_connected))

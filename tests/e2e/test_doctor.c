@@ -307,7 +307,7 @@ HARNESS_CASE(token_from_a_file)
 	static const struct {
 		int64_t age_s, lifetime_s;
 		const char *outcome, *told;
-	} cases[] = {{100, 90 * 86400, "ok", "holds for 89 days"}, {0, 3600, "warn", "ends in 0.0 days"},
+	} cases[] = {{100, 90 * 86400, "ok", "holds for 89 days"}, {0, 3600, "warn", "minutes"},
 		{7200, 3600, "fail", "ended "}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char *token = NULL;

@@ -5,9 +5,12 @@
 #include "account.h"
 #include "harness.h"
 #include "scrape.h"
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -343,6 +346,104 @@ HARNESS_CASE(sighup_with_bad_settings_changes_nothing)
 	host_stop(host);
 }
 
+/* ---- .env is no regular file ---- */
+
+/* Opening waits for the reader. */
+static void *write_fifo(void *context)
+{
+	const char *const *paths = context; /* from, to */
+	char text[8192];
+	const int from = open(paths[0], O_RDONLY | O_CLOEXEC), to = open(paths[1], O_WRONLY | O_CLOEXEC);
+	const ssize_t size = read(from, text, sizeof(text));
+	if (size <= 0 || write(to, text, (size_t)size) != size)
+		abort();
+	close(from);
+	close(to);
+	return NULL;
+}
+
+HARNESS_CASE(env_that_is_a_fifo_is_read_at_start_and_sighup_changes_nothing)
+{
+	struct host *host = host_new(h, HOST_PRODUCT);
+	const char *paths[] = {harness_format(h, "%s/written", host_folder(host)),
+		harness_format(h, "%s/.env", host_folder(host))};
+	pthread_t writer;
+	host_write_env(host);
+	assert_int_equal(rename(paths[1], paths[0]), 0);
+	assert_int_equal(mkfifo(paths[1], 0600), 0);
+	assert_int_equal(pthread_create(&writer, NULL, write_fifo, paths), 0);
+	host_start(host);
+	host_wait_ready(host);
+	pthread_join(writer, NULL);
+	const pid_t first = host_child_pid(host);
+	host_signal(host, SIGHUP);
+	host_expect_log(host, "bad_setting");
+	host_expect_log(host, "reload_failed");
+	host_expect_text(host, "it is read at start only");
+	struct device *phone = phone_of(h, "68946");
+	device_command(phone, "ping", "1");
+	device_expect(phone, "pong");
+	assert_int_equal(host_child_pid(host), first);
+	host_stop(host);
+}
+
+HARNESS_CASE(stop_while_a_fifo_is_waited_for)
+{
+	struct host *host = host_new(h, HOST_PRODUCT);
+	const char *env = harness_format(h, "%s/.env", host_folder(host));
+	host_write_env(host);
+	assert_int_equal(unlink(env), 0);
+	assert_int_equal(mkfifo(env, 0600), 0);
+	host_start(host);
+	/* This waits until the program has opened it to read. */
+	const int writer = open(env, O_WRONLY | O_CLOEXEC);
+	assert_true(writer >= 0);
+	host_signal(host, SIGINT);
+	assert_int_equal(host_wait_exit(host), 0);
+	host_expect_text(host, "not waited for any longer: told to stop");
+	close(writer);
+}
+
+/* ---- Children of others ---- */
+
+static bool no_such_process(void *context)
+{
+	return kill(*(const pid_t *)context, 0) != 0 && errno == ESRCH;
+}
+
+/* As process 1 of a container it is left the children of others; here it becomes the parent of some by exec(). */
+HARNESS_CASE(children_of_others_are_reaped)
+{
+	struct host *host = host_new(h, HOST_PRODUCT);
+	const char *folder = host_folder(host), *gate = harness_format(h, "%s/gate", folder);
+	const char *script = harness_write_file(h, harness_format(h, "%s/script", folder),
+		harness_format(h,
+			"#!/bin/sh\n(exit 0) & echo $! >one\n(read x <gate) & echo $! >two\nexec " BINARY_DIR
+			"/cashewd \"$@\"\n"));
+	assert_int_equal(mkfifo(gate, 0600), 0);
+	assert_int_equal(chmod(script, 0700), 0);
+	host_use_program(host, script);
+	host_start(host);
+	host_wait_ready(host);
+	pid_t pids[2] = {0};
+	static const char *const files[] = {"one", "two"};
+	for (size_t i = 0; i < 2; i++) {
+		int pid = 0;
+		FILE *file = fopen(harness_format(h, "%s/%s", folder, files[i]), "re");
+		assert_non_null(file);
+		assert_int_equal(fscanf(file, "%d", &pid), 1);
+		fclose(file);
+		pids[i] = pid;
+	}
+	harness_wait(h, no_such_process, &pids[0], "what ended before the start to be reaped");
+	assert_int_equal(kill(pids[1], 0), 0);
+	const int writer = open(gate, O_WRONLY | O_CLOEXEC);
+	assert_true(writer >= 0);
+	close(writer);
+	harness_wait(h, no_such_process, &pids[1], "what ended later to be reaped");
+	host_stop(host);
+}
+
 /* ---- Text ---- */
 
 HARNESS_CASE(log_is_text_where_that_is_asked_for)
@@ -389,4 +490,6 @@ HARNESS_MAIN(HARNESS_TEST(host_that_is_killed_is_started_again_and_nothing_is_lo
 	HARNESS_TEST(secrets_are_in_no_environment_and_no_argument),
 	HARNESS_TEST(sighup_goes_on_with_new_settings),
 	HARNESS_TEST(sighup_with_bad_settings_changes_nothing),
+	HARNESS_TEST(env_that_is_a_fifo_is_read_at_start_and_sighup_changes_nothing),
+	HARNESS_TEST(stop_while_a_fifo_is_waited_for), HARNESS_TEST(children_of_others_are_reaped),
 	HARNESS_TEST(log_is_text_where_that_is_asked_for), HARNESS_TEST(host_that_leaks_is_replaced))

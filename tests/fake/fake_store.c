@@ -200,13 +200,22 @@ int apple_list(struct store_client *client, unsigned limit, store_apple_visitor 
 
 /* ---- store.h ---- */
 
+static int (*before_open)(const char *url, char *message);
+
+void fake_store_before_open(int (*before)(const char *url, char *message))
+{
+	before_open = before;
+}
+
 int store_open(const struct store_options *options, struct store **ret_store,
 	char message[static STORE_MESSAGE_SIZE])
 {
+	message[0] = '\0';
+	const int error = before_open ? before_open(options->url, message) : 0;
+	if (error != 0)
+		return error;
 	struct store *store = checked(calloc(1, sizeof(*store)));
 
-	(void)options;
-	message[0] = '\0';
 	pthread_mutex_init(&store->lock, NULL);
 	*ret_store = store;
 	return 0;

@@ -19,6 +19,9 @@
  * apples, whatever the URL. Never NULL: a test does not go on without memory. */
 struct store *fake_store_new(void);
 
+/* From now on store_open() asks this first, on its thread, and answers what it answers, unless that is 0. NULL: no longer. */
+void fake_store_before_open(int (*before)(const char *url, char *message));
+
 /* ---- failures ----
  * An operation is a call of a function of store.h or cashew_store.h that takes a client and answers a store
  * error. */

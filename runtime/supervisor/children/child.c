@@ -90,10 +90,11 @@ bool child_stop(struct child *child, int64_t now_ms, int64_t limit_ms)
 
 void child_died(struct child *child, const struct child_death *death, int64_t now_ms)
 {
-	const bool refused = child->state == CHILD_STARTING && !child->ever_up && death->exited;
+	const bool refused = child->state == CHILD_STARTING && !child->ever_up && death->exited &&
+			     death->code != EXIT_OK && death->code != EXIT_TEMPORARY;
 	child->pid = 0;
 	child->kill_at_ms = INT64_MAX;
-	if (child->state == CHILD_STOPPING || (refused && death->code != EXIT_OK)) {
+	if (child->state == CHILD_STOPPING || refused) {
 		child->exit_code = death->exited ? death->code : EXIT_SOFTWARE;
 		move(child, CHILD_ENDED);
 		return;

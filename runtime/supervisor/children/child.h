@@ -12,7 +12,7 @@
  *                            |    |         SIGTERM <-----------------+
  *                            |    v            v
  *                            |  ENDED <-died- STOPPING
- *                            +--> ^   (the first one refused its settings)
+ *                            +--> ^   (the first one refused its settings; not where it said that this may pass)
  *
  *   WAITING    there is no host; the next is started when its time has come
  *   STARTING   it reads its settings and opens what it needs

@@ -57,17 +57,19 @@ static void write_store(const struct board *board, int64_t now_ms, FILE *out)
 static void write_why_not(const struct board *board, FILE *out)
 {
 	const struct figures *figures = &board->figures;
-	const int64_t now_ms = clock_ms(), turned_ms = now_ms - FIGURES_GET(figures->now.turned_ms);
+	const int64_t now_ms = clock_ms(), turned_at_ms = FIGURES_GET(figures->now.turned_ms);
 	if (FIGURES_GET(figures->hosts.pid) == 0) {
 		fputs("host: none is running\n", out);
 		return;
 	}
-	if (atomic_load(&board->host_up) == 0) {
+	/* 0: not once yet, and no time of this clock's, which began when the machine did. */
+	if (atomic_load(&board->host_up) == 0 || turned_at_ms == 0) {
 		fputs("host: it is starting\n", out);
 		return;
 	}
-	if (turned_ms > PAGES_HOST_MS)
-		fprintf(out, "host: its I/O thread has not turned for %" PRId64 " ms\n", turned_ms);
+	if (now_ms - turned_at_ms > PAGES_HOST_MS)
+		fprintf(out, "host: its I/O thread has not turned for %" PRId64 " ms\n",
+			now_ms - turned_at_ms);
 	if (FIGURES_GET(figures->now.stopping))
 		fputs("host: it is stopping\n", out);
 	write_connection(&figures->egress.connection, "egress", out);

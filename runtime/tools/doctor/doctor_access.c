@@ -16,6 +16,7 @@
 #include "doctor_link.h"
 #include "handler_token.h"
 #include "token.h"
+#include "topic.h"
 
 #include <mqtt_protocol.h>
 #include <stdio.h>
@@ -142,7 +143,9 @@ void doctor_check_user_login(struct doctor *doctor)
 		return;
 	}
 	if (doctor->user->up) {
-		doctor_ok(doctor, "an ordinary user's token is accepted (user %s)", doctor->user_id);
+		doctor_ok(doctor,
+			"an ordinary user's token is accepted (user %s; a user id is 1 to %d of A-Z a-z 0-9 . _ | -)",
+			doctor->user_id, USER_ID_MAX);
 		return;
 	}
 	if (!doctor->user->reached) {

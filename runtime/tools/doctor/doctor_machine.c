@@ -9,14 +9,15 @@
 
 #include "cashew.h"
 #include "configuration.h"
+#include "doctor_print.h"
 #include "handler_token.h"
-#include "small_file.h"
 #include "token.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,10 +51,13 @@ void doctor_check_settings(struct doctor *doctor)
 	size_t handlers = 0;
 	while (configuration->handlers[handlers] != NULL)
 		handlers++;
-	doctor_ok(doctor, "%s and the environment can be used: %zu %s in %zu %s, CLIENT_ID=%s",
-		access(doctor->env_file, F_OK) == 0 ? doctor->env_file : "there is no .env,", handlers,
-		handlers == 1 ? "handler" : "handlers", doctor->routes.lane_count,
-		doctor->routes.lane_count == 1 ? "lane" : "lanes", configuration->settings.client_id);
+	char folder[PATH_MAX] = "", where[PATH_MAX + 32] = "";
+	if (access(doctor->env_file, F_OK) != 0 && getcwd(folder, sizeof(folder)))
+		snprintf(where, sizeof(where), " is not there (in %s),", folder);
+	doctor_ok(doctor, "%s%s and the environment can be used: %zu %s in %zu %s, CLIENT_ID=%s",
+		doctor->env_file, where, handlers, handlers == 1 ? "handler" : "handlers",
+		doctor->routes.lane_count, doctor->routes.lane_count == 1 ? "lane" : "lanes",
+		configuration->settings.client_id);
 	each_line(doctor, configuration->warnings, doctor_warn);
 	if (configuration->settings.allow_short_secret &&
 		strlen(configuration->settings.jwt_secret) < TOKEN_SECRET_MIN &&
@@ -170,21 +174,26 @@ static void say_times(struct doctor *doctor, const json_t *claims)
 	const json_t *exp = json_object_get(claims, "exp"), *iat = json_object_get(claims, "iat");
 	const int64_t now = (int64_t)time(NULL);
 	if (!json_is_integer(exp)) {
-		doctor_fail(doctor, "the token in HANDLER_TOKEN_FILE has no time at which it ends (exp)");
+		doctor_warn(doctor,
+			"the token in HANDLER_TOKEN_FILE has no time at which it ends (exp): examples/broker's plugin refuses it "
+			"unless plugin_opt_allow_unexpiring_tokens is on");
 		doctor_advise(doctor, "make one with cashew-token handler");
 		return;
 	}
-	const int64_t left = json_integer_value(exp) - now;
+	int64_t left = 0;
+	if (__builtin_sub_overflow(json_integer_value(exp), now, &left))
+		left = json_integer_value(exp) < 0 ? -INT64_MAX : INT64_MAX;
+	char span[DOCTOR_SPAN_SIZE];
+	doctor_span(span, left < 0 ? -left : left);
 	if (left <= 0) {
-		doctor_fail(doctor, "the token in HANDLER_TOKEN_FILE ended %" PRId64 " s ago", -left);
+		doctor_fail(doctor, "the token in HANDLER_TOKEN_FILE ended %s ago", span);
 		doctor_advise(doctor, "put a fresh one there (cashew-token handler); is the clock right?");
 	} else if (json_is_integer(iat) && json_integer_value(iat) > now + TOKEN_LEEWAY_S) {
 		doctor_fail(doctor, "the token in HANDLER_TOKEN_FILE begins in %" PRId64 " s",
 			(int64_t)json_integer_value(iat) - now);
 		doctor_advise(doctor, "set this machine's clock, or that of the one that made the token");
 	} else if (left < (int64_t)TOKEN_DAYS_MIN * DAY_S) {
-		doctor_warn(
-			doctor, "the token in HANDLER_TOKEN_FILE ends in %.1f days", (double)left / DAY_S);
+		doctor_warn(doctor, "the token in HANDLER_TOKEN_FILE ends in %s", span);
 		doctor_advise(doctor, "put a fresh one there before that: it is read at each connect");
 	} else {
 		doctor_ok(doctor, "the token in HANDLER_TOKEN_FILE holds for %" PRId64 " days more",
@@ -226,11 +235,11 @@ void doctor_check_token(struct doctor *doctor)
 {
 	const struct settings *settings = &doctor->configuration->settings;
 	char *token = NULL;
-	const int r = handler_token(settings, (int64_t)time(NULL), &token);
-	if (r != 0) {
+	const char *reason = "";
+	if (handler_token(settings, (int64_t)time(NULL), &token, &reason) != 0) {
 		doctor_fail(doctor, "the handler's token cannot be %s: %s",
 			settings->handler_token_file[0] != '\0' ? "read from HANDLER_TOKEN_FILE" : "signed",
-			small_file_explain(r));
+			reason);
 		return;
 	}
 	if (settings->handler_token_file[0] != '\0')

@@ -1,6 +1,8 @@
 /* doctor_print.c - see doctor_print.h. */
 #include "doctor_print.h"
 
+#include <inttypes.h>
+
 static const struct {
 	const char *name, *colour;
 } outcomes[] = {
@@ -13,6 +15,19 @@ static const struct {
 const char *doctor_outcome_name(enum doctor_outcome outcome)
 {
 	return outcomes[outcome].name;
+}
+
+void doctor_span(char ret[static DOCTOR_SPAN_SIZE], int64_t seconds)
+{
+	enum { MINUTE_S = 60, HOUR_S = 60 * MINUTE_S, DAY_S = 24 * HOUR_S };
+	if (seconds < 2 * MINUTE_S)
+		snprintf(ret, DOCTOR_SPAN_SIZE, "%" PRId64 " s", seconds);
+	else if (seconds < 2 * HOUR_S)
+		snprintf(ret, DOCTOR_SPAN_SIZE, "%" PRId64 " minutes", seconds / MINUTE_S);
+	else if (seconds < 2 * DAY_S)
+		snprintf(ret, DOCTOR_SPAN_SIZE, "%" PRId64 " hours", seconds / HOUR_S);
+	else
+		snprintf(ret, DOCTOR_SPAN_SIZE, "%.1f days", (double)seconds / DAY_S);
 }
 
 struct doctor_totals doctor_totals(const struct doctor_line *lines, size_t count)

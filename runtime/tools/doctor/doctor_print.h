@@ -15,6 +15,10 @@ struct doctor_totals doctor_totals(const struct doctor_line *lines, size_t count
 /* "ok", "skip", "warn" or "fail". */
 const char *doctor_outcome_name(enum doctor_outcome outcome);
 
+/* A time in the unit that a person would choose: "45 s", "12 minutes", "30 hours", "12.3 days". Not negative. */
+enum { DOCTOR_SPAN_SIZE = 32 };
+void doctor_span(char ret[static DOCTOR_SPAN_SIZE], int64_t seconds);
+
 /* name_width: of the longest check's name. */
 void doctor_print_line(const struct doctor_line *line, int name_width, bool colours, FILE *out);
 void doctor_print_totals(const struct doctor_totals *totals, FILE *out);

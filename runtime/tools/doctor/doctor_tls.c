@@ -10,6 +10,7 @@
 #include "doctor.h"
 
 #include "configuration.h"
+#include "doctor_print.h"
 #include "doctor_socket.h"
 #include "tls.h"
 
@@ -263,8 +264,9 @@ static void tell_days(struct doctor *doctor, const X509 *certificate, const char
 		return;
 	name_text(X509_get_subject_name(certificate), subject);
 	date_text(X509_get0_notAfter(certificate), ends);
-	doctor_warn(doctor, "%s certificate of %s ends in %.1f days, on %s", whose, subject,
-		(double)left / DAY_S, ends);
+	char span[DOCTOR_SPAN_SIZE];
+	doctor_span(span, left > 0 ? left : 0);
+	doctor_warn(doctor, "%s certificate of %s ends in %s, on %s", whose, subject, span, ends);
 	doctor_advise(doctor, "renew it before that: no connection is made from then on");
 }
 

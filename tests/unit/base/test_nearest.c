@@ -12,11 +12,11 @@
 static void nearest_is_found(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"KEEPALIVE", "WORKERS", "WINDOW", NULL};
+	static const char *const names[] = {"KEEPALIVE", "WORKERS", "WINDOW", "TTL", NULL};
 	static const struct {
 		const char *mistyped, *nearest;
 	} cases[] = {{"KEEP_ALIVE", "KEEPALIVE"}, {"worker", "WORKERS"}, {"WINDWO", "WINDOW"}, {"PATH", NULL},
-		{"", NULL}, {"A", NULL},
+		{"", NULL}, {"A", NULL}, {"TZ", NULL}, {"TLL", "TTL"},
 		{"KEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVEKEEPALIVE", NULL}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const char *got = nearest_name(cases[i].mistyped, names);

@@ -134,7 +134,7 @@ static void payloads(void **state)
 		{&of_object, "{}{", 3,
 			"the payload is not JSON: line 1, column 3: something follows the value"},
 		{&of_object, "{}\0", 3,
-			"the payload is not JSON: line 1, column 3: something follows the value"},
+			"the payload is not JSON: line 1, column 3: a NUL byte behind the value"},
 		{&of_object, "apples", 6, "the payload is not JSON: line 1, column 6: unexpected characters"},
 		{&of_json, "{}", 2, NULL},
 		{&of_json, "[1]", 3, NULL},

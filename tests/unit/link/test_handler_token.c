@@ -38,8 +38,9 @@ static void test_signed(void **state)
 		.token_lifetime_s = 100};
 	struct token_identity identity;
 	char reason[TOKEN_REASON_SIZE], *token = NULL;
-	assert_int_equal(handler_token(&settings, NOW, &token), 0);
-	assert_int_equal(token_verify(SECRET, token, strlen(token), NOW + 99, &identity, reason), 0);
+	const char *why = NULL;
+	assert_int_equal(handler_token(&settings, NOW, &token, &why), 0);
+	assert_int_equal(token_verify(SECRET, token, strlen(token), NOW + 99, false, &identity, reason), 0);
 	assert_true(identity.is_handler);
 	assert_string_equal(identity.name, "apples");
 	assert_int_equal(identity.expires, NOW + 100);
@@ -53,14 +54,50 @@ static void test_from_a_file(void **state)
 	(void)state;
 	static const struct {
 		const char *text, *expected;
-	} cases[] = {{"a.b.c", "a.b.c"}, {"a.b.c\n", "a.b.c"}, {"d.e.f\r\nmore\n", "d.e.f"}, {"", ""}};
+	} cases[] = {{"a.b.c", "a.b.c"}, {"a.b.c\n", "a.b.c"}, {"d.e.f\r\nmore\n", "d.e.f"},
+		{"d.e.f\n\n", "d.e.f"}};
 	const struct settings settings = {.jwt_secret = SECRET, .handler_token_file = file_path};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char *token = NULL;
 		write_file(cases[i].text);
-		assert_int_equal(handler_token(&settings, NOW, &token), 0);
+		const char *reason = NULL;
+		assert_int_equal(handler_token(&settings, NOW, &token, &reason), 0);
 		assert_string_equal(token, cases[i].expected);
 		handler_token_free(token);
+	}
+}
+
+/* The broker would only say that it is not authorised. */
+static void test_odd_files(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text, *reason;
+	} cases[] = {
+		{"", "is empty"},
+		{"\na.b.c\n", "is empty"},
+		{"\xef\xbb\xbf"
+		 "a.b.c\n",
+			"begins with a byte order mark"},
+		{"\"a.b.c\"\n", "has quotes around the token"},
+		{"'a.b.c'", "has quotes around the token"},
+		{"a.b.c\"\n", "has quotes around the token"},
+		{"Bearer a.b.c\n", "begins with \"Bearer\", which belongs to HTTP"},
+		{"bearer: a.b.c\n", "begins with \"Bearer\", which belongs to HTTP"},
+		{" a.b.c\n", "has blanks around the token"},
+		{"a.b.c \n", "has blanks around the token"},
+		{"a.b.c\t", "has blanks around the token"},
+		{"a.b. c\n", "has blanks within the token"},
+	};
+	const struct settings settings = {.jwt_secret = SECRET, .handler_token_file = file_path};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *token = NULL;
+		const char *reason = NULL;
+		write_file(cases[i].text);
+		if (handler_token(&settings, NOW, &token, &reason) != HANDLER_TOKEN_E_ODD)
+			fail_msg("<%s> is taken for a token", cases[i].text);
+		assert_null(token);
+		assert_string_equal(reason, cases[i].reason);
 	}
 }
 
@@ -68,13 +105,16 @@ static void test_failures(void **state)
 {
 	(void)state;
 	char untouched[] = "untouched", *token = untouched;
+	const char *reason = NULL;
 	const struct settings no_file = {.handler_token_file = "/nonexistent/token"};
-	assert_int_equal(handler_token(&no_file, NOW, &token), -ENOENT);
+	assert_int_equal(handler_token(&no_file, NOW, &token, &reason), -ENOENT);
+	assert_string_equal(reason, "No such file or directory");
 	const struct settings no_secret = {.jwt_secret = "",
 		.handler_name = "apples",
 		.handler_token_file = "",
 		.token_lifetime_s = 100};
-	assert_int_equal(handler_token(&no_secret, NOW, &token), -EINVAL);
+	assert_int_equal(handler_token(&no_secret, NOW, &token, &reason), -EINVAL);
+	assert_string_equal(reason, "Invalid argument");
 	assert_ptr_equal(token, untouched);
 }
 
@@ -96,6 +136,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signed),
 		cmocka_unit_test(test_from_a_file),
+		cmocka_unit_test(test_odd_files),
 		cmocka_unit_test(test_failures),
 	};
 	return cmocka_run_group_tests_name("handler_token", tests, setup, teardown);

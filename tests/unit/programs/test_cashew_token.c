@@ -132,6 +132,9 @@ static void tokens(void **state)
 		{"user 1", "JWT_SECRET=" OTHER, "JWT_SECRET=" SECRET "\n", NULL, OTHER, "1", false, 3600},
 		{"user 1 --env-file other.env", "", "JWT_SECRET=" SECRET "\n", "JWT_SECRET=" OTHER "\n",
 			OTHER, "1", false, 3600},
+		/* One line end, as a secret's file has it, is no part of the secret. */
+		{"user 1", "JWT_SECRET=" SECRET "\n", NULL, NULL, SECRET, "1", false, 3600},
+		{"user 1", "", "JWT_SECRET=\"" SECRET "\\r\\n\"", NULL, SECRET, "1", false, 3600},
 		{"user 1", "JWT_SECRET=s ALLOW_SHORT_SECRET=on", NULL, NULL, "s", "1", false, 3600},
 		{"user 1", "", "JWT_SECRET=s\nALLOW_SHORT_SECRET=on\n", NULL, "s", "1", false, 3600},
 	};
@@ -151,13 +154,31 @@ static void tokens(void **state)
 		assert_string_equal(outcome.out + size, "\n");
 		struct token_identity identity;
 		char reason[TOKEN_REASON_SIZE] = "";
-		if (token_verify(cases[i].secret, outcome.out, size, time(NULL), &identity, reason) != 0)
+		if (token_verify(cases[i].secret, outcome.out, size, time(NULL), false, &identity, reason) !=
+			0)
 			fail_msg("case %zu: %s", i, reason);
 		assert_int_equal(identity.is_handler, cases[i].handler);
 		assert_string_equal(cases[i].handler ? identity.name : identity.user_id, cases[i].name);
 		assert_in_range(
 			identity.expires, before + cases[i].lifetime_s, time(NULL) + cases[i].lifetime_s);
 	}
+}
+
+/* It counts, and is warned of. */
+static void odd_secret(void **state)
+{
+	(void)state;
+	struct outcome outcome;
+	struct token_identity identity;
+	char reason[TOKEN_REASON_SIZE] = "";
+	unlink(".env");
+	run("user 1", "JWT_SECRET='" SECRET "'\n", "", NULL, &outcome);
+	assert_int_equal(outcome.code, 0);
+	assert_non_null(strstr(outcome.err, "JWT_SECRET: the value begins and ends with a quote"));
+	assert_null(strstr(outcome.err, SECRET));
+	const size_t size = strcspn(outcome.out, "\n");
+	assert_int_equal(
+		token_verify("'" SECRET "'", outcome.out, size, time(NULL), false, &identity, reason), 0);
 }
 
 /* ---- What is refused ---- */
@@ -192,6 +213,7 @@ static void refusals(void **state)
 		{"show x", "JWT_SECRET=" SECRET, NULL, 64, "show takes nothing"},
 		{"show --expires 1h", "JWT_SECRET=" SECRET, NULL, 64, "show takes nothing"},
 		{"user 1", "", NULL, 78, "JWT_SECRET is not set"},
+		{"user 1", "", NULL, 78, "there is no .env in /tmp/"},
 		{"user 1", "", "LOG_LEVEL=debug\n", 78, "JWT_SECRET is not set"},
 		{"user 1", "JWT_SECRET=", NULL, 78, "JWT_SECRET is empty"},
 		{"user 1", "JWT_SECRET=", "JWT_SECRET=" SECRET "\n", 78, "JWT_SECRET is empty"},
@@ -302,6 +324,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(tokens, enter_folder, leave_folder),
+		cmocka_unit_test_setup_teardown(odd_secret, enter_folder, leave_folder),
 		cmocka_unit_test_setup_teardown(refusals, enter_folder, leave_folder),
 		cmocka_unit_test_setup_teardown(shown, enter_folder, leave_folder),
 		cmocka_unit_test_setup_teardown(help_and_version, enter_folder, leave_folder),

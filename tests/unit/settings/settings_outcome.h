@@ -46,6 +46,7 @@ struct outcome {
 	int result;
 	struct settings settings;
 	char *problems, *warnings;
+	char folder[sizeof("/tmp/cashewd-test-XXXXXX")]; /* in which it was read */
 };
 
 static inline void outcome_free(struct outcome *outcome)
@@ -69,6 +70,7 @@ static inline struct outcome read_with(
 		close(fd);
 	}
 	struct outcome outcome = {.settings.block = NULL};
+	strcpy(outcome.folder, folder);
 	size_t size;
 	FILE *problems = open_memstream(&outcome.problems, &size);
 	FILE *warnings = open_memstream(&outcome.warnings, &size);

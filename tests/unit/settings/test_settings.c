@@ -2,6 +2,8 @@
 #include "failing_malloc.h"
 #include "settings_outcome.h"
 
+#define LONG_SECRET "0123456789abcdef0123456789abcdef"
+
 struct bad_case {
 	const char *name;
 	const char *file;
@@ -9,7 +11,7 @@ struct bad_case {
 };
 
 static struct bad_case bad_cases[] = {
-	{"nothing is set", NULL,
+	{"nothing is set", "",
 		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its certificate must be for this name.\n"
 		"MONGO_DB_URL: it is not set. Connection string of MongoDB, mongodb:// or mongodb+srv://; what it leaves open is set to w=majority, "
 		"journal=true, retryWrites=false and time-outs of seconds.\n"
@@ -20,9 +22,10 @@ static struct bad_case bad_cases[] = {
 		".env:4: BROKER_PROT: there is no setting of that name; did you mean BROKER_PORT?\n"},
 	{"unknown key in lower case", ENOUGH "broker_port=1883\n",
 		".env:4: broker_port: there is no setting of that name; did you mean BROKER_PORT?\n"},
-	{"unknown key like nothing", ENOUGH "\n\nPATH=/bin\n",
-		".env:6: PATH: there is no setting of that name (--help lists them)\n"},
 	{"second line of a secret", ENOUGH "Zm9vYmFy==\n",
+		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help lists the "
+		"settings)\n"},
+	{"second line of a secret with one sign", ENOUGH "Zm9vYmE=\n",
 		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help lists the "
 		"settings)\n"},
 	{"token in place of its file", ENOUGH "HANDLER_TOKEN_FILE=eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl\n",
@@ -68,7 +71,8 @@ static struct bad_case bad_cases[] = {
 		"BROKER_HOST=localhost:8883: expected a host name or an address alone; the port goes into BROKER_PORT\n"},
 	{"connection string of something else", SECRET BROKER "MONGO_DB_URL=postgres://u:hunter2@h/\n",
 		"MONGO_DB_URL: expected it to begin with mongodb:// or mongodb+srv://\n"},
-	{"connection string with a line end", SECRET BROKER "MONGO_DB_URL=\"mongodb://u:hunter2@h/\\n\"\n",
+	{"connection string with two line ends",
+		SECRET BROKER "MONGO_DB_URL=\"mongodb://u:hunter2@h/\\n\\n\"\n",
 		".env:3: MONGO_DB_URL: expected one line without control characters\n"},
 	{"database name", ENOUGH "MONGO_DB_NAME=a.b\n",
 		"MONGO_DB_NAME=a.b: expected a name without / \\ . \" $ * < > : | ? and blanks\n"},
@@ -86,8 +90,6 @@ static struct bad_case bad_cases[] = {
 	{"empty window", ENOUGH "WINDOW=\n", ".env:4: WINDOW=: expected a number from 20 to 65535\n"},
 	{"0 where it never meant anything", ENOUGH "USER_WINDOW=0\n",
 		".env:4: USER_WINDOW=0: expected a number from 1 to 65535\n"},
-	{"nearly a retired one", ENOUGH "GROUP_MX=7\n",
-		".env:4: GROUP_MX: there is no setting of that name (--help lists them)\n"},
 	{"certificate without key", ENOUGH "BROKER_CERT_FILE=/dev/null\n",
 		"BROKER_CERT_FILE is set without BROKER_KEY_FILE: a client certificate needs both\n"},
 	{"key without certificate", ENOUGH "BROKER_KEY_FILE=/dev/null\n",
@@ -111,8 +113,8 @@ static struct bad_case bad_cases[] = {
 		"HANDLERS: there is no handler xyzzy (--list-handlers shows them)\n"},
 	{"handler's name is not its beginning", ENOUGH "HANDLERS=pin\n",
 		"HANDLERS: there is no handler pin; did you mean ping?\n"},
-	{"no handler", ENOUGH "HANDLERS=\" , \"\n",
-		"HANDLERS= , : expected names separated by commas, or nothing for all\n"},
+	{"no handler", ENOUGH "HANDLERS=\", ,\"\n",
+		"HANDLERS=, ,: expected names separated by commas, or nothing for all\n"},
 	{"all problems are told", SECRET "BROKER_PORT=0\nKEEP_ALIVE=60\n?\n" URL,
 		".env:4: this line is neither NAME=value nor a comment\n"
 		".env:3: KEEP_ALIVE: there is no setting of that name; did you mean KEEPALIVE?\n"
@@ -129,6 +131,34 @@ static void test_bad(void **state)
 	assert_int_equal(got.result, SETTINGS_E_INVALID);
 	assert_null(got.settings.block);
 	assert_string_equal(got.warnings, "");
+}
+
+/* Who starts it in the wrong folder, or has none yet, is told so. */
+static void test_no_file(void **state)
+{
+	(void)state;
+	char secret[] = "JWT_SECRET=" LONG_SECRET, broker[] = "BROKER_HOST=h",
+	     url[] = "MONGO_DB_URL=mongodb://h";
+	char workers[] = "WORKERS=0", expected[256];
+	char *const whole[] = {secret, broker, url, NULL}, *const no_broker[] = {secret, url, NULL},
+		    *const no_secret[] = {broker, url, NULL},
+		    *const wrong[] = {secret, broker, url, workers, NULL};
+	char *const *const cases[] = {no_broker, no_secret};
+	for (size_t i = 0; i < 2; i++) {
+		__attribute__((cleanup(outcome_free))) struct outcome got =
+			read_with(NULL, cases[i], plain_handlers);
+		assert_int_equal(got.result, SETTINGS_E_INVALID);
+		snprintf(expected, sizeof(expected),
+			"\nthere is no .env in %s: cashewd --settings-env > .env makes one to start from\n",
+			got.folder);
+		assert_non_null(strstr(got.problems, expected));
+	}
+	/* Not where it is not missed. */
+	__attribute__((cleanup(outcome_free))) struct outcome good = read_with(NULL, whole, plain_handlers);
+	assert_string_equal(good.problems, "");
+	assert_string_equal(good.warnings, "");
+	__attribute__((cleanup(outcome_free))) struct outcome bad = read_with(NULL, wrong, plain_handlers);
+	assert_string_equal(bad.problems, "environment: WORKERS=0: expected a number from 1 to 512\n");
 }
 
 static void test_defaults(void **state)
@@ -294,6 +324,100 @@ static void test_retired_name_of_a_handler(void **state)
 	assert_string_equal(settings_own_value(&got.settings, "GROUP_MAX"), "7");
 }
 
+/* Quotes in a .env are the file's, as dotenv reads it; those of docker --env-file are the value's. */
+static void test_odd_values(void **state)
+{
+	static const struct {
+		const char *file;
+		const char *environment; /* NULL: none */
+		const char *secret, *url;
+		const char *warnings;
+	} cases[] = {
+		{ENOUGH, NULL, LONG_SECRET, "mongodb://127.0.0.1", ""},
+		{BROKER URL "JWT_SECRET=\"" LONG_SECRET "\"\n", NULL, LONG_SECRET, "mongodb://127.0.0.1", ""},
+		{BROKER URL "JWT_SECRET=\"" LONG_SECRET "\\n\"\n", NULL, LONG_SECRET, "mongodb://127.0.0.1",
+			""},
+		{BROKER URL, "JWT_SECRET=" LONG_SECRET "\r\n", LONG_SECRET, "mongodb://127.0.0.1", ""},
+		{SECRET BROKER, "MONGO_DB_URL=mongodb://h\n", LONG_SECRET, "mongodb://h", ""},
+		{BROKER URL, "JWT_SECRET=" LONG_SECRET "\n\n", LONG_SECRET "\n", "mongodb://127.0.0.1",
+			"environment: JWT_SECRET: the value ends with a blank or a line end: it is taken as it stands\n"},
+		{BROKER URL, "JWT_SECRET=\"" LONG_SECRET "\"", "\"" LONG_SECRET "\"", "mongodb://127.0.0.1",
+			"environment: JWT_SECRET: the value begins and ends with a quote: it is taken as it stands\n"},
+		{BROKER URL "JWT_SECRET='\"" LONG_SECRET "\"'\n", NULL, "\"" LONG_SECRET "\"",
+			"mongodb://127.0.0.1",
+			".env:3: JWT_SECRET: the value begins and ends with a quote: it is taken as it stands\n"},
+		{BROKER URL "JWT_SECRET=' " LONG_SECRET "'\n", NULL, " " LONG_SECRET, "mongodb://127.0.0.1",
+			".env:3: JWT_SECRET: the value begins with a blank or a line end: it is taken as it stands\n"},
+		{BROKER SECRET "MONGO_DB_URL=mongodb://u:${PASSWORD}@h\n", NULL, LONG_SECRET,
+			"mongodb://u:${PASSWORD}@h",
+			".env:3: MONGO_DB_URL: the value holds a name in ${} or $(), which nothing replaces here: it is taken as it stands\n"},
+		{ENOUGH "HANDLER_NAME=x\n", "LOG_SPOOL_DIR='log spool'", LONG_SECRET, "mongodb://127.0.0.1",
+			"environment: LOG_SPOOL_DIR: the value begins and ends with a quote: it is taken as it stands\n"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *const environment[] = {(char *)(uintptr_t)cases[i].environment, NULL};
+		__attribute__((cleanup(outcome_free))) struct outcome got =
+			read_with(cases[i].file, environment, plain_handlers);
+		assert_string_equal(got.problems, "");
+		assert_string_equal(got.warnings, cases[i].warnings);
+		assert_string_equal(got.settings.jwt_secret, cases[i].secret);
+		assert_string_equal(got.settings.mongo_db_url, cases[i].url);
+	}
+	char key[] = "APPLES_KEY='hunter2'\n", limit[] = "APPLES_LIMIT=4\n";
+	char *const environment[] = {key, limit, NULL};
+	__attribute__((cleanup(outcome_free))) struct outcome own =
+		read_with(ENOUGH, environment, own_handlers);
+	assert_string_equal(own.warnings,
+		"environment: APPLES_LIMIT: the value ends with a blank or a line end: it is taken as it stands\n"
+		"environment: APPLES_KEY: the value begins and ends with a quote: it is taken as it stands\n");
+	assert_string_equal(settings_own_value(&own.settings, "APPLES_KEY"), "'hunter2'");
+	assert_string_equal(settings_own_value(&own.settings, "APPLES_LIMIT"), "4\n");
+}
+
+/* A .env is often shared with compose. What is nearly one of ours is refused, see bad_cases. */
+static void test_others_names(void **state)
+{
+	(void)state;
+	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(ENOUGH
+		"TZ=Europe/Berlin\n\nCOMPOSE_PROJECT_NAME=orchard\nnpm_config_registry=http://127.0.0.1\nMONGO_INITDB_ROOT_PASSWORD=hunter2\n"
+		"GROUP_MX=7\nHOST=h\nPORT=1\nPUID=1000\nDOMAIN=example.com\nhttp_proxy=\n",
+		no_environment, own_handlers);
+	assert_string_equal(got.problems,
+		"APPLES_KEY: it is not set, and handler apples needs it. Key of the orchard.\n");
+	assert_string_equal(got.warnings,
+		".env:4: TZ is no setting of cashewd, and not used (--help lists them)\n"
+		".env:6: COMPOSE_PROJECT_NAME is no setting of cashewd, and not used (--help lists them)\n"
+		".env:7: what stands before the = is no setting of cashewd, and not used (--help lists them)\n"
+		".env:8: MONGO_INITDB_ROOT_PASSWORD is no setting of cashewd, and not used (--help lists them)\n"
+		".env:9: GROUP_MX is no setting of cashewd, and not used (--help lists them)\n"
+		".env:10: HOST is no setting of cashewd, and not used (--help lists them)\n"
+		".env:11: PORT is no setting of cashewd, and not used (--help lists them)\n"
+		".env:12: PUID is no setting of cashewd, and not used (--help lists them)\n"
+		".env:13: DOMAIN is no setting of cashewd, and not used (--help lists them)\n"
+		".env:14: what stands before the = is no setting of cashewd, and not used (--help lists them)\n");
+}
+
+static void test_fifos(void **state)
+{
+	static const char *const names[] = {"BROKER_CA_FILE", "HANDLER_TOKEN_FILE", "LOGGLY_CA_FILE"};
+	char fifo[] = "/tmp/cashewd-test-fifo-XXXXXX", file[256], expected[256];
+	(void)state;
+	assert_non_null(mkdtemp(fifo));
+	assert_return_code(rmdir(fifo), errno);
+	assert_return_code(mkfifo(fifo, 0600), errno);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		snprintf(file, sizeof(file), ENOUGH "%s=%s\n", names[i], fifo);
+		snprintf(expected, sizeof(expected),
+			"%s=%s: it is a FIFO: expected a file, since it is read again and again\n", names[i],
+			fifo);
+		__attribute__((cleanup(outcome_free))) struct outcome got =
+			read_with(file, no_environment, plain_handlers);
+		assert_string_equal(got.problems, expected);
+	}
+	assert_return_code(unlink(fifo), errno);
+}
+
 static void test_token_file(void **state)
 {
 	(void)state;
@@ -301,6 +425,44 @@ static void test_token_file(void **state)
 		"JWT_SECRET=\nHANDLER_TOKEN_FILE=/dev/null\n" BROKER URL, no_environment, plain_handlers);
 	assert_string_equal(got.problems, "");
 	assert_int_equal(got.result, 0);
+}
+
+static void test_odd_token_files(void **state)
+{
+	static const struct {
+		const char *text, *problem, *warning; /* behind the file's name; NULL: none */
+	} cases[] = {
+		{"a.b.c\n", NULL, NULL},
+		{"a.b.c\r\nmore\n", NULL, NULL},
+		{"", NULL, "it is empty"},
+		{"\n", NULL, "it is empty"},
+		{"\"a.b.c\"\n", "it has quotes around the token", NULL},
+		{"\xef\xbb\xbf"
+		 "a.b.c\n",
+			"it begins with a byte order mark", NULL},
+		{"Bearer a.b.c\n", "it begins with \"Bearer\", which belongs to HTTP", NULL},
+		{"a.b.c \n", "it has blanks around the token", NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char path[] = "/tmp/cashewd-test-XXXXXX", file[256], told[256];
+		const int fd = mkstemp(path);
+		assert_return_code(fd, errno);
+		assert_int_equal(write(fd, cases[i].text, strlen(cases[i].text)), strlen(cases[i].text));
+		close(fd);
+		snprintf(file, sizeof(file), BROKER URL "HANDLER_TOKEN_FILE=%s\n", path);
+		__attribute__((cleanup(outcome_free))) struct outcome got =
+			read_with(file, no_environment, plain_handlers);
+		assert_return_code(unlink(path), errno);
+		snprintf(told, sizeof(told),
+			"HANDLER_TOKEN_FILE=%s: %s: expected the token alone in its first line\n", path,
+			cases[i].problem ? cases[i].problem : "");
+		assert_string_equal(got.problems, cases[i].problem ? told : "");
+		snprintf(told, sizeof(told),
+			"HANDLER_TOKEN_FILE=%s: %s: expected a token in its first line\n", path,
+			cases[i].warning ? cases[i].warning : "");
+		assert_string_equal(got.warnings, cases[i].warning ? told : "");
+	}
 }
 
 static void test_own(void **state)
@@ -406,7 +568,7 @@ static void test_out_of_memory(void **state)
 	const int fd = mkstemp(path);
 	assert_return_code(fd, errno);
 	/* More entries than the first block of them holds. */
-	static const char text[] = ENOUGH "APPLES_KEY=a\n";
+	static const char text[] = ENOUGH "APPLES_KEY=a\nMONGO_DB_URL=\"mongodb://h\\n\"\n";
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(write(fd, "APPLES_KEY=b\n", 13), 13);
@@ -432,9 +594,9 @@ static void test_out_of_memory(void **state)
 			else
 				settings_free(&settings);
 		}
-		/* The file's bytes, its entries, twice, the declarations, the names, the texts; and one call
-		 * more, in which none failed. */
-		assert_int_equal(n - 1, 6 + 1);
+		/* The file's bytes, its entries, twice, the declarations, the names, a value without its line end, the texts; and one
+		 * call more, in which none failed. */
+		assert_int_equal(n - 1, 7 + 1);
 	}
 	fclose(null);
 	unlink(path);
@@ -448,13 +610,18 @@ int main(void)
 		bad_tests[i] = (struct CMUnitTest){
 			.name = bad_cases[i].name, .test_func = test_bad, .initial_state = &bad_cases[i]};
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_environment_wins),
 		cmocka_unit_test(test_warnings),
 		cmocka_unit_test(test_retired),
 		cmocka_unit_test(test_retired_name_of_a_handler),
+		cmocka_unit_test(test_odd_values),
+		cmocka_unit_test(test_others_names),
+		cmocka_unit_test(test_fifos),
 		cmocka_unit_test(test_token_file),
+		cmocka_unit_test(test_odd_token_files),
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_bad_declarations),
 		cmocka_unit_test(test_read_some),

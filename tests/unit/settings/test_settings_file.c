@@ -1,9 +1,13 @@
 /* Tests of settings_file.c: what a .env means, line by line, and files that are none. */
 #include "settings_file.h"
 
+#include "clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -213,6 +217,124 @@ static void test_paths(void **state)
 	assert_string_equal(null.warnings, "");
 }
 
+/* ---- What is no regular file ---- */
+
+static char fifo_path[] = "/tmp/cashewd-test-fifo-XXXXXX";
+
+static int make_fifo(void **state)
+{
+	(void)state;
+	strcpy(fifo_path + sizeof(fifo_path) - sizeof("XXXXXX"), "XXXXXX");
+	return !mkdtemp(fifo_path) || rmdir(fifo_path) != 0 ? -1 : mkfifo(fifo_path, 0600);
+}
+
+static int remove_fifo(void **state)
+{
+	(void)state;
+	settings_file_wait_ms = 30000;
+	return unlink(fifo_path);
+}
+
+/* Opening waits for the reader. */
+static void *write_fifo(void *text)
+{
+	const int fd = open(fifo_path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "A=b\n", 4) != 4 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		abort();
+	close(fd);
+	return NULL;
+}
+
+static void test_fifo_is_read_to_its_end(void **state)
+{
+	(void)state;
+	static char text[] = "C=d\n";
+	pthread_t writer;
+	assert_int_equal(pthread_create(&writer, NULL, write_fifo, text), 0);
+	__attribute__((cleanup(outcome_free))) struct outcome got = read_path(fifo_path);
+	pthread_join(writer, NULL);
+	assert_string_equal(got.problems, "");
+	assert_int_equal(got.file.count, 2);
+	assert_string_equal(settings_file_find(&got.file, "C")->value, "d");
+}
+
+/* <(...) whose program has written and gone before the file is opened. */
+static void test_pipe_that_was_written_before(void **state)
+{
+	(void)state;
+	int ends[2];
+	char path[32];
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "A=b\n", 4), 4);
+	close(ends[1]);
+	snprintf(path, sizeof(path), "/dev/fd/%d", ends[0]);
+	__attribute__((cleanup(outcome_free))) struct outcome got = read_path(path);
+	close(ends[0]);
+	assert_string_equal(got.problems, "");
+	assert_int_equal(got.file.count, 1);
+}
+
+static void test_fifo_that_nobody_writes(void **state)
+{
+	(void)state;
+	settings_file_wait_ms = 1;
+	__attribute__((cleanup(outcome_free))) struct outcome nobody = read_path(fifo_path);
+	assert_int_equal(nobody.result, SETTINGS_FILE_E_INVALID);
+	assert_non_null(strstr(nobody.problems, "has not come to its end within"));
+	/* Somebody has it open, and says nothing, or not all of it. */
+	const int writer = open(fifo_path, O_RDWR | O_CLOEXEC);
+	assert_return_code(writer, errno);
+	for (int i = 0; i < 2; i++) {
+		__attribute__((cleanup(outcome_free))) struct outcome silent = read_path(fifo_path);
+		assert_int_equal(silent.result, SETTINGS_FILE_E_INVALID);
+		assert_non_null(strstr(silent.problems, "has not come to its end within"));
+		assert_int_equal(silent.file.count, 0);
+		assert_int_equal(write(writer, "A=b\n", 4), 4);
+	}
+	close(writer);
+}
+
+/* A person who presses Ctrl-C does not wait for half a minute. */
+static void test_told_to_stop(void **state)
+{
+	(void)state;
+	static const int signals[] = {SIGTERM, SIGINT};
+	for (size_t i = 0; i < 2; i++) {
+		sigset_t set;
+		sigemptyset(&set);
+		sigaddset(&set, signals[i]);
+		assert_int_equal(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+		raise(signals[i]);
+		const int64_t before_ms = clock_ms();
+		__attribute__((cleanup(outcome_free))) struct outcome got = read_path(fifo_path);
+		assert_true(clock_ms() - before_ms < 25000);
+		assert_int_equal(sigtimedwait(&set, NULL, &(struct timespec){.tv_sec = 0}), signals[i]);
+		assert_int_equal(sigprocmask(SIG_UNBLOCK, &set, NULL), 0);
+		assert_int_equal(got.result, SETTINGS_FILE_E_INVALID);
+		assert_non_null(strstr(got.problems, ": not waited for any longer: told to stop\n"));
+	}
+}
+
+static void test_rereadable(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *path;
+		bool rereadable;
+	} cases[] = {{"/nonexistent/.env", true}, {"/etc/hostname", true}, {"/", true}, {"/dev/null", true},
+		{"/dev/zero", false}, {fifo_path, false}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *problems = NULL;
+		size_t size;
+		FILE *out = open_memstream(&problems, &size);
+		assert_non_null(out);
+		assert_int_equal(settings_file_rereadable(cases[i].path, out), cases[i].rereadable);
+		fclose(out);
+		assert_int_equal(strstr(problems, "it is read at start only") != NULL, !cases[i].rereadable);
+		free(problems);
+	}
+}
+
 /* Root reads everything, so the one who reads is somebody else. */
 static void test_unreadable(void **state)
 {
@@ -241,6 +363,11 @@ int main(void)
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test_setup_teardown(test_fifo_is_read_to_its_end, make_fifo, remove_fifo),
+		cmocka_unit_test(test_pipe_that_was_written_before),
+		cmocka_unit_test_setup_teardown(test_fifo_that_nobody_writes, make_fifo, remove_fifo),
+		cmocka_unit_test_setup_teardown(test_told_to_stop, make_fifo, remove_fifo),
+		cmocka_unit_test_setup_teardown(test_rereadable, make_fifo, remove_fifo),
 	};
 	return cmocka_run_group_tests_name("parse", parse_tests, NULL, NULL) +
 	       cmocka_run_group_tests(tests, NULL, NULL);

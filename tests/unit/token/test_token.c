@@ -66,7 +66,7 @@ static int verify(
 	assert_non_null(copy);
 	memcpy(copy, token, size);
 	strcpy(reason, "");
-	int error = token_verify(secret, copy, size, NOW, ret_identity, reason);
+	int error = token_verify(secret, copy, size, NOW, false, ret_identity, reason);
 	free(copy);
 	return error;
 }
@@ -234,6 +234,41 @@ static void claims(void **state)
 		assert_verdict(cases[i].name, token, strlen(token), cases[i].reason);
 		free(token);
 	}
+}
+
+/* Only where the caller says so, and all else is looked at as ever. */
+static void unexpiring(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *claims, *reason; /* reason NULL: accepted */
+		int64_t expires;
+	} cases[] = {
+		{"{\"user_id\":\"1\"}", NULL, INT64_MAX},
+		{"{\"handler\":{\"name\":\"a\"},\"iat\":1795000000}", NULL, INT64_MAX},
+		{CLAIMS, NULL, 1795003600},
+		{"{\"user_id\":\"1\",\"exp\":1795000000}", "expired", 0},
+		{"{\"user_id\":\"1\",\"exp\":null}", "exp is not an integer", 0},
+		{"{\"user_id\":\"1\",\"iat\":1795000061}", "issued in the future", 0},
+		{"{\"user_id\":\"1\",\"nbf\":1795000061}", "not valid yet", 0},
+		{"{\"user_id\":\"1/2\"}", "user_id is not 1 to 64", 0},
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct token_identity identity;
+		char reason[TOKEN_REASON_SIZE] = "", *token = token_of(HEADER, cases[i].claims);
+		const int error = token_verify(SECRET, token, strlen(token), NOW, true, &identity, reason);
+		free(token);
+		if (error != (cases[i].reason ? TOKEN_E_REFUSED : 0))
+			fail_msg("%s: %d %s", cases[i].claims, error, reason);
+		if (cases[i].reason)
+			assert_non_null(strstr(reason, cases[i].reason));
+		else
+			assert_int_equal(identity.expires, cases[i].expires);
+	}
+	/* What the refusal says is what an operator has to set. */
+	char *token = token_of(HEADER, "{\"user_id\":\"1\"}");
+	assert_verdict("by default", token, strlen(token), "plugin_opt_allow_unexpiring_tokens on");
+	free(token);
 }
 
 static void nul_bytes(void **state)
@@ -586,7 +621,7 @@ static int verify_long(char *ret_made[static 2])
 	memset(&identity, 0x5a, sizeof(identity));
 	untouched = identity;
 	char reason[TOKEN_REASON_SIZE] = "";
-	const int error = token_verify(SECRET, long_token, strlen(long_token), NOW, &identity, reason);
+	const int error = token_verify(SECRET, long_token, strlen(long_token), NOW, false, &identity, reason);
 	if (error == 0)
 		assert_string_equal(identity.user_id, SIXTY_FOUR);
 	else
@@ -651,6 +686,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(headers),
 		cmocka_unit_test(claims),
+		cmocka_unit_test(unexpiring),
 		cmocka_unit_test(nul_bytes),
 		cmocka_unit_test(raw_tokens),
 		cmocka_unit_test(every_changed_byte),

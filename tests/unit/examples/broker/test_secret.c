@@ -47,12 +47,18 @@ static void files(void **state)
 		size_t size;
 		bool allow_short;
 		const char *secret, *reason; /* one of them */
+		const char *oddity;	     /* a part of it; NULL: none */
 	} cases[] = {
 		{BYTES(LONG), false, LONG, NULL},
 		{BYTES(LONG "\n"), false, LONG, NULL},
 		{BYTES(LONG "\r\n"), false, LONG, NULL},
-		{BYTES(LONG "\n\n"), false, LONG "\n", NULL},
-		{BYTES(" " LONG " "), false, " " LONG " ", NULL},
+		{BYTES(LONG "\n\n"), false, LONG "\n", NULL, "ends with a blank or a line end"},
+		{BYTES(LONG "\r"), false, LONG, NULL},
+		{BYTES(" " LONG " "), false, " " LONG " ", NULL, "begins with a blank"},
+		{BYTES("\"" LONG "\"\n"), false, "\"" LONG "\"", NULL, "begins and ends with a quote"},
+		{BYTES("\xef\xbb\xbf" LONG "\r\n"), false, "\xef\xbb\xbf" LONG, NULL, "byte order mark"},
+		{BYTES("${JWT_SECRET_OF_PRODUCTION_BROKER}"), false, "${JWT_SECRET_OF_PRODUCTION_BROKER}",
+			NULL, "${}"},
 		{BYTES("short\n"), true, "short", NULL},
 		{BYTES("0123456789abcdef0123456789abcde\n"), false, NULL, "has 31 bytes: HS256 wants 32"},
 		{BYTES(""), false, NULL, "is empty"},
@@ -62,13 +68,16 @@ static void files(void **state)
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		char *secret = NULL, reason[SECRET_REASON_SIZE] = "";
-		bool others = true;
+		struct secret_notes notes = {.readable_by_others = true};
 		write_bytes(cases[i].bytes, cases[i].size);
-		const int error = secret_read(path, cases[i].allow_short, &secret, &others, reason);
+		const int error = secret_read(path, cases[i].allow_short, &secret, &notes, reason);
 		if (cases[i].secret) {
 			assert_int_equal(error, 0);
 			assert_string_equal(secret, cases[i].secret);
-			assert_false(others);
+			assert_int_equal(notes.oddity != NULL, cases[i].oddity != NULL);
+			if (cases[i].oddity)
+				assert_non_null(strstr(notes.oddity, cases[i].oddity));
+			assert_false(notes.readable_by_others);
 		} else {
 			assert_int_equal(error, SECRET_E_UNUSABLE);
 			assert_non_null(strstr(reason, cases[i].reason));
@@ -85,14 +94,14 @@ static void sizes(void **state)
 	static char bytes[SECRET_MAX + 10];
 	memset(bytes, 'x', sizeof(bytes));
 	char *secret = NULL, reason[SECRET_REASON_SIZE];
-	bool others;
+	struct secret_notes notes;
 	write_bytes(bytes, SECRET_MAX);
-	assert_int_equal(secret_read(path, false, &secret, &others, reason), 0);
+	assert_int_equal(secret_read(path, false, &secret, &notes, reason), 0);
 	assert_int_equal(strlen(secret), SECRET_MAX);
 	secret_free(secret);
 	for (size_t more = 1; more <= 9; more++) {
 		write_bytes(bytes, SECRET_MAX + more);
-		assert_int_equal(secret_read(path, false, &secret, &others, reason), SECRET_E_UNUSABLE);
+		assert_int_equal(secret_read(path, false, &secret, &notes, reason), SECRET_E_UNUSABLE);
 		assert_non_null(strstr(reason, "is larger than"));
 	}
 }
@@ -101,15 +110,15 @@ static void others_can_read(void **state)
 {
 	(void)state;
 	char *secret = NULL, reason[SECRET_REASON_SIZE];
-	bool others = false;
+	struct secret_notes notes = {.readable_by_others = false};
 	write_bytes(BYTES(LONG));
 	assert_int_equal(chmod(path, 0644), 0);
-	assert_int_equal(secret_read(path, false, &secret, &others, reason), 0);
-	assert_true(others);
+	assert_int_equal(secret_read(path, false, &secret, &notes, reason), 0);
+	assert_true(notes.readable_by_others);
 	secret_free(secret);
 	assert_int_equal(chmod(path, 0640), 0);
-	assert_int_equal(secret_read(path, false, &secret, &others, reason), 0);
-	assert_false(others);
+	assert_int_equal(secret_read(path, false, &secret, &notes, reason), 0);
+	assert_false(notes.readable_by_others);
 	secret_free(secret);
 }
 
@@ -117,28 +126,47 @@ static void no_file(void **state)
 {
 	(void)state;
 	char *secret = NULL, reason[SECRET_REASON_SIZE];
-	bool others;
-	assert_int_equal(secret_read("/nowhere/secret", false, &secret, &others, reason), SECRET_E_UNUSABLE);
+	struct secret_notes notes;
+	assert_int_equal(secret_read("/nowhere/secret", false, &secret, &notes, reason), SECRET_E_UNUSABLE);
 	assert_non_null(strstr(reason, "/nowhere/secret cannot be read: No such file or directory"));
-	assert_int_equal(secret_read("/tmp", false, &secret, &others, reason), SECRET_E_UNUSABLE);
+	assert_int_equal(secret_read("/tmp", false, &secret, &notes, reason), SECRET_E_UNUSABLE);
 	assert_non_null(strstr(reason, "/tmp cannot be read: Is a directory"));
+	assert_int_equal(secret_read("/dev/null", false, &secret, &notes, reason), SECRET_E_UNUSABLE);
+	assert_non_null(strstr(reason, "/dev/null is not a regular file"));
+	/* It has no other end, and must not be waited for. */
+	char fifo[] = "/tmp/cashew-fifo-test-XXXXXX";
+	assert_non_null(mkdtemp(fifo));
+	assert_int_equal(rmdir(fifo), 0);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(secret_read(fifo, false, &secret, &notes, reason), SECRET_E_UNUSABLE);
+	assert_int_equal(unlink(fifo), 0);
+	assert_non_null(strstr(reason, "is not a regular file"));
 }
 
 static void environment(void **state)
 {
 	(void)state;
 	char *secret = NULL, reason[SECRET_REASON_SIZE];
-	bool others = true;
+	struct secret_notes notes = {.readable_by_others = true};
 	setenv("JWT_SECRET", LONG, 1);
-	assert_int_equal(secret_read(NULL, false, &secret, &others, reason), 0);
+	assert_int_equal(secret_read(NULL, false, &secret, &notes, reason), 0);
 	assert_string_equal(secret, LONG);
-	assert_false(others);
+	assert_false(notes.readable_by_others);
 	secret_free(secret);
+	/* As in a file. */
+	setenv("JWT_SECRET", "'" LONG "'\n", 1);
+	assert_int_equal(secret_read(NULL, false, &secret, &notes, reason), 0);
+	assert_string_equal(secret, "'" LONG "'");
+	assert_non_null(strstr(notes.oddity, "begins and ends with a quote"));
+	secret_free(secret);
+	setenv("JWT_SECRET", "\n", 1);
+	assert_int_equal(secret_read(NULL, true, &secret, &notes, reason), SECRET_E_UNUSABLE);
+	assert_non_null(strstr(reason, "JWT_SECRET is empty"));
 	setenv("JWT_SECRET", "", 1);
-	assert_int_equal(secret_read(NULL, true, &secret, &others, reason), SECRET_E_UNUSABLE);
+	assert_int_equal(secret_read(NULL, true, &secret, &notes, reason), SECRET_E_UNUSABLE);
 	assert_non_null(strstr(reason, "JWT_SECRET is empty"));
 	unsetenv("JWT_SECRET");
-	assert_int_equal(secret_read(NULL, true, &secret, &others, reason), SECRET_E_UNUSABLE);
+	assert_int_equal(secret_read(NULL, true, &secret, &notes, reason), SECRET_E_UNUSABLE);
 	assert_non_null(strstr(reason, "JWT_SECRET is not set"));
 }
 

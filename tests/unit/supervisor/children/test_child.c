@@ -41,6 +41,8 @@ static void test_deaths(void **state)
 	} cases[] = {
 		{"first start refused", CHILD_STARTING, {.exited = true, .code = 78}, CHILD_ENDED, 0, 78},
 		{"first start failed", CHILD_STARTING, {.exited = true, .code = 70}, CHILD_ENDED, 0, 70},
+		{"first start without a thread", CHILD_STARTING, {.exited = true, .code = 75}, CHILD_WAITING,
+			0, 0},
 		{"first start killed", CHILD_STARTING, {.code = SIGKILL}, CHILD_WAITING, 0, 0},
 		{"first start stopped by somebody", CHILD_STARTING, {.exited = true}, CHILD_WAITING, 0, 0},
 		{"killed", CHILD_RUNNING, {.code = SIGKILL}, CHILD_WAITING, 0, 0},
@@ -68,6 +70,21 @@ static void test_deaths(void **state)
 		if (child.state == CHILD_ENDED && child.exit_code != cases[i].exit_code)
 			fail_msg("%s: exit code %d", cases[i].name, child.exit_code);
 		assert_int_equal(child.pid, 0);
+	}
+}
+
+/* For as long as it takes, and ever more slowly. */
+static void test_what_may_pass_is_tried_again(void **state)
+{
+	static const int delays_ms[] = {0, 100, 200, 400};
+	(void)state;
+	struct child child = child_in(CHILD_WAITING);
+	for (size_t i = 0; i < sizeof(delays_ms) / sizeof(delays_ms[0]); i++) {
+		const int64_t begun_ms = child.start_at_ms;
+		child_spawned(&child, PID, begun_ms);
+		child_died(&child, &(struct child_death){.exited = true, .code = 75}, begun_ms + 50);
+		assert_int_equal(child.state, CHILD_WAITING);
+		assert_int_equal(child.start_at_ms - begun_ms - 50, delays_ms[i]);
 	}
 }
 
@@ -181,6 +198,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_deaths),
+		cmocka_unit_test(test_what_may_pass_is_tried_again),
 		cmocka_unit_test(test_later_refusal_is_tried_again),
 		cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_throttle),

@@ -86,6 +86,10 @@ static void host_starts(void)
 {
 	atomic_store(&board->host_up, 0);
 }
+static void first_turn_to_come(void)
+{
+	FIGURES_SET(board->figures.now.turned_ms, 0);
+}
 static void host_stops(void)
 {
 	FIGURES_SET(board->figures.now.stopping, true);
@@ -141,6 +145,7 @@ static void test_not_ready(void **state)
 	} cases[] = {
 		{"no host", no_host, "host: none is running\n"},
 		{"a host that starts", host_starts, "host: it is starting\n"},
+		{"a host before its first turn", first_turn_to_come, "host: it is starting\n"},
 		{"a host that stops", host_stops, "host: it is stopping\n"},
 		{"no way for events", egress_opens, "broker: egress: not connected (opening)\n"},
 		{"one lane of two", lane_waits, "broker: lane slow: not connected (waiting)\n"},

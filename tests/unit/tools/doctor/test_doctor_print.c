@@ -106,11 +106,28 @@ static void test_bytes_that_are_no_text(void **state)
 	free(text);
 }
 
+static void test_spans(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t seconds;
+		const char *text;
+	} cases[] = {{0, "0 s"}, {119, "119 s"}, {120, "2 minutes"}, {3600, "60 minutes"},
+		{7199, "119 minutes"}, {7200, "2 hours"}, {172799, "47 hours"}, {172800, "2.0 days"},
+		{1062720, "12.3 days"}, {INT64_MAX, "106751991167300.6 days"}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char span[DOCTOR_SPAN_SIZE];
+		doctor_span(span, cases[i].seconds);
+		assert_string_equal(span, cases[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_totals),
+		cmocka_unit_test(test_spans),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_bytes_that_are_no_text),
 	};
