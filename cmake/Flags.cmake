@@ -34,7 +34,8 @@ foreach(flag IN LISTS hardening)
 		target_compile_options(cashew_flags_common INTERFACE ${flag})
 	endif()
 endforeach()
-target_link_options(cashew_flags_common INTERFACE LINKER:-z,relro,-z,now,-z,noexecstack)
+# The build's id joins a program with the file of its debug information.
+target_link_options(cashew_flags_common INTERFACE LINKER:--build-id LINKER:-z,relro,-z,now,-z,noexecstack)
 
 # The highest level of checked functions that glibc grants with this compiler and this build's flags: it says which one is in force. Without
 # optimisation there is none, and to ask for one would be a warning in every file.
