@@ -1,15 +1,79 @@
 # Compiler flags for every target of ours: `target_link_libraries(x PRIVATE cashew_flags)`; for what is loaded into a program of
 # others' making, and so cannot bring a sanitizer along, cashew_flags_unsanitized.
-add_library(cashew_flags_unsanitized INTERFACE)
-add_library(cashew_flags INTERFACE)
-target_link_libraries(cashew_flags INTERFACE cashew_flags_unsanitized)
-target_compile_options(cashew_flags_unsanitized INTERFACE
+#
+# Both are hardened, in every build type. The test unit.hardening looks at what comes of it.
+add_library(cashew_flags_common INTERFACE)
+target_compile_options(cashew_flags_common INTERFACE
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith
 	-Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wswitch-enum -Werror=unused-result -Wno-missing-field-initializers
-	-fno-common -fno-omit-frame-pointer)
-target_compile_definitions(cashew_flags_unsanitized INTERFACE _GNU_SOURCE)
+	-fno-common -fno-omit-frame-pointer $<$<CONFIG:Release>:-O2> $<$<CONFIG:Release>:-g>)
+target_compile_definitions(cashew_flags_common INTERFACE _GNU_SOURCE)
 if(CASHEW_WERROR)
-	target_compile_options(cashew_flags_unsanitized INTERFACE -Werror)
+	target_compile_options(cashew_flags_common INTERFACE -Werror)
+endif()
+
+# ---- Hardening ----
+
+# Programs can be loaded anywhere. What goes into a program only is compiled with -fPIE, below: -fPIC would keep the compiler from inlining.
+include(CheckPIESupported)
+check_pie_supported(LANGUAGES C)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+# What a compiler does not know is left out.
+include(CheckCCompilerFlag)
+set(hardening -fstack-protector-strong -fstack-clash-protection)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|i.86)$")
+	list(APPEND hardening -fcf-protection)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+	list(APPEND hardening -mbranch-protection=standard)
+endif()
+foreach(flag IN LISTS hardening)
+	string(MAKE_C_IDENTIFIER "CASHEW_HAS${flag}" has)
+	check_c_compiler_flag(${flag} ${has})
+	if(${has})
+		target_compile_options(cashew_flags_common INTERFACE ${flag})
+	endif()
+endforeach()
+# The build's id joins a program with the file of its debug information.
+target_link_options(cashew_flags_common INTERFACE LINKER:--build-id LINKER:-z,relro,-z,now,-z,noexecstack)
+
+# The highest level of checked functions that glibc grants with this compiler and this build's flags: it says which one is in force. Without
+# optimisation there is none, and to ask for one would be a warning in every file.
+include(CheckCSourceCompiles)
+set(CMAKE_TRY_COMPILE_CONFIGURATION ${CMAKE_BUILD_TYPE})
+set(CASHEW_FORTIFY 0)
+foreach(level 3 2)
+	set(CMAKE_REQUIRED_FLAGS "-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=${level}")
+	string(MAKE_C_IDENTIFIER "CASHEW_FORTIFIES_${level}_${CMAKE_BUILD_TYPE}_${CMAKE_C_FLAGS}" fortifies)
+	check_c_source_compiles("
+		#include <string.h>
+		#if !defined __USE_FORTIFY_LEVEL || __USE_FORTIFY_LEVEL < ${level}
+		#error this level is not in force
+		#endif
+		int main(void) { return 0; }" ${fortifies})
+	if(${fortifies} AND CASHEW_FORTIFY EQUAL 0)
+		set(CASHEW_FORTIFY ${level})
+	endif()
+endforeach()
+unset(CMAKE_REQUIRED_FLAGS)
+add_library(cashew_fortify INTERFACE)
+if(CASHEW_FORTIFY GREATER 0)
+	target_compile_options(cashew_fortify INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=${CASHEW_FORTIFY})
+endif()
+
+# ---- For whom ----
+
+add_library(cashew_flags_unsanitized INTERFACE)
+target_link_libraries(cashew_flags_unsanitized INTERFACE cashew_flags_common cashew_fortify)
+
+add_library(cashew_flags INTERFACE)
+target_link_libraries(cashew_flags INTERFACE cashew_flags_common)
+target_compile_options(cashew_flags INTERFACE -fPIE)
+if(CASHEW_SANITIZE STREQUAL "")
+	target_link_libraries(cashew_flags INTERFACE cashew_fortify)
+else()
+	# A sanitizer checks these functions better, and does not see through glibc's checked ones.
+	target_compile_options(cashew_flags INTERFACE -U_FORTIFY_SOURCE)
 endif()
 if(CASHEW_SANITIZE STREQUAL "address")
 	target_compile_options(cashew_flags INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)
@@ -19,12 +83,4 @@ elseif(CASHEW_SANITIZE STREQUAL "thread")
 	target_link_options(cashew_flags INTERFACE -fsanitize=thread)
 elseif(NOT CASHEW_SANITIZE STREQUAL "")
 	message(FATAL_ERROR "CASHEW_SANITIZE is '${CASHEW_SANITIZE}': expected nothing, 'address' or 'thread'")
-endif()
-if(CASHEW_HARDEN)
-	include(CheckPIESupported)
-	check_pie_supported(LANGUAGES C)
-	set(CMAKE_POSITION_INDEPENDENT_CODE ON) # programs are PIE, plugins are not
-	target_compile_options(cashew_flags_unsanitized INTERFACE -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-		-fstack-protector-strong -fstack-clash-protection)
-	target_link_options(cashew_flags_unsanitized INTERFACE -Wl,-z,relro,-z,now,-z,noexecstack)
 endif()

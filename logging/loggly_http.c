@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REPLY_MAX = 200 };
+enum {
+	REPLY_MAX = 200,
+	/* Longer nobody waits for a server that may come back sooner. libcurl has the same limit since 8.14; older ones have none. */
+	RETRY_AFTER_MAX_S = 6 * 60 * 60,
+};
 
 struct loggly_http {
 	CURLM *multi;
@@ -87,24 +91,24 @@ static bool set_options(struct loggly_http *http, const struct loggly_http_optio
 	good &= curl_easy_setopt(easy, CURLOPT_HTTPHEADER, http->headers) == CURLE_OK;
 	good &= curl_easy_setopt(easy, options->only_looks ? CURLOPT_NOBODY : CURLOPT_POST, 1L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_USERAGENT, "cashewd") == CURLE_OK;
-	good &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
-	good &= curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
+	good &= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_ms) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)options->total_ms) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->error) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_reply) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_WRITEDATA, http) == CURLE_OK;
-#if LIBCURL_VERSION_NUM >= 0x075500
+#if CURL_AT_LEAST_VERSION(7, 85, 0)
 	good &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https") == CURLE_OK;
 #else
 	good &= curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)CURLPROTO_HTTPS) == CURLE_OK;
 #endif
-#if LIBCURL_VERSION_NUM >= 0x075700
+#if CURL_AT_LEAST_VERSION(7, 87, 0)
 	/* A name that does not resolve must not hold up the end of the process. */
 	good &= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
 #endif
@@ -197,7 +201,8 @@ bool loggly_http_answer(struct loggly_http *http, struct loggly_answer *ret)
 		(void)curl_easy_getinfo(http->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 		if (retry_after_s > 0)
 			answer.retry_after_ms =
-				(int64_t)(retry_after_s < 1000000 ? retry_after_s : 1000000) * 1000;
+				1000 * (int64_t)(retry_after_s < RETRY_AFTER_MAX_S ? retry_after_s
+										   : RETRY_AFTER_MAX_S);
 	}
 	answer.kind = loggly_answer_kind(answer.status);
 	explain(http, code, &answer);

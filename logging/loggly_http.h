@@ -33,8 +33,8 @@ enum loggly_answer_kind {
 struct loggly_answer {
 	enum loggly_answer_kind kind;
 	long status;		/* of HTTP; 0: there was no answer */
-	int64_t retry_after_ms; /* what Retry-After asks for, as seconds or as a date; 0: nothing */
-	char reason[256];	/* for people */
+	int64_t retry_after_ms; /* what Retry-After asks for, as seconds or as a date, six hours at most; 0: nothing */
+	char reason[256]; /* for people */
 };
 
 struct loggly_http;

@@ -355,6 +355,89 @@ HARNESS_CASE(database_of_ones_own_may_remember)
 	assert_int_equal(database_count(h, harness_database(h), "contacts", "{}"), 2);
 }
 
+/* This process's environment with some settings more, ended by NULL, that come first where both are there. */
+static const char *const *environment_with(struct harness *h, const char *const *more)
+{
+	const char *const *inherited = process_environment();
+	size_t count = 0, before = 0;
+	while (inherited[before] != NULL)
+		before++;
+	const char **all = harness_alloc(h, (before + ARGUMENTS_MAX + 1) * sizeof(*all));
+	for (; *more != NULL; more++)
+		all[count++] = *more;
+	const size_t own = count;
+	for (size_t i = 0; i < before; i++) {
+		bool anew = false;
+		for (size_t k = 0; k < own; k++) {
+			const size_t name = (size_t)(strchr(all[k], '=') - all[k]) + 1;
+			anew = anew || strncmp(inherited[i], all[k], name) == 0;
+		}
+		if (!anew)
+			all[count++] = inherited[i];
+	}
+	return all;
+}
+
+/* Whoever plays with a kept demo has its STATE/env in his shell. */
+HARNESS_CASE(env_of_an_earlier_demo_is_no_setting)
+{
+	const char *const left[] = {"MONGO_DB_URL=mongodb://127.0.0.1:1", "MONGO_DB_NAME=gone",
+		"DEMO_DATABASE_URL=mongodb://127.0.0.1:1", NULL};
+	struct demo *demo = demo_start(h, "next", environment_with(h, left), "--quick", NULL);
+	assert_int_equal(demo_wait_exit(demo), 0);
+	assert_stories(demo);
+	/* Which database that was, in words. */
+	assert_wrote(demo, "the database is ready: ");
+	if (strstr(demo_text(demo), "SecantusDB") != NULL) {
+		assert_wrote(demo, "a stand-in that speaks MongoDB's protocol");
+		assert_wrote(demo, "your own instead: put mongod on PATH, or set MONGO_DB_URL");
+	}
+}
+
+HARNESS_CASE(settings_of_handlers_reach_it)
+{
+	const char *const own[] = {"A_HANDLERS_OWN=42", "WORKERS=77", NULL};
+	struct demo *demo = demo_start(h, "demo", environment_with(h, own), "--keep", "--quick", NULL);
+	demo_wait_text(demo, "everything runs until");
+	/* Only root may look: the process is hardened. */
+	FILE *file = fopen(harness_format(h, "/proc/%s/environ", env_value(demo, "CASHEWD_PID")), "re");
+	if (file != NULL) {
+		char *text = harness_alloc(h, OUTPUT_MAX);
+		const size_t size = fread(text, 1, OUTPUT_MAX, file);
+		fclose(file);
+		assert_true(size == 0 || memmem(text, size, "A_HANDLERS_OWN=42", 17) != NULL);
+		assert_null(memmem(text, size, "WORKERS=", 8));
+	}
+	demo_signal(demo, SIGINT, true);
+	assert_int_equal(demo_wait_exit(demo), 0);
+}
+
+static void write_program(struct harness *h, const char *name, const char *text)
+{
+	const char *path = harness_path(h, "programs/%s", name);
+	FILE *file = fopen(path, "we");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+	assert_int_equal(chmod(path, 0755), 0);
+}
+
+/* Nothing of a message is cut off, however long it is; and where nothing may be installed it says what is missing. */
+HARNESS_CASE(messages_are_whole)
+{
+	assert_int_equal(mkdir(harness_path(h, "programs"), 0700), 0);
+	write_program(h, "mosquitto", "#!/bin/sh\nprintf 'it is %0400d, is it\\n' 1 >&2\nexit 1\n");
+	write_program(h, "dpkg-query", "#!/bin/sh\nexit 1\n");
+	const char *const path[] = {
+		harness_format(h, "PATH=%s:%s", harness_path(h, "programs"), getenv("PATH")), NULL};
+	struct demo *demo = demo_start(h, "demo", environment_with(h, path), "--quick", NULL);
+	assert_int_equal(demo_wait_exit(demo), 1);
+	assert_wrote(demo, "FAILED: the broker did not start");
+	assert_wrote(demo, "0001, is it");
+	assert_wrote(demo, "these packages are missing: ");
+	assert_wrote(demo, "libmosquitto-dev");
+}
+
 HARNESS_CASE(failures_are_told)
 {
 	static const struct {
@@ -368,6 +451,8 @@ HARNESS_CASE(failures_are_told)
 			"--port 65536: expected a number from 0 to 65535"},
 		{"state is something else", "--state", SOURCE_DIR, 64,
 			"is neither empty nor the state of a demo"},
+		{"state cannot be made", "--state", "/proc/cashewd-demo", 64,
+			"/proc/cashewd-demo cannot be written: give another folder with --state"},
 		{"unknown option", "--fast", NULL, 64, "unknown argument --fast"},
 		{"value is missing", "--state", NULL, 64, "--state needs a value"},
 	};
@@ -396,4 +481,5 @@ HARNESS_CASE(failures_are_told)
 HARNESS_MAIN(HARNESS_TEST(stories_are_played), HARNESS_TEST(signals_at_any_moment_leave_nothing),
 	HARNESS_TEST(second_signal_hurries), HARNESS_TEST(kept_demo_tells_where_it_is),
 	HARNESS_TEST(two_run_side_by_side), HARNESS_TEST(database_of_ones_own_may_remember),
-	HARNESS_TEST(failures_are_told))
+	HARNESS_TEST(env_of_an_earlier_demo_is_no_setting), HARNESS_TEST(settings_of_handlers_reach_it),
+	HARNESS_TEST(messages_are_whole), HARNESS_TEST(failures_are_told))

@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { SIX_HOURS_MS = 6 * 60 * 60 * 1000 };
+
 static struct loggly_http *open_http(unsigned port, unsigned total_ms)
 {
 	char url[64];
@@ -33,13 +35,19 @@ static struct loggly_answer request(struct loggly_http *http, const char *lines)
 	return answer;
 }
 
+static void date_header(char *buffer, size_t size, int seconds)
+{
+	const time_t then = time(NULL) + seconds;
+	struct tm tm;
+	strftime(buffer, size, "Retry-After: %a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &tm));
+}
+
 static void test_answers(void **state)
 {
 	(void)state;
-	char date[64];
-	const time_t then = time(NULL) + 100;
-	struct tm tm;
-	strftime(date, sizeof(date), "Retry-After: %a, %d %b %Y %H:%M:%S GMT", gmtime_r(&then, &tm));
+	char date[64], tomorrow[64];
+	date_header(date, sizeof(date), 100);
+	date_header(tomorrow, sizeof(tomorrow), 24 * 60 * 60);
 	const struct {
 		const char *name;
 		struct bulk_answer answer;
@@ -69,8 +77,14 @@ static void test_answers(void **state)
 			{.status = 429, .header = "Retry-After: Mon, 01 Jan 2024 00:00:00 GMT"}, LOGGLY_LATER,
 			429},
 		{"429 with nonsense", {.status = 429, .header = "Retry-After: soon"}, LOGGLY_LATER, 429},
+		{"429 with six hours", {.status = 429, .header = "Retry-After: 21600"}, LOGGLY_LATER, 429,
+			SIX_HOURS_MS, SIX_HOURS_MS},
+		{"429 with more", {.status = 429, .header = "Retry-After: 21601"}, LOGGLY_LATER, 429,
+			SIX_HOURS_MS, SIX_HOURS_MS},
 		{"429 without end", {.status = 429, .header = "Retry-After: 99999999999"}, LOGGLY_LATER, 429,
-			1000000000, 1000000000},
+			SIX_HOURS_MS, SIX_HOURS_MS},
+		{"429 with a date in a day", {.status = 429, .header = tomorrow}, LOGGLY_LATER, 429,
+			SIX_HOURS_MS, SIX_HOURS_MS},
 		{"500", {.status = 500}, LOGGLY_LATER, 500},
 		{"503 with seconds", {.status = 503, .header = "Retry-After: 2"}, LOGGLY_LATER, 503, 2000,
 			2000},
