@@ -69,7 +69,7 @@ static void test_text_is_rendered(void **state)
 	open_all(LOG_FORMAT_TEXT);
 	send_text(RECORD "no JSON\n");
 	assert_string_equal(close_all(),
-		"07:04:06.123 WARN  apples fell  count=3 tree=\"old oak\" ms=0.5 ripe=true\nno JSON\n");
+		"2026-11-23 07:04:06.123 WARN  e: apples fell  count=3 tree=\"old oak\" ms=0.5 ripe=true\nno JSON\n");
 }
 
 static void test_line_in_pieces(void **state)
