@@ -1,6 +1,7 @@
 /* handler_token.c - see handler_token.h. */
 #include "handler_token.h"
 
+#include "log_secret.h"
 #include "settings.h"
 #include "small_file.h"
 #include "token.h"
@@ -28,10 +29,19 @@ static int read_file(const char *path, char **ret_token)
 
 int handler_token(const struct settings *settings, int64_t now, char **ret_token)
 {
-	if (settings->handler_token_file[0] != '\0')
-		return read_file(settings->handler_token_file, ret_token);
-	return token_sign_handler(
-		settings->jwt_secret, settings->handler_name, now, settings->token_lifetime_s, ret_token);
+	char *token = NULL;
+	int error = settings->handler_token_file[0] != '\0'
+			    ? read_file(settings->handler_token_file, &token)
+			    : token_sign_handler(settings->jwt_secret, settings->handler_name, now,
+				      settings->token_lifetime_s, &token);
+	/* A broker may say in a reason what it was sent. */
+	if (error == 0)
+		error = log_secret_add_passing(token);
+	if (error == 0)
+		*ret_token = token;
+	else
+		handler_token_free(token);
+	return error;
 }
 
 void handler_token_free(char *token)

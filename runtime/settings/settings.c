@@ -229,6 +229,13 @@ static int check_names(struct reader *r)
 		}
 		if (find_retired(entry->name))
 			continue;
+		if (settings_is_proxy(entry->name)) {
+			r->base.count++;
+			fprintf(r->base.problems,
+				"%s:%u: %.*s: set it in the environment that cashewd is started with: libraries read it there, and not in this file\n",
+				r->path, entry->line, NAME_MAX_BYTES, entry->name);
+			continue;
+		}
 		const char *nearest = nearest_name(entry->name, names);
 		r->base.count++;
 		if (!nearest && !is_written_as_name(entry->name)) {

@@ -11,7 +11,6 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <strings.h>
 
 enum { HELP_WIDTH = 100, NAME_WIDTH = 22 };
 
@@ -26,20 +25,6 @@ static void print_escaped(const char *begin, const char *end, FILE *out)
 		else
 			fputc(*at, out);
 	}
-}
-
-/* Whether a connection string's option may hold a secret. */
-static bool option_is_secret(const char *name, size_t size)
-{
-	static const char *const words[] = {"password", "authmechanismproperties"};
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		const size_t length = strlen(words[i]);
-		for (size_t at = 0; at + length <= size; at++) {
-			if (strncasecmp(name + at, words[i], length) == 0)
-				return true;
-		}
-	}
-	return false;
 }
 
 /* Masks from the first : to the last @, which is more than the password where that holds an @ of its own. */
@@ -62,7 +47,7 @@ static void print_url(const char *url, FILE *out)
 		rest = option;
 		const char *end = option + strcspn(option, "&");
 		const char *sign = memchr(option, '=', (size_t)(end - option));
-		if (sign && option_is_secret(option, (size_t)(sign - option))) {
+		if (sign && settings_option_is_secret(option, (size_t)(sign - option))) {
 			print_escaped(option, sign + 1, out);
 			fputs(MASK, out);
 			rest = end;

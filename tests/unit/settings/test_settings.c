@@ -22,6 +22,9 @@ static struct bad_case bad_cases[] = {
 		".env:4: broker_port: there is no setting of that name; did you mean BROKER_PORT?\n"},
 	{"unknown key like nothing", ENOUGH "\n\nPATH=/bin\n",
 		".env:6: PATH: there is no setting of that name (--help lists them)\n"},
+	{"a proxy", ENOUGH "https_proxy='http://svc:S3same#1@proxy.example:3128'\nNO_PROXY=a\n",
+		".env:4: https_proxy: set it in the environment that cashewd is started with: libraries read it there, and not in this file\n"
+		".env:5: NO_PROXY: set it in the environment that cashewd is started with: libraries read it there, and not in this file\n"},
 	{"second line of a secret", ENOUGH "Zm9vYmFy==\n",
 		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help lists the "
 		"settings)\n"},
