@@ -15,6 +15,7 @@
 #include "handler_table.h"
 #include "hardening.h"
 #include "log.h"
+#include "log_secret.h"
 #include "output.h"
 #include "routes.h"
 #include "settings.h"
@@ -192,6 +193,7 @@ static int check_store(const struct settings *settings)
 					     .pool_size = settings->workers},
 		&store, message);
 	if (error != 0) {
+		log_secret_hide(message);
 		fprintf(stderr, "MONGO_DB_URL: %s\n", message);
 		return EXIT_CONFIG;
 	}
