@@ -241,7 +241,7 @@ static int check_names(struct reader *r)
 		if (!nearest && !is_written_as_name(entry->name)) {
 			fprintf(r->base.problems,
 				"%s:%u: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help "
-				"lists the settings)\n",
+				"settings lists them)\n",
 				r->path, entry->line);
 			continue;
 		}
@@ -250,7 +250,7 @@ static int check_names(struct reader *r)
 		if (nearest)
 			fprintf(r->base.problems, "; did you mean %s?\n", nearest);
 		else
-			fputs(" (--help lists them)\n", r->base.problems);
+			fputs(" (--help settings lists them)\n", r->base.problems);
 	}
 	free(names);
 	return 0;

@@ -138,7 +138,7 @@ void settings_print(const struct settings *settings, FILE *out);
 /* Every setting as "NAME=value" and a NUL, secrets as they are. Another process reads this as its environment, by settings_read() without a file. */
 void settings_write(const struct settings *settings, FILE *out);
 
-/* The part of --help that lists the settings, wrapped to 100 columns; README's Markdown table of them; .env.example. */
+/* What --help settings says, wrapped to 80 columns; README's Markdown table of them; .env.example. */
 void settings_help(FILE *out);
 void settings_markdown(FILE *out);
 void settings_example(FILE *out);

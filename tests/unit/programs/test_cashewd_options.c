@@ -123,16 +123,33 @@ static void assert_holds(const char *text, const char *part)
 static void test_help(void **state)
 {
 	(void)state;
-	RUN(&got, "--help");
-	assert_int_equal(got.code, 0);
-	assert_string_equal(got.err, "");
-	static const char *const parts[] = {"Usage: cashewd [OPTION]...", "\n  --check ",
-		"\n  --list-handlers ", "\n  --env-file FILE ", "\n  BROKER_HOST ", "(must be set)",
-		"\nExit codes: 0 "};
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		assert_holds(got.out, parts[i]);
-	for (const char *line = got.out; *line != '\0'; line += strcspn(line, "\n") + 1)
-		assert_in_range(strcspn(line, "\n"), 0, 100);
+	static const struct {
+		const char *arguments[4], *parts[8];
+		bool long_one; /* more than a terminal's 24 lines */
+	} cases[] = {
+		{{"--help"}, {"Usage: cashewd [OPTION]...", "\n  --check ", "\n  --list-handlers ",
+				     "\n  --env-file FILE ", "--help settings", "\nExit codes: 0 "}},
+		{{"--help", "settings"},
+			{"\n  BROKER_HOST ", "(must be set)", "\n  LOG_LEVEL ",
+				"error, warn, info, debug; default info"},
+			true},
+		{{"doctor", "--help"}, {"Usage: cashewd doctor", "\n  --json ", "\nExit codes: 0 "}},
+		{{"top", "--help"}, {"Usage: cashewd top", "\n  --once ", "\nExit codes: 0 "}},
+		{{"dead-letters", "--help"},
+			{"Usage: cashewd dead-letters", "\n  --since TIME ", "\nExit codes: 0 "}},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		run_in(no_environment, &got, cases[i].arguments);
+		assert_int_equal(got.code, 0);
+		assert_string_equal(got.err, "");
+		for (size_t k = 0; cases[i].parts[k]; k++)
+			assert_holds(got.out, cases[i].parts[k]);
+		size_t lines = 0;
+		for (const char *line = got.out; *line != '\0'; line += strcspn(line, "\n") + 1, lines++)
+			if (strcspn(line, "\n") > 80)
+				fail_msg("%.*s", (int)strcspn(line, "\n"), line);
+		assert_in_range(lines, 5, cases[i].long_one ? 400 : 24);
+	}
 }
 
 static void test_version(void **state)
@@ -184,8 +201,9 @@ static void test_settings_texts(void **state)
 static void test_usage(void **state)
 {
 	(void)state;
-	static const char *const cases[][3] = {
-		{"--chekc"}, {"-x"}, {"--env-file"}, {"extra"}, {"--check", "extra"}, {"--check=yes"}};
+	static const char *const cases[][3] = {{"--chekc"}, {"-x"}, {"--env-file"}, {"extra"},
+		{"--check", "extra"}, {"--check=yes"}, {"--help", "nonsense"}, {"settings"},
+		{"--check", "settings"}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		run_in(no_environment, &got, cases[i]);
 		assert_int_equal(got.code, 64);

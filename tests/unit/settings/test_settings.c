@@ -21,13 +21,13 @@ static struct bad_case bad_cases[] = {
 	{"unknown key in lower case", ENOUGH "broker_port=1883\n",
 		".env:4: broker_port: there is no setting of that name; did you mean BROKER_PORT?\n"},
 	{"unknown key like nothing", ENOUGH "\n\nPATH=/bin\n",
-		".env:6: PATH: there is no setting of that name (--help lists them)\n"},
+		".env:6: PATH: there is no setting of that name (--help settings lists them)\n"},
 	{"a proxy", ENOUGH "https_proxy='http://svc:S3same#1@proxy.example:3128'\nNO_PROXY=a\n",
 		".env:4: https_proxy: set it in the environment that cashewd is started with: libraries read it there, and not in this file\n"
 		".env:5: NO_PROXY: set it in the environment that cashewd is started with: libraries read it there, and not in this file\n"},
 	{"second line of a secret", ENOUGH "Zm9vYmFy==\n",
-		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help lists the "
-		"settings)\n"},
+		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help settings "
+		"lists them)\n"},
 	{"token in place of its file", ENOUGH "HANDLER_TOKEN_FILE=eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl\n",
 		"HANDLER_TOKEN_FILE: it is a token (not shown): expected the name of a file that holds it\n"},
 	{"line that is none", ENOUGH "BROKER_PORT 1883\n",
@@ -90,7 +90,7 @@ static struct bad_case bad_cases[] = {
 	{"0 where it never meant anything", ENOUGH "USER_WINDOW=0\n",
 		".env:4: USER_WINDOW=0: expected a number from 1 to 65535\n"},
 	{"nearly a retired one", ENOUGH "GROUP_MX=7\n",
-		".env:4: GROUP_MX: there is no setting of that name (--help lists them)\n"},
+		".env:4: GROUP_MX: there is no setting of that name (--help settings lists them)\n"},
 	{"certificate without key", ENOUGH "BROKER_CERT_FILE=/dev/null\n",
 		"BROKER_CERT_FILE is set without BROKER_KEY_FILE: a client certificate needs both\n"},
 	{"key without certificate", ENOUGH "BROKER_KEY_FILE=/dev/null\n",
