@@ -13,6 +13,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { TOKEN_LIKE = 8 };
+
 bool settings_option_is_secret(const char *name, size_t size)
 {
 	static const char *const words[] = {"password", "authmechanismproperties"};
@@ -130,7 +132,9 @@ int settings_proxy_secrets(char *const *environment, int (*visit)(const char *se
 		if (!user)
 			continue;
 		const char *colon = memchr(user, ':', size);
-		error = visit_bytes(user, size, visit);
+		/* A short name without a password is no token, and a word that half of all lines have. */
+		if (colon || size >= TOKEN_LIKE)
+			error = visit_bytes(user, size, visit);
 		/* By itself too: short words are looked for as a whole. */
 		if (error == 0 && colon)
 			error = visit_bytes(colon + 1, (size_t)(user + size - colon - 1), visit);

@@ -63,7 +63,8 @@ static void test_of_proxies(void **state)
 	} cases[] = {
 		{"https_proxy=http://svc:S3same#1@proxy.example:3128", "svc:S3same#1|S3same#1|"},
 		{"HTTPS_PROXY=svc:pass@word@proxy", "svc:pass@word|pass@word|"},
-		{"all_proxy=socks5h://svc@proxy/", "svc|"},
+		{"all_proxy=socks5h://user@proxy/", ""},
+		{"all_proxy=socks5h://ghp_a1b2@proxy/", "ghp_a1b2|"},
 		{"Some_Proxy=http://a:b@c", "a:b|b|"},
 		{"https_proxy=http://proxy.example:3128", ""},
 		{"https_proxy=", ""},
