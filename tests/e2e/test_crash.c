@@ -50,8 +50,8 @@ static void crash(struct harness *h, const struct crash *kind)
 				 harness_format(h, "about to end by %s", kind->how)),
 		1);
 	if (strcmp(kind->how, "thread_exit") != 0)
-		assert_int_equal(host_count_log(host, "host_output", "message",
-					 harness_format(h, "%s is", kind->how)),
+		assert_int_equal(
+			host_count_log(host, "host_output", "message", harness_format(h, "%s is", kind->how)),
 			1);
 	/* Somebody else is served by the next host. */
 	device_command(phones.other, "ping", "1");

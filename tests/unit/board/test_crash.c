@@ -26,7 +26,7 @@ static void (*volatile nowhere)(void);
 static int *volatile null;
 
 /* Not inlined, and not left by a jump, so that each has a frame; and no sanitizer finds it first. */
-#define HANDLER __attribute__((noinline, no_sanitize_undefined, no_sanitize_address)) static void
+#define HANDLER __attribute__((noinline, no_sanitize("undefined"), no_sanitize("address"))) static void
 
 HANDLER handler_writes(void)
 {

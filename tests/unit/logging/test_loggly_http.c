@@ -36,7 +36,7 @@ static struct loggly_answer request(struct loggly_http *http, const char *lines)
 		loggly_http_wait(http, 1000);
 	for (size_t i = 0; i + 8 <= strlen(PARTS_TOKEN); i++) {
 		char piece[9];
-		snprintf(piece, sizeof(piece), "%.8s", PARTS_TOKEN + i);
+		snprintf(piece, sizeof(piece), "%.8s", &PARTS_TOKEN[i]);
 		if (strcasestr(answer.reason, piece))
 			fail_msg("%s", answer.reason);
 	}
