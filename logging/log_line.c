@@ -265,6 +265,12 @@ static void put_text_field(struct buffer *b, const struct log_field *field)
 	}
 }
 
+static bool begins_with_name(const char *message, const char *event)
+{
+	const size_t size = strlen(event);
+	return strncmp(message, event, size) == 0 && (message[size] == '\0' || message[size] == ':');
+}
+
 size_t log_line_text(const struct log_line *line, bool colours, char ret[static LOG_LINE_SIZE])
 {
 	static const char *const plain[] = {" ERROR ", " WARN  ", " INFO  ", " DEBUG "};
@@ -274,8 +280,8 @@ size_t log_line_text(const struct log_line *line, bool colours, char ret[static 
 	put_local_time(&b, line->time.tv_sec);
 	put_milliseconds(&b, line->time.tv_nsec);
 	put_text(&b, colours ? coloured[line->level] : plain[line->level]);
-	/* The name by which README and other lines speak of it. */
-	if (line->event) {
+	/* The name by which README and other lines speak of it; some sentences begin with it. */
+	if (line->event && !begins_with_name(line->message, line->event)) {
 		put_searched(&b, line->event, PLACE_BARE, false);
 		put_text(&b, ": ");
 	}

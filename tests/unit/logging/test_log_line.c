@@ -153,6 +153,27 @@ static void test_long_text(void **state)
 	}
 }
 
+/* A name stands once, be it a sentence's first word. */
+static void test_names(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *event, *message, *expected;
+	} cases[] = {{"ready", "ready: it works", "ready: it works"}, {"stopped", "stopped", "stopped"},
+		{"stop", "stopped", "stop: stopped"}, {"ready", "it works", "ready: it works"},
+		{"ready", "", "ready: "}, {NULL, "it works", "it works"}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct log_line line = {.time = moment,
+			.level = LOG_LEVEL_INFO,
+			.event = cases[i].event,
+			.message = cases[i].message};
+		char got[LOG_LINE_SIZE + 1], expected[128];
+		got[log_line_text(&line, false, got)] = '\0';
+		snprintf(expected, sizeof(expected), "2026-11-23 07:04:06.123 INFO  %s\n", cases[i].expected);
+		assert_string_equal(got, expected);
+	}
+}
+
 /* Secrets are looked for before a text is cut, and not in the names by which programs know a line. */
 static void test_secrets(void **state)
 {
@@ -252,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_colours),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_long_text),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_secrets),
 		cmocka_unit_test(test_random),
 	};
