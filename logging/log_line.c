@@ -4,12 +4,17 @@
  */
 #include "log_line.h"
 
+#include "log_secret.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Room for a quote, the sign that something was left out, the colour's end, and the line's. */
 enum { RESERVE = 48, NAME_SIZE_MAX = 64, SECOND_SIZE = 24 };
+
+/* So much of a text is searched for secrets before it is cut: some of them may become shorter by it. */
+enum { SEARCHED_MAX = 2 * LOG_LINE_TEXT_MAX };
 
 /* Where texts are put: decides what must be escaped. */
 enum place { PLACE_JSON, PLACE_QUOTED, PLACE_BARE };
@@ -100,8 +105,8 @@ static void put_escaped(struct buffer *b, const unsigned char *at, size_t size, 
 		put(b, (const char[]){'\\', 'u', '0', '0', high, low}, 6);
 }
 
-/* Puts a text of unknown content, cut at LOG_LINE_TEXT_MAX bytes. */
-static void put_foreign(struct buffer *b, const char *text, enum place place)
+/* Puts a text without secrets, cut at LOG_LINE_TEXT_MAX bytes. `goes_on`: it was cut before. */
+static void put_searched(struct buffer *b, const char *text, enum place place, bool goes_on)
 {
 	const unsigned char *begin = (const unsigned char *)text;
 	const size_t size = strnlen(text, LOG_LINE_TEXT_MAX + 4);
@@ -122,8 +127,24 @@ static void put_foreign(struct buffer *b, const char *text, enum place place)
 		at += step > 0 ? step : 1;
 	}
 	put_run(b, text + kept, at - kept);
-	if (at < size)
+	if (at < size || goes_on)
 		put(b, "...", 3);
+}
+
+/* Puts a text of unknown content: its secrets hidden, then cut. */
+static void put_foreign(struct buffer *b, const char *text, enum place place)
+{
+	char copy[SEARCHED_MAX + 1];
+	if (!log_secret_any()) {
+		put_searched(b, text, place, false);
+		return;
+	}
+	const size_t size = strnlen(text, SEARCHED_MAX + 1);
+	const size_t searched = size > SEARCHED_MAX ? SEARCHED_MAX : size;
+	memcpy(copy, text, searched);
+	copy[searched] = '\0';
+	log_secret_hide(copy);
+	put_searched(b, copy, place, size > searched);
 }
 
 static void put_integer(struct buffer *b, int64_t integer)
@@ -163,37 +184,41 @@ static void put_milliseconds(struct buffer *b, long nanoseconds)
 	put(b, (const char[]){(char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10)}, 3);
 }
 
-/* "07:04:06.": converting a time takes a lock of the C library's, so a thread does it once a second. */
-static void put_local_time(struct buffer *b, time_t second)
+/* A second as a thread has written it last: converting a time takes a lock of the C library's, so a thread does it once a second. */
+struct second {
+	bool known;
+	time_t second;
+	char text[SECOND_SIZE];
+};
+
+/* "2026-11-23T07:04:06.", with that character between date and time. */
+static void put_second(struct buffer *b, struct second *cached, time_t second,
+	struct tm *(*convert)(const time_t *second, struct tm *ret), char between)
 {
-	static _Thread_local time_t cached = -1;
-	static _Thread_local char text[SECOND_SIZE];
-	if (cached != second) {
+	if (!cached->known || cached->second != second) {
 		struct tm tm;
-		if (!localtime_r(&second, &tm))
+		if (!convert(&second, &tm) || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
 			memset(&tm, 0, sizeof(tm));
-		two(two(two(text, tm.tm_hour, ':'), tm.tm_min, ':'), tm.tm_sec, '.');
-		cached = second;
+		char *to = cached->text + 2;
+		two(cached->text, (tm.tm_year + 1900) / 100, '\0');
+		to = two(two(to, (tm.tm_year + 1900) % 100, '-'), tm.tm_mon + 1, '-');
+		two(two(two(two(to, tm.tm_mday, between), tm.tm_hour, ':'), tm.tm_min, ':'), tm.tm_sec, '.');
+		cached->known = true;
+		cached->second = second;
 	}
-	put(b, text, 9);
+	put(b, cached->text, 20);
 }
 
-/* "2026-11-23T07:04:06." */
+static void put_local_time(struct buffer *b, time_t second)
+{
+	static _Thread_local struct second cached;
+	put_second(b, &cached, second, localtime_r, ' ');
+}
+
 static void put_universal_time(struct buffer *b, time_t second)
 {
-	static _Thread_local time_t cached = -1;
-	static _Thread_local char text[SECOND_SIZE];
-	if (cached != second) {
-		struct tm tm;
-		if (!gmtime_r(&second, &tm) || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
-			memset(&tm, 0, sizeof(tm));
-		char *to = text + 2;
-		two(text, (tm.tm_year + 1900) / 100, '\0');
-		to = two(two(to, (tm.tm_year + 1900) % 100, '-'), tm.tm_mon + 1, '-');
-		two(two(two(two(to, tm.tm_mday, 'T'), tm.tm_hour, ':'), tm.tm_min, ':'), tm.tm_sec, '.');
-		cached = second;
-	}
-	put(b, text, 20);
+	static _Thread_local struct second cached;
+	put_second(b, &cached, second, gmtime_r, 'T');
 }
 
 /* Begins a field; false, with nothing put, where there is no more room for one. */
@@ -240,6 +265,12 @@ static void put_text_field(struct buffer *b, const struct log_field *field)
 	}
 }
 
+static bool begins_with_name(const char *message, const char *event)
+{
+	const size_t size = strlen(event);
+	return strncmp(message, event, size) == 0 && (message[size] == '\0' || message[size] == ':');
+}
+
 size_t log_line_text(const struct log_line *line, bool colours, char ret[static LOG_LINE_SIZE])
 {
 	static const char *const plain[] = {" ERROR ", " WARN  ", " INFO  ", " DEBUG "};
@@ -249,6 +280,11 @@ size_t log_line_text(const struct log_line *line, bool colours, char ret[static 
 	put_local_time(&b, line->time.tv_sec);
 	put_milliseconds(&b, line->time.tv_nsec);
 	put_text(&b, colours ? coloured[line->level] : plain[line->level]);
+	/* The name by which README and other lines speak of it; some sentences begin with it. */
+	if (line->event && !begins_with_name(line->message, line->event)) {
+		put_searched(&b, line->event, PLACE_BARE, false);
+		put_text(&b, ": ");
+	}
 	put_foreign(&b, line->message, PLACE_BARE);
 	bool any = false;
 	for (size_t i = 0; i < line->count; i++) {
@@ -289,9 +325,11 @@ size_t log_line_json(const struct log_line *line, char ret[static LOG_LINE_SIZE]
 	put_text(&b, "Z\",\"level\":\"");
 	put_text(&b, log_level_name(line->level));
 	put_text(&b, "\"");
-	const struct log_field event = LOG_TEXT("event", line->event),
-			       message = LOG_TEXT("message", line->message);
-	put_json_field(&b, &event);
+	/* A name of our own, by which programs know the line: whatever a secret looks like, it stays. */
+	put_text(&b, ",\"event\":\"");
+	put_searched(&b, line->event ? line->event : "", PLACE_JSON, false);
+	put_text(&b, "\"");
+	const struct log_field message = LOG_TEXT("message", line->message);
 	put_json_field(&b, &message);
 	for (size_t i = 0; i < line->count; i++)
 		if (!is_left_out(&line->fields[i]))

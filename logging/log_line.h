@@ -1,6 +1,6 @@
 /*
- * log_line.h - an event of the log as one line: of text for people, or of JSON. Pure functions, any thread,
- * no allocation.
+ * log_line.h - an event of the log as one line: of text for people, or of JSON. Any thread, no allocation; secrets
+ * (log_secret.h) are hidden.
  *
  * Control characters and bytes that are no UTF-8 are escaped, texts are cut at 1 KiB, and what does not fit
  * into the line is left out with a sign that it was, so that the result is one whole line, whatever the texts
@@ -26,7 +26,7 @@ struct log_line {
 	size_t count;
 };
 
-/* "07:04:06.123 INFO  connected to the broker  broker=127.0.0.1 port=8883", in local time; returns its size with the line end. */
+/* "2026-11-23 07:04:06.123 INFO  broker_connected: connected to the broker  broker=127.0.0.1 port=8883", in local time; returns its size with the line end. */
 size_t log_line_text(const struct log_line *line, bool colours, char ret[static LOG_LINE_SIZE]);
 
 /* {"timestamp":"2026-11-23T07:04:06.123Z","level":"info","event":..,"message":..,fields}; returns its size with the line end. */

@@ -1,6 +1,8 @@
 /* loggly_http.c - see loggly_http.h. */
 #include "loggly_http.h"
 
+#include "log_secret.h"
+
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +10,8 @@
 #include <string.h>
 
 enum {
-	REPLY_MAX = 200,
+	REPLY_MAX = 4096,
+	REASON_REPLY_MAX = 190,
 	/* Longer nobody waits for a server that may come back sooner. libcurl has the same limit since 8.14; older ones have none. */
 	RETRY_AFTER_MAX_S = 6 * 60 * 60,
 };
@@ -17,7 +20,6 @@ struct loggly_http {
 	CURLM *multi;
 	CURL *easy;
 	struct curl_slist *headers;
-	char *token;
 	bool under_way, only_looks;
 	char error[CURL_ERROR_SIZE];
 	char reply[REPLY_MAX + 1]; /* the beginning of what the server says */
@@ -40,16 +42,27 @@ static size_t take_reply(char *bytes, size_t one, size_t size, void *context)
 	struct loggly_http *http = context;
 	const size_t room = REPLY_MAX - http->reply_size, kept = size * one < room ? size * one : room;
 	memcpy(http->reply + http->reply_size, bytes, kept);
+	/* It is a text for people, searched as far as its end. */
+	for (size_t i = http->reply_size; i < http->reply_size + kept; i++)
+		if (http->reply[i] == '\0')
+			http->reply[i] = '?';
 	http->reply_size += kept;
 	return size * one;
 }
 
-/* Blots the token out, should somebody have repeated it. */
-static void blot_out(const struct loggly_http *http, char *text)
+/* Whether it is what Loggly says of events that it has taken: {"response" : "ok"}. A captive portal and a proxy's page have the status 200, too. */
+static bool says_ok(struct loggly_http *http)
 {
-	const size_t size = strlen(http->token);
-	for (char *at = text; size > 0 && (at = strstr(at, http->token)) != NULL;)
-		memset(at, '*', size);
+	static const char expected[] = "{\"response\":\"ok\"}";
+	size_t found = 0;
+	for (size_t i = 0; i < http->reply_size; i++) {
+		if (strchr(" \t\r\n", http->reply[i]))
+			continue;
+		if (found == sizeof(expected) - 1 || http->reply[i] != expected[found])
+			return false;
+		found++;
+	}
+	return found == sizeof(expected) - 1;
 }
 
 /* URL/bulk/TOKEN/tag/TAGS/, or URL/ to look at; NULL: out of memory. Freed by free_url(). */
@@ -119,15 +132,16 @@ static bool set_options(struct loggly_http *http, const struct loggly_http_optio
 
 int loggly_http_open(const struct loggly_http_options *options, struct loggly_http **ret)
 {
-	struct loggly_http *http = calloc(1, sizeof(*http));
+	/* The answers of servers, and libcurl's words, may hold it. */
+	const int error = log_secret_add(options->token);
+	struct loggly_http *http = error == 0 ? calloc(1, sizeof(*http)) : NULL;
 	if (!http)
 		return -ENOMEM;
 	http->multi = curl_multi_init();
 	http->easy = curl_easy_init();
-	http->token = strdup(options->token);
 	http->only_looks = options->only_looks;
 	char *url = http->easy ? make_url(http->easy, options) : NULL;
-	const bool good = http->multi && http->easy && http->token && url && set_options(http, options, url);
+	const bool good = http->multi && http->easy && url && set_options(http, options, url);
 	free_url(url);
 	if (!good) {
 		loggly_http_close(http);
@@ -145,7 +159,6 @@ void loggly_http_close(struct loggly_http *http)
 	curl_easy_cleanup(http->easy);
 	(void)curl_multi_cleanup(http->multi);
 	curl_slist_free_all(http->headers);
-	free_url(http->token);
 	free(http);
 }
 
@@ -173,17 +186,19 @@ void loggly_http_wait(struct loggly_http *http, unsigned timeout_ms)
 	(void)curl_multi_perform(http->multi, &running);
 }
 
-/* What there is to say about it: the server's words, or libcurl's. */
-static void explain(struct loggly_http *http, CURLcode code, struct loggly_answer *answer)
+/* What there is to say about it: the server's words, or libcurl's. Secrets go before it is cut. */
+static void explain(struct loggly_http *http, CURLcode code, bool strange, struct loggly_answer *answer)
 {
 	http->reply[http->reply_size] = '\0';
+	log_secret_hide(http->reply);
+	log_secret_hide(http->error);
 	if (answer->status != 0)
-		snprintf(answer->reason, sizeof(answer->reason), "HTTP %ld%s%s", answer->status,
-			http->reply_size > 0 ? ": " : "", http->reply);
+		snprintf(answer->reason, sizeof(answer->reason), "HTTP %ld%s%s%.*s", answer->status,
+			strange ? ", which is not Loggly's answer" : "", http->reply_size > 0 ? ": " : "",
+			REASON_REPLY_MAX, http->reply);
 	else
 		snprintf(answer->reason, sizeof(answer->reason), "%s",
 			http->error[0] != '\0' ? http->error : curl_easy_strerror(code));
-	blot_out(http, answer->reason);
 }
 
 bool loggly_http_answer(struct loggly_http *http, struct loggly_answer *ret)
@@ -205,7 +220,10 @@ bool loggly_http_answer(struct loggly_http *http, struct loggly_answer *ret)
 										   : RETRY_AFTER_MAX_S);
 	}
 	answer.kind = loggly_answer_kind(answer.status);
-	explain(http, code, &answer);
+	const bool strange = answer.kind == LOGGLY_TAKEN && !http->only_looks && !says_ok(http);
+	if (strange)
+		answer.kind = LOGGLY_LATER;
+	explain(http, code, strange, &answer);
 	loggly_http_drop(http);
 	*ret = answer;
 	return true;

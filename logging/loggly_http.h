@@ -4,7 +4,7 @@
  * Happy path: loggly_http_start(), then loggly_http_wait() until loggly_http_answer() has one. TLS 1.2 or
  * newer, certificate and host name verified, no redirects, HTTPS only. Failure modes are an answer of some
  * kind, sorted by what is to be done about it. The token stands in the URL, and in no text that comes from
- * here. All functions but loggly_http_wake() are for one thread.
+ * here (log_secret.h). All functions but loggly_http_wake() are for one thread.
  */
 #ifndef LOGGLY_HTTP_H
 #define LOGGLY_HTTP_H
@@ -23,8 +23,8 @@ struct loggly_http_options {
 };
 
 enum loggly_answer_kind {
-	LOGGLY_TAKEN,
-	LOGGLY_LATER,	  /* not reachable, 408, 429, 5xx: the same request may succeed another time */
+	LOGGLY_TAKEN, /* 2xx with Loggly's own words, {"response" : "ok"} */
+	LOGGLY_LATER, /* not reachable, 408, 429, 5xx, 2xx with other words: the same request may succeed another time */
 	LOGGLY_TOO_LARGE, /* 413 */
 	LOGGLY_BAD,	  /* 400: these events will never be taken */
 	LOGGLY_FORBIDDEN, /* 401, 403, a redirect or anything else: somebody has to change something */

@@ -48,7 +48,7 @@ int dead_letter_add(struct store_client *client, const struct dead_letter *lette
 	store_append_text(&document, "topic", letter->topic);
 	store_append_text(&document, "user_id", letter->user);
 	store_append_text(&document, "handler", letter->handler);
-	store_append_text(&document, "reason", letter->reason);
+	store_append_reason(&document, letter->reason);
 	append_payload(&document, letter);
 	BSON_APPEND_INT64(&document, "attempts", letter->attempts);
 	BSON_APPEND_INT64(&document, "crashes", letter->crashes);

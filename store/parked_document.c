@@ -24,7 +24,7 @@ void parked_append_progress(bson_t *document, const struct parked_command *comma
 	BSON_APPEND_INT64(document, "attempts", command->attempts);
 	BSON_APPEND_INT64(document, "crashes", command->crashes);
 	store_append_text(document, "handler", command->handler);
-	store_append_text(document, "reason", command->reason);
+	store_append_reason(document, command->reason);
 }
 
 void parked_append_lease(bson_t *document, const struct backlog_lease *lease, int64_t now_ms)

@@ -8,7 +8,7 @@
  * STORE_E_AWAY to everything.
  */
 #include "clock.h"
-#include "log.h"
+#include "driver_log.h"
 #include "store_client.h"
 #include "store_clock.h"
 #include "store_error.h"
@@ -52,26 +52,6 @@ static const char *const collection_names[STORE_COLLECTIONS] = {
 
 /* ---- the driver ---- */
 
-static void driver_logged(mongoc_log_level_t level, const char *domain, const char *message, void *context)
-{
-	(void)context;
-	if (store_url_muted)
-		return;
-	/* What it says of a connection that breaks, each operation on it also answers to its caller. */
-	if (strcmp(domain, "stream") == 0 && level >= MONGOC_LOG_LEVEL_WARNING)
-		level = MONGOC_LOG_LEVEL_DEBUG;
-	/* Its goodbye, for which it opens no connection anew where one broke: the server forgets sessions by
-	 * itself. */
-	if (strncmp(message, "Couldn't send \"endSessions\"", 27) == 0)
-		level = MONGOC_LOG_LEVEL_DEBUG;
-	if (level == MONGOC_LOG_LEVEL_ERROR || level == MONGOC_LOG_LEVEL_CRITICAL)
-		log_error("mongodb_driver", message, LOG_TEXT("domain", domain));
-	else if (level == MONGOC_LOG_LEVEL_WARNING)
-		log_warn("mongodb_driver", message, LOG_TEXT("domain", domain));
-	else
-		log_debug("mongodb_driver", message, LOG_TEXT("domain", domain));
-}
-
 /*
  * The driver cannot be started again after mongoc_cleanup(), so that is left to the end of the process. Its
  * counters are in shared memory named after the process, for a tool that few have, and would stay there for
@@ -80,7 +60,7 @@ static void driver_logged(mongoc_log_level_t level, const char *domain, const ch
 static void driver_start(void)
 {
 	char counters[32];
-	mongoc_log_set_handler(driver_logged, NULL);
+	driver_log_begin();
 	mongoc_init();
 	snprintf(counters, sizeof(counters), "/mongoc-%d", (int)getpid());
 	(void)shm_unlink(counters);

@@ -1,5 +1,8 @@
 /* store_document.c - fields of documents: see store_document.h. */
 #include "store_document.h"
+
+#include "log_secret.h"
+
 #include <string.h>
 
 void store_append_text(bson_t *document, const char *field, const char *text)
@@ -16,6 +19,15 @@ void store_append_text(bson_t *document, const char *field, const char *text)
 		if ((unsigned char)copy[i] >= 0x80)
 			copy[i] = '?';
 	BSON_APPEND_UTF8(document, field, copy);
+	bson_free(copy);
+}
+
+void store_append_reason(bson_t *document, const char *reason)
+{
+	char *copy = bson_strdup(reason ? reason : "");
+
+	log_secret_hide(copy);
+	store_append_text(document, "reason", copy);
 	bson_free(copy);
 }
 

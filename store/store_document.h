@@ -11,6 +11,9 @@
 
 /* Bytes outside of ASCII become ? where the text is not UTF-8. NULL is the empty text. */
 void store_append_text(bson_t *document, const char *field, const char *text);
+
+/* The field "reason", which may be the words of a library or a server: with secrets hidden (log_secret.h). */
+void store_append_reason(bson_t *document, const char *reason);
 void store_append_bytes(bson_t *document, const char *field, const void *bytes, size_t size);
 void store_append_id(bson_t *document, const struct store_id *id);
 

@@ -1,6 +1,6 @@
 /*
- * crash.c - see crash.h. What runs here after a crash calls only what is safe in a signal handler:
- * backtrace() is, once it has loaded its library.
+ * crash.c - see crash.h. What runs here after a crash calls only what is safe in a signal handler: backtrace() is, once it has loaded its library. The
+ * backtrace begins where the signal struck, or where exit() was called, not with the frames of this file.
  */
 #include "crash.h"
 
@@ -9,12 +9,16 @@
 #include <errno.h>
 #include <execinfo.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 #include <unistd.h>
 
-enum { STACK_SIZE = 64 * 1024, FRAMES = 40 };
+enum { STACK_SIZE = 64 * 1024, FRAMES = 40, OUTPUT_SIZE = 4096 };
 
 static const int watched[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 enum { WATCHED = sizeof(watched) / sizeof(watched[0]) };
@@ -28,6 +32,10 @@ static struct {
 
 static _Thread_local const struct board_slot *own_slot;
 
+/* Of standard output: whatever is in it begins at its beginning. */
+static char output[OUTPUT_SIZE];
+static bool keeps_output;
+
 /* The slot of this thread if a handler runs in it; -1. */
 static int running_slot(void)
 {
@@ -36,12 +44,48 @@ static int running_slot(void)
 	return (int)(own_slot - state.board->slots);
 }
 
-static void write_backtrace(void)
+/* Where somebody was: what is to be the first frame of a backtrace, or, where that leads nowhere, who had called. NULL: not known. */
+struct origin {
+	void *frame, *caller;
+};
+
+static struct origin origin_of(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+	const greg_t *registers = context->uc_mcontext.gregs;
+	struct origin origin = {.frame = (void *)(uintptr_t)registers[REG_RIP]};
+	/* A function pointer that is NULL was called: the call has put the way back on the stack, and has done nothing else there. */
+	if (!origin.frame)
+		origin.caller = *(void **)(uintptr_t)registers[REG_RSP];
+	return origin;
+#elif defined(__aarch64__)
+	struct origin origin = {.frame = (void *)(uintptr_t)context->uc_mcontext.pc};
+	if (!origin.frame)
+		origin.caller = (void *)(uintptr_t)context->uc_mcontext.regs[30];
+	return origin;
+#else
+	(void)context;
+	return (struct origin){.frame = NULL};
+#endif
+}
+
+static void write_backtrace(struct origin origin)
 {
 	void *frames[FRAMES];
+	const int count = backtrace(frames, FRAMES);
+	int first = 0;
 	if (lseek(state.fd, offsetof(struct board, backtrace), SEEK_SET) < 0)
 		return;
-	backtrace_symbols_fd(frames, backtrace(frames, FRAMES), state.fd);
+	if (origin.caller) {
+		backtrace_symbols_fd(&origin.caller, 1, state.fd);
+		return;
+	}
+	while (first < count && frames[first] != origin.frame)
+		first++;
+	/* With the frames of this file rather than none. */
+	if (first == count)
+		first = 0;
+	backtrace_symbols_fd(frames + first, count - first, state.fd);
 }
 
 /* Whether this thread is the one that is recorded. */
@@ -51,23 +95,37 @@ static bool claim(void)
 	return atomic_compare_exchange_strong(&state.board->crash.claimed, &nobody, gettid());
 }
 
-static void record(enum board_crash_kind kind, int number, uint64_t address)
+/* What was printed and not yet handed on: the beginning of a line, which may be the last that a handler said. */
+static void write_output(void)
+{
+	size_t size = __fpending(stdout);
+	size = size < sizeof(output) ? size : sizeof(output);
+	ssize_t written;
+	for (size_t at = 0; keeps_output && at < size; at += (size_t)written) {
+		written = write(STDOUT_FILENO, output + at, size - at);
+		if (written <= 0)
+			return;
+	}
+}
+
+static void record(enum board_crash_kind kind, int number, uint64_t address, struct origin origin)
 {
 	struct board_crash *crash = &state.board->crash;
 	crash->slot = running_slot();
 	crash->number = number;
 	crash->address = address;
 	atomic_store(&crash->kind, kind);
-	write_backtrace();
+	write_backtrace(origin);
+	write_output();
 }
 
 static void on_signal(int number, siginfo_t *info, void *context)
 {
-	(void)context;
 	if (getpid() == state.pid) {
 		if (claim())
 			record(BOARD_CRASH_SIGNAL, number,
-				number == SIGABRT ? 0 : (uint64_t)(uintptr_t)info->si_addr);
+				number == SIGABRT ? 0 : (uint64_t)(uintptr_t)info->si_addr,
+				origin_of(context));
 		else if (state.board->crash.claimed != gettid())
 			/* Another thread dies already, and takes this one along. */
 			for (;;)
@@ -89,8 +147,14 @@ static void on_exit_called(int code, void *argument)
 	if (!claim())
 		for (;;)
 			pause();
-	record(BOARD_CRASH_EXIT, code, 0);
+	record(BOARD_CRASH_EXIT, code, 0, (struct origin){.frame = __builtin_return_address(0)});
 	_exit(code);
+}
+
+int crash_keep_output(void)
+{
+	keeps_output = setvbuf(stdout, output, _IOLBF, sizeof(output)) == 0;
+	return keeps_output ? 0 : -EINVAL;
 }
 
 int crash_watch(struct board *board, int fd)

@@ -17,6 +17,9 @@ struct crash_stack {
 	void *memory; /* NULL: none of ours */
 };
 
+/* What is printed goes out line by line, and the beginning of a line when a thread crashes. Main thread, before anything is printed. 0 or -EINVAL. */
+__attribute__((warn_unused_result)) int crash_keep_output(void);
+
 /* Main thread, before there are others. fd: the board's; stays open. 0 or a negative errno. */
 __attribute__((warn_unused_result)) int crash_watch(struct board *board, int fd);
 

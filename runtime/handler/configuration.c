@@ -4,11 +4,13 @@
 #include "configuration.h"
 
 #include "exit_codes.h"
+#include "log_secret.h"
 #include "select.h"
 #include "settings_file.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void configuration_free(struct configuration *configuration)
 {
@@ -16,6 +18,15 @@ void configuration_free(struct configuration *configuration)
 	free(configuration->handlers);
 	free(configuration->warnings);
 	*configuration = (struct configuration){.handlers = NULL};
+}
+
+/* From here on no log line, and nothing else that is searched for secrets, holds them. The proxies' are those that libraries read in this process. */
+static int keep_secrets(const struct settings *settings, char *const *environment)
+{
+	int error = settings_secrets(settings, log_secret_add);
+	if (error == 0)
+		error = settings_proxy_secrets(environ, log_secret_add);
+	return error == 0 ? settings_proxy_secrets(environment, log_secret_add) : error;
 }
 
 int configuration_read(const struct configuration_source *source, FILE *problems, struct configuration *ret)
@@ -33,6 +44,8 @@ int configuration_read(const struct configuration_source *source, FILE *problems
 		error = settings_read(source->env_file, source->environment, source->handlers, problems,
 			warnings, &found.settings);
 	}
+	if (error == 0)
+		error = keep_secrets(&found.settings, source->environment);
 	if (fclose(warnings) != 0 || error == -ENOMEM) {
 		fputs("cashewd: out of memory\n", problems);
 		configuration_free(&found);

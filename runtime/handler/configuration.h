@@ -22,8 +22,8 @@ struct configuration_source {
 };
 
 /*
- * Reads the settings and picks the handlers. Every problem is written to `problems`, one line each, and where there are problems the warnings too. Any
- * thread. 0 and *ret, which configuration_free() frees; EXIT_CONFIG where the settings or the handlers cannot be used, EXIT_SOFTWARE when out of memory.
+ * Reads the settings and picks the handlers. Every problem is written to `problems`, one line each, and where there are problems the warnings too. The
+ * settings' secrets, and those of the environment's proxy variables, are from then on hidden by log_secret_hide(). Any thread. 0 and *ret, which configuration_free() frees; EXIT_CONFIG where the settings or the handlers cannot be used, EXIT_SOFTWARE when out of memory.
  */
 __attribute__((warn_unused_result)) int configuration_read(
 	const struct configuration_source *source, FILE *problems, struct configuration *ret);

@@ -131,6 +131,9 @@ int host_begin(const struct cashew_handler *const *handlers, bool trial)
 	int code = take_over(&board);
 	if (code != 0)
 		return code;
+	/* A handler's printf() goes to the supervisor, which puts it into the log. */
+	if (crash_keep_output() != 0)
+		return EXIT_SOFTWARE;
 	/* Always JSON: the supervisor renders it where it writes text. */
 	const int error = log_open(&(struct log_options){
 		.fd = DESCRIPTOR_LOG, .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_ERROR});

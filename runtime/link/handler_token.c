@@ -1,6 +1,7 @@
 /* handler_token.c - see handler_token.h. */
 #include "handler_token.h"
 
+#include "log_secret.h"
 #include "settings.h"
 #include "small_file.h"
 #include "token.h"
@@ -34,12 +35,26 @@ static int read_file(const char *path, char **ret_token, const char **ret_reason
 
 int handler_token(const struct settings *settings, int64_t now, char **ret_token, const char **ret_reason)
 {
-	if (settings->handler_token_file[0] != '\0')
-		return read_file(settings->handler_token_file, ret_token, ret_reason);
-	const int error = token_sign_handler(
-		settings->jwt_secret, settings->handler_name, now, settings->token_lifetime_s, ret_token);
+	char *token = NULL;
+	int error;
+	if (settings->handler_token_file[0] != '\0') {
+		error = read_file(settings->handler_token_file, &token, ret_reason);
+	} else {
+		error = token_sign_handler(settings->jwt_secret, settings->handler_name, now,
+			settings->token_lifetime_s, &token);
+		if (error != 0)
+			*ret_reason = small_file_explain(error);
+	}
 	if (error != 0)
+		return error;
+	/* A broker may say in a reason what it was sent. */
+	error = log_secret_add_passing(token);
+	if (error == 0) {
+		*ret_token = token;
+	} else {
 		*ret_reason = small_file_explain(error);
+		handler_token_free(token);
+	}
 	return error;
 }
 

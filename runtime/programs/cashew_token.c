@@ -40,24 +40,28 @@ struct arguments {
 };
 
 static const char help[] =
-	"cashew-token - makes JSON Web Tokens (HS256) for cashewd's users and handlers\n"
-	"\n"
-	"  cashew-token user ID [--expires TIME]        a token for a user's devices\n"
-	"  cashew-token handler NAME [--expires TIME]   a token for a handler, which acts for all users\n"
-	"  cashew-token show                            says what the token on standard input says, and whether\n"
-	"                                               the broker would accept it\n"
+	"Usage: cashew-token user ID [--expires TIME]       a token for a user's devices\n"
+	"       cashew-token handler NAME [--expires TIME]  one for a handler, which acts\n"
+	"                                                   for all users\n"
+	"       cashew-token show                           what the token on standard\n"
+	"                                                   input says, and whether the\n"
+	"                                                   broker would accept it\n"
 	"\n"
 	"  --expires TIME    from now on, 1h by default: 90s, 15m, 1h or 30d\n"
 	"  --env-file FILE   read JWT_SECRET from FILE, which must exist, instead of .env\n"
 	"  --help, --version\n"
 	"\n"
-	"The secret is JWT_SECRET of the environment, else of .env in the working directory: 32 bytes or more, unless\n"
-	"ALLOW_SHORT_SECRET=on stands beside it. ID and NAME: 1 to 64 of A-Z a-z 0-9 . _ | -\n"
+	"The secret is JWT_SECRET of the environment, else of .env in the working\n"
+	"directory: 32 bytes or more, unless ALLOW_SHORT_SECRET=on stands beside it. ID\n"
+	"and NAME: 1 to 64 of A-Z a-z 0-9 . _ | -\n"
 	"\n"
-	"A token is all that a device needs to act for its user: hand it to nobody else.\n"
-	"  mosquitto_sub -h HOST -p 8883 -i 68946-phone -u JWT -P \"$(cashew-token user 68946)\" -t '68946/#' -v\n"
+	"A token is all that a device needs to act for its user: hand it to nobody else,\n"
+	"and put it into no argument, which others on the machine see. For mosquitto_sub:\n"
+	"  (umask 077; echo \"-P $(cashew-token user 68946)\" > ~/.config/mosquitto_sub)\n"
+	"  mosquitto_sub -h HOST -p 8883 -i 68946-phone -u JWT -t '68946/#' -v\n"
 	"\n"
-	"Exit codes: 0, 1 (show: the broker would refuse it), 64 (wrong command line), 78 (no usable secret).\n";
+	"Exit codes: 0, 1 the broker would refuse it, 64 wrong command line, 70 internal\n"
+	"failure, 74 output failed, 78 no usable secret.\n";
 
 /* ---- The command line ---- */
 

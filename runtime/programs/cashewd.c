@@ -15,6 +15,7 @@
 #include "handler_table.h"
 #include "hardening.h"
 #include "log.h"
+#include "log_secret.h"
 #include "output.h"
 #include "routes.h"
 #include "settings.h"
@@ -41,6 +42,7 @@ enum task {
 	TASK_CHECK,
 	TASK_LIST,
 	TASK_HELP,
+	TASK_HELP_SETTINGS,
 	TASK_VERSION,
 	TASK_MARKDOWN,
 	TASK_EXAMPLE,
@@ -52,35 +54,31 @@ struct arguments {
 	bool env_file_given;
 };
 
+/* A terminal's: 24 lines of 80 columns. */
 static void print_help(void)
 {
-	puts("cashewd - a handler runtime host for MQTT with MongoDB persistence.\n"
+	puts("Usage: cashewd [OPTION]...\n"
+	     "       cashewd doctor|top|dead-letters ...   (each has a --help of its own)\n"
 	     "\n"
-	     "Runs a handler for each command that arrives at the broker, lets it read and write MongoDB,\n"
-	     "sends the events that it causes, and acknowledges the command only when all of that is durably\n"
-	     "done.\n"
+	     "A handler runtime host for MQTT with MongoDB persistence. Runs a handler for\n"
+	     "each command from the broker, sends the events that it causes, and acknowledges\n"
+	     "the command only when all of that is durably done.\n"
 	     "\n"
-	     "Usage: cashewd [OPTION]...\n"
-	     "       cashewd dead-letters list|show|replay|drop ...  (see cashewd dead-letters --help)\n"
-	     "       cashewd doctor [OPTION]...  (checks what the host stands on; see cashewd doctor --help)\n"
-	     "       cashewd top [OPTION]...  (shows what the running cashewd does; see cashewd top --help)\n"
+	     "  --check              check the settings, show them without secrets, and exit\n"
+	     "  --list-handlers      show the handlers that are built in\n"
+	     "  --env-file FILE      read settings from FILE, which must exist, not from .env\n"
+	     "  --settings-env       write a commented .env to start from\n"
+	     "  --settings-markdown  write the settings as a Markdown table\n"
+	     "  --help, --version    --help settings explains every setting\n"
 	     "\n"
-	     "  --check               check the settings, show them with secrets masked and the handlers; exit\n"
-	     "  --list-handlers       show the handlers that are built in; needs no settings\n"
-	     "  --env-file FILE       read settings from FILE, which must exist, instead of .env\n"
-	     "  --settings-env        write a commented .env to start from\n"
-	     "  --settings-markdown   write the settings as a Markdown table\n"
-	     "  --help, --version\n"
+	     "Settings are read from .env in the working directory; the environment wins\n"
+	     "over it. JWT_SECRET, BROKER_HOST and MONGO_DB_URL must be set.\n"
 	     "\n"
-	     "Settings are read from .env in the working directory; the environment wins over it.\n");
-	settings_help(stdout);
-	puts("\n"
-	     "Signals: SIGTERM or SIGINT finishes what runs, acknowledges it and exits; a second one leaves it\n"
-	     "to the broker. SIGHUP reads .env again and goes on with a fresh host, or with the old one where the\n"
-	     "settings cannot be used.\n"
+	     "SIGTERM, SIGINT: finish what runs, acknowledge it, exit; the second one leaves\n"
+	     "it to the broker. SIGHUP: read .env again, and go on with a fresh host.\n"
 	     "\n"
-	     "Exit codes: 0 stopped as told, 64 wrong option, 70 internal failure, 74 output failed, 78 wrong\n"
-	     "settings or handlers.");
+	     "Exit codes: 0 stopped as told, 64 wrong option, 70 internal failure, 74 output\n"
+	     "failed, 78 wrong settings or handlers.");
 }
 
 static void print_version(void)
@@ -153,6 +151,10 @@ static int parse_arguments(int count, char **values, struct arguments *ret)
 			found.task = option == 'h' ? TASK_HELP : (enum task)(option - TASKS);
 		}
 	}
+	if (found.task == TASK_HELP && optind + 1 == count && strcmp(values[optind], "settings") == 0) {
+		found.task = TASK_HELP_SETTINGS;
+		optind++;
+	}
 	if (optind < count) {
 		fprintf(stderr, "cashewd: unexpected argument '%s'; see cashewd --help\n", values[optind]);
 		return EXIT_USAGE;
@@ -199,6 +201,7 @@ static int check_store(const struct settings *settings)
 		return 0;
 	}
 	if (error != 0) {
+		log_secret_hide(message);
 		fprintf(stderr, "MONGO_DB_URL: %s\n", message);
 		return EXIT_CONFIG;
 	}
@@ -334,6 +337,7 @@ int main(int count, char **values)
 		break;
 	case TASK_LIST: print_handlers(handler_table, NULL); break;
 	case TASK_HELP: print_help(); break;
+	case TASK_HELP_SETTINGS: settings_help(stdout); break;
 	case TASK_VERSION: print_version(); break;
 	case TASK_MARKDOWN: settings_markdown(stdout); break;
 	case TASK_EXAMPLE: settings_example(stdout); break;

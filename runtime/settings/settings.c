@@ -270,13 +270,13 @@ static void tell_unknown(struct reader *r, const struct settings_entry *entry, c
 		fprintf(out, "%.*s: there is no setting of that name; did you mean %s?\n", NAME_MAX_BYTES,
 			entry->name, nearest);
 	else if (is_problem)
-		fputs("what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help lists the settings)\n",
+		fputs("what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help settings lists them)\n",
 			out);
 	else if (is_written_as_name(entry->name))
-		fprintf(out, "%.*s is no setting of cashewd, and not used (--help lists them)\n",
+		fprintf(out, "%.*s is no setting of cashewd, and not used (--help settings lists them)\n",
 			NAME_MAX_BYTES, entry->name);
 	else
-		fputs("what stands before the = is no setting of cashewd, and not used (--help lists them)\n",
+		fputs("what stands before the = is no setting of cashewd, and not used (--help settings lists them)\n",
 			out);
 }
 
@@ -303,6 +303,13 @@ static int check_names(struct reader *r)
 		}
 		if (find_retired(entry->name))
 			continue;
+		if (settings_is_proxy(entry->name)) {
+			r->base.count++;
+			fprintf(r->base.problems,
+				"%s:%u: %.*s: set it in the environment that cashewd is started with: libraries read it there, and not in this file\n",
+				r->path, entry->line, NAME_MAX_BYTES, entry->name);
+			continue;
+		}
 		tell_unknown(r, entry, nearest_name(entry->name, names));
 	}
 	free(names);

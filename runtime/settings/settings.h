@@ -120,13 +120,27 @@ void settings_free(struct settings *settings);
 /* The value of a handler's own setting. NULL: no handler declared that name. "": it must be set, but belongs to handlers that do not run here. */
 const char *settings_own_value(const struct settings *settings, const char *name);
 
+/*
+ * Calls `visit` with each secret among the settings, until a call does not return 0; returns what the last one did, or -ENOMEM. Those are the settings that
+ * are secret, the handlers' own ones too, and in MONGO_DB_URL the password and the options that hold one, percent-encoded as they stand there.
+ */
+__attribute__((warn_unused_result)) int settings_secrets(
+	const struct settings *settings, int (*visit)(const char *secret));
+
+/* The same for the names and passwords in the variables of an environment whose names end in _proxy, as https_proxy; it is, ended by NULL. */
+__attribute__((warn_unused_result)) int settings_proxy_secrets(
+	char *const *environment, int (*visit)(const char *secret));
+
+/* Whether that is a variable by which libcurl is told of a proxy: http_proxy, https_proxy, all_proxy, no_proxy, in any case. */
+bool settings_is_proxy(const char *name);
+
 /* One "NAME=value" line per setting, secrets masked, a password inside MONGO_DB_URL too, for --check. */
 void settings_print(const struct settings *settings, FILE *out);
 
 /* Every setting as "NAME=value" and a NUL, secrets as they are. Another process reads this as its environment, by settings_read() without a file. */
 void settings_write(const struct settings *settings, FILE *out);
 
-/* The part of --help that lists the settings, wrapped to 100 columns; README's Markdown table of them; .env.example. */
+/* What --help settings says, wrapped to 80 columns; README's Markdown table of them; .env.example. */
 void settings_help(FILE *out);
 void settings_markdown(FILE *out);
 void settings_example(FILE *out);

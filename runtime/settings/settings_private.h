@@ -66,6 +66,9 @@ struct retired_setting {
 
 extern const struct retired_setting settings_retired[]; /* ended by a name that is NULL */
 
+/* Whether a connection string's option of that name may hold a secret. */
+bool settings_option_is_secret(const char *name, size_t size);
+
 /* Tells what is wrong between settings whose values are each in range. */
 void settings_check(struct settings_reader *reader, const struct settings *settings);
 

@@ -11,9 +11,8 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <strings.h>
 
-enum { HELP_WIDTH = 100, NAME_WIDTH = 22 };
+enum { HELP_WIDTH = 80, FILE_WIDTH = 100, NAME_WIDTH = 22 };
 
 #define MASK "********"
 
@@ -26,20 +25,6 @@ static void print_escaped(const char *begin, const char *end, FILE *out)
 		else
 			fputc(*at, out);
 	}
-}
-
-/* Whether a connection string's option may hold a secret. */
-static bool option_is_secret(const char *name, size_t size)
-{
-	static const char *const words[] = {"password", "authmechanismproperties"};
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		const size_t length = strlen(words[i]);
-		for (size_t at = 0; at + length <= size; at++) {
-			if (strncasecmp(name + at, words[i], length) == 0)
-				return true;
-		}
-	}
-	return false;
 }
 
 /* Masks from the first : to the last @, which is more than the password where that holds an @ of its own. */
@@ -62,7 +47,7 @@ static void print_url(const char *url, FILE *out)
 		rest = option;
 		const char *end = option + strcspn(option, "&");
 		const char *sign = memchr(option, '=', (size_t)(end - option));
-		if (sign && option_is_secret(option, (size_t)(sign - option))) {
+		if (sign && settings_option_is_secret(option, (size_t)(sign - option))) {
 			print_escaped(option, sign + 1, out);
 			fputs(MASK, out);
 			rest = end;
@@ -157,12 +142,12 @@ static void print_range(const struct setting *setting, FILE *out)
 			setting->default_value[0] != '\0' ? setting->default_value : "empty");
 }
 
-/* Writes text after `column` columns, wrapped at words; the lines that follow begin with `indent`. */
-static void print_wrapped(const char *text, size_t column, const char *indent, FILE *out)
+/* Writes text after `column` columns of `width`, wrapped at words; the lines that follow begin with `indent`. */
+static void print_wrapped(const char *text, size_t column, size_t width, const char *indent, FILE *out)
 {
 	while (*text != '\0') {
 		const size_t size = strcspn(text, " ");
-		if (column + 1 + size > HELP_WIDTH) {
+		if (column + 1 + size > width && column > strlen(indent)) {
 			fprintf(out, "\n%s", indent);
 			column = strlen(indent);
 		} else if (column > strlen(indent)) {
@@ -191,7 +176,7 @@ void settings_help(FILE *out)
 		if (begins_group(i))
 			fprintf(out, "%s%s\n", i > 0 ? "\n" : "", setting->group);
 		fprintf(out, "  %-*s", NAME_WIDTH, setting->name);
-		print_wrapped(setting->help, strlen(indent), indent, out);
+		print_wrapped(setting->help, strlen(indent), HELP_WIDTH, indent, out);
 		fprintf(out, "%s(", indent);
 		print_range(setting, out);
 		fputs(")\n", out);
@@ -237,7 +222,7 @@ void settings_example(FILE *out)
 		if (begins_group(i))
 			fprintf(out, "\n# ---- %s ----\n", setting->group);
 		fputs("\n# ", out);
-		print_wrapped(setting->help, 2, "# ", out);
+		print_wrapped(setting->help, 2, FILE_WIDTH, "# ", out);
 		fputs("# (", out);
 		print_range(setting, out);
 		fputs(")\n", out);

@@ -31,7 +31,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { POLL_SIGNALS, POLL_HOST, POLL_TRIAL, POLLS };
+enum { POLL_SIGNALS, POLL_HOST, POLL_HOST_PRINTED, POLL_TRIAL, POLL_TRIAL_PRINTED, POLLS };
 
 enum {
 	STOP_MARGIN_MS = 10000, /* beyond STOP_TIMEOUT, after which a host leaves by itself */
@@ -42,7 +42,7 @@ enum {
 /* Settings that are being tried out, by a process of their own. */
 struct trial {
 	pid_t pid; /* 0: none */
-	struct child_log logs;
+	struct child_log logs, printed;
 	struct configuration configuration;
 	int64_t kill_at_ms;
 	bool again; /* another SIGHUP came meanwhile */
@@ -57,7 +57,7 @@ struct supervisor {
 	int signal_fd;
 	struct child child;
 	struct watch watch;
-	struct child_log logs; /* of the host */
+	struct child_log logs, printed; /* of the host */
 	struct trial trial;
 	struct shipping loggly;
 	struct view view;
@@ -78,8 +78,8 @@ static void start_host(struct supervisor *s)
 	board_clear_host(s->board);
 	board_forget(s->board, s->now_ms - FORGET_MS, s->now_ms);
 	s->board->hosts++;
-	const int error =
-		launch(&s->program, LAUNCH_HOST, &s->configuration.settings, s->board_fd, &s->logs, &pid);
+	const int error = launch(&s->program, LAUNCH_HOST, &s->configuration.settings, s->board_fd, &s->logs,
+		&s->printed, &pid);
 	if (error != 0) {
 		child_not_spawned(&s->child, s->now_ms);
 		log_error("host_not_started", "the host cannot be started now",
@@ -150,7 +150,7 @@ static void reload(struct supervisor *s)
 		return;
 	}
 	const int error = launch(&s->program, LAUNCH_TRIAL, &trial->configuration.settings, s->board_fd,
-		&trial->logs, &trial->pid);
+		&trial->logs, &trial->printed, &trial->pid);
 	if (error != 0) {
 		log_error("bad_setting", "the settings cannot be tried out now",
 			LOG_TEXT("reason", strerror(-error)));
@@ -185,6 +185,7 @@ static void trial_ended(struct supervisor *s, int status)
 {
 	struct trial *trial = &s->trial;
 	trial->pid = 0;
+	child_log_close(&trial->printed);
 	child_log_close(&trial->logs);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_OK) {
 		struct configuration old = s->configuration;
@@ -216,6 +217,7 @@ static void host_ended(struct supervisor *s, int status)
 		.code = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
 		.released = board_read(&s->board->released) > 0};
 	const pid_t pid = child->pid;
+	child_log_close(&s->printed);
 	child_log_close(&s->logs);
 	FIGURES_SET(s->board->figures.hosts.pid, 0);
 	figures_clear_host(&s->board->figures);
@@ -333,14 +335,18 @@ static void loop(struct supervisor *s)
 		struct pollfd polls[POLLS] = {
 			[POLL_SIGNALS] = {.fd = s->signal_fd, .events = POLLIN},
 			[POLL_HOST] = child_log_poll(&s->logs),
+			[POLL_HOST_PRINTED] = child_log_poll(&s->printed),
 			[POLL_TRIAL] = child_log_poll(&s->trial.logs),
+			[POLL_TRIAL_PRINTED] = child_log_poll(&s->trial.printed),
 		};
 		if (poll(polls, POLLS, timeout_ms(s, look_at_ms)) < 0)
 			continue;
 		s->now_ms = clock_ms();
 		FIGURES_SET(s->view.turned_ms, s->now_ms);
 		FIGURES_SET(s->view.child_state, (int)s->child.state);
+		child_log_serve(&s->printed, polls[POLL_HOST_PRINTED].revents);
 		child_log_serve(&s->logs, polls[POLL_HOST].revents);
+		child_log_serve(&s->trial.printed, polls[POLL_TRIAL_PRINTED].revents);
 		child_log_serve(&s->trial.logs, polls[POLL_TRIAL].revents);
 		if ((polls[POLL_SIGNALS].revents & POLLIN) != 0)
 			read_signals(s);
@@ -392,6 +398,7 @@ static void end_trial(struct supervisor *s)
 		kill(s->trial.pid, SIGKILL);
 		(void)waitpid(s->trial.pid, NULL, 0);
 	}
+	child_log_close(&s->trial.printed);
 	child_log_close(&s->trial.logs);
 	configuration_free(&s->trial.configuration);
 }
@@ -423,7 +430,8 @@ int supervisor_run(const struct configuration_source *source, struct configurati
 	struct supervisor s = {.source = source,
 		.configuration = *first,
 		.logs = {.fd = -1},
-		.trial = {.logs = {.fd = -1}},
+		.printed = {.fd = -1},
+		.trial = {.logs = {.fd = -1}, .printed = {.fd = -1}},
 		.now_ms = clock_ms()};
 	*first = (struct configuration){.handlers = NULL};
 	if (!open_all(&s)) {

@@ -45,6 +45,14 @@ static void crash(struct harness *h, const struct crash *kind)
 	if (strcmp(kind->how, "thread_exit") != 0)
 		assert_non_null(strstr(backtrace != NULL ? backtrace : "", "cashewd-test-host("));
 	host_expect_log(host, "host_died", "blamed", "1");
+	/* What the handler had printed is in the log, each line one of it; the beginning of one where a crash could still be noticed. */
+	assert_int_equal(host_count_log(host, "host_output", "message",
+				 harness_format(h, "about to end by %s", kind->how)),
+		1);
+	if (strcmp(kind->how, "thread_exit") != 0)
+		assert_int_equal(
+			host_count_log(host, "host_output", "message", harness_format(h, "%s is", kind->how)),
+			1);
 	/* Somebody else is served by the next host. */
 	device_command(phones.other, "ping", "1");
 	host_wait_ready(host);

@@ -451,7 +451,7 @@ HARNESS_CASE(log_is_text_where_that_is_asked_for)
 	struct host *host = host_new(h, HOST_PRODUCT);
 	host_set(host, "LOG_FORMAT", "text");
 	host_start(host);
-	host_expect_text(host, "INFO  the host is started  pid=");
+	host_expect_text(host, "INFO  host_started: the host is started  pid=");
 	host_expect_text(host, "INFO  ready: connected, subscribed, and the store answers  handlers=");
 	host_signal(host, SIGTERM);
 	assert_int_equal(host_wait_exit(host), 0);

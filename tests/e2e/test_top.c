@@ -193,7 +193,7 @@ HARNESS_CASE(what_it_shows)
 
 	const struct answer once = top(h, address, "--once");
 	expect(once, 0, "\nhost     running, ready for ");
-	expect(once, 0, ", done 7, rejected 1, parked 0, dead 1\n");
+	expect(once, 0, "\ncommands dead 1, parked 0, rejected 1, ");
 	expect(once, 0, "\nmain  up ");
 	expect(once, 0, "\nget_apples ");
 	expect(once, 0, "\nRUNNING ");

@@ -1,5 +1,6 @@
 /*
- * test_crash.h - a crash on request: {how, times?}. `times` is how often (1); after that it is calm.
+ * test_crash.h - a crash on request: {how, times?}. `times` is how often (1); after that it is calm. Before each it prints a line and the beginning of
+ * another one.
  *
  * In the folder CRASH_FOLDER it appends a byte to the file `crashes` before each, so that a test sees how
  * often it ran.
@@ -44,6 +45,7 @@ static inline void crash_now(const char *how)
 {
 	/* A place where nothing is, of which neither compiler nor sanitizer knows. */
 	volatile uintptr_t nowhere = 64;
+	printf("about to end by %s\n%s is", how, how);
 	if (strcmp(how, "segv") == 0)
 		*(volatile int *)nowhere = 1;
 	else if (strcmp(how, "abort") == 0)

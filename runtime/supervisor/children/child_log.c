@@ -6,6 +6,7 @@
 #include "log.h"
 #include "log_line.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +15,34 @@
 
 enum { BUFFER_SIZE = 64 * 1024, ROUNDS = 16, FIELDS_MAX = 64 };
 
-int child_log_open(struct child_log *logs, int *ret_end)
+/* Only the end that is read here does not block. A pipe for what is printed, since a handler may open /dev/stdout, which a socket refuses. */
+static int open_ends(enum child_log_kind kind, int ends[static 2])
+{
+	const int error = kind == CHILD_LOG_PRINTED
+				  ? pipe2(ends, O_CLOEXEC)
+				  : socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+	if (error != 0)
+		return -errno;
+	if (fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0)
+		return 0;
+	const int reason = errno;
+	close(ends[0]);
+	close(ends[1]);
+	return -reason;
+}
+
+int child_log_open(struct child_log *logs, enum child_log_kind kind, int *ret_end)
 {
 	int ends[2];
 	char *buffer = malloc(BUFFER_SIZE);
 	if (!buffer)
 		return -ENOMEM;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+	const int error = open_ends(kind, ends);
+	if (error != 0) {
 		free(buffer);
-		return -errno;
+		return error;
 	}
-	*logs = (struct child_log){.fd = ends[0], .buffer = buffer};
+	*logs = (struct child_log){.kind = kind, .fd = ends[0], .buffer = buffer};
 	*ret_end = ends[1];
 	return 0;
 }
@@ -110,9 +128,28 @@ static void render(const char *line, size_t size)
 
 /* ---- The stream ---- */
 
-/* Whole lines. */
-static void pass(const char *lines, size_t size)
+/* Each line becomes an event of its own. */
+static void pass_printed(char *lines, size_t size)
 {
+	for (char *line = lines, *const end = lines + size; line < end;) {
+		char *line_end = memchr(line, '\n', (size_t)(end - line));
+		for (char *at = line; at < line_end; at++)
+			if (*at == '\0')
+				*at = '?';
+		*line_end = '\0';
+		if (line[0] != '\0')
+			log_info("host_output", line);
+		line = line_end + 1;
+	}
+}
+
+/* Whole lines. */
+static void pass(const struct child_log *logs, char *lines, size_t size)
+{
+	if (logs->kind == CHILD_LOG_PRINTED) {
+		pass_printed(lines, size);
+		return;
+	}
 	log_tap_lines(lines, size);
 	if (log_is_json()) {
 		log_put_lines(lines, size);
@@ -133,7 +170,7 @@ static void pass_rest(struct child_log *logs)
 	if (logs->used == 0)
 		return;
 	logs->buffer[logs->used] = '\n';
-	pass(logs->buffer, logs->used + 1);
+	pass(logs, logs->buffer, logs->used + 1);
 	logs->used = 0;
 }
 
@@ -144,7 +181,7 @@ static bool read_once(struct child_log *logs)
 	const size_t room = BUFFER_SIZE - 1 - logs->used;
 	ssize_t got;
 	do
-		got = recv(logs->fd, logs->buffer + logs->used, room, MSG_DONTWAIT);
+		got = read(logs->fd, logs->buffer + logs->used, room);
 	while (got < 0 && errno == EINTR);
 	logs->over = logs->over || got == 0;
 	if (got <= 0)
@@ -153,7 +190,7 @@ static bool read_once(struct child_log *logs)
 	const char *last = memrchr(logs->buffer, '\n', logs->used);
 	if (last) {
 		const size_t whole = (size_t)(last - logs->buffer) + 1;
-		pass(logs->buffer, whole);
+		pass(logs, logs->buffer, whole);
 		logs->used -= whole;
 		memmove(logs->buffer, logs->buffer + whole, logs->used);
 	} else if (logs->used == BUFFER_SIZE - 1) {

@@ -72,7 +72,8 @@ static int move_up(int fd, int *ret_fd)
 	return *ret_fd < 0 ? -errno : 0;
 }
 
-static int start(char *name, enum launch_role role, const int fds[static FDS], pid_t *ret_pid)
+/* output: where what it prints goes. */
+static int start(char *name, enum launch_role role, const int fds[static FDS], int output, pid_t *ret_pid)
 {
 	static char trial[] = "--trial";
 	char *arguments[] = {name, role == LAUNCH_TRIAL ? trial : NULL, NULL};
@@ -95,6 +96,8 @@ static int start(char *name, enum launch_role role, const int fds[static FDS], p
 		error = posix_spawnattr_setsigmask(&attributes, &blocked);
 	for (int i = 0; i < FDS && error == 0; i++)
 		error = posix_spawn_file_actions_adddup2(&actions, fds[i], DESCRIPTOR_SETTINGS + i);
+	for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO && error == 0; fd++)
+		error = posix_spawn_file_actions_adddup2(&actions, output, fd);
 	/* What libraries have opened without closing it on exec is not for the host. */
 	if (error == 0)
 		error = posix_spawn_file_actions_addclosefrom_np(&actions, FD_MIN);
@@ -108,15 +111,18 @@ static int start(char *name, enum launch_role role, const int fds[static FDS], p
 }
 
 int launch(const struct program *program, enum launch_role role, const struct settings *settings,
-	int board_fd, struct child_log *logs, pid_t *ret_pid)
+	int board_fd, struct child_log *logs, struct child_log *printed, pid_t *ret_pid)
 {
 	char name[PATH_MAX];
-	__attribute__((cleanup(close_fd))) int file = -1, log_end = -1, high_file = -1, high_board = -1,
-					       high_log = -1, high_program = -1;
-	struct child_log opened = {.fd = -1};
+	__attribute__((cleanup(close_fd))) int file = -1, log_end = -1, output_end = -1, high_file = -1,
+					       high_board = -1, high_log = -1, high_program = -1,
+					       high_output = -1;
+	struct child_log opened = {.fd = -1}, output = {.fd = -1};
 	int error = settings_file_new(settings, &file);
 	if (error == 0)
-		error = child_log_open(&opened, &log_end);
+		error = child_log_open(&opened, CHILD_LOG_RECORDS, &log_end);
+	if (error == 0)
+		error = child_log_open(&output, CHILD_LOG_PRINTED, &output_end);
 	if (error == 0)
 		error = move_up(file, &high_file);
 	if (error == 0)
@@ -125,14 +131,19 @@ int launch(const struct program *program, enum launch_role role, const struct se
 		error = move_up(log_end, &high_log);
 	if (error == 0)
 		error = move_up(program->fd, &high_program);
+	if (error == 0)
+		error = move_up(output_end, &high_output);
 	/* What a backtrace names the program by. */
 	strcpy(name, program->path);
 	if (error == 0)
-		error = start(
-			name, role, (const int[FDS]){high_file, high_board, high_log, high_program}, ret_pid);
-	if (error != 0)
+		error = start(name, role, (const int[FDS]){high_file, high_board, high_log, high_program},
+			high_output, ret_pid);
+	if (error != 0) {
 		child_log_close(&opened);
-	else
+		child_log_close(&output);
+	} else {
 		*logs = opened;
+		*printed = output;
+	}
 	return error;
 }

@@ -16,9 +16,10 @@ struct program;
 
 enum launch_role { LAUNCH_HOST, LAUNCH_TRIAL };
 
-/* From the main thread: the process dies with the thread that started it. 0 and *ret_pid, with *logs open; a
- * negative errno. */
+/* From the main thread: the process dies with the thread that started it. 0 and *ret_pid, with *logs and
+ * *printed open; a negative errno. */
 __attribute__((warn_unused_result)) int launch(const struct program *program, enum launch_role role,
-	const struct settings *settings, int board_fd, struct child_log *logs, pid_t *ret_pid);
+	const struct settings *settings, int board_fd, struct child_log *logs, struct child_log *printed,
+	pid_t *ret_pid);
 
 #endif

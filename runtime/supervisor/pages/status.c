@@ -7,6 +7,7 @@
 #include "child.h"
 #include "clock.h"
 #include "http_server.h"
+#include "log_secret.h"
 #include "process.h"
 #include "text_line.h"
 #include "view.h"
@@ -187,8 +188,12 @@ static int find_runs(const struct board *board, struct runs *ret)
 static json_t *run_json(const struct run *run, int64_t now_ms)
 {
 	json_t *json = json_object();
+	char topic[BOARD_TOPIC_SIZE];
+	snprintf(topic, sizeof(topic), "%s", run->what.topic);
+	/* A device may call a command as it likes. */
+	log_secret_hide(topic);
 	int error = set_text(json, "handler", run->what.handler);
-	error |= set_text(json, "topic", run->what.topic);
+	error |= set_text(json, "topic", topic);
 	error |= set_number(json, "attempt", run->what.attempt);
 	error |= set_number(json, "running_ms", age(run->what.started_ms, now_ms));
 	error |= set_number(json, "deadline_ms", run->what.deadline_ms);

@@ -12,6 +12,7 @@
 #include "dead_letter_options.h"
 #include "dead_letter_print.h"
 #include "exit_codes.h"
+#include "log_secret.h"
 #include "output.h"
 #include "replays.h"
 #include "routes.h"
@@ -60,7 +61,10 @@ static int out_of_memory(void)
 
 static int store_failed(const struct work *work)
 {
-	fprintf(stderr, "cashewd: the database cannot be used: %s\n", store_last_error(work->client));
+	char message[STORE_MESSAGE_SIZE];
+	snprintf(message, sizeof(message), "%s", store_last_error(work->client));
+	log_secret_hide(message);
+	fprintf(stderr, "cashewd: the database cannot be used: %s\n", message);
 	return EXIT_UNAVAILABLE;
 }
 
@@ -412,7 +416,8 @@ static int configure(struct work *work, const struct cashew_handler *const *hand
 		settings_read_some(options->env_file, environ, names, stderr, stderr, &work->settings);
 	if (error == SETTINGS_E_INVALID)
 		return EXIT_CONFIG;
-	if (error != 0)
+	/* What the database and its driver say may hold them. */
+	if (error != 0 || settings_secrets(&work->settings, log_secret_add) != 0)
 		return out_of_memory();
 	if (options->action != DEAD_LETTER_REPLAY)
 		return 0;
@@ -434,6 +439,7 @@ static int open_store(struct work *work)
 		work->client = store_acquire(work->store);
 		return 0;
 	}
+	log_secret_hide(message);
 	fprintf(stderr, "cashewd: %s\n", message);
 	return error == STORE_E_AWAY ? EXIT_UNAVAILABLE : EXIT_CONFIG;
 }

@@ -3,6 +3,7 @@
 
 #include "doctor_link.h"
 #include "handler_token.h"
+#include "log_secret.h"
 #include "random.h"
 #include "resolver.h"
 #include "store.h"
@@ -25,15 +26,24 @@ void doctor_random_name(char ret[static DOCTOR_USER_SIZE], const char *text, uns
 	ret[size + digits] = '\0';
 }
 
-/* What a broker, a database or a device says may hold anything: a line stays one, and leaves terminals alone. */
-static void tame(char text[static DOCTOR_TEXT_SIZE])
+/* What a broker, a database or a device says may hold anything: no secret stays in it, a line stays one, and leaves terminals alone. */
+__attribute__((format(printf, 2, 0))) static void write_tame(
+	char ret[static DOCTOR_TEXT_SIZE], const char *format, va_list arguments)
 {
-	char *line = text_line(text);
-	snprintf(text, DOCTOR_TEXT_SIZE, "%s", line != NULL ? line : "out of memory");
+	char *text = NULL, *line = NULL;
+	if (vasprintf(&text, format, arguments) < 0)
+		text = NULL;
+	/* Before it is cut. */
+	if (text) {
+		log_secret_hide(text);
+		line = text_line(text);
+	}
+	snprintf(ret, DOCTOR_TEXT_SIZE, "%s", line != NULL ? line : "out of memory");
 	free(line);
+	free(text);
 	/* It may have been cut within a character. */
-	for (size_t size = strlen(text); !text_is_utf8(text, size);)
-		text[--size] = '\0';
+	for (size_t size = strlen(ret); !text_is_utf8(ret, size);)
+		ret[--size] = '\0';
 }
 
 /* The last line of all tells that there is no room for more; its check's outcome still counts. */
@@ -46,8 +56,7 @@ __attribute__((format(printf, 3, 0))) static void say(
 	if (doctor->line_count == DOCTOR_LINES_MAX)
 		return;
 	*line = (struct doctor_line){.check = doctor->check, .outcome = outcome};
-	vsnprintf(line->seen, sizeof(line->seen), format, arguments);
-	tame(line->seen);
+	write_tame(line->seen, format, arguments);
 	doctor->line_count++;
 }
 
@@ -84,9 +93,8 @@ void doctor_advise(struct doctor *doctor, const char *format, ...)
 	struct doctor_line *line = &doctor->lines[doctor->line_count - 1];
 	va_list arguments;
 	va_start(arguments, format);
-	vsnprintf(line->advice, sizeof(line->advice), format, arguments);
+	write_tame(line->advice, format, arguments);
 	va_end(arguments);
-	tame(line->advice);
 }
 
 void doctor_clear(struct doctor *doctor)

@@ -2,6 +2,9 @@
 #include "doctor_print.h"
 
 #include <inttypes.h>
+#include <string.h>
+
+enum { WIDTH_MIN = 20 /* of what is said, however long the names */ };
 
 static const struct {
 	const char *name, *colour;
@@ -44,13 +47,44 @@ struct doctor_totals doctor_totals(const struct doctor_line *lines, size_t count
 	return totals;
 }
 
+/* So many bytes of the text as make `width` columns, but whole words where there is a blank. At least one character. */
+static size_t fitting(const char *text, size_t width)
+{
+	size_t columns = 0, at = 0, blank = 0;
+	for (; text[at] != '\0'; at++) {
+		if (((unsigned char)text[at] & 0xc0) == 0x80)
+			continue;
+		if (text[at] == ' ')
+			blank = at;
+		if (++columns > width)
+			return blank > 0 ? blank : at;
+	}
+	return at;
+}
+
+/* The text in lines that end at DOCTOR_PRINT_WIDTH, all but the first below where the first begins. A word that is too long is broken. */
+static void print_wrapped(const char *text, size_t column, FILE *out)
+{
+	const size_t width =
+		column + WIDTH_MIN < DOCTOR_PRINT_WIDTH ? DOCTOR_PRINT_WIDTH - column : WIDTH_MIN;
+	for (bool first = true; first || *text != '\0'; first = false) {
+		const size_t size = fitting(text, width);
+		fprintf(out, "%*s%.*s\n", first ? 0 : (int)column, "", (int)size, text);
+		text += size;
+		text += strspn(text, " ");
+	}
+}
+
 void doctor_print_line(const struct doctor_line *line, int name_width, bool colours, FILE *out)
 {
 	const char *colour = colours ? outcomes[line->outcome].colour : "", *end = colours ? "\033[0m" : "";
-	fprintf(out, "%s%-4s%s  %-*s  %s\n", colour, outcomes[line->outcome].name, end, name_width,
-		line->check, line->seen);
-	if (line->advice[0] != '\0')
-		fprintf(out, "      %-*s  -> %s\n", name_width, "", line->advice);
+	const size_t column = strlen("ok    ") + (size_t)name_width + strlen("  ");
+	fprintf(out, "%s%-4s%s  %-*s  ", colour, outcomes[line->outcome].name, end, name_width, line->check);
+	print_wrapped(line->seen, column, out);
+	if (line->advice[0] == '\0')
+		return;
+	fprintf(out, "%*s-> ", (int)column, "");
+	print_wrapped(line->advice, column + strlen("-> "), out);
 }
 
 void doctor_print_totals(const struct doctor_totals *totals, FILE *out)

@@ -6,6 +6,8 @@
 #include <jansson.h>
 #include <stdio.h>
 
+enum { DOCTOR_PRINT_WIDTH = 80 };
+
 struct doctor_totals {
 	unsigned ok, skipped, warnings, failed; /* lines */
 };
@@ -19,7 +21,7 @@ const char *doctor_outcome_name(enum doctor_outcome outcome);
 enum { DOCTOR_SPAN_SIZE = 32 };
 void doctor_span(char ret[static DOCTOR_SPAN_SIZE], int64_t seconds);
 
-/* name_width: of the longest check's name. */
+/* Wrapped to DOCTOR_PRINT_WIDTH columns, between words. name_width: of the longest check's name. */
 void doctor_print_line(const struct doctor_line *line, int name_width, bool colours, FILE *out);
 void doctor_print_totals(const struct doctor_totals *totals, FILE *out);
 

@@ -134,7 +134,7 @@ static int once(struct top *top)
 
 static void draw(const struct top *top)
 {
-	struct top_view_options options = {.address = top->address, .colours = colours()};
+	struct top_view_options options = {.address = top->address, .keys = "q leaves", .colours = colours()};
 	char *text;
 	if (!terminal_show())
 		return;

@@ -14,24 +14,25 @@ void top_help(FILE *out)
 {
 	fputs("Usage: cashewd top [OPTION]...\n"
 	      "\n"
-	      "Shows what a running cashewd does: its host, store and connections; the lanes and what they hold;\n"
-	      "for each handler how often and for how long it runs, and what fails; and the commands that have\n"
-	      "been running for the longest. q or Ctrl-C leaves. Where standard output is no terminal it shows\n"
-	      "that once, as with --once.\n"
+	      "Shows what a running cashewd does: its host, store and connections; the lanes\n"
+	      "and what they hold; for each handler how often and for how long it runs, and\n"
+	      "what fails; and the commands that have been running for the longest. q or Ctrl-C\n"
+	      "leaves. Where standard output is no terminal: once, as with --once.\n"
 	      "\n"
-	      "  --addr HOST:PORT    ask there; default: METRICS_ADDR. It answers only its own machine, over the\n"
-	      "                      loopback (or an SSH tunnel that ends there)\n"
+	      "  --addr HOST:PORT    ask there; default: METRICS_ADDR. It answers only its own\n"
+	      "                      machine, over the loopback (or an SSH tunnel)\n"
 	      "  --interval SECONDS  time between two looks, 0.1 to 3600 (default 1)\n"
 	      "  --once              show it once, with the figures since the start, and exit\n"
 	      "  --json              the same as JSON, as GET /status has it\n"
 	      "  --env-file FILE     read METRICS_ADDR from FILE instead of .env\n"
 	      "  --help\n"
 	      "\n"
-	      "Rates and times (p50: the median; p99: what one in a hundred exceeds) are those of the last\n"
-	      "interval; times of all time where nothing ran in it. NO_COLOR in the environment: no colours.\n"
+	      "Rates and times (p50: the median; p99: what one in a hundred exceeds) are those\n"
+	      "of the last interval; times of all time where nothing ran in it. NO_COLOR in the\n"
+	      "environment: no colours.\n"
 	      "\n"
-	      "Exit codes: 0 left as told, 64 wrong option, 69 cashewd does not answer, 70 internal failure,\n"
-	      "74 output failed, 78 wrong settings.\n",
+	      "Exit codes: 0 left as told, 64 wrong option, 69 cashewd does not answer, 70\n"
+	      "internal failure, 74 output failed, 78 wrong settings.\n",
 		out);
 }
 

@@ -8,9 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ELLIPSIS "\xe2\x80\xa6"
-
-enum { ROOM_MIN = 64, GAP = 2 };
+enum { ROOM_MIN = 64, GAP = 2, CUT_MIN = 8 /* so much of a text is worth showing */ };
 
 static bool is_mark(char byte)
 {
@@ -22,7 +20,7 @@ static bool is_begin(char byte)
 	return ((unsigned char)byte & 0xc0) != 0x80;
 }
 
-static size_t width_of(const char *cell)
+size_t top_table_width(const char *cell)
 {
 	size_t width = text_width(cell);
 	for (; *cell != '\0'; cell++)
@@ -71,7 +69,7 @@ void top_table_add_cut(struct top_table *table, const char *line, size_t width)
 	}
 	for (; !is_begin(line[size]) || left > 0; size++)
 		left -= is_begin(line[size]);
-	top_table_add(table, "%.*s" ELLIPSIS, (int)size, line);
+	top_table_add(table, "%.*s" TOP_ELLIPSIS, (int)size, line);
 }
 
 static size_t columns_of(const struct top_table *table)
@@ -98,20 +96,37 @@ void top_table_free(struct top_table *table)
 
 /* ---- Rows ---- */
 
-static void print_row(
-	const struct top_table *table, const char *const *cells, const size_t *widths, FILE *out)
+/* How many of the columns fit. */
+static size_t columns_shown(const struct top_table *table, const size_t *widths, size_t width)
 {
 	const size_t columns = columns_of(table);
+	size_t used = 0, shown = 0;
+	for (; shown < columns; shown++) {
+		const size_t needed = widths[shown] + (shown > 0 ? GAP : 0);
+		const bool may_be_cut = shown + 1 == columns && (table->left >> shown & 1) != 0;
+		if (width > 0 && used + (may_be_cut && needed > CUT_MIN ? CUT_MIN : needed) > width)
+			break;
+		used += needed;
+	}
+	/* The ellipsis needs room as well. */
+	while (shown < columns && shown > 1 && used + 2 > width)
+		used -= widths[--shown] + GAP;
+	return shown > 0 ? shown : 1;
+}
+
+static void print_row(const struct top_table *table, const char *const *cells, const size_t *widths,
+	size_t columns, const char *end, FILE *out)
+{
 	for (size_t i = 0; i < columns; i++) {
 		const bool left = (table->left >> i & 1) != 0, last = i + 1 == columns;
-		const int space = (int)(widths[i] - width_of(cells[i]));
+		const int space = (int)(widths[i] - top_table_width(cells[i]));
 		fprintf(out, "%*s%s%*s", left ? 0 : space, "", cells[i], last ? 0 : GAP + (left ? space : 0),
 			"");
 	}
-	fputc('\n', out);
+	fputs(end, out);
 }
 
-int top_table_print(const struct top_table *table, size_t rows, FILE *out)
+int top_table_print(const struct top_table *table, size_t rows, unsigned width, FILE *out)
 {
 	const size_t columns = columns_of(table), all = top_table_rows(table);
 	if (table->failed)
@@ -122,15 +137,18 @@ int top_table_print(const struct top_table *table, size_t rows, FILE *out)
 	for (size_t i = 0; i < columns; i++)
 		widths[i] = text_width(table->headings[i]);
 	for (size_t i = 0; i < all * columns; i++) {
-		const size_t width = width_of(table->cells[i]);
-		widths[i % columns] = width > widths[i % columns] ? width : widths[i % columns];
+		const size_t cell = top_table_width(table->cells[i]);
+		widths[i % columns] = cell > widths[i % columns] ? cell : widths[i % columns];
 	}
+	const size_t fitting = columns_shown(table, widths, width);
 	fputs(TOP_BOLD, out);
-	print_row(table, table->headings, widths, out);
+	print_row(table, table->headings, widths, fitting, fitting < columns ? " " TOP_ELLIPSIS "\n" : "\n",
+		out);
 	fputs(TOP_PLAIN, out);
 	const size_t shown = rows >= all ? all : (rows > 0 ? rows - 1 : 0);
 	for (size_t row = 0; row < shown; row++)
-		print_row(table, (const char *const *)table->cells + row * columns, widths, out);
+		print_row(
+			table, (const char *const *)table->cells + row * columns, widths, fitting, "\n", out);
 	if (shown < all && rows > 0)
 		fprintf(out, TOP_DIM "... and %zu more" TOP_PLAIN "\n", all - shown);
 	free(widths);

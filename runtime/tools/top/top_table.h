@@ -19,6 +19,8 @@
 #define TOP_DIM	   "\005"
 #define TOP_PLAIN  "\006"
 
+#define TOP_ELLIPSIS "\xe2\x80\xa6"
+
 struct top_table {
 	const char *const *headings; /* ended by NULL */
 	unsigned left;		     /* bit n: column n is aligned to the left */
@@ -33,12 +35,18 @@ void top_table_add(struct top_table *table, const char *format, ...) __attribute
 /* The same for a text that may take so many columns and is cut beyond them. */
 void top_table_add_cut(struct top_table *table, const char *line, size_t width);
 
+/* How many columns a text takes, without its marks. */
+size_t top_table_width(const char *text);
+
 /* Whole rows. */
 size_t top_table_rows(const struct top_table *table);
 
-/* The headings, and so many rows; where there are more, the last of them says how many. 0 or -ENOMEM. */
+/*
+ * The headings, and so many rows; where there are more, the last of them says how many. width: of the terminal, 0 for any. The last columns that do not fit
+ * are left out, and an ellipsis stands behind the headings; but a last one that is aligned to the left may be cut. 0 or -ENOMEM.
+ */
 __attribute__((warn_unused_result)) int top_table_print(
-	const struct top_table *table, size_t rows, FILE *out);
+	const struct top_table *table, size_t rows, unsigned width, FILE *out);
 void top_table_free(struct top_table *table);
 
 /* Writes a text's lines, each cut to the width and no more than the height (0: all of it). */

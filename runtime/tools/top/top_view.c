@@ -8,6 +8,7 @@
 #include "text_line.h"
 #include "top_table.h"
 #include "top_text.h"
+#include "top_view_private.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,33 +16,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_WIDTH = 32, LANES_MIN = 2, RUNNING_MIN = 3, HEADER_LINES = 5, HEADINGS = 6 };
-
-struct view {
-	const json_t *now, *before; /* before: of the same supervisor, or NULL */
-	double seconds;		    /* between them, or since the start */
-	bool bounds_known;
-	const struct top_view_options *options;
-	FILE *out;
+/* On a terminal of less than NAMES_WIDE columns names are cut earlier, so that figures have room. */
+enum {
+	NAME_WIDTH = 32,
+	NAME_WIDTH_NARROW = 20,
+	NAMES_WIDE = 100,
+	LANES_MIN = 2,
+	RUNNING_MIN = 3,
+	HEADINGS = 6
 };
 
 /* ---- Numbers ---- */
 
-static int64_t number(const json_t *object, const char *key)
+int64_t view_number(const json_t *object, const char *key)
 {
 	const int64_t value = json_integer_value(json_object_get(object, key));
 	return value > 0 ? value : 0;
 }
 
-static bool is(const json_t *object, const char *key)
+bool view_is(const json_t *object, const char *key)
 {
 	return json_is_true(json_object_get(object, key));
 }
 
-/* What was added since; a counter that fell says nothing. */
-static int64_t more(const json_t *now, const json_t *before, const char *key)
+int64_t view_more(const json_t *now, const json_t *before, const char *key)
 {
-	const int64_t to = number(now, key), from = number(before, key);
+	const int64_t to = view_number(now, key), from = view_number(before, key);
 	return to > from ? to - from : 0;
 }
 
@@ -78,8 +78,7 @@ static struct figures_times times_between(const json_t *now, const json_t *befor
 	return times;
 }
 
-/* Two cells: the median, and what one in a hundred exceeds. */
-static void quantiles(
+void view_quantiles(
 	const struct view *view, const json_t *now, const json_t *before, struct top_text ret[static 2])
 {
 	struct figures_times times = times_between(now, before);
@@ -109,14 +108,13 @@ static bool bounds_known(const json_t *now)
 
 /* ---- Texts ---- */
 
-/* A text of the document; to be freed, NULL when out of memory. */
-static char *text_of(const json_t *object, const char *key)
+char *view_text(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
 	return text_line(text ? text : "?");
 }
 
-static const char *count_mark(bool bad, const char *mark)
+const char *view_mark(bool bad, const char *mark)
 {
 	return bad ? mark : "";
 }
@@ -125,148 +123,32 @@ static const char *count_mark(bool bad, const char *mark)
 static void add_bad(struct top_table *table, const struct view *view, const json_t *now, const json_t *before,
 	const char *key, const char *mark)
 {
-	const bool rose = view->before && more(now, before, key) > 0;
-	top_table_add(
-		table, "%s%s%s", count_mark(rose, mark), top_text_count(number(now, key)).text, TOP_PLAIN);
-}
-
-/* ---- The head ---- */
-
-static void label(const struct view *view, const char *text)
-{
-	fprintf(view->out, TOP_BOLD "%-9s" TOP_PLAIN, text);
-}
-
-static void print_first(const struct view *view)
-{
-	char *version = text_of(view->now, "cashewd");
-	const json_t *supervisor = json_object_get(view->now, "supervisor");
-	label(view, "cashewd");
-	fprintf(view->out, "%s at %s, figures of %s%s, up %s, %s\n", version ? version : "?",
-		view->options->address, view->before ? "the last " : "all the time",
-		view->before ? top_text_duration(view->seconds * 1000).text : "",
-		top_text_duration((double)(number(view->now, "clock_ms") - number(supervisor, "started_ms")))
-			.text,
-		top_text_clock(number(view->now, "unix_ms")).text);
-	free(version);
-}
-
-/* A counter in a line: where it is 0 only if it is always wanted, marked while it rises. */
-struct counter {
-	const char *key, *word, *mark;
-	bool always;
-};
-
-static void print_counters(const struct view *view, const json_t *now, const json_t *before,
-	const struct counter *counters, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		const struct counter *counter = &counters[i];
-		const bool rose = view->before && more(now, before, counter->key) > 0;
-		if (counter->always || number(now, counter->key) > 0)
-			fprintf(view->out, ", %s%s %s%s", count_mark(rose, counter->mark), counter->word,
-				top_text_count(number(now, counter->key)).text, TOP_PLAIN);
-	}
-	fputc('\n', view->out);
-}
-
-static void print_host(const struct view *view)
-{
-	static const struct counter ends[] = {{"crashed", "crashed", TOP_RED, true},
-		{"hung", "hung", TOP_RED, true}, {"killed", "killed", TOP_RED, false},
-		{"not_begun", "not begun", TOP_RED, false}, {"too_large", "too large", TOP_YELLOW, false}};
-	const json_t *host = json_object_get(view->now, "host");
-	const json_t *supervisor = json_object_get(view->now, "supervisor");
-	char *state = text_of(host, "state");
-	const bool running = state && strcmp(state, "running") == 0;
-	label(view, "host");
-	fprintf(view->out, "%s%s%s%s" TOP_PLAIN, running && is(host, "ready") ? TOP_GREEN : TOP_RED,
-		state ? state : "?", running ? (is(host, "ready") ? ", ready" : ", not ready") : "",
-		is(host, "standby") ? " (standby)" : "");
-	free(state);
-	if (number(host, "pid") > 0)
-		fprintf(view->out, " for %s, pid %" PRId64,
-			top_text_duration((double)number(host, "running_ms")).text, number(host, "pid"));
-	fprintf(view->out, ", number %" PRId64 ", memory %s (supervisor %s)", number(host, "number"),
-		top_text_bytes(number(host, "rss_bytes")).text,
-		top_text_bytes(number(supervisor, "rss_bytes")).text);
-	print_counters(
-		view, host, json_object_get(view->before, "host"), ends, sizeof(ends) / sizeof(ends[0]));
-}
-
-static void print_commands(const struct view *view)
-{
-	static const struct counter ends[] = {{"done", "done", "", true},
-		{"rejected", "rejected", TOP_YELLOW, true}, {"parked", "parked", TOP_YELLOW, true},
-		{"dead", "dead", TOP_RED, true}, {"suspects", "suspects", TOP_RED, false},
-		{"joined", "joined", "", false}, {"left", "left", "", false},
-		{"qos0_dropped", "QoS 0 dropped", TOP_RED, false}};
-	enum { ACKNOWLEDGED = 4 };
-	const json_t *now = json_object_get(view->now, "commands");
-	const json_t *before = json_object_get(view->before, "commands");
-	int64_t acknowledged = 0;
-	for (size_t i = 0; i < ACKNOWLEDGED; i++)
-		acknowledged += more(now, before, ends[i].key);
-	label(view, "commands");
-	fprintf(view->out, "%s/s acked, in flight %s (workers %s)",
-		top_text_rate(acknowledged, view->seconds).text,
-		top_text_count(number(now, "in_flight")).text,
-		top_text_count(number(now, "with_workers")).text);
-	print_counters(view, now, before, ends, sizeof(ends) / sizeof(ends[0]));
-}
-
-static void print_store(const struct view *view)
-{
-	const json_t *now = json_object_get(view->now, "store");
-	const json_t *before = json_object_get(view->before, "store");
-	struct top_text latency[2];
-	quantiles(view, json_object_get(now, "latency"), json_object_get(before, "latency"), latency);
-	label(view, "store");
-	fprintf(view->out, "%s" TOP_PLAIN ", p50 %s, p99 %s, failed %s; log lines dropped %s\n",
-		!is(now, "up")	       ? TOP_RED "away"
-		: !is(now, "writable") ? TOP_RED "not writable"
-				       : TOP_GREEN "up",
-		latency[0].text, latency[1].text, top_text_count(number(now, "failed")).text,
-		top_text_count(number(view->now, "log_dropped")).text);
-}
-
-/* State, and for how long it is up. */
-static void connection_text(const json_t *connection, FILE *out)
-{
-	char *state = text_of(connection, "state");
-	const bool up = state && strcmp(state, "up") == 0;
-	if (is(connection, "standby"))
-		fputs(TOP_YELLOW "standby" TOP_PLAIN, out);
-	else
-		fprintf(out, "%s%s" TOP_PLAIN, up ? TOP_GREEN : TOP_RED, state ? state : "?");
-	if (up)
-		fprintf(out, " %s", top_text_duration((double)number(connection, "up_ms")).text);
-	free(state);
-}
-
-static void print_egress(const struct view *view)
-{
-	static const struct counter ends[] = {{"published", "sent", "", true},
-		{"refused", "refused", TOP_RED, false}, {"repeated", "repeated", TOP_YELLOW, false}};
-	const json_t *now = json_object_get(view->now, "egress");
-	const json_t *before = json_object_get(view->before, "egress");
-	const json_t *connection = json_object_get(now, "connection");
-	label(view, "events");
-	connection_text(connection, view->out);
-	if (number(connection, "lost") > 0)
-		fprintf(view->out, ", lost %s times", top_text_count(number(connection, "lost")).text);
-	fprintf(view->out, ", %s/s, to send %s, without PUBACK %s",
-		top_text_rate(more(now, before, "published"), view->seconds).text,
-		top_text_count(number(now, "unsent")).text, top_text_count(number(now, "awaiting")).text);
-	print_counters(view, now, before, ends, sizeof(ends) / sizeof(ends[0]));
+	const bool rose = view->before && view_more(now, before, key) > 0;
+	top_table_add(table, "%s%s%s", view_mark(rose, mark), top_text_count(view_number(now, key)).text,
+		TOP_PLAIN);
 }
 
 /* ---- The tables ---- */
 
-static void add_name(struct top_table *table, const json_t *object, const char *key)
+void view_connection(const json_t *connection, FILE *out)
 {
-	char *name = text_of(object, key);
-	top_table_add_cut(table, name ? name : "?", NAME_WIDTH);
+	char *state = view_text(connection, "state");
+	const bool up = state && strcmp(state, "up") == 0;
+	if (view_is(connection, "standby"))
+		fputs(TOP_YELLOW "standby" TOP_PLAIN, out);
+	else
+		fprintf(out, "%s%s" TOP_PLAIN, up ? TOP_GREEN : TOP_RED, state ? state : "?");
+	if (up)
+		fprintf(out, " %s", top_text_duration((double)view_number(connection, "up_ms")).text);
+	free(state);
+}
+
+static void add_name(const struct view *view, struct top_table *table, const json_t *object, const char *key)
+{
+	char *name = view_text(object, key);
+	const unsigned width = view->options->width;
+	top_table_add_cut(
+		table, name ? name : "?", width > 0 && width < NAMES_WIDE ? NAME_WIDTH_NARROW : NAME_WIDTH);
 	free(name);
 }
 
@@ -287,33 +169,37 @@ static void fill_lanes(const struct view *view, struct top_table *table)
 		size_t size;
 		FILE *out = open_memstream(&state, &size);
 		if (out) {
-			connection_text(json_object_get(lane, "connection"), out);
+			view_connection(json_object_get(lane, "connection"), out);
 			fclose(out);
 		}
-		quantiles(view, json_object_get(lane, "hold"), json_object_get(before, "hold"), hold);
-		add_name(table, lane, "name");
+		view_quantiles(view, json_object_get(lane, "hold"), json_object_get(before, "hold"), hold);
+		add_name(view, table, lane, "name");
 		top_table_add(table, "%s", state ? state : "?");
 		top_table_add(table, "%s%" PRId64 "/%" PRId64 TOP_PLAIN,
-			count_mark(number(lane, "granted") < number(lane, "filters"), TOP_RED),
-			number(lane, "granted"), number(lane, "filters"));
-		top_table_add(table, "%s", top_text_count(number(lane, "held")).text);
-		top_table_add(table, "%s", top_text_count(number(lane, "unsettled")).text);
-		add_age(table, number(lane, "oldest_ms"));
-		top_table_add(
-			table, "%s", top_text_rate(more(lane, before, "acknowledged"), view->seconds).text);
-		top_table_add(table, "%s", hold[0].text);
-		top_table_add(table, "%s", hold[1].text);
-		add_bad(table, view, lane, before, "stepped_aside", TOP_YELLOW);
+			view_mark(view_number(lane, "granted") < view_number(lane, "filters"), TOP_RED),
+			view_number(lane, "granted"), view_number(lane, "filters"));
+		add_age(table, view_number(lane, "oldest_ms"));
 		add_bad(table, view, lane, before, "dropped", TOP_RED);
+		add_bad(table, view, lane, before, "stepped_aside", TOP_YELLOW);
+		top_table_add(table, "%s", top_text_count(view_number(lane, "unsettled")).text);
+		top_table_add(table, "%s", top_text_count(view_number(lane, "held")).text);
+		top_table_add(table, "%s",
+			top_text_rate(view_more(lane, before, "acknowledged"), view->seconds).text);
+		top_table_add(table, "%s", hold[1].text);
+		top_table_add(table, "%s", hold[0].text);
 		free(state);
 	}
 }
 
-/* Those that have run most come first. */
+/* Those that end the host come first, then those that have run most. */
 static int compare_handlers(const void *a, const void *b)
 {
 	const json_t *const *left = a, *const *right = b;
-	const int64_t l = number(*left, "runs"), r = number(*right, "runs");
+	const bool kills = view_number(*left, "crashed") + view_number(*left, "hung") > 0;
+	const bool other_kills = view_number(*right, "crashed") + view_number(*right, "hung") > 0;
+	const int64_t l = view_number(*left, "runs"), r = view_number(*right, "runs");
+	if (kills != other_kills)
+		return kills ? -1 : 1;
 	const char *one = json_string_value(json_object_get(*left, "name"));
 	const char *other = json_string_value(json_object_get(*right, "name"));
 	if (l != r)
@@ -325,19 +211,19 @@ static void add_handler(const struct view *view, const json_t *handler, struct t
 {
 	const json_t *before = counterpart(view, "handlers", handler);
 	struct top_text durations[2];
-	quantiles(
+	view_quantiles(
 		view, json_object_get(handler, "durations"), json_object_get(before, "durations"), durations);
-	add_name(table, handler, "name");
-	top_table_add(table, "%s", top_text_rate(more(handler, before, "runs"), view->seconds).text);
-	top_table_add(table, "%s", durations[0].text);
-	top_table_add(table, "%s", durations[1].text);
-	top_table_add(table, "%s", top_text_count(number(handler, "running")).text);
-	top_table_add(table, "%s", top_text_count(number(handler, "done")).text);
-	add_bad(table, view, handler, before, "rejected", TOP_YELLOW);
-	add_bad(table, view, handler, before, "retried", TOP_YELLOW);
-	add_bad(table, view, handler, before, "failed", TOP_RED);
+	add_name(view, table, handler, "name");
 	add_bad(table, view, handler, before, "crashed", TOP_RED);
 	add_bad(table, view, handler, before, "hung", TOP_RED);
+	add_bad(table, view, handler, before, "failed", TOP_RED);
+	add_bad(table, view, handler, before, "retried", TOP_YELLOW);
+	add_bad(table, view, handler, before, "rejected", TOP_YELLOW);
+	top_table_add(table, "%s", durations[1].text);
+	top_table_add(table, "%s", top_text_rate(view_more(handler, before, "runs"), view->seconds).text);
+	top_table_add(table, "%s", top_text_count(view_number(handler, "running")).text);
+	top_table_add(table, "%s", durations[0].text);
+	top_table_add(table, "%s", top_text_count(view_number(handler, "done")).text);
 }
 
 static int fill_handlers(const struct view *view, struct top_table *table)
@@ -362,13 +248,13 @@ static void fill_running(const struct view *view, struct top_table *table)
 	json_t *run;
 	json_array_foreach(json_object_get(view->now, "running"), i, run)
 	{
-		const int64_t ms = number(run, "running_ms"), deadline = number(run, "deadline_ms");
-		const char *mark = is(run, "overdue") ? TOP_RED : (2 * ms > deadline ? TOP_YELLOW : "");
-		char *topic = text_of(run, "topic");
+		const int64_t ms = view_number(run, "running_ms"), deadline = view_number(run, "deadline_ms");
+		const char *mark = view_is(run, "overdue") ? TOP_RED : (2 * ms > deadline ? TOP_YELLOW : "");
+		char *topic = view_text(run, "topic");
 		top_table_add(table, "%s%s" TOP_PLAIN, mark, top_text_duration((double)ms).text);
 		top_table_add(table, "%s", top_text_duration((double)deadline).text);
-		top_table_add(table, "%" PRId64, number(run, "attempt"));
-		add_name(table, run, "handler");
+		top_table_add(table, "%" PRId64, view_number(run, "attempt"));
+		add_name(view, table, run, "handler");
 		top_table_add(table, "%s", topic ? topic : "?");
 		free(topic);
 	}
@@ -384,7 +270,7 @@ static size_t take(size_t wanted, size_t *left)
 /* How many rows of lanes, handlers and runs fit: a few of each before one has the rest. */
 static void share_out(unsigned height, const size_t counts[static 3], size_t ret[static 3])
 {
-	size_t left = height > HEADER_LINES + HEADINGS ? height - HEADER_LINES - HEADINGS : 0;
+	size_t left = height > TOP_HEAD_LINES + HEADINGS ? height - TOP_HEAD_LINES - HEADINGS : 0;
 	if (height == 0)
 		left = SIZE_MAX;
 	ret[0] = take(counts[0] < LANES_MIN ? counts[0] : LANES_MIN, &left);
@@ -396,10 +282,11 @@ static void share_out(unsigned height, const size_t counts[static 3], size_t ret
 
 static int print_tables(const struct view *view)
 {
-	static const char *const lanes[] = {"LANE", "CONNECTION", "FILTERS", "HELD", "OPEN", "OLDEST",
-		"ACKED/S", "P50", "P99", "ASIDE", "DROPS", NULL};
-	static const char *const handlers[] = {"HANDLER", "RUNS/S", "P50", "P99", "NOW", "DONE", "REJECT",
-		"RETRY", "FAIL", "CRASH", "HANG", NULL};
+	/* The most urgent columns first: where a terminal has no room for all, the last ones go. */
+	static const char *const lanes[] = {"LANE", "LINK", "TOPICS", "OLDEST", "DROP", "ASIDE", "OPEN",
+		"HELD", "ACK/S", "P99", "P50", NULL};
+	static const char *const handlers[] = {"HANDLER", "CRASH", "HANG", "FAIL", "RETRY", "REJECT", "P99",
+		"RUNS/S", "NOW", "P50", "DONE", NULL};
 	static const char *const running[] = {"RUNNING", "DEADLINE", "ATTEMPT", "HANDLER", "COMMAND", NULL};
 	struct top_table tables[3] = {{.headings = lanes, .left = 3}, {.headings = handlers, .left = 1},
 		{.headings = running, .left = 0x18}};
@@ -413,7 +300,7 @@ static int print_tables(const struct view *view)
 	for (size_t i = 0; i < 3; i++) {
 		fputc('\n', view->out);
 		if (error == 0)
-			error = top_table_print(&tables[i], rows[i], view->out);
+			error = top_table_print(&tables[i], rows[i], view->options->width, view->out);
 		top_table_free(&tables[i]);
 	}
 	return error;
@@ -448,9 +335,9 @@ static bool is_same_supervisor(const json_t *now, const json_t *before)
 {
 	const json_t *one = json_object_get(now, "supervisor"),
 		     *other = json_object_get(before, "supervisor");
-	return before && number(one, "pid") == number(other, "pid") &&
-	       number(one, "started_ms") == number(other, "started_ms") &&
-	       number(now, "clock_ms") > number(before, "clock_ms");
+	return before && view_number(one, "pid") == view_number(other, "pid") &&
+	       view_number(one, "started_ms") == view_number(other, "started_ms") &&
+	       view_number(now, "clock_ms") > view_number(before, "clock_ms");
 }
 
 int top_view(const json_t *now, const json_t *before, const struct top_view_options *options, char **ret)
@@ -459,17 +346,13 @@ int top_view(const json_t *now, const json_t *before, const struct top_view_opti
 	char *text = NULL;
 	size_t size;
 	view.before = is_same_supervisor(now, before) ? before : NULL;
-	const int64_t since = view.before ? number(before, "clock_ms")
-					  : number(json_object_get(now, "supervisor"), "started_ms");
-	view.seconds = (double)(number(now, "clock_ms") - since) / 1000;
+	const int64_t since = view.before ? view_number(before, "clock_ms")
+					  : view_number(json_object_get(now, "supervisor"), "started_ms");
+	view.seconds = (double)(view_number(now, "clock_ms") - since) / 1000;
 	view.out = open_memstream(&text, &size);
 	if (!view.out)
 		return -ENOMEM;
-	print_first(&view);
-	print_host(&view);
-	print_commands(&view);
-	print_store(&view);
-	print_egress(&view);
+	top_head(&view);
 	int error = print_tables(&view);
 	if (fclose(view.out) != 0 && error == 0)
 		error = -ENOMEM;

@@ -3,7 +3,7 @@
  * become lines of text. Pure code.
  *
  * Rates are of the time between the two; so are durations, where anything ran in it, and else of all time
- * (dim). Without an earlier document, or with one of another supervisor, all of it is since the start. A
+ * (dim). What is most urgent stands first, in a line, a table and a row. Without an earlier document, or with one of another supervisor, all of it is since the start. A
  * document is not trusted: what is missing counts as 0, and no control character of its texts is shown.
  */
 #ifndef TOP_VIEW_H
@@ -15,7 +15,9 @@
 
 struct top_view_options {
 	const char *address;
-	unsigned width, height; /* of the terminal: lines are cut, never wrapped; 0: nothing is cut */
+	const char *keys; /* what they do, to be shown; NULL: nothing */
+	unsigned width,
+		height; /* of the terminal: what does not fit is left out, and never wrapped; 0: there is room for all */
 	bool colours;
 };
 

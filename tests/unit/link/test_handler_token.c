@@ -1,6 +1,7 @@
 /* Tests of handler_token.c: where the handler's token comes from. */
 #include "handler_token.h"
 
+#include "log_secret.h"
 #include "settings.h"
 #include "token.h"
 
@@ -44,6 +45,11 @@ static void test_signed(void **state)
 	assert_true(identity.is_handler);
 	assert_string_equal(identity.name, "apples");
 	assert_int_equal(identity.expires, NOW + 100);
+	/* What a broker repeats of it is hidden. */
+	char repeated[1024];
+	snprintf(repeated, sizeof(repeated), "%.40s", token + strlen(token) / 2);
+	log_secret_hide(repeated);
+	assert_string_equal(repeated, "********");
 	handler_token_free(token);
 	handler_token_free(NULL);
 }

@@ -251,7 +251,7 @@ static void test_closed_output(void **state)
 	open_to(out, LOG_FORMAT_TEXT, LOG_LEVEL_INFO);
 	log_info("a", "before");
 	read_line(in, line, sizeof(line));
-	assert_non_null(strstr(line, " INFO  before\n"));
+	assert_non_null(strstr(line, " INFO  a: before\n"));
 	close(in);
 	log_info("a", "lost");
 	wait_for_dropped(1);
@@ -260,7 +260,7 @@ static void test_closed_output(void **state)
 	in = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	log_info("a", "after");
 	read_line(in, line, sizeof(line));
-	assert_non_null(strstr(line, " INFO  after\n"));
+	assert_non_null(strstr(line, " INFO  a: after\n"));
 	read_line(in, line, sizeof(line));
 	assert_non_null(strstr(line, "did not take them  lines=2 lines_total=2\n"));
 	log_close(10000);
@@ -328,9 +328,9 @@ static void test_not_open(void **state)
 	struct reader reader;
 	reader_start(&reader, ends[0]);
 	reader_join(&reader);
-	const char *before = strstr(reader.text, "INFO  before it is open\n");
-	const char *open = strstr(reader.text, "DEBUG while it is open\n");
-	const char *after = strstr(reader.text, "INFO  after it was closed\n");
+	const char *before = strstr(reader.text, "INFO  a: before it is open\n");
+	const char *open = strstr(reader.text, "DEBUG b: while it is open\n");
+	const char *after = strstr(reader.text, "INFO  c: after it was closed\n");
 	assert_non_null(before);
 	assert_non_null(open);
 	assert_non_null(after);
@@ -352,10 +352,10 @@ static void test_terminal(void **state)
 		const char *no_color, *terminal;
 		const char *expected;
 	} cases[] = {
-		{NULL, "xterm", " \033[32mINFO\033[0m  on a terminal\r\n"},
-		{"", "xterm", " \033[32mINFO\033[0m  on a terminal\r\n"},
-		{"1", "xterm", " INFO  on a terminal\r\n"},
-		{NULL, "dumb", " INFO  on a terminal\r\n"},
+		{NULL, "xterm", " \033[32mINFO\033[0m  a: on a terminal\r\n"},
+		{"", "xterm", " \033[32mINFO\033[0m  a: on a terminal\r\n"},
+		{"1", "xterm", " INFO  a: on a terminal\r\n"},
+		{NULL, "dumb", " INFO  a: on a terminal\r\n"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -372,7 +372,7 @@ static void test_terminal(void **state)
 		log_info("a", "on a terminal");
 		char line[256];
 		read_line(terminal, line, sizeof(line));
-		assert_string_equal(line + strlen("07:04:06.123"), cases[i].expected);
+		assert_string_equal(line + strlen("2026-11-23 07:04:06.123"), cases[i].expected);
 		log_close(10000);
 		close(fd);
 		close(terminal);

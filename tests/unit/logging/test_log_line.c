@@ -1,6 +1,8 @@
 /* Tests of log_line.c: what a line looks like, and that it is one whole line whatever its texts hold. */
 #include "log_line.h"
 
+#include "log_secret.h"
+
 #include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
@@ -20,38 +22,38 @@ struct line_case {
 };
 
 static struct line_case line_cases[] = {
-	{"no fields", LOG_LEVEL_INFO, "ready", {}, 0, "INFO  ready",
+	{"no fields", LOG_LEVEL_INFO, "ready", {}, 0, "INFO  e: ready",
 		"\"level\":\"info\",\"event\":\"e\",\"message\":\"ready\"}"},
 	{"fields", LOG_LEVEL_WARN, "connected to the broker",
 		{LOG_TEXT("broker", "127.0.0.1"), LOG_INT("port", 8883), LOG_REAL("ms", 1.25)}, 3,
-		"WARN  connected to the broker  broker=127.0.0.1 port=8883 ms=1.25",
+		"WARN  e: connected to the broker  broker=127.0.0.1 port=8883 ms=1.25",
 		"\"level\":\"warn\",\"event\":\"e\",\"message\":\"connected to the broker\",\"broker\":\"127.0.0.1\",\"port\":8883,\"ms\":1.25}"},
-	{"no text", LOG_LEVEL_ERROR, "m", {LOG_TEXT("a", NULL), LOG_TEXT("b", "c")}, 2, "ERROR m  b=c",
+	{"no text", LOG_LEVEL_ERROR, "m", {LOG_TEXT("a", NULL), LOG_TEXT("b", "c")}, 2, "ERROR e: m  b=c",
 		"\"level\":\"error\",\"event\":\"e\",\"message\":\"m\",\"b\":\"c\"}"},
-	{"only no text", LOG_LEVEL_DEBUG, "m", {LOG_TEXT("a", NULL)}, 1, "DEBUG m",
+	{"only no text", LOG_LEVEL_DEBUG, "m", {LOG_TEXT("a", NULL)}, 1, "DEBUG e: m",
 		"\"level\":\"debug\",\"event\":\"e\",\"message\":\"m\"}"},
 	{"integers", LOG_LEVEL_INFO, "m", {LOG_INT("a", 0), LOG_INT("b", INT64_MIN), LOG_INT("c", INT64_MAX)},
-		3, "INFO  m  a=0 b=-9223372036854775808 c=9223372036854775807",
+		3, "INFO  e: m  a=0 b=-9223372036854775808 c=9223372036854775807",
 		"\"level\":\"info\",\"event\":\"e\",\"message\":\"m\",\"a\":0,\"b\":-9223372036854775808,\"c\":9223372036854775807}"},
 	{"reals", LOG_LEVEL_INFO, "m", {LOG_REAL("a", 3), LOG_REAL("b", NAN), LOG_REAL("c", -1e300)}, 3,
-		"INFO  m  a=3 b=nan c=-1e+300",
+		"INFO  e: m  a=3 b=nan c=-1e+300",
 		"\"level\":\"info\",\"event\":\"e\",\"message\":\"m\",\"a\":3,\"b\":null,\"c\":-1e+300}"},
 	{"quotes and blanks", LOG_LEVEL_INFO, "say \"a\\b\"",
 		{LOG_TEXT("a", ""), LOG_TEXT("b", "x y"), LOG_TEXT("c", "\"\\")}, 3,
-		"INFO  say \"a\\b\"  a=\"\" b=\"x y\" c=\"\\\"\\\\\"",
+		"INFO  e: say \"a\\b\"  a=\"\" b=\"x y\" c=\"\\\"\\\\\"",
 		"\"level\":\"info\",\"event\":\"e\",\"message\":\"say \\\"a\\\\b\\\"\",\"a\":\"\",\"b\":\"x y\",\"c\":\"\\\"\\\\\"}"},
 	{"control characters", LOG_LEVEL_INFO, "a\nb\033[2J\x7f", {LOG_TEXT("a", "\r\t\x01")}, 1,
-		"INFO  a\\nb\\u001b[2J\\u007f  a=\"\\r\\t\\u0001\"",
+		"INFO  e: a\\nb\\u001b[2J\\u007f  a=\"\\r\\t\\u0001\"",
 		"\"level\":\"info\",\"event\":\"e\",\"message\":\"a\\nb\\u001b[2J\\u007f\",\"a\":\"\\r\\t\\u0001\"}"},
 	{"UTF-8", LOG_LEVEL_INFO, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x8d\x8e",
 		{LOG_TEXT("a", "\xc2\x9b"
 			       "31m\xc2\xa0")},
-		1, "INFO  \xc3\xa4\xe2\x82\xac\xf0\x9f\x8d\x8e  a=\\u009b31m\xc2\xa0",
+		1, "INFO  e: \xc3\xa4\xe2\x82\xac\xf0\x9f\x8d\x8e  a=\\u009b31m\xc2\xa0",
 		"\"level\":\"info\",\"event\":\"e\",\"message\":\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x8d\x8e\",\"a\":\"\\u009b31m\xc2"
 		"\xa0\"}"},
 	{"bad UTF-8", LOG_LEVEL_INFO, "\xff\xc3",
 		{LOG_TEXT("a", "\xed\xa0\x80"), LOG_TEXT("b", "\xc0\xaf\xf4\x90\x80\x80")}, 2,
-		"INFO  \\xff\\xc3  a=\\xed\\xa0\\x80 b=\\xc0\\xaf\\xf4\\x90\\x80\\x80",
+		"INFO  e: \\xff\\xc3  a=\\xed\\xa0\\x80 b=\\xc0\\xaf\\xf4\\x90\\x80\\x80",
 		"\"level\":\"info\",\"event\":\"e\",\"message\":\"\\\\xff\\\\xc3\",\"a\":\"\\\\xed\\\\xa0\\\\x80\",\"b\":"
 		"\"\\\\xc0\\\\xaf\\\\xf4\\\\x90\\\\x80\\\\x80\"}"},
 };
@@ -70,7 +72,7 @@ static void test_line(void **state)
 		.count = c->count};
 	char got[LOG_LINE_SIZE + 1], expected[LOG_LINE_SIZE];
 	got[log_line_text(&line, false, got)] = '\0';
-	snprintf(expected, sizeof(expected), "07:04:06.123 %s\n", c->text);
+	snprintf(expected, sizeof(expected), "2026-11-23 07:04:06.123 %s\n", c->text);
 	assert_string_equal(got, expected);
 	got[log_line_json(&line, got)] = '\0';
 	snprintf(expected, sizeof(expected), "{\"timestamp\":\"2026-11-23T07:04:06.123Z\",%s\n", c->json);
@@ -88,10 +90,10 @@ static void test_colours(void **state)
 		.time = moment, .level = LOG_LEVEL_WARN, .message = "m", .fields = fields, .count = 1};
 	char got[LOG_LINE_SIZE + 1];
 	got[log_line_text(&line, true, got)] = '\0';
-	assert_string_equal(got, "07:04:06.123 \033[33mWARN\033[0m  m\033[2m  n=1\033[0m\n");
+	assert_string_equal(got, "2026-11-23 07:04:06.123 \033[33mWARN\033[0m  m\033[2m  n=1\033[0m\n");
 	line.count = 0;
 	got[log_line_text(&line, true, got)] = '\0';
-	assert_string_equal(got, "07:04:06.123 \033[33mWARN\033[0m  m\n");
+	assert_string_equal(got, "2026-11-23 07:04:06.123 \033[33mWARN\033[0m  m\n");
 }
 
 static void test_times(void **state)
@@ -146,9 +148,70 @@ static void test_long_text(void **state)
 		assert_memory_equal(kept, text, cases[i].kept);
 		json_decref(json);
 		got[log_line_text(&line, false, got)] = '\0';
-		assert_int_equal(
-			strlen(got), strlen("07:04:06.123 INFO  m  t=\n") + cases[i].kept + (cut ? 3 : 0));
+		assert_int_equal(strlen(got),
+			strlen("2026-11-23 07:04:06.123 INFO  e: m  t=\n") + cases[i].kept + (cut ? 3 : 0));
 	}
+}
+
+/* A name stands once, be it a sentence's first word. */
+static void test_names(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *event, *message, *expected;
+	} cases[] = {{"ready", "ready: it works", "ready: it works"}, {"stopped", "stopped", "stopped"},
+		{"stop", "stopped", "stop: stopped"}, {"ready", "it works", "ready: it works"},
+		{"ready", "", "ready: "}, {NULL, "it works", "it works"}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct log_line line = {.time = moment,
+			.level = LOG_LEVEL_INFO,
+			.event = cases[i].event,
+			.message = cases[i].message};
+		char got[LOG_LINE_SIZE + 1], expected[128];
+		got[log_line_text(&line, false, got)] = '\0';
+		snprintf(expected, sizeof(expected), "2026-11-23 07:04:06.123 INFO  %s\n", cases[i].expected);
+		assert_string_equal(got, expected);
+	}
+}
+
+/* Secrets are looked for before a text is cut, and not in the names by which programs know a line. */
+static void test_secrets(void **state)
+{
+	(void)state;
+#define PIECE "k4n4ry/secret"
+	static const struct {
+		const char *name;
+		size_t before; /* so many x stand before the secret */
+		const char *behind, *expected;
+	} cases[] = {
+		{"short", 3, " y", "xxx******** y"},
+		{"at the cut", LOG_LINE_TEXT_MAX - 3, "", "***..."},
+		{"behind the cut", LOG_LINE_TEXT_MAX, "", "..."},
+	};
+	static char text[LOG_LINE_TEXT_MAX + 64];
+	assert_int_equal(log_secret_add(PIECE), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		memset(text, 'x', cases[i].before);
+		snprintf(text + cases[i].before, 64, PIECE "%s", cases[i].behind);
+		const struct log_field fields[] = {LOG_TEXT("k4n4ry", text)};
+		const struct log_line line = {.time = moment,
+			.level = LOG_LEVEL_INFO,
+			.event = "k4n4ry_secret",
+			.message = text,
+			.fields = fields,
+			.count = 1};
+		for (int format = 0; format < 2; format++) {
+			char got[LOG_LINE_SIZE + 1];
+			got[format == 0 ? log_line_json(&line, got) : log_line_text(&line, false, got)] =
+				'\0';
+			print_message("%s\n", cases[i].name);
+			assert_null(strstr(got, "n4ry/sec"));
+			assert_non_null(strstr(got, cases[i].expected));
+			assert_non_null(strstr(got, "k4n4ry_secret"));
+			assert_int_equal(strcspn(got, "\n"), strlen(got) - 1);
+		}
+	}
+	log_secret_forget();
 }
 
 /* Whatever is thrown at it, a line is one line, within its size, and valid JSON. */
@@ -210,6 +273,8 @@ int main(void)
 		cmocka_unit_test(test_colours),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_long_text),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_secrets),
 		cmocka_unit_test(test_random),
 	};
 	return cmocka_run_group_tests_name("lines", line_tests, NULL, NULL) +

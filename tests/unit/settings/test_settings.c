@@ -23,11 +23,14 @@ static struct bad_case bad_cases[] = {
 	{"unknown key in lower case", ENOUGH "broker_port=1883\n",
 		".env:4: broker_port: there is no setting of that name; did you mean BROKER_PORT?\n"},
 	{"second line of a secret", ENOUGH "Zm9vYmFy==\n",
-		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help lists the "
-		"settings)\n"},
+		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help settings "
+		"lists them)\n"},
 	{"second line of a secret with one sign", ENOUGH "Zm9vYmE=\n",
-		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help lists the "
-		"settings)\n"},
+		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help settings "
+		"lists them)\n"},
+	{"a proxy", ENOUGH "https_proxy='http://svc:S3same#1@proxy.example:3128'\nNO_PROXY=a\n",
+		".env:4: https_proxy: set it in the environment that cashewd is started with: libraries read it there, and not in this file\n"
+		".env:5: NO_PROXY: set it in the environment that cashewd is started with: libraries read it there, and not in this file\n"},
 	{"token in place of its file", ENOUGH "HANDLER_TOKEN_FILE=eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl\n",
 		"HANDLER_TOKEN_FILE: it is a token (not shown): expected the name of a file that holds it\n"},
 	{"line that is none", ENOUGH "BROKER_PORT 1883\n",
@@ -386,16 +389,16 @@ static void test_others_names(void **state)
 	assert_string_equal(got.problems,
 		"APPLES_KEY: it is not set, and handler apples needs it. Key of the orchard.\n");
 	assert_string_equal(got.warnings,
-		".env:4: TZ is no setting of cashewd, and not used (--help lists them)\n"
-		".env:6: COMPOSE_PROJECT_NAME is no setting of cashewd, and not used (--help lists them)\n"
-		".env:7: what stands before the = is no setting of cashewd, and not used (--help lists them)\n"
-		".env:8: MONGO_INITDB_ROOT_PASSWORD is no setting of cashewd, and not used (--help lists them)\n"
-		".env:9: GROUP_MX is no setting of cashewd, and not used (--help lists them)\n"
-		".env:10: HOST is no setting of cashewd, and not used (--help lists them)\n"
-		".env:11: PORT is no setting of cashewd, and not used (--help lists them)\n"
-		".env:12: PUID is no setting of cashewd, and not used (--help lists them)\n"
-		".env:13: DOMAIN is no setting of cashewd, and not used (--help lists them)\n"
-		".env:14: what stands before the = is no setting of cashewd, and not used (--help lists them)\n");
+		".env:4: TZ is no setting of cashewd, and not used (--help settings lists them)\n"
+		".env:6: COMPOSE_PROJECT_NAME is no setting of cashewd, and not used (--help settings lists them)\n"
+		".env:7: what stands before the = is no setting of cashewd, and not used (--help settings lists them)\n"
+		".env:8: MONGO_INITDB_ROOT_PASSWORD is no setting of cashewd, and not used (--help settings lists them)\n"
+		".env:9: GROUP_MX is no setting of cashewd, and not used (--help settings lists them)\n"
+		".env:10: HOST is no setting of cashewd, and not used (--help settings lists them)\n"
+		".env:11: PORT is no setting of cashewd, and not used (--help settings lists them)\n"
+		".env:12: PUID is no setting of cashewd, and not used (--help settings lists them)\n"
+		".env:13: DOMAIN is no setting of cashewd, and not used (--help settings lists them)\n"
+		".env:14: what stands before the = is no setting of cashewd, and not used (--help settings lists them)\n");
 }
 
 static void test_fifos(void **state)

@@ -118,7 +118,7 @@ static void test_help(void **state)
 		assert_non_null(strstr(markdown, name));
 	}
 	for (const char *line = help; *line != '\0'; line += strcspn(line, "\n") + 1)
-		assert_in_range(strcspn(line, "\n"), 0, 100);
+		assert_in_range(strcspn(line, "\n"), 0, 80);
 	free(help);
 	free(markdown);
 }

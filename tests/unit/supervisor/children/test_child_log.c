@@ -8,6 +8,7 @@
 
 #include "child_log.h"
 #include "log.h"
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +24,18 @@
 static struct child_log logs;
 static int other_end, output;
 
-static void open_all(enum log_format format)
+static void open_kind(enum log_format format, enum child_log_kind kind)
 {
 	output = memfd_create("log", MFD_CLOEXEC);
 	setenv("TZ", "UTC", 1);
 	assert_int_equal(
 		log_open(&(struct log_options){.fd = output, .format = format, .level = LOG_LEVEL_INFO}), 0);
-	assert_int_equal(child_log_open(&logs, &other_end), 0);
+	assert_int_equal(child_log_open(&logs, kind, &other_end), 0);
+}
+
+static void open_all(enum log_format format)
+{
+	open_kind(format, CHILD_LOG_RECORDS);
 }
 
 static void send_text(const char *text)
@@ -69,7 +75,7 @@ static void test_text_is_rendered(void **state)
 	open_all(LOG_FORMAT_TEXT);
 	send_text(RECORD "no JSON\n");
 	assert_string_equal(close_all(),
-		"07:04:06.123 WARN  apples fell  count=3 tree=\"old oak\" ms=0.5 ripe=true\nno JSON\n");
+		"2026-11-23 07:04:06.123 WARN  e: apples fell  count=3 tree=\"old oak\" ms=0.5 ripe=true\nno JSON\n");
 }
 
 static void test_line_in_pieces(void **state)
@@ -125,6 +131,60 @@ static void test_closed_end_is_not_polled(void **state)
 	assert_string_equal(close_all(), "");
 }
 
+/* What is printed is no record: each line becomes one, in the format of the log, and so does the last one, which has no end. */
+static void test_what_is_printed(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *printed;
+		size_t size;
+		const char *messages[4];
+	} cases[] = {
+		{"one\n", 4, {"one"}},
+		{"one\ntwo\n", 8, {"one", "two"}},
+		{"\n\none\n\n", 7, {"one"}},
+		{"one\nbefore the cra", 18, {"one", "before the cra"}},
+		{"{\"level\":\"error\"}\n", 18, {"{\\\"level\\\":\\\"error\\\"}"}},
+		{"a\0b\n", 4, {"a?b"}},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		open_kind(LOG_FORMAT_JSON, CHILD_LOG_PRINTED);
+		assert_int_equal(write(other_end, cases[i].printed, cases[i].size), cases[i].size);
+		struct pollfd polled = child_log_poll(&logs);
+		assert_int_equal(poll(&polled, 1, 0), 1);
+		child_log_serve(&logs, polled.revents);
+		const char *at = close_all();
+		for (size_t k = 0; cases[i].messages[k]; k++) {
+			char expected[128];
+			snprintf(expected, sizeof(expected),
+				"\"level\":\"info\",\"event\":\"host_output\",\"message\":\"%s\"}\n",
+				cases[i].messages[k]);
+			assert_int_equal(strncmp(at, "{\"timestamp\":\"", 14), 0);
+			at += strlen("{\"timestamp\":\"2026-11-23T07:04:06.123Z\",");
+			if (strncmp(at, expected, strlen(expected)) != 0)
+				fail_msg("'%s' instead of '%s'", at, expected);
+			at += strlen(expected);
+		}
+		assert_string_equal(at, "");
+	}
+}
+
+/* A handler's printf() may wait for its turn; the supervisor never waits for a handler. And /dev/stdout can be opened, as it could without a supervisor. */
+static void test_printing_end_is_a_pipe(void **state)
+{
+	(void)state;
+	char path[64];
+	open_kind(LOG_FORMAT_JSON, CHILD_LOG_PRINTED);
+	assert_int_equal(fcntl(other_end, F_GETFL) & O_NONBLOCK, 0);
+	assert_int_equal(fcntl(logs.fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", other_end);
+	const int again = open(path, O_WRONLY | O_CLOEXEC);
+	assert_return_code(again, 0);
+	assert_int_equal(write(again, "x\n", 2), 2);
+	close(again);
+	assert_non_null(strstr(close_all(), "\"message\":\"x\""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -134,6 +194,8 @@ int main(void)
 		cmocka_unit_test(test_last_word_is_ended),
 		cmocka_unit_test(test_line_without_end_is_cut),
 		cmocka_unit_test(test_closed_end_is_not_polled),
+		cmocka_unit_test(test_what_is_printed),
+		cmocka_unit_test(test_printing_end_is_a_pipe),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 
 #include "board.h"
 #include "clock.h"
+#include "log_secret.h"
 #include "status.h"
 
 struct fixture {
@@ -207,7 +208,9 @@ static void test_topics(void **state)
 		{"1/x\xf0\x9f\x8d", "1/x"},
 		{"1/\xff\xff\xff\xff\xff.", "1/\\xff\\xff\\xff\\xff\\xff."},
 		{"1/\x1b[31m", "1/\x1b[31m"},
+		{"1/k4n4ry%2Dsecret/x", "1/********/x"},
 	};
+	assert_int_equal(log_secret_add("k4n4ry-secret"), 0);
 	const struct fixture *f = *state;
 	figures_use_rows(&f->board->figures, 2);
 	FIGURES_SET(f->board->figures.hosts.pid, 4711);
@@ -219,6 +222,7 @@ static void test_topics(void **state)
 		json_decref(json);
 		board_slot_leave(&f->board->slots[1]);
 	}
+	log_secret_forget();
 }
 
 int main(void)

@@ -49,6 +49,57 @@ static void test_lines(void **state)
 	}
 }
 
+/* No line is wider than a terminal; no word is torn but one that is wider itself; nothing but blanks is lost. */
+static void test_wrapping(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		struct doctor_line line;
+		const char *expected;
+	} cases[] = {
+		{"of exactly 80 columns",
+			{"session", DOCTOR_OK,
+				"the sixty-two columns that are left when the name takes ten of", ""},
+			"ok    session     the sixty-two columns that are left when the name takes ten of\n"},
+		{"one more",
+			{"session", DOCTOR_OK,
+				"the sixty-two columns that are left when the name takes ten of.", ""},
+			"ok    session     the sixty-two columns that are left when the name takes ten\n"
+			"                  of.\n"},
+		{"an advice",
+			{"session", DOCTOR_FAIL, "none",
+				"let the broker verify tokens with JWT_SECRET and refuse all else, then run this again"},
+			"fail  session     none\n"
+			"                  -> let the broker verify tokens with JWT_SECRET and refuse all\n"
+			"                     else, then run this again\n"},
+		{"a long word",
+			{"session", DOCTOR_OK,
+				"a bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb c",
+				""},
+			"ok    session     a\n"
+			"                  bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n"
+			"                  bbbbbbbbbbbbbbbbbb c\n"},
+		{"characters of two bytes",
+			{"session", DOCTOR_OK,
+				"\xc3\xa4\xc3\xa4\xc3\xa4 sixty-two columns that are left when the name takes ten of",
+				""},
+			"ok    session     \xc3\xa4\xc3\xa4\xc3\xa4 sixty-two columns that are left when the name takes ten of\n"},
+		{"nothing", {"session", DOCTOR_OK, "", ""}, "ok    session     \n"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = NULL;
+		size_t size;
+		FILE *out = open_memstream(&text, &size);
+		print_message("%s\n", cases[i].name);
+		assert_non_null(out);
+		doctor_print_line(&cases[i].line, 10, false, out);
+		assert_int_equal(fclose(out), 0);
+		assert_string_equal(text, cases[i].expected);
+		free(text);
+	}
+}
+
 static void test_totals(void **state)
 {
 	(void)state;
@@ -126,6 +177,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_wrapping),
 		cmocka_unit_test(test_totals),
 		cmocka_unit_test(test_spans),
 		cmocka_unit_test(test_json),

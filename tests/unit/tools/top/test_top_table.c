@@ -15,6 +15,7 @@ static void test_table(void **state)
 	static const struct {
 		size_t rows;
 		const char *expected;
+		unsigned width;
 	} cases[] = {
 		{3, TOP_BOLD "NAME     RATE  WHAT\n" TOP_PLAIN "\xc3\xa4           1  x\n"
 			     "longer  " TOP_RED "12345" TOP_PLAIN "  \n"
@@ -23,6 +24,14 @@ static void test_table(void **state)
 			     "... and 2 more" TOP_PLAIN "\n"},
 		{1, TOP_BOLD "NAME     RATE  WHAT\n" TOP_PLAIN TOP_DIM "... and 3 more" TOP_PLAIN "\n"},
 		{0, TOP_BOLD "NAME     RATE  WHAT\n" TOP_PLAIN},
+		{0, TOP_BOLD "NAME     RATE  WHAT\n" TOP_PLAIN, 19},
+		{2,
+			TOP_BOLD "NAME     RATE " TOP_ELLIPSIS "\n" TOP_PLAIN "\xc3\xa4           1\n" TOP_DIM
+				 "... and 2 more" TOP_PLAIN "\n",
+			18},
+		{0, TOP_BOLD "NAME     RATE " TOP_ELLIPSIS "\n" TOP_PLAIN, 15},
+		{0, TOP_BOLD "NAME " TOP_ELLIPSIS "\n" TOP_PLAIN, 14},
+		{0, TOP_BOLD "NAME " TOP_ELLIPSIS "\n" TOP_PLAIN, 1},
 	};
 	static const char *const headings[] = {"NAME", "RATE", "WHAT", NULL};
 	struct top_table table = {.headings = headings, .left = 5};
@@ -42,7 +51,7 @@ static void test_table(void **state)
 		char *text;
 		size_t size;
 		FILE *out = open_memstream(&text, &size);
-		assert_int_equal(top_table_print(&table, cases[i].rows, out), 0);
+		assert_int_equal(top_table_print(&table, cases[i].rows, cases[i].width, out), 0);
 		fclose(out);
 		assert_string_equal(text, cases[i].expected);
 		free(text);
@@ -61,7 +70,7 @@ static void test_many_cells(void **state)
 		top_table_add(&table, "%d", i);
 	assert_int_equal(top_table_rows(&table), 1000);
 	FILE *out = open_memstream(&text, &size);
-	assert_int_equal(top_table_print(&table, 1000, out), 0);
+	assert_int_equal(top_table_print(&table, 1000, 0, out), 0);
 	fclose(out);
 	assert_non_null(strstr(text, "\n  7\n"));
 	assert_non_null(strstr(text, "\n999\n"));

@@ -81,23 +81,61 @@ static void test_whole(void **state)
 	char *text = shown(second, first, 0, 0, false);
 	assert_string_equal(text,
 		"cashewd  0.1.0 at 127.0.0.1:9883, figures of the last 2.0s, up 6.0s, 2026-11-23 12:00:00Z\n"
-		"host     running, ready for 1m05s, pid 11, number 2, memory 15.0 MB (supervisor 10.0 MB), crashed 1, hung 0\n"
-		"commands 26.5/s acked, in flight 7 (workers 3), done 150, rejected 1, parked 2, dead 3\n"
-		"store    up, p50 0.75ms, p99 0.99ms, failed 4; log lines dropped 5\n"
-		"events   up 1m00s, lost 2 times, 0/s, to send 1, without PUBACK 2, sent 300\n"
+		"host     running, ready for 1m05s, crashed 1, hung 0, memory 15.0 MB, supervisor 10.0 MB, pid 11, number 2\n"
+		"commands dead 3, parked 2, rejected 1, 26.5/s acked, in flight 7, workers 3, done 150\n"
+		"store    up, failed 4, log lines dropped 5, p99 0.99ms, p50 0.75ms\n"
+		"events   up 1m00s, lost 2 times, to send 1, without PUBACK 2, 0/s, sent 300\n"
 		"\n"
-		"LANE  CONNECTION  FILTERS  HELD  OPEN  OLDEST  ACKED/S     P50     P99  ASIDE  DROPS\n"
-		"main  up 1m00s        9/9   120     7    1.5s        0  0.75ms  0.99ms      5      0\n"
-		"slow  opening         0/1     0     0       -        0       -       -      0      0\n"
+		"LANE  LINK      TOPICS  OLDEST  DROP  ASIDE  OPEN  HELD  ACK/S     P99     P50\n"
+		"main  up 1m00s     9/9    1.5s     0      5     7   120      0  0.99ms  0.75ms\n"
+		"slow  opening      0/1       -     0      0     0     0      0       -       -\n"
 		"\n"
-		"HANDLER     RUNS/S     P50     P99  NOW  DONE  REJECT  RETRY  FAIL  CRASH  HANG\n"
-		"get_apples    20.0  0.76ms  >30.0s    1   240       0      0     3      0     0\n"
-		"ping             0  0.01ms  0.01ms    1   100       0      0     0      0     0\n"
+		"HANDLER     CRASH  HANG  FAIL  RETRY  REJECT     P99  RUNS/S  NOW     P50  DONE\n"
+		"get_apples      0     0     3      0       0  >30.0s    20.0    1  0.76ms   240\n"
+		"ping            0     0     0      0       0  0.01ms       0    1  0.01ms   100\n"
 		"\n"
 		"RUNNING  DEADLINE  ATTEMPT  HANDLER     COMMAND\n"
 		"   7.0s     10.0s        1  get_apples  1/get_apples\n"
 		" 20.0ms     10.0s        1  get_apples  2/\\x1b[31m\\x9b2J\\x01\\x06x\n");
 	free(text);
+}
+
+/* On a terminal of 80 columns and 24 lines nothing is cut off unseen: whole columns and items go, the least urgent ones, and an ellipsis says so. */
+static void test_eighty_columns(void **state)
+{
+	(void)state;
+	static const char now[] = DOCUMENT(7000, 1000,
+		"\"done\":9374012,\"rejected\":1,\"parked\":2,\"dead\":3,\"suspects\":1,\"left\":1000",
+		HANDLER("get_contact_requests", 9374012, 3, TIMES(0, 239, 1)) "," HANDLER(
+			"a_name_that_is_much_too_long", 1, 3,
+			TIMES(0, 1, 0)) ",{\"name\":\"kills\",\"crashed\":1,\"hung\":2}",
+		RUN(7000,
+			"1/a_command_with_a_name_of_which_there_is_no_end_and_that_nobody_reads_as_a_whole"));
+	json_t *document = parsed(now);
+	char *text = NULL;
+	const struct top_view_options options = {
+		.address = "127.0.0.1:9883", .keys = "q leaves", .width = 79, .height = 24};
+	assert_int_equal(top_view(document, NULL, &options, &text), 0);
+	assert_string_equal(text,
+		"cashewd  0.1.0 at 127.0.0.1:9883, figures of all the time, q leaves, up 6.0s \xe2\x80\xa6\n"
+		"host     running, ready for 1m05s, crashed 1, hung 0, memory 15.0 MB \xe2\x80\xa6\n"
+		"commands dead 3, suspects 1, parked 2, rejected 1, 1562336/s acked \xe2\x80\xa6\n"
+		"store    up, failed 4, log lines dropped 5, p99 0.99ms, p50 0.75ms\n"
+		"events   up 1m00s, lost 2 times, to send 1, without PUBACK 2, 50.0/s, sent 300\n"
+		"\n"
+		"LANE  LINK      TOPICS  OLDEST  DROP  ASIDE  OPEN  HELD  ACK/S     P99     P50\n"
+		"main  up 1m00s     9/9    1.5s     0      5     7   120   66.7  0.99ms  0.75ms\n"
+		"slow  opening      0/1       -     0      0     0     0      0       -       -\n"
+		"\n"
+		"HANDLER               CRASH  HANG  FAIL  RETRY  REJECT     P99   RUNS/S  NOW \xe2\x80\xa6\n"
+		"kills                     1     2     0      0       0       -        0    0\n"
+		"get_contact_requests      0     0     3      0       0  1.00ms  1562335    1\n"
+		"a_name_that_is_much\xe2\x80\xa6      0     0     3      0       0  0.99ms     0.17    1\n"
+		"\n"
+		"RUNNING  DEADLINE  ATTEMPT  HANDLER     COMMAND\n"
+		"   7.0s     10.0s        1  get_apples  1/a_command_with_a_name_of_which_there_\n");
+	free(text);
+	json_decref(document);
 }
 
 static void test_since(void **state)
@@ -107,11 +145,11 @@ static void test_since(void **state)
 	static const struct {
 		const char *now, *before, *since, *rate;
 	} cases[] = {
-		{second, NULL, "figures of all the time, up ", "commands 26.0/s ack"},
-		{second, other, "figures of all the time, up ", "commands 26.0/s ack"},
-		{second, second, "figures of all the time, up ", "commands 26.0/s ack"},
-		{first, second, "figures of all the time, up ", "commands 25.8/s ack"},
-		{second, first, "figures of the last 2.0s, up ", "commands 26.5/s ack"},
+		{second, NULL, "figures of all the time, up ", ", 26.0/s ack"},
+		{second, other, "figures of all the time, up ", ", 26.0/s ack"},
+		{second, second, "figures of all the time, up ", ", 26.0/s ack"},
+		{first, second, "figures of all the time, up ", ", 25.8/s ack"},
+		{second, first, "figures of the last 2.0s, up ", ", 26.5/s ack"},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -128,8 +166,8 @@ static void test_counters_that_fall(void **state)
 		6000, 1000, "\"done\":1000000", HANDLER("get_apples", 9000, 9, TIMES(0, 9000, 9)), "");
 	(void)state;
 	char *text = shown(second, earlier, 0, 0, false);
-	assert_non_null(strstr(text, "\ncommands 6.00/s ack")); /* what was parked, dead and rejected */
-	assert_non_null(strstr(text, "\nget_apples       0  0.75ms"));
+	assert_non_null(strstr(text, ", 6.00/s ack")); /* what was parked, dead and rejected */
+	assert_non_null(strstr(text, "\nget_apples      0     0     3      0       0  1.00ms       0 "));
 	assert_null(strchr(strstr(text, "HANDLER"), '-'));
 	free(text);
 }
@@ -235,6 +273,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_eighty_columns),
 		cmocka_unit_test(test_since),
 		cmocka_unit_test(test_counters_that_fall),
 		cmocka_unit_test(test_any_document),
