@@ -16,18 +16,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEPT_MAX = 128, PASSING_MAX = 32, SECRETS_MAX = KEPT_MAX + PASSING_MAX, MASK_SIZE = 8 };
+enum { KEPT_MAX = 128, PASSING_MAX = 16, SECRETS_MAX = KEPT_MAX + PASSING_MAX, MASK_SIZE = 8 };
 
 #define MASK "********"
 
+/* All windows of all secrets. */
+struct table {
+	uint64_t *windows; /* 0: none */
+	size_t room;	   /* a power of two, or 0 */
+};
+
 static struct {
-	pthread_rwlock_t lock;	    /* of all below */
+	pthread_mutex_t adding; /* whoever adds has it, also while a table is being made */
+	pthread_rwlock_t
+		lock; /* of all below; who searches holds it, so it is taken to write for a moment only */
 	char *secrets[SECRETS_MAX]; /* the kept ones first; NULL: none */
 	size_t kept, passing;	    /* how many were ever added */
-	uint64_t *table;
-	size_t room; /* of the table: a power of two, or 0 */
+	struct table table;
 	atomic_bool any;
-} state = {.lock = PTHREAD_RWLOCK_INITIALIZER};
+} state = {.adding = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_RWLOCK_INITIALIZER};
 
 /* ---- Spellings ---- */
 
@@ -91,20 +98,21 @@ static char *percent_encoded(const char *text)
 
 /* ---- The table ---- */
 
-static size_t place_of(uint64_t window)
+static size_t place_of(const struct table *table, uint64_t window)
 {
-	return (size_t)((window * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (state.room - 1);
+	return (size_t)((window * UINT64_C(0x9e3779b97f4a7c15)) >> 32) & (table->room - 1);
 }
 
-static bool is_known(uint64_t window)
+/* Where the window is, or is to be put. */
+static uint64_t *find_window(const struct table *table, uint64_t window)
 {
-	for (size_t i = place_of(window); state.table[i] != 0; i = (i + 1) & (state.room - 1))
-		if (state.table[i] == window)
-			return true;
-	return false;
+	size_t i = place_of(table, window);
+	while (table->windows[i] != 0 && table->windows[i] != window)
+		i = (i + 1) & (table->room - 1);
+	return &table->windows[i];
 }
 
-static void put_windows(const char *text, spelling spell)
+static void put_windows(const struct table *table, const char *text, spelling spell)
 {
 	uint64_t window = 0;
 	unsigned char character;
@@ -113,57 +121,60 @@ static void put_windows(const char *text, spelling spell)
 		if (character == 0)
 			continue;
 		window = window << 8 | character;
-		if (++seen < LOG_SECRET_RUN || is_known(window))
-			continue;
-		size_t i = place_of(window);
-		while (state.table[i] != 0)
-			i = (i + 1) & (state.room - 1);
-		state.table[i] = window;
+		if (++seen >= LOG_SECRET_RUN)
+			*find_window(table, window) = window;
 	}
 }
 
-/* Makes the table of what there is. The lock is held. */
-static int make_table(void)
+static int put_secret(const struct table *table, const char *secret)
 {
-	size_t windows = 0, room = 1024;
+	char *encoded = percent_encoded(secret);
+	if (!encoded)
+		return -ENOMEM;
+	put_windows(table, secret, as_it_is);
+	put_windows(table, secret, decoded);
+	put_windows(table, secret, simplified);
+	put_windows(table, encoded, as_it_is);
+	explicit_bzero(encoded, strlen(encoded));
+	free(encoded);
+	return 0;
+}
+
+static void table_free(struct table *table)
+{
+	if (table->windows)
+		explicit_bzero(table->windows, table->room * sizeof(*table->windows));
+	free(table->windows);
+	*table = (struct table){.windows = NULL};
+}
+
+/* Makes the table of what there is. */
+static int make_table(struct table *ret)
+{
+	size_t windows = 0;
+	struct table table = {.room = 1024};
 	/* The encoded spelling may take three times as much as each of the others. */
 	for (size_t i = 0; i < SECRETS_MAX; i++)
 		windows += state.secrets[i] ? 6 * strlen(state.secrets[i]) : 0;
-	while (room < 2 * windows)
-		room *= 2;
-	uint64_t *table = calloc(room, sizeof(*table));
-	if (!table)
-		return -ENOMEM;
-	if (state.table)
-		explicit_bzero(state.table, state.room * sizeof(*state.table));
-	free(state.table);
-	state.table = table;
-	state.room = room;
-	int error = 0;
-	for (size_t i = 0; i < SECRETS_MAX; i++) {
-		if (!state.secrets[i])
-			continue;
-		char *encoded = percent_encoded(state.secrets[i]);
-		put_windows(state.secrets[i], as_it_is);
-		put_windows(state.secrets[i], decoded);
-		put_windows(state.secrets[i], simplified);
-		if (encoded) {
-			put_windows(encoded, as_it_is);
-			explicit_bzero(encoded, strlen(encoded));
-		} else {
-			error = -ENOMEM;
-		}
-		free(encoded);
-	}
+	while (table.room < 2 * windows)
+		table.room *= 2;
+	table.windows = calloc(table.room, sizeof(*table.windows));
+	int error = table.windows ? 0 : -ENOMEM;
+	for (size_t i = 0; i < SECRETS_MAX && error == 0; i++)
+		if (state.secrets[i])
+			error = put_secret(&table, state.secrets[i]);
+	if (error != 0)
+		table_free(&table);
+	else
+		*ret = table;
 	return error;
 }
 
-static void drop(char **secret)
+static void drop(char *secret)
 {
-	if (*secret)
-		explicit_bzero(*secret, strlen(*secret));
-	free(*secret);
-	*secret = NULL;
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
 }
 
 static bool holds(const char *secret)
@@ -174,25 +185,38 @@ static bool holds(const char *secret)
 	return false;
 }
 
+/* Another thread may search meanwhile; nobody else adds. */
+static int add_new(const char *secret, size_t *added, size_t first, size_t room)
+{
+	struct table table, old_table;
+	char *copy = strdup(secret), **place = &state.secrets[first + *added % room];
+	if (!copy)
+		return -ENOMEM;
+	pthread_rwlock_wrlock(&state.lock);
+	char *old = *place;
+	*place = copy;
+	pthread_rwlock_unlock(&state.lock);
+	++*added;
+	drop(old);
+	const int error = make_table(&table);
+	if (error != 0)
+		return error;
+	pthread_rwlock_wrlock(&state.lock);
+	old_table = state.table;
+	state.table = table;
+	pthread_rwlock_unlock(&state.lock);
+	table_free(&old_table);
+	atomic_store(&state.any, true);
+	return 0;
+}
+
 static int add(const char *secret, size_t *added, size_t first, size_t room)
 {
 	if (!secret || strlen(secret) < LOG_SECRET_MIN)
 		return 0;
-	int error = 0;
-	pthread_rwlock_wrlock(&state.lock);
-	if (!holds(secret)) {
-		char *copy = strdup(secret);
-		char **place = &state.secrets[first + *added % room];
-		if (copy) {
-			drop(place);
-			*place = copy;
-			++*added;
-		}
-		error = copy ? make_table() : -ENOMEM;
-		if (state.table)
-			atomic_store(&state.any, true);
-	}
-	pthread_rwlock_unlock(&state.lock);
+	pthread_mutex_lock(&state.adding);
+	const int error = holds(secret) ? 0 : add_new(secret, added, first, room);
+	pthread_mutex_unlock(&state.adding);
 	return error;
 }
 
@@ -213,16 +237,17 @@ bool log_secret_any(void)
 
 void log_secret_forget(void)
 {
+	pthread_mutex_lock(&state.adding);
 	pthread_rwlock_wrlock(&state.lock);
 	atomic_store(&state.any, false);
-	for (size_t i = 0; i < SECRETS_MAX; i++)
-		drop(&state.secrets[i]);
-	if (state.table)
-		explicit_bzero(state.table, state.room * sizeof(*state.table));
-	free(state.table);
-	state.table = NULL;
-	state.room = state.kept = state.passing = 0;
+	for (size_t i = 0; i < SECRETS_MAX; i++) {
+		drop(state.secrets[i]);
+		state.secrets[i] = NULL;
+	}
+	table_free(&state.table);
+	state.kept = state.passing = 0;
 	pthread_rwlock_unlock(&state.lock);
+	pthread_mutex_unlock(&state.adding);
 }
 
 /* ---- Hiding ---- */
@@ -269,7 +294,7 @@ static void hide_spelling(char *text, spelling spell)
 			continue;
 		window = window << 8 | character;
 		begins[seen++ % LOG_SECRET_RUN] = begin;
-		if (seen >= LOG_SECRET_RUN && is_known(window))
+		if (seen >= LOG_SECRET_RUN && *find_window(&state.table, window) == window)
 			hide(&r, begins[seen % LOG_SECRET_RUN], at);
 	}
 	write_hidden(&r);
@@ -292,7 +317,7 @@ void log_secret_hide(char *text)
 	if (!log_secret_any())
 		return;
 	pthread_rwlock_rdlock(&state.lock);
-	if (state.table) {
+	if (state.table.windows) {
 		/* That which sees through most goes first: a mask tears up what another one would find. */
 		hide_spelling(text, simplified);
 		hide_spelling(text, decoded);

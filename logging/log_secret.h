@@ -19,7 +19,7 @@ enum {
 /* Takes a copy of the secret, which is looked for until the process ends (or 128 others came after it). NULL and "" are fine. Any thread. 0 or -ENOMEM. */
 __attribute__((warn_unused_result)) int log_secret_add(const char *secret);
 
-/* The same for one that is soon replaced, as a token that is made for each connect: the last 32 of them are looked for. */
+/* The same for one that is soon replaced, as a token that is made for each connect: the last 16 of them are looked for. */
 __attribute__((warn_unused_result)) int log_secret_add_passing(const char *secret);
 
 /* Whether there is anything to look for. One load. Any thread. */

@@ -61,6 +61,8 @@ bool driver_log_may(struct driver_log *self, const char *message, int64_t now_ms
 static void log_limited(enum log_level level, const char *domain, const char *message)
 {
 	uint64_t held_back = 0;
+	if (!log_enabled(level))
+		return;
 	pthread_mutex_lock(&said_lock);
 	const bool may = driver_log_may(&said, message, clock_ms(), &held_back);
 	pthread_mutex_unlock(&said_lock);
@@ -88,7 +90,7 @@ static void driver_logged(mongoc_log_level_t level, const char *domain, const ch
 	else if (level == MONGOC_LOG_LEVEL_WARNING)
 		log_limited(LOG_LEVEL_WARN, domain, message);
 	else
-		log_debug("mongodb_driver", message, LOG_TEXT("domain", domain));
+		log_limited(LOG_LEVEL_DEBUG, domain, message);
 }
 
 void driver_log_begin(void)

@@ -2,8 +2,10 @@
 #include "log_secret.h"
 
 #include <ctype.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +174,41 @@ static void test_passing(void **state)
 	assert_string_not_equal(text, "********");
 }
 
+/* While one thread makes tokens, others search; what they search for was there before. */
+static atomic_bool ends;
+
+static void *search(void *argument)
+{
+	size_t *rounds = argument;
+	do {
+		char text[] = "a " PASSWORD " b " TOKEN;
+		log_secret_hide(text);
+		if (strcmp(text, "a ******** b ********") != 0)
+			abort();
+		++*rounds;
+	} while (!ends);
+	return NULL;
+}
+
+static void test_threads(void **state)
+{
+	(void)state;
+	pthread_t threads[2];
+	size_t rounds[2] = {0};
+	char token[64];
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, search, &rounds[i]), 0);
+	for (unsigned i = 0; i < 500; i++) {
+		snprintf(token, sizeof(token), "eyJ1%08x%08x", i * 2654435761U, i);
+		assert_int_equal(log_secret_add_passing(token), 0);
+	}
+	ends = true;
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+		assert_true(rounds[i] > 0);
+	}
+}
+
 static void test_none(void **state)
 {
 	(void)state;
@@ -191,6 +228,7 @@ int main(void)
 		cmocka_unit_test(test_spellings),
 		cmocka_unit_test(test_short_secrets),
 		cmocka_unit_test(test_passing),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_none),
 	};
 	return cmocka_run_group_tests_name("log_secret", tests, setup, teardown);
