@@ -190,7 +190,7 @@ class Programs:
         with open(path, encoding="utf-8") as lines:
             values = dict(line.strip().split("=", 1) for line in lines)
         # The values are shell words; those here need no quotes unless somebody's URL does.
-        self.database_url = subprocess.run(["bash", "-c", f". {path}; printf %s \"$MONGO_DB_URL\""], capture_output=True,
+        self.database_url = subprocess.run(["bash", "-c", '. "$1"; printf %s "$MONGO_DB_URL"', "-", path], capture_output=True,
                                            text=True, check=True, timeout=10).stdout
         self.database_kind = values["DATABASE_KIND"]
         self.database_pid = int(values["DATABASE_PID"]) if values["DATABASE_PID"].isdigit() else 0
