@@ -119,7 +119,7 @@ HARNESS_CASE(name_that_cannot_be_looked_up_is_waited_for)
 {
 	struct host *host = host_new(h, HOST_PRODUCT);
 	static const char *const check[] = {"--check", NULL}, *const none[] = {NULL};
-	host_set(host, "MONGO_DB_URL", "mongodb+srv://user:" PASSWORD "@database.invalid");
+	host_set(host, "MONGO_DB_URL", "mongodb+srv://user:" PASSWORD "@database.example.invalid");
 	host_set_arguments(host, check);
 	host_start(host);
 	assert_int_equal(host_wait_exit(host), 0);
