@@ -295,7 +295,7 @@ HARNESS_CASE(session_without_a_host)
 HARNESS_CASE(token_is_refused)
 {
 	struct host *doctor = doctor_new(h);
-	host_set(doctor, "JWT_SECRET", "another secret than that of the tests, long enough");
+	host_set(doctor, "JWT_SECRET", "Zt4-8oTq_Qx8Kp2Vw6Jd0Rn3Gs7Bh1Mf");
 	struct visit visit = examine(h, doctor);
 	expect_failure(&visit, "broker_login", "refuses the handler's token");
 	expect_line(&visit, "access", "skip", "needs user_login");
