@@ -41,7 +41,8 @@ static struct {
 /* What stands at `at`: how many bytes it takes, and in *ret the character; 0: it counts for nothing. */
 static size_t as_it_is(const char *at, unsigned char *ret)
 {
-	*ret = (unsigned char)tolower((unsigned char)*at);
+	/* A blank counts for nothing: where a secret is made of words, " of the " is no piece of it. */
+	*ret = *at == ' ' ? 0 : (unsigned char)tolower((unsigned char)*at);
 	return 1;
 }
 

@@ -12,7 +12,8 @@
 #include <stdbool.h>
 
 enum {
-	LOG_SECRET_RUN = 8, /* so many characters in a row are taken for a piece of the secret */
+	LOG_SECRET_RUN =
+		8, /* so many characters in a row, blanks not counted, are taken for a piece of the secret */
 	LOG_SECRET_MIN = 4, /* a secret shorter than LOG_SECRET_RUN is looked for as a whole word */
 };
 

@@ -56,6 +56,8 @@ static void test_texts(void **state)
 		{"wrapped in a wrapped one", "0123\nabcd\n-456\n7-EF", "********"},
 		{"with escapes", "S3same#1&Open\\/+Se", "********"},
 		{"blanks as in a form", "a+secret+of+the+tests", "********"},
+		{"a word of it", "signed with another secret is refused, as 9 of the 10",
+			"signed with another secret is refused, as 9 of the 10"},
 		{"eight of it", "x0123abcdx", "x********x"},
 		{"eight of it encoded", "=S3same%231=", "=********="},
 		{"seven of it", "x0123abcx", "x0123abcx"},
