@@ -122,9 +122,20 @@ static void stop_supervisor_end(struct round *round, struct fault_run *run)
 	host_signal(promise->host, SIGCONT);
 }
 
+static bool is_linked(void *context)
+{
+	return relay_links(context) > 0;
+}
+
+/* Once it is connected: another fault may want the connections meanwhile, and a host that is stopped makes none. */
 static void stop_both_begin(struct round *round, struct fault_run *run)
 {
+	struct relay *const relays[] = {round->broker_relay, round->database_relay};
 	(void)run;
+	for (size_t i = 0; i < 2; i++)
+		if (relays[i] != NULL)
+			harness_wait(round->promise.harness, is_linked, relays[i],
+				"a connection through the relay");
 	host_pause(round->promise.host);
 }
 
@@ -267,11 +278,6 @@ static struct relay *relay_of(const struct round *round, const struct fault_run 
 static void relay_pass_again(struct round *round, struct fault_run *run)
 {
 	relay_set(relay_of(round, run), RELAY_PASS, 0);
-}
-
-static bool is_linked(void *context)
-{
-	return relay_links(context) > 0;
 }
 
 /* There is something to break. */
