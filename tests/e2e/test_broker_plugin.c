@@ -257,7 +257,7 @@ HARNESS_CASE(only_jwt_and_a_valid_token_get_in)
 }
 
 /* {"user_id":"7"} signed with HARNESS_SECRET: without exp, as cashew-token makes none. */
-#define UNEXPIRING "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoiNyJ9.qBRAJp1MJ5NZ8kWaKCXYgvOZGELvjS0oy7NfVJ8pKZM"
+#define UNEXPIRING "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyX2lkIjoiNyJ9.LAX6nehboE0MPvNu3yMplHt9_ELadsPkCZQNZ1tvkC0"
 
 HARNESS_CASE(unexpiring_tokens_get_in_where_the_broker_says_so)
 {
