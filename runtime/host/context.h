@@ -75,7 +75,7 @@ struct host {
 	int64_t now_ms; /* monotonic, of this turn of the loop */
 	bool store_up;
 	bool store_back; /* it answers again, and what waits for that has not been told */
-	bool active; /* this host has the lease */
+	bool active;	 /* this host has the lease */
 	bool standby_told;
 	bool forgotten;		/* another host is active: nothing of before is in memory */
 	int64_t lease_until_ms; /* INT64_MAX: it has none */
