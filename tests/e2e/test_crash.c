@@ -7,6 +7,13 @@
 #include <signal.h>
 #include <string.h>
 
+/* ThreadSanitizer writes on where the handler has left off. */
+#ifdef __SANITIZE_THREAD__
+enum { BEGUN_LINES = 0 };
+#else
+enum { BEGUN_LINES = 1 };
+#endif
+
 struct crash {
 	const char *how;
 	const char *topic;
@@ -49,7 +56,7 @@ static void crash(struct harness *h, const struct crash *kind)
 	assert_int_equal(host_count_log(host, "host_output", "message",
 				 harness_format(h, "about to end by %s", kind->how)),
 		1);
-	if (strcmp(kind->how, "thread_exit") != 0)
+	if (BEGUN_LINES && strcmp(kind->how, "thread_exit") != 0)
 		assert_int_equal(
 			host_count_log(host, "host_output", "message", harness_format(h, "%s is", kind->how)),
 			1);
