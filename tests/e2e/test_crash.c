@@ -7,8 +7,8 @@
 #include <signal.h>
 #include <string.h>
 
-/* ThreadSanitizer writes on where the handler has left off. */
-#ifdef __SANITIZE_THREAD__
+/* A sanitizer writes on where the handler has left off. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 enum { BEGUN_LINES = 0 };
 #else
 enum { BEGUN_LINES = 1 };
