@@ -222,15 +222,17 @@ static bool find_command(int32_t operation, const char *body, size_t size, bson_
 static bool write_answer(int fd, const struct header *asked, const bson_t *reply)
 {
 	char bytes[64 + 4096] = {0};
+	/* Its length as it is sent: AddressSanitizer's stacks have not the alignment of a bson_t, which UBSan looks at with each member. */
+	const size_t length = (size_t)number_at((const char *)bson_get_data(reply));
 	/* OP_REPLY: flags, cursor, the first document's number, how many; OP_MSG: flags, the section's kind */
-	const size_t before = asked->operation == OP_QUERY ? 20 : 5, size = 16 + before + reply->len;
+	const size_t before = asked->operation == OP_QUERY ? 20 : 5, size = 16 + before + length;
 	check(size <= sizeof(bytes), "the answer is too long");
 	const int32_t header[] = {
 		(int32_t)size, 1, asked->request, asked->operation == OP_QUERY ? OP_REPLY : OP_MSG};
 	memcpy(bytes, header, sizeof(header));
 	if (asked->operation == OP_QUERY)
 		bytes[16 + 16] = 1;
-	memcpy(bytes + 16 + before, bson_get_data(reply), reply->len);
+	memcpy(bytes + 16 + before, bson_get_data(reply), length);
 	return send(fd, bytes, size, MSG_NOSIGNAL) == (ssize_t)size;
 }
 
