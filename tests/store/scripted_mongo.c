@@ -36,11 +36,11 @@ struct connection {
 
 struct scripted_mongo {
 	struct scripted_mongo_options options;
-	struct scripted_mongo *members[MEMBERS_MAX];
 	char address[32];
 	int listener;
 	pthread_t thread;
 	pthread_mutex_t mutex; /* of all below */
+	struct scripted_mongo *members[MEMBERS_MAX];
 	bool secondary, stopping;
 	struct connection connections[CONNECTIONS_MAX];
 	size_t connection_count;
@@ -104,15 +104,17 @@ static bool is_secondary(struct scripted_mongo *server)
 	return secondary;
 }
 
-static void append_members(const struct scripted_mongo *server, bson_t *reply)
+static void append_members(struct scripted_mongo *server, bson_t *reply)
 {
 	bson_t hosts;
 	BSON_APPEND_ARRAY_BEGIN(reply, "hosts", &hosts);
+	pthread_mutex_lock(&server->mutex);
 	for (size_t i = 0; i < MEMBERS_MAX && server->members[i]; i++) {
 		char key[16];
 		snprintf(key, sizeof(key), "%zu", i);
 		BSON_APPEND_UTF8(&hosts, key, server->members[i]->address);
 	}
+	pthread_mutex_unlock(&server->mutex);
 	bson_append_array_end(reply, &hosts);
 }
 
@@ -336,9 +338,11 @@ const char *scripted_mongo_address(const struct scripted_mongo *server)
 
 void scripted_mongo_members(struct scripted_mongo *server, struct scripted_mongo *const *members)
 {
+	pthread_mutex_lock(&server->mutex);
 	memset(server->members, 0, sizeof(server->members));
 	for (size_t i = 0; i < MEMBERS_MAX && members[i]; i++)
 		server->members[i] = members[i];
+	pthread_mutex_unlock(&server->mutex);
 }
 
 void scripted_mongo_elect(struct scripted_mongo *server, bool primary)
