@@ -10,6 +10,7 @@
 /* cmocka wants those first */
 #include <cmocka.h>
 
+#include "own_folder.h"
 #include "token.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -24,25 +25,7 @@
 #define SECRET	     "0123456789abcdef0123456789abcdef"
 #define OTHER	     "fedcba9876543210fedcba9876543210"
 
-/* ---- Running it, in a folder of its own ---- */
-
-static char folder[] = "/tmp/cashew-token-test-XXXXXX";
-
-static int enter_folder(void **state)
-{
-	(void)state;
-	strcpy(folder + sizeof(folder) - sizeof("XXXXXX"), "XXXXXX");
-	return !mkdtemp(folder) || chdir(folder) != 0 ? -1 : 0;
-}
-
-static int leave_folder(void **state)
-{
-	(void)state;
-	static const char *const names[] = {".env", "other.env", "in", "out", "err"};
-	for (size_t i = 0; i < COUNT(names); i++)
-		unlink(names[i]);
-	return chdir("/") != 0 || rmdir(folder) != 0 ? -1 : 0;
-}
+/* ---- Running it ---- */
 
 static void write_file(const char *path, const char *text)
 {

@@ -17,26 +17,11 @@
 /* cmocka wants those first */
 #include <cmocka.h>
 
+#include "own_folder.h"
+
 #define PROGRAM BINARY_DIR "/cashewd"
 
 enum { LIMIT = 64 * 1024 * 1024, WAIT_MS = 20000, LOOK_MS = 10 };
-
-static char folder[] = "/tmp/cashewd-test-XXXXXX";
-
-static int enter_folder(void **state)
-{
-	(void)state;
-	strcpy(folder + sizeof(folder) - sizeof("XXXXXX"), "XXXXXX");
-	return !mkdtemp(folder) || chdir(folder) != 0 ? -1 : 0;
-}
-
-static int leave_folder(void **state)
-{
-	(void)state;
-	unlink(".env");
-	unlink("out");
-	return chdir("/") != 0 || rmdir(folder) != 0 ? -1 : 0;
-}
 
 /* Its output goes to the file "out". */
 static pid_t start(const char *argument, rlim_t limit)

@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "own_folder.h"
+
 #define PROGRAM BINARY_DIR "/cashewd"
 #define SECRET	"0123456789abcdef0123456789abcdef"
 
@@ -42,25 +44,6 @@ static void write_file(const char *path, const char *text, mode_t mode)
 	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
 	assert_return_code(fchmod(fd, mode), errno);
 	close(fd);
-}
-
-/* A folder of its own to run in, removed with what the tests put there. */
-static char folder[] = "/tmp/cashewd-test-XXXXXX";
-
-static int enter_folder(void **state)
-{
-	(void)state;
-	strcpy(folder + sizeof(folder) - sizeof("XXXXXX"), "XXXXXX");
-	return !mkdtemp(folder) || chdir(folder) != 0 ? -1 : 0;
-}
-
-static int leave_folder(void **state)
-{
-	(void)state;
-	static const char *const names[] = {".env", "other.env", "out", "err"};
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		unlink(names[i]);
-	return chdir("/") != 0 || rmdir(folder) != 0 ? -1 : 0;
 }
 
 static pid_t start(const char *const *arguments, char *const *environment, const char *out)
