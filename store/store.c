@@ -97,7 +97,7 @@ static int make_pool(
 	}
 	mongoc_client_pool_max_size(store->pool, options->pool_size);
 	(void)mongoc_client_pool_set_error_api(store->pool, MONGOC_ERROR_API_VERSION_2);
-	store_watch_waits(store->pool);
+	store_waits_observe(store->pool);
 	store->wait_ms = (unsigned)mongoc_uri_get_option_as_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 2000);
 	return 0;
 }

@@ -30,7 +30,7 @@ struct store_client {
 };
 
 /* Has the operations of the pool's clients counted: see store_waits.h. Before the first client is taken. */
-void store_watch_waits(mongoc_client_pool_t *pool);
+void store_waits_observe(mongoc_client_pool_t *pool);
 
 const char *store_collection_name(enum store_collection collection);
 

@@ -8,7 +8,7 @@
 
 static _Thread_local struct store_waits *counted;
 
-void store_count_waits(struct store_waits *waits)
+void store_waits_count(struct store_waits *waits)
 {
 	counted = waits;
 }
@@ -30,7 +30,7 @@ static void ended(void)
 	/* In this order: who reads in between finds less for a moment, not more. */
 	atomic_store_explicit(&counted->since_us, 0, memory_order_relaxed);
 	atomic_fetch_add_explicit(
-		&counted->total_us, store_wait_counted_us(clock_us() - since_us), memory_order_relaxed);
+		&counted->total_us, store_waits_counted_us(clock_us() - since_us), memory_order_relaxed);
 }
 
 static void succeeded(const mongoc_apm_command_succeeded_t *event)
@@ -45,7 +45,7 @@ static void failed(const mongoc_apm_command_failed_t *event)
 	ended();
 }
 
-void store_watch_waits(mongoc_client_pool_t *pool)
+void store_waits_observe(mongoc_client_pool_t *pool)
 {
 	mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
 

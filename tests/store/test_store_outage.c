@@ -144,7 +144,7 @@ static void test_waits(void **state)
 
 	(void)state;
 	expect_back();
-	store_count_waits(&waits);
+	store_waits_count(&waits);
 	const int64_t start_ms = now_ms();
 	for (int i = 0; i < OPERATIONS; i++) {
 		const int64_t before_us = atomic_load(&waits.total_us);
@@ -161,7 +161,7 @@ static void test_waits(void **state)
 	database_signal(&database, SIGCONT);
 	assert_int_equal(atomic_load(&waits.since_us), 0);
 	assert_true(atomic_load(&waits.total_us) >= before_us + 700 * 1000);
-	store_count_waits(NULL);
+	store_waits_count(NULL);
 	const int64_t counted_us = atomic_load(&waits.total_us);
 	expect_back();
 	assert_int_equal(atomic_load(&waits.total_us), counted_us);

@@ -66,7 +66,7 @@ int64_t command_ran_us(const struct command *command, int64_t now_us)
 	const int64_t begun_us = atomic_load_explicit(&command->begun_us, memory_order_relaxed);
 	if (begun_us == 0 || begun_us == INT64_MAX)
 		return 0;
-	const int64_t ran_us = now_us - begun_us - store_waited_us(&command->waits, now_us);
+	const int64_t ran_us = now_us - begun_us - store_waits_us(&command->waits, now_us);
 	return ran_us > 0 ? ran_us : 0;
 }
 

@@ -227,9 +227,9 @@ void worker_job(struct job *job, void *context)
 	struct command *command = (struct command *)((char *)job - offsetof(struct command, job));
 	atomic_store_explicit(&command->waits.total_us, 0, memory_order_relaxed);
 	atomic_store_explicit(&command->begun_us, clock_us(), memory_order_relaxed);
-	store_count_waits(&command->waits);
+	store_waits_count(&command->waits);
 	worker_run(&worker->context, command);
-	store_count_waits(NULL);
+	store_waits_count(NULL);
 	command->ran_us = command_ran_us(command, clock_us());
 }
 
