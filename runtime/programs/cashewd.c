@@ -185,6 +185,13 @@ static void forget_secrets(void)
 	}
 }
 
+/* The driver keeps counters for a tool of its own in a file of shared memory, named by the process: a host that is killed leaves
+ * it behind, and a later process of that number complains. Nobody reads them. */
+static void forgo_driver_counters(void)
+{
+	(void)setenv("MONGOC_DISABLE_SHM", "1", true);
+}
+
 /* What the driver says to the connection string, without connecting. */
 static int check_store(const struct settings *settings)
 {
@@ -296,6 +303,7 @@ static int configure_and(const struct arguments *arguments)
 					      .handlers = handler_table},
 		stderr, &configuration);
 	forget_secrets();
+	forgo_driver_counters();
 	if (code == EXIT_CONFIG && told_to_stop()) /* while the settings were read: no fault of theirs */
 		code = EXIT_OK;
 	else if (code == EXIT_CONFIG)

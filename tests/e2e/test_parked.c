@@ -43,19 +43,28 @@ static void flaky(struct harness *h, struct device *device, const char *gate)
 #define wait_parked(h, count) \
 	database_wait_count(h, harness_database(h), "parked_commands", "{\"done\":null}", count)
 
-/* The gates at which the replies came, in their order. */
-static void assert_passed(const struct device *device, const char *expected)
+/* The gates at which the replies came, in their order. again: the host was killed, and what it had not acknowledged yet may have come
+ * twice, at once behind itself. */
+static void assert_gates(const struct device *device, const char *expected, bool again)
 {
 	char passed[128] = "";
-	for (size_t i = 0; i < device->message_count; i++) {
+	for (size_t i = 0, length = 0; i < device->message_count; i++) {
+		if (strstr(device->messages[i].topic, "/flaky_passed") == NULL)
+			continue;
 		json_error_t error;
 		json_t *reply = json_loads(device->messages[i].payload, 0, &error);
-		if (strstr(device->messages[i].topic, "/flaky_passed") != NULL)
-			strncat(passed, json_string_value(json_object_get(reply, "gate")),
-				sizeof(passed) - strlen(passed) - 1);
+		const char gate = json_string_value(json_object_get(reply, "gate"))[0];
 		json_decref(reply);
+		assert_in_range(length, 0, sizeof(passed) - 2);
+		if (!again || length == 0 || passed[length - 1] != gate)
+			passed[length++] = gate;
 	}
 	assert_string_equal(passed, expected);
+}
+
+static void assert_passed(const struct device *device, const char *expected)
+{
+	assert_gates(device, expected, false);
 }
 
 HARNESS_CASE(is_run_again_until_it_is_done)
@@ -118,9 +127,11 @@ HARNESS_CASE(later_ones_stay_behind_it_when_the_host_is_killed)
 	device_wait_count(phone, "flaky_passed", 4);
 	wait_parked(h, 0);
 	/* From here on nothing stands before them. */
-	flaky(h, phone, "b");
-	device_wait_count(phone, "flaky_passed", 5);
-	assert_passed(phone, "abcdb");
+	gate_open(h, host, "e");
+	flaky(h, phone, "e");
+	while (strstr(device_expect(phone, "flaky_passed")->payload, "\"e\"") == NULL)
+		;
+	assert_gates(phone, "abcde", true);
 	host_stop(host);
 	assert_int_equal(letter_count(h, harness_database(h)), 0);
 }
