@@ -32,10 +32,11 @@ enum {
 	BYTES_IN_FLIGHT = 256 * 1024, /* libmosquitto has two copies of each payload: one to send, and one
 					 until the PUBACK */
 	FULL_BYTES = 1024 * 1024,
-	NEAR_WINDOW = 384, /* of a broker that is near: at each PUBACK libmosquitto looks at all messages in
-			      flight, and more of them bring no more. When half are through the next ones go,
-			      in full segments */
-	FAR_MS = 10,	   /* from an event to its PUBACK: the broker is not near, or busy */
+	WINDOW_MAX =
+		512, /* at each PUBACK libmosquitto looks at all messages in flight. With thousands it does nothing else,
+			     which makes the PUBACKs late and yet more wait: so never more than this, however late they come. A broker
+			     that is 100 ms away still takes 5,000 a second. When half are through the next ones go, in full
+			     segments */
 	PACKET_OVERHEAD = 144, /* of a PUBLISH: 10 bytes of headers and the longest "{user}/{event}"; not what
 				  a command brings, its Response Topic and Correlation Data */
 };
@@ -48,13 +49,10 @@ struct egress {
 	bool mqtt5;
 	unsigned window;
 	unsigned in_flight;
-	size_t bytes_in_flight;	  /* of their payloads */
-	bool many;		  /* NEAR_WINDOW are in flight, or were, and half still is */
-	bool far;		  /* PUBACKs take FAR_MS or more */
-	struct call_event *timed; /* in flight, or NULL: how long its PUBACK takes is measured */
-	int64_t timed_ms;	  /* when it was sent */
-	size_t count;		  /* of events in the list */
-	size_t bytes;		  /* of their payloads */
+	size_t bytes_in_flight; /* of their payloads */
+	bool many;		/* WINDOW_MAX are in flight, or were, and half still is */
+	size_t count;		/* of events in the list */
+	size_t bytes;		/* of their payloads */
 	bool full;
 	int64_t read_at_ms;    /* when PUBACKs are waited for, at the latest */
 	bool read_now;	       /* they are waited for in this turn */
@@ -143,9 +141,8 @@ static int send_event(
 static bool has_room(struct egress *egress)
 {
 	const unsigned window = egress->losses >= SUSPECT_LOSSES ? 1 : egress->window;
-	egress->many = egress->in_flight >= (egress->many ? NEAR_WINDOW / 2 : NEAR_WINDOW);
-	return egress->in_flight < window && (egress->far || !egress->many) &&
-	       egress->bytes_in_flight < BYTES_IN_FLIGHT;
+	egress->many = egress->in_flight >= (egress->many ? WINDOW_MAX / 2 : WINDOW_MAX);
+	return egress->in_flight < window && !egress->many && egress->bytes_in_flight < BYTES_IN_FLIGHT;
 }
 
 /* Hands events to libmosquitto while the window has room. */
@@ -173,10 +170,6 @@ static void pump(struct egress *egress)
 		}
 		if (event == egress->first)
 			egress->first_sent_ms = egress->now_ms;
-		if (!egress->timed) {
-			egress->timed = event;
-			egress->timed_ms = egress->now_ms;
-		}
 		event->mid = (uint16_t)mid;
 		event->mid_next = egress->by_mid[mid % MID_BUCKETS];
 		egress->by_mid[mid % MID_BUCKETS] = event;
@@ -237,7 +230,6 @@ static void egress_on_down(void *owner, bool was_up)
 		egress->by_mid[i] = NULL;
 	egress->in_flight = 0;
 	egress->bytes_in_flight = 0;
-	egress->timed = NULL;
 	egress->next = egress->first;
 }
 
@@ -263,10 +255,6 @@ static void egress_on_published(void *owner, int mid, int reason_code)
 		egress->losses = 0;
 	}
 	egress->progress_ms = egress->now_ms;
-	if (event == egress->timed) {
-		egress->far = egress->now_ms - egress->timed_ms >= FAR_MS;
-		egress->timed = NULL;
-	}
 	const bool refused = reason_code >= 0x80;
 	finish(egress, event, refused ? mosquitto_reason_string(reason_code) : NULL,
 		refused && permanent_refusal(reason_code));
