@@ -163,6 +163,9 @@ void ledger_check_order(struct ledger *ledger, const char *lines, bool without_k
 /* Whether the broker was killed in this stage. */
 bool ledger_was_broker_killed(const struct ledger *ledger);
 
+/* How many commands have dead letters, one or more; fails the test at one that no command should leave. */
+size_t ledger_dead_commands(struct ledger *ledger, struct database *database);
+
 /* Fails the test if the store holds anything else than it should; all commands are complete, and the host has
  * flushed. Begins the next stage. */
 void ledger_check_store(struct ledger *ledger, struct database *database);
