@@ -20,7 +20,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { LEASE_MS = 20000, NEAR_MS = 60000, KEEP_DAYS = 90 };
+/* DUE_MS: since when the command is due, so that two clients' ideas of the database's time need not agree to the millisecond. */
+enum { LEASE_MS = 20000, NEAR_MS = 60000, DUE_MS = 5000, KEEP_DAYS = 90, PINGS = 5 };
 
 static const int64_t DAY_S = 86400;
 
@@ -101,7 +102,8 @@ static struct parked_command command_of(void)
 		.position = 1,
 		.end = "done",
 		.handler = "",
-		.reason = ""};
+		.reason = "",
+		.due_in_ms = -DUE_MS};
 }
 
 static int append_with(struct store_client *client, const struct backlog_lease *with)
@@ -326,7 +328,11 @@ static int start(void **state)
 	database_start(&database, false);
 	knowing_store = database_open(&database, NULL);
 	knowing = store_acquire(knowing_store);
-	return store_ping(knowing);
+	/* The quickest answer counts. */
+	for (int i = 0; i < PINGS; i++)
+		if (store_ping(knowing) != 0)
+			return -1;
+	return 0;
 }
 
 static int stop(void **state)
