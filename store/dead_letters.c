@@ -38,12 +38,13 @@ static void append_payload(bson_t *document, const struct dead_letter *letter)
 int dead_letter_add(struct store_client *client, const struct dead_letter *letter)
 {
 	bson_t document = BSON_INITIALIZER, reply;
-	const int64_t now_ms = store_now_ms(client->store);
+	const int r = store_know_time(client);
 	bson_error_t error;
 	bool inserted;
 
-	if (!client->mongo)
-		return STORE_E_AWAY;
+	if (r != 0)
+		return r;
+	const int64_t now_ms = store_now_ms(client->store);
 	store_append_id(&document, &letter->id);
 	store_append_text(&document, "topic", letter->topic);
 	store_append_text(&document, "user_id", letter->user);

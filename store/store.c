@@ -306,6 +306,16 @@ int64_t store_now_ms(struct store *store)
 	return store_now_us(store) / 1000;
 }
 
+bool store_wall_clock_ahead_ms(struct store *store, int64_t *ret_ms)
+{
+	int64_t us;
+
+	if (!store_clock_wall_ahead_us(&store->clock, &us))
+		return false;
+	*ret_ms = us / 1000;
+	return true;
+}
+
 int store_know_time(struct store_client *client)
 {
 	if (!client->mongo)

@@ -74,11 +74,19 @@ STORE_USE_RESULT int store_ping(struct store_client *client);
 
 /*
  * What time it is at the database, as far as is known: its clock as it was at the last ping, and the time that has passed here since. Before
- * the first ping that was answered: this machine's wall clock. Times that are written to the database, and compared there later, are of this
- * clock. Any thread; waits for nothing. Milliseconds, or microseconds, since 1970, UTC.
+ * the first ping that was answered: this machine's wall clock. Times that are written to the database, and compared with what is there, are of this
+ * clock; whoever does that has pinged before, and the functions that write do so by themselves. Any thread; waits for nothing. Milliseconds, or microseconds, since 1970, UTC.
  */
 int64_t store_now_ms(struct store *store);
 int64_t store_now_us(struct store *store);
+
+/*
+ * How far this machine's wall clock is ahead of the database's, in milliseconds; less than 0: behind. What the answer of the last pings leaves open
+ * counts for the clock, so both may differ by a little more, not by less. False where that is not known: before the first ping, or where one takes
+ * seconds. More than STORE_CLOCK_APART_MS is worth a warning. Any thread; waits for nothing.
+ */
+enum { STORE_CLOCK_APART_MS = 5000 };
+bool store_wall_clock_ahead_ms(struct store *store, int64_t *ret_ms);
 
 /*
  * Takes a client from the pool for the calling thread. Never NULL: if none is free within waitQueueTimeoutMS,

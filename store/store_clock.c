@@ -59,6 +59,22 @@ int64_t store_clock_now_us(struct store_clock *clock)
 	return us;
 }
 
+bool store_clock_wall_ahead_us(struct store_clock *clock, int64_t *ret_us)
+{
+	pthread_mutex_lock(&clock->lock);
+	const bool known = clock->known && clock->within_us < STORE_CLOCK_FAR_MS * INT64_C(500);
+	const int64_t within_us = clock->within_us;
+	const int64_t ahead_us = read_us(CLOCK_REALTIME) - store_clock_here_us() - clock->difference_us;
+	pthread_mutex_unlock(&clock->lock);
+	if (!known)
+		return false;
+	if (llabs(ahead_us) <= within_us)
+		*ret_us = 0;
+	else
+		*ret_us = ahead_us > 0 ? ahead_us - within_us : ahead_us + within_us;
+	return true;
+}
+
 bool store_clock_known(struct store_clock *clock)
 {
 	pthread_mutex_lock(&clock->lock);

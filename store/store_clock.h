@@ -39,4 +39,11 @@ int64_t store_clock_now_us(struct store_clock *clock);
 
 bool store_clock_known(struct store_clock *clock);
 
+/*
+ * How far this machine's wall clock is ahead of the server's, less than 0: behind; less what the answer's way leaves open, so it is never more than
+ * it is. False where that way took STORE_CLOCK_FAR_MS and more, or nothing has been noted: then it is not known. Any thread.
+ */
+enum { STORE_CLOCK_FAR_MS = 2000 };
+bool store_clock_wall_ahead_us(struct store_clock *clock, int64_t *ret_us);
+
 #endif

@@ -70,8 +70,6 @@ static void read_hello(const bson_t *reply, struct store_description *descriptio
 	read_members(reply, "passives", description);
 	description->writable =
 		bson_iter_init_find(&iter, reply, "isWritablePrimary") && bson_iter_as_bool(&iter);
-	if (bson_iter_init_find(&iter, reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&iter))
-		description->clock_ms = bson_iter_date_time(&iter);
 }
 
 static void read_write_concern(const mongoc_client_t *mongo, struct store_description *description)

@@ -17,9 +17,8 @@ struct store_description {
 	unsigned members;  /* of a replica set, that can hold data and be asked */
 	char hosts
 		[256]; /* their names, as the set knows them, separated by ", "; ends in "..." where they are too long */
-	bool direct;	  /* directConnection=true: no other member is ever used */
-	bool writable;	  /* it is a primary, or a router */
-	int64_t clock_ms; /* the server's, Unix time; 0 where it does not say */
+	bool direct;   /* directConnection=true: no other member is ever used */
+	bool writable; /* it is a primary, or a router */
 	/* What the pool asks for with each write. */
 	char w[64]; /* "majority", a number, or a tag */
 	bool majority, journal;

@@ -32,12 +32,15 @@ int pair_add(struct store_client *client, const struct pair_kind *kind, mongoc_b
 	bson_t filter = BSON_INITIALIZER, update = BSON_INITIALIZER, fields;
 	char id[PAIR_ID_SIZE];
 	bson_error_t error;
-	int r = 0;
+	int r;
 
 	if (!bulk)
 		return 0;
 	if (!user_id_valid(owner) || !user_id_valid(other))
 		return refused(client, kind);
+	r = store_know_time(client);
+	if (r != 0)
+		return r;
 	append_filter(&filter, kind, owner, other);
 	snprintf(id, sizeof(id), "%s/%s", owner, other);
 	BSON_APPEND_DOCUMENT_BEGIN(&update, "$setOnInsert", &fields);

@@ -19,7 +19,7 @@ struct pair_kind {
 };
 
 /* Adds an upsert of the pair, with the time of the call, to the bulk; nothing changes where it is. The bulk
- * may be NULL. 0, or STORE_E_PERMANENT where an argument is no user id. */
+ * may be NULL. 0; STORE_E_PERMANENT where an argument is no user id; or another store error, where it is not known what time it is there. */
 STORE_USE_RESULT int pair_add(struct store_client *client, const struct pair_kind *kind,
 	mongoc_bulk_operation_t *bulk, const char *owner, const char *other);
 

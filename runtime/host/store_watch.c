@@ -26,6 +26,7 @@ enum {
 	OVERDUE_MS = 60000,	  /* what has waited that long, somebody else may take */
 	MARGIN_MS = 1000,	  /* the lease counts as over that much before its end: clocks differ */
 	DUE_MAX = 1000,
+	CLOCKS_AGREE_MS = STORE_CLOCK_APART_MS / 2,
 };
 
 struct store_watch {
@@ -45,7 +46,8 @@ struct store_watch {
 	bool told_away;
 	bool told_refused;
 	bool unanswered; /* the last question */
-	bool to_load;	 /* the backlogs: they are not known since we became active, or are wanted anew */
+	int64_t told_ahead_ms; /* how far this machine's clock is ahead of the database's, as the log has it; 0: they agree */
+	bool to_load; /* the backlogs: they are not known since we became active, or are wanted anew */
 	int64_t ours_until_ms; /* our lease; 0: never had it */
 	int64_t overdue_at_ms; /* the next look for what is long overdue */
 };
@@ -85,6 +87,29 @@ static void note_answer(struct store_watch *watch, int error, int64_t asked_ms)
 		atomic_store_explicit(&board->store_seen_ms, asked_ms, memory_order_release);
 }
 
+/* Each change once: apart, apart by more or less than was told, in agreement again. In between, and where it is not known, nothing is new. */
+static void tell_clock(struct store_watch *watch)
+{
+	int64_t ahead_ms;
+	if (!store_wall_clock_ahead_ms(watch->options.store, &ahead_ms))
+		return;
+	if (llabs(ahead_ms) > STORE_CLOCK_APART_MS) {
+		if (watch->told_ahead_ms != 0 &&
+			llabs(ahead_ms - watch->told_ahead_ms) <= STORE_CLOCK_APART_MS)
+			return;
+		watch->told_ahead_ms = ahead_ms;
+		log_warn("clocks_differ",
+			ahead_ms > 0
+				? "this machine's clock is ahead of the database's: commands are kept by the database's time, but tokens and certificates are judged by this clock"
+				: "this machine's clock is behind the database's: commands are kept by the database's time, but tokens and certificates are judged by this clock",
+			LOG_TEXT("this_clock", ahead_ms > 0 ? "ahead" : "behind"),
+			LOG_INT("by_ms", llabs(ahead_ms)));
+	} else if (watch->told_ahead_ms != 0 && llabs(ahead_ms) <= CLOCKS_AGREE_MS) {
+		watch->told_ahead_ms = 0;
+		log_info("clocks_agree", "this machine's clock agrees with the database's again");
+	}
+}
+
 static int64_t now_us(void)
 {
 	struct timespec now;
@@ -106,8 +131,9 @@ static int ask(struct store_watch *watch, struct store_client *client)
 {
 	const int64_t asked_ms = clock_ms();
 	const int error = watch->prepared ? ping(watch, client) : store_prepare(client);
+	watch->prepared = watch->prepared || error == 0;
 	if (error == 0)
-		watch->prepared = true;
+		tell_clock(watch);
 	else
 		figures_add(&watch->options.board->figures.store.failed, 1);
 	note_answer(watch, error, asked_ms);

@@ -5,7 +5,7 @@
  * is there; takes or renews the lease that says who is active (hosts.h), and is the trial write too: a full disk, or rights that are missing, show
  * in no answer to a question, and are noted on the board; and asks which users have parked commands that are due: on this host's lanes, and,
  * every ten seconds, on any lane those that are a minute late, as a host that died leaves them. A host that becomes active is told first which
- * backlogs its lanes have.
+ * backlogs its lanes have. Where this machine's clock and the database's are more than five seconds apart, that is a warning.
  *
  * The I/O thread is told by news, and woken by a callback. A verdict counts only if its question was asked after the last suspicion, so an answer from
  * before a handler's failure does not open the lanes again. The lease holds for as long as ours_until_ms says, whatever the thread is at: it may itself

@@ -140,6 +140,7 @@ CASHEW_USE_RESULT cashew_result cashew_fail(cashew_command *cmd, const char *rea
 /*
  * cashew_store(): the store for the typed functions of cashew_store.h. Never NULL: when the database is away, the typed functions say so.
  * cashew_database(): the whole database, for those who know MongoDB. NULL with the tests' stand-in store.
+ * A time is best written by the database itself ($currentDate): this machine's clock may be wrong, and set while nobody looks.
  * A connection is taken from the pool at the first call. A handler that is .light must not call either: all other commands would wait, so the call aborts.
  */
 struct store_client;

@@ -7,6 +7,7 @@
 #include "scripted_broker.h"
 #include "scripted_mongo.h"
 #include "token.h"
+#include "wall_clock.h"
 #include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
@@ -727,6 +728,34 @@ HARNESS_CASE(loggly_is_reached)
 	forget(&visit);
 }
 
+/* By whose time what is kept, and by how much it differs. */
+HARNESS_CASE(clocks_that_differ)
+{
+	static const struct {
+		int64_t ahead_ms;
+		const char *told; /* NULL: nothing */
+	} cases[] = {
+		{0, NULL},
+		{4000, NULL},
+		{-4000, NULL},
+		{10500, "this machine's clock is 10 seconds ahead of the database's"},
+		{-10500, "this machine's clock is 10 seconds behind the database's"},
+		{-30 * 60 * 1000, "this machine's clock is 30 minutes behind the database's"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct host *doctor = doctor_new(h);
+		wall_clock_use_token(h, doctor);
+		wall_clock_set(doctor, cases[i].ahead_ms);
+		struct visit visit = examine(h, doctor);
+		const json_t *line = line_of(&visit, "database", "warn", "clock");
+		if (!cases[i].told)
+			assert_null(line);
+		else
+			expect_line(&visit, "database", "warn", cases[i].told);
+		forget(&visit);
+	}
+}
+
 /* ---- The command itself ---- */
 
 HARNESS_CASE(settings_that_are_wrong)
@@ -783,5 +812,5 @@ HARNESS_MAIN(HARNESS_TEST(way_to_the_broker_is_good), HARNESS_TEST(certificates_
 	HARNESS_TEST(database_before_the_first_start), HARNESS_TEST(indexes_that_are_wrong),
 	HARNESS_TEST(write_concern_that_is_weak), HARNESS_TEST(replica_set_is_named),
 	HARNESS_TEST(parked_commands_that_nobody_takes), HARNESS_TEST(loggly_is_reached),
-	HARNESS_TEST(settings_that_are_wrong), HARNESS_TEST(options_that_are_wrong),
-	HARNESS_TEST(text_for_people_has_no_colours_in_a_file))
+	HARNESS_TEST(clocks_that_differ), HARNESS_TEST(settings_that_are_wrong),
+	HARNESS_TEST(options_that_are_wrong), HARNESS_TEST(text_for_people_has_no_colours_in_a_file))

@@ -1,7 +1,6 @@
 /* fake_pairs.c - see fake_pairs.h. */
 #include "fake_pairs.h"
 #include <string.h>
-#include <time.h>
 
 static int pair_compare(const struct pair *pair, const char *owner, const char *other)
 {
@@ -33,10 +32,9 @@ bool pairs_have(const struct pairs *pairs, const char *owner, const char *other)
 	return place < pairs->count && pair_compare(&pairs->items[place], owner, other) == 0;
 }
 
-void pairs_add(struct pairs *pairs, const char *owner, const char *other)
+void pairs_add(struct pairs *pairs, const char *owner, const char *other, int64_t now_ms)
 {
 	const size_t place = pairs_place(pairs, owner, other);
-	struct timespec now;
 	struct pair *pair;
 
 	if (pairs_have(pairs, owner, other))
@@ -48,12 +46,11 @@ void pairs_add(struct pairs *pairs, const char *owner, const char *other)
 	memmove(&pairs->items[place + 1], &pairs->items[place],
 		(pairs->count - place) * sizeof(pairs->items[0]));
 	pairs->count++;
-	clock_gettime(CLOCK_REALTIME, &now);
 	pair = &pairs->items[place];
 	memset(pair, 0, sizeof(*pair));
 	strcpy(pair->owner, owner);
 	strcpy(pair->other, other);
-	pair->at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	pair->at_ms = now_ms;
 }
 
 void pairs_remove(struct pairs *pairs, const char *owner, const char *other)

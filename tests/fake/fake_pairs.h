@@ -34,8 +34,8 @@ static inline void *checked(void *memory)
 
 bool pairs_have(const struct pairs *pairs, const char *owner, const char *other);
 
-/* Does nothing where the pair is there; its time is that of the first call. */
-void pairs_add(struct pairs *pairs, const char *owner, const char *other);
+/* Does nothing where the pair is there; its time is that of the first call. now_ms: the database's time. */
+void pairs_add(struct pairs *pairs, const char *owner, const char *other, int64_t now_ms);
 
 void pairs_remove(struct pairs *pairs, const char *owner, const char *other);
 

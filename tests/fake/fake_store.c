@@ -112,7 +112,7 @@ int contact_request_add(struct store_client *client, const char *from, const cha
 	r = fake_operation_begin(client);
 	if (r != 0)
 		return r;
-	pairs_add(&client->store->requests, to, from);
+	pairs_add(&client->store->requests, to, from, fake_now_ms(client->store));
 	return fake_operation_end(client, 0);
 }
 
@@ -149,8 +149,8 @@ int contact_add(struct store_client *client, const char *a, const char *b)
 	r = fake_operation_begin(client);
 	if (r != 0)
 		return r;
-	pairs_add(&client->store->contacts, a, b);
-	pairs_add(&client->store->contacts, b, a);
+	pairs_add(&client->store->contacts, a, b, fake_now_ms(client->store));
+	pairs_add(&client->store->contacts, b, a, fake_now_ms(client->store));
 	return fake_operation_end(client, 0);
 }
 
@@ -296,6 +296,14 @@ int64_t store_now_us(struct store *store)
 	const int64_t us = now_us(store);
 	pthread_mutex_unlock(&store->lock);
 	return us;
+}
+
+bool store_wall_clock_ahead_ms(struct store *store, int64_t *ret_ms)
+{
+	pthread_mutex_lock(&store->lock);
+	*ret_ms = -store->ahead_ms;
+	pthread_mutex_unlock(&store->lock);
+	return true;
 }
 
 int64_t store_now_ms(struct store *store)

@@ -95,10 +95,53 @@ static void test_not_back(void **state)
 	store_clock_destroy(&clock);
 }
 
+/* Of this machine's wall clock: what an answer says of it. */
+static void test_wall_clock(void **state)
+{
+	static const struct {
+		const char *name;
+		int64_t took_ms, ahead_ms; /* took_ms 0: no answer */
+		bool known;
+		int64_t least_ms, most_ms;
+	} cases[] = {
+		{"no answer", 0, 0, false, 0, 0},
+		{"the same", 2, 0, true, 0, 0},
+		{"two hours ahead", 2, 7200000, true, 7199990, 7200000},
+		{"120 days behind", 2, -10368000000, true, -10368000000, -10367999990},
+		{"less than the way leaves open", 1000, 400, true, 0, 0},
+		{"more than that", 1000, 6000, true, 5490, 5500},
+		{"more than that, behind", 1000, -6000, true, -5500, -5490},
+		{"the way takes too long", STORE_CLOCK_FAR_MS, 6000, false, 0, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct store_clock clock;
+		struct timespec now;
+		int64_t ahead_us = -1;
+
+		print_message("  %s\n", cases[i].name);
+		store_clock_init(&clock);
+		clock_gettime(CLOCK_REALTIME, &now);
+		const int64_t here_us = store_clock_here_us();
+		const int64_t middle_ms =
+			(int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - cases[i].took_ms / 2;
+		if (cases[i].took_ms > 0)
+			store_clock_note(&clock, here_us - cases[i].took_ms * 1000, here_us,
+				middle_ms - cases[i].ahead_ms);
+		assert_int_equal(store_clock_wall_ahead_us(&clock, &ahead_us), cases[i].known);
+		if (!cases[i].known)
+			assert_int_equal(ahead_us, -1);
+		else if (ahead_us < cases[i].least_ms * 1000 || ahead_us > cases[i].most_ms * 1000)
+			fail_msg("%lld us", (long long)ahead_us);
+		store_clock_destroy(&clock);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_unknown), cmocka_unit_test(test_answers),
-		cmocka_unit_test(test_not_back)};
+		cmocka_unit_test(test_not_back), cmocka_unit_test(test_wall_clock)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -362,6 +362,9 @@ static void test_time(void **state)
 	const int64_t before_us = store_now_us(store);
 	assert_true(store_now_us(store) >= before_us);
 	assert_in_range(store_now_ms(store) - before_us / 1000, 0, 5000);
+	int64_t ahead_ms = -1;
+	assert_true(store_wall_clock_ahead_ms(store, &ahead_ms));
+	assert_in_range(ahead_ms + 2000, 0, 4000);
 }
 
 /* A payload that no document could hold is cut, and says so: a letter that cannot be stored would come for

@@ -127,6 +127,7 @@ void record_log(const struct command *command)
 {
 	const struct parked_command *written = &command->record->written;
 	char not_before[CLOCK_ISO_SIZE];
+	/* By the log's clock; the document's is the database's. */
 	clock_iso(clock_unix_ms() + written->due_in_ms, not_before);
 	/* Those behind it are as many as its user sends. */
 	LOG_EVENT(written->behind ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARN, "command_parked",

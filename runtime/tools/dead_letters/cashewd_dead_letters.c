@@ -8,7 +8,6 @@
  */
 #include "cashewd_dead_letters.h"
 
-#include "clock.h"
 #include "dead_letter_options.h"
 #include "dead_letter_print.h"
 #include "exit_codes.h"
@@ -88,6 +87,22 @@ static const char *letters(uint64_t count)
 	return count == 1 ? "dead letter" : "dead letters";
 }
 
+/* ---- Which letters ---- */
+
+/* Those that are asked for. Letters are dated by the database's clock, so that is asked first: this machine's may say anything. */
+static int make_query(struct work *work)
+{
+	const struct dead_letter_options *options = work->options;
+	if (store_ping(work->client) != 0)
+		return store_failed(work);
+	/* What dies while this runs is for the next time: what is replayed may be among it. */
+	work->query = (struct dead_letter_query){
+		.handler = options->handler, .user = options->user, .until_ms = store_now_ms(work->store)};
+	if (options->since && !dead_letter_since(options->since, work->query.until_ms, &work->query.since_ms))
+		abort(); /* was read before */
+	return 0;
+}
+
 /* ---- List and show ---- */
 
 struct listing {
@@ -141,13 +156,17 @@ static int print_table(struct work *work, const struct listing *listing)
 static int list(struct work *work)
 {
 	struct listing listing = {.json = work->options->json};
+	int code = make_query(work);
+	if (code != 0)
+		return code;
 	work->query.no_payload = !listing.json;
 	work->query.limit = work->options->limit;
 	if (listing.json)
 		fputs("[", stdout);
 	const int error = dead_letter_list(work->client, &work->query, list_one, &listing);
-	int code = error != 0 ? store_failed(work) : 0;
-	if (code == 0 && listing.failed)
+	if (error != 0)
+		code = store_failed(work);
+	else if (listing.failed)
 		code = out_of_memory();
 	if (listing.json)
 		fputs(code == 0 ? "]\n" : "\n", stdout);
@@ -211,7 +230,9 @@ static int each(struct work *work, int (*one)(struct work *work, const struct st
 	const struct dead_letter_options *options = work->options;
 	struct ids ids = {.items = NULL};
 	int code = 0;
-	if (options->id_count == 0) {
+	if (options->id_count == 0)
+		code = make_query(work);
+	if (options->id_count == 0 && code == 0) {
 		work->query.oldest_first = true;
 		work->query.no_payload = true;
 		if (dead_letter_list(work->client, &work->query, note_id, &ids) != 0)
@@ -387,13 +408,15 @@ static int drop(struct work *work)
 	const struct dead_letter_options *options = work->options;
 	const bool terminal = isatty(STDIN_FILENO) != 0;
 	uint64_t count = options->id_count;
+	int code = options->id_count == 0 ? make_query(work) : 0;
+	if (code != 0)
+		return code;
 	if (options->id_count == 0 && dead_letter_count(work->client, &work->query, &count) != 0)
 		return store_failed(work);
 	if (terminal && !options->yes && count > 0 && !confirmed(count)) {
 		fputs("Nothing is dropped.\n", stderr);
 		return 0;
 	}
-	int code = 0;
 	if (options->id_count > 0)
 		code = each(work, drop_one);
 	else if (dead_letter_drop_all(work->client, &work->query, &work->done) != 0)
@@ -450,11 +473,6 @@ static int act(struct work *work)
 	int code = open_store(work);
 	if (code != 0)
 		return code;
-	/* What dies while this runs is for the next time: what is replayed may be among it. */
-	work->query = (struct dead_letter_query){.handler = options->handler,
-		.user = options->user,
-		.since_ms = options->since_ms,
-		.until_ms = clock_unix_ms()};
 	switch (options->action) {
 	case DEAD_LETTER_LIST: code = list(work); break;
 	case DEAD_LETTER_SHOW: code = show(work); break;
@@ -470,7 +488,7 @@ int cashewd_dead_letters(
 {
 	__attribute__((cleanup(dead_letter_options_free))) struct dead_letter_options options = {.ids = NULL};
 	__attribute__((cleanup(work_free))) struct work work = {.options = &options};
-	const int error = dead_letter_options_read(count, values, clock_unix_ms(), stderr, &options);
+	const int error = dead_letter_options_read(count, values, stderr, &options);
 	if (error != 0)
 		return error == DEAD_LETTER_OPTIONS_E_WRONG ? EXIT_USAGE : out_of_memory();
 	if (options.action == DEAD_LETTER_HELP) {

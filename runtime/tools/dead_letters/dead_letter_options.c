@@ -179,17 +179,19 @@ static int read_limit(const char *text, FILE *problems, struct dead_letter_optio
 	return 0;
 }
 
-static int read_option(
-	int option, const char *value, int64_t now_ms, FILE *problems, struct dead_letter_options *options)
+static int read_option(int option, const char *value, FILE *problems, struct dead_letter_options *options)
 {
+	int64_t ms;
 	switch (option) {
 	case OPTION_HANDLER: options->handler = value; break;
 	case OPTION_USER: options->user = value; break;
 	case OPTION_SINCE:
-		if (!dead_letter_since(value, now_ms, &options->since_ms))
+		/* Whether it is one does not hang on what time it is. */
+		if (!dead_letter_since(value, 0, &ms))
 			return wrong(problems,
 				"--since %s: expected an age like 30m, 2h or 7d, or a date like 2026-11-23 or 2026-11-23T10:00:00Z",
 				value);
+		options->since = value;
 		break;
 	case OPTION_ALL: options->all = true; break;
 	case OPTION_LIMIT: return read_limit(value, problems, options);
@@ -202,7 +204,7 @@ static int read_option(
 		break;
 	default: abort(); /* not in long_options */
 	}
-	options->filtered = options->handler || options->user || options->since_ms != 0;
+	options->filtered = options->handler || options->user || options->since;
 	return 0;
 }
 
@@ -251,8 +253,7 @@ static int check(const struct dead_letter_options *options, FILE *problems)
 	return 0;
 }
 
-static int read_all(
-	int count, char **values, int64_t now_ms, FILE *problems, struct dead_letter_options *options)
+static int read_all(int count, char **values, FILE *problems, struct dead_letter_options *options)
 {
 	optind = 0; /* GNU: from the start, also the second time */
 	opterr = 0;
@@ -268,7 +269,7 @@ static int read_all(
 		if ((actions[options->action].options & BIT(option)) == 0)
 			return wrong(problems, "%s has no option --%s", actions[options->action].name,
 				option_name(option));
-		const int error = read_option(option, optarg, now_ms, problems, options);
+		const int error = read_option(option, optarg, problems, options);
 		if (error != 0)
 			return error;
 	}
@@ -276,8 +277,7 @@ static int read_all(
 	return error != 0 ? error : check(options, problems);
 }
 
-int dead_letter_options_read(
-	int count, char **values, int64_t now_ms, FILE *problems, struct dead_letter_options *ret)
+int dead_letter_options_read(int count, char **values, FILE *problems, struct dead_letter_options *ret)
 {
 	struct dead_letter_options options = {.env_file = ".env", .limit = DEAD_LETTER_LIMIT};
 	if (count < 2)
@@ -293,7 +293,7 @@ int dead_letter_options_read(
 	if (action == ACTIONS)
 		return wrong(problems, "'%s': expected list, show, replay or drop", values[1]);
 	options.action = (enum dead_letter_action)action;
-	const int error = read_all(count - 1, values + 1, now_ms, problems, &options);
+	const int error = read_all(count - 1, values + 1, problems, &options);
 	if (error != 0) {
 		dead_letter_options_free(&options);
 		return error;

@@ -28,7 +28,7 @@ struct dead_letter_options {
 	struct store_id *ids;
 	size_t id_count;
 	const char *handler, *user; /* NULL: any */
-	int64_t since_ms;	    /* 0: any time */
+	const char *since;	    /* dead_letter_since() takes it; NULL: any time */
 	bool filtered;		    /* one of the three was given */
 	bool all;
 	unsigned limit; /* 0: none */
@@ -42,10 +42,11 @@ enum dead_letter_options_error { DEAD_LETTER_OPTIONS_E_WRONG = 1 };
  * dead_letter_options_free(); DEAD_LETTER_OPTIONS_E_WRONG after one line on problems; -ENOMEM. Not
  * thread-safe: getopt(). */
 __attribute__((warn_unused_result)) int dead_letter_options_read(
-	int count, char **values, int64_t now_ms, FILE *problems, struct dead_letter_options *ret);
+	int count, char **values, FILE *problems, struct dead_letter_options *ret);
 void dead_letter_options_free(struct dead_letter_options *options);
 
-/* A time given as "2h" (s, m, h, d or w before now), "2026-11-23" or "2026-11-23T10:00:00Z", in UTC. False for anything else. */
+/* A time given as "2h" (s, m, h, d or w before now), "2026-11-23" or "2026-11-23T10:00:00Z", in UTC. now_ms: the database's time, which letters are
+ * dated by. False for anything else. */
 __attribute__((warn_unused_result)) bool dead_letter_since(const char *text, int64_t now_ms, int64_t *ret_ms);
 
 void dead_letter_help(FILE *out);

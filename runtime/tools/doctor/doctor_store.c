@@ -19,14 +19,7 @@
 #include <string.h>
 #include <time.h>
 
-enum {
-	OLDEST_MAJOR = 6,
-	CLOCK_MAX_MS = 10000,
-	SLOW_MS = 100,
-	OVERDUE_MS = 60000,
-	USERS_MAX = 100,
-	PINGS = 5
-};
+enum { OLDEST_MAJOR = 6, SLOW_MS = 100, OVERDUE_MS = 60000, USERS_MAX = 100, PINGS = 5 };
 
 static void store_fails(struct doctor *doctor, const char *what, int error)
 {
@@ -107,15 +100,31 @@ static void tell_kind(struct doctor *doctor, const struct store_description *is,
 	}
 }
 
-static void tell_clock(struct doctor *doctor, const struct store_description *is, int64_t now_ms)
+/* In the largest unit of which it has two. */
+static void write_span(int64_t ms, char *ret, size_t size)
 {
-	const int64_t differs = is->clock_ms - now_ms;
-	if (is->clock_ms == 0 || (differs < CLOCK_MAX_MS && differs > -CLOCK_MAX_MS))
+	static const struct {
+		const char *name;
+		int64_t ms;
+	} units[] = {{"days", 86400000}, {"hours", 3600000}, {"minutes", 60000}, {"seconds", 1000}};
+	size_t unit = 0;
+	while (unit + 1 < sizeof(units) / sizeof(units[0]) && ms < 2 * units[unit].ms)
+		unit++;
+	snprintf(ret, size, "%.0f %s", (double)ms / (double)units[unit].ms, units[unit].name);
+}
+
+static void tell_clock(struct doctor *doctor)
+{
+	int64_t ahead_ms;
+	char span[32];
+	if (!store_wall_clock_ahead_ms(doctor->store, &ahead_ms) || llabs(ahead_ms) <= STORE_CLOCK_APART_MS)
 		return;
-	doctor_warn(doctor, "the database's clock is %.0f s %s of this machine's",
-		(double)llabs(differs) / 1000, differs > 0 ? "ahead" : "behind");
-	doctor_advise(doctor, "run a time service (chrony, systemd-timesyncd) on both: tokens and parked "
-			      "commands go by the clock");
+	write_span(llabs(ahead_ms), span, sizeof(span));
+	doctor_warn(doctor, "this machine's clock is %s %s the database's", span,
+		ahead_ms > 0 ? "ahead of" : "behind");
+	doctor_advise(doctor,
+		"run a time service (chrony, systemd-timesyncd) on both: tokens, certificates and the log go by this "
+		"machine's clock, what is parked or dead by the database's");
 }
 
 void doctor_check_database(struct doctor *doctor)
@@ -125,7 +134,6 @@ void doctor_check_database(struct doctor *doctor)
 	if (!open_store(doctor))
 		return;
 	int r = store_describe(doctor->client, &is);
-	const int64_t now_ms = clock_unix_ms();
 	for (int i = 0; r == 0 && i < PINGS; i++) {
 		const int64_t start = clock_us();
 		r = store_ping(doctor->client);
@@ -137,7 +145,7 @@ void doctor_check_database(struct doctor *doctor)
 		return;
 	}
 	tell_kind(doctor, &is, least_ms);
-	tell_clock(doctor, &is, now_ms);
+	tell_clock(doctor);
 }
 
 /* ---- Writing ---- */

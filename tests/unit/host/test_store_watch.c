@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
@@ -310,6 +312,89 @@ static void test_what_is_logged(void **state)
 	}
 }
 
+static const struct clock_step {
+	int64_t ahead_ms;     /* of this machine's clock, from now on */
+	const char *expected; /* NULL: nothing is told */
+} clock_steps[] = {
+	{0, NULL},
+	{-4900, NULL},
+	{-5100, "clocks_differ behind 5100"},
+	{-5100, NULL},
+	{-9000, NULL},
+	{-10200, "clocks_differ behind 10200"},
+	{-4000, NULL},
+	{-5100, "clocks_differ behind 5100"},
+	{-2000, "clocks_agree"},
+	{0, NULL},
+	{7200000, "clocks_differ ahead 7200000"},
+	{7201000, NULL},
+	{-7200000, "clocks_differ behind 7200000"},
+	{0, "clocks_agree"},
+};
+enum { CLOCK_STEPS = sizeof(clock_steps) / sizeof(clock_steps[0]) };
+
+/* Event, direction and difference of the record that begins here, in one line. */
+static void write_told(const char *record, char *ret, size_t size)
+{
+	static const char direction[] = "\"this_clock\":\"", difference[] = "\"by_ms\":";
+	const char *which = strstr(record, direction), *by = strstr(record, difference);
+	if (strncmp(record, "clocks_differ", strlen("clocks_differ")) == 0 && which && by)
+		snprintf(ret, size, "clocks_differ %.*s %lld", (int)strcspn(which + strlen(direction), "\""),
+			which + strlen(direction), strtoll(by + strlen(difference), NULL, 10));
+	else
+		snprintf(ret, size, "%.*s", (int)strcspn(record, "\""), record);
+}
+
+/* The log has what is expected, in that order, and nothing else of clocks. */
+static void assert_clocks_told(const char *text)
+{
+	static const char event[] = "\"event\":\"";
+	const char *at = strstr(text, "\"event\":\"clocks_");
+	for (size_t i = 0; i < CLOCK_STEPS; i++) {
+		char found[64] = "nothing";
+		if (!clock_steps[i].expected)
+			continue;
+		print_message("  ahead by %lld ms\n", (long long)clock_steps[i].ahead_ms);
+		if (at) {
+			write_told(at + strlen(event), found, sizeof(found));
+			at = strstr(at + 1, "\"event\":\"clocks_");
+		}
+		assert_string_equal(found, clock_steps[i].expected);
+	}
+	assert_null(at);
+}
+
+/* Each change is told once, whatever the number of questions between. */
+static void test_clocks_differ(void **state)
+{
+	(void)state;
+	static char text[64 * 1024];
+	const int fd = memfd_create("log", 0);
+	const struct log_options log = {.fd = fd, .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_INFO};
+	struct told told = {.due = 0};
+	int64_t ahead_ms = 0;
+	assert_true(fd >= 0);
+	assert_int_equal(log_open(&log), 0);
+	struct store_watch *watch = new_watch("me");
+	UNTIL(watch, &told, told.news.up);
+	for (size_t i = 0; i < CLOCK_STEPS; i++) {
+		fake_store_pass(store, ahead_ms - clock_steps[i].ahead_ms);
+		ahead_ms = clock_steps[i].ahead_ms;
+		/* A suspicion is a question at once. */
+		for (int times = 0; times < 3; times++) {
+			store_watch_suspect(watch);
+			UNTIL(watch, &told, told.news.up);
+		}
+	}
+	store_watch_free(watch, true);
+	log_close(1000);
+	const ssize_t size = pread(fd, text, sizeof(text) - 1, 0);
+	assert_in_range(size, 1, sizeof(text) - 2);
+	text[size] = '\0';
+	close(fd);
+	assert_clocks_told(text);
+}
+
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -323,6 +408,7 @@ int main(void)
 		WITH_STORE(test_suspect),
 		WITH_STORE(test_refused),
 		WITH_STORE(test_what_is_logged),
+		WITH_STORE(test_clocks_differ),
 	};
 	return cmocka_run_group_tests_name("store_watch", tests, NULL, NULL);
 }
