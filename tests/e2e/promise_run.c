@@ -143,8 +143,8 @@ static bool has_successor(void *context)
 
 void promise_kill_child(struct promise *promise)
 {
-	host_signal_child(promise->host, SIGKILL);
 	struct successor successor = {.host = promise->host, .before = host_child_pid(promise->host)};
+	host_signal_child(promise->host, SIGKILL);
 	harness_wait(promise->harness, has_successor, &successor, "the supervisor to start another host");
 	promise->kills++;
 	promise->deaths++;

@@ -340,7 +340,9 @@ void egress_serve(struct egress *egress, short revents, int64_t now_ms)
 	connection_serve(connection, revents, now_ms);
 	if (!was_up || connection_state(connection) != CONNECTION_UP)
 		return;
-	if ((revents & POLLIN) != 0 || (egress->in_flight > 0 && !egress->read_now) ||
+	/* A process that was stopped finds more than its poll() has told it. */
+	const bool silent = egress->in_flight > 0 && now_ms - egress->progress_ms >= SILENCE_MS;
+	if ((revents & POLLIN) != 0 || (egress->in_flight > 0 && !egress->read_now) || silent ||
 		connection_pending(connection)) {
 		egress->read_at_ms = now_ms + EGRESS_READ_MS;
 		for (int i = 0; i < READS_PER_TURN && connection_read(connection); i++)
