@@ -66,9 +66,9 @@ const char *store_certificate_file(const struct store *store);
 /*
  * Looks whether the certificate files that the URL names (tlsCAFile, tlsCertificateKeyFile) have been renewed, and then has the connections opened
  * anew: each is closed when it has been given back, so nothing that is under way is broken off. To be called every second or so, and from one thread:
- * files count when they have stayed as they are for half a second. answers: whether the store answers; then the new files are tried out first, for as
- * long as a server may take to answer. 0: there was nothing to do; STORE_RENEWED; STORE_NOT_RENEWED, once for the same files, with a message: the
- * server does not answer with them, and what is open stays in use.
+ * files count when they have stayed as they are for half a second, and the server answers with them, which is waited for. Until then those of before
+ * stay in use, by copies. answers: whether the store answers. 0: there was nothing to do; STORE_RENEWED; STORE_NOT_RENEWED, once for the same files,
+ * with a message: the server answers, but not with them.
  */
 enum store_renewal { STORE_RENEWED = 1, STORE_NOT_RENEWED };
 STORE_USE_RESULT int store_renew(struct store *store, bool answers, char message[static STORE_MESSAGE_SIZE]);

@@ -2,41 +2,76 @@
 #include "store_pools.h"
 
 #include "clock.h"
+#include "small_file.h"
 #include "store_client.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-enum { SETTLE_MS = 400 };
+enum { SETTLE_MS = 400, REFUSED_AGAIN_MS = 60000, FILE_SIZE_MAX = 4194304 };
 
-/* ---- Pools ---- */
+static const char *const options[STORE_POOLS_FILES] = {
+	MONGOC_URI_TLSCAFILE, MONGOC_URI_TLSCERTIFICATEKEYFILE};
 
-static int pool_new(
-	struct store_pools *pools, struct store_pool **ret, char message[static STORE_MESSAGE_SIZE])
+static void free_uri(mongoc_uri_t **uri)
 {
-	struct store_pool *pool = calloc(1, sizeof(*pool));
-	bson_error_t error;
+	mongoc_uri_destroy(*uri);
+}
 
-	if (!pool)
-		return -ENOMEM;
-	pool->driver = mongoc_client_pool_new_with_error(pools->uri, &error);
-	if (!pool->driver) {
-		const bool lookup = mongoc_uri_get_srv_hostname(pools->uri) != NULL;
+/* ---- A pool's own files ---- */
 
-		snprintf(message, STORE_MESSAGE_SIZE, "%s: %s",
-			lookup ? "the name in the database URL could not be looked up"
-			       : "the database URL is not valid",
-			error.message);
-		free(pool);
-		return lookup ? STORE_E_AWAY : STORE_E_PERMANENT;
+/* A copy in memory, from its beginning. */
+static int copy_bytes(const char *bytes, size_t size, int *ret_fd)
+{
+	const int fd = memfd_create("cashewd-certificates", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	for (size_t done = 0; done < size;) {
+		const ssize_t written = write(fd, bytes + done, size - done);
+
+		if (written < 0) {
+			const int error = -errno;
+
+			close(fd);
+			return error;
+		}
+		done += (size_t)written;
 	}
-	mongoc_client_pool_max_size(pool->driver, pools->size);
-	(void)mongoc_client_pool_set_error_api(pool->driver, MONGOC_ERROR_API_VERSION_2);
-	store_waits_observe(pool->driver);
-	*ret = pool;
+	*ret_fd = fd;
 	return 0;
 }
+
+/* The driver gets a copy by its descriptor's name, since some versions read the file for each connection and others once: what works
+ * is not to be spoiled by what is put into its place. */
+static int copy_file(
+	struct store_pool *pool, size_t i, mongoc_uri_t *uri, char message[static STORE_MESSAGE_SIZE])
+{
+	const char *path = mongoc_uri_get_option_as_utf8(uri, options[i], NULL);
+	char name[32];
+	char *bytes;
+	size_t size;
+
+	if (!path)
+		return 0;
+	int error = small_file_read(path, FILE_SIZE_MAX, &bytes, &size);
+	if (error != 0) {
+		snprintf(message, STORE_MESSAGE_SIZE, "the database URL's %s, %s, cannot be read: %s",
+			options[i], path, small_file_explain(error));
+		return error == -ENOMEM || error == -EMFILE || error == -ENFILE ? error : STORE_E_PERMANENT;
+	}
+	error = copy_bytes(bytes, size, &pool->files[i]);
+	small_file_free(bytes, size);
+	if (error != 0)
+		return error;
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", pool->files[i]);
+	return mongoc_uri_set_option_as_utf8(uri, options[i], name) ? 0 : -ENOMEM;
+}
+
+/* ---- Pools ---- */
 
 void store_pools_free(struct store_pool *list)
 {
@@ -44,15 +79,61 @@ void store_pools_free(struct store_pool *list)
 		next = list->next;
 		if (list->clients > 0)
 			abort();
-		mongoc_client_pool_destroy(list->driver);
+		if (list->driver)
+			mongoc_client_pool_destroy(list->driver);
+		for (size_t i = 0; i < STORE_POOLS_FILES; i++)
+			if (list->files[i] >= 0)
+				close(list->files[i]);
 		free(list);
 	}
 }
 
-/* ---- Files ---- */
+static int make_driver(
+	struct store_pools *pools, struct store_pool *pool, char message[static STORE_MESSAGE_SIZE])
+{
+	__attribute__((cleanup(free_uri))) mongoc_uri_t *uri = mongoc_uri_copy(pools->uri);
+	bson_error_t error;
 
-static const char *const options[STORE_POOLS_FILES] = {
-	MONGOC_URI_TLSCAFILE, MONGOC_URI_TLSCERTIFICATEKEYFILE};
+	for (size_t i = 0; i < STORE_POOLS_FILES; i++) {
+		const int r = copy_file(pool, i, uri, message);
+
+		if (r != 0)
+			return r;
+	}
+	pool->driver = mongoc_client_pool_new_with_error(uri, &error);
+	if (!pool->driver) {
+		const bool lookup = mongoc_uri_get_srv_hostname(uri) != NULL;
+
+		snprintf(message, STORE_MESSAGE_SIZE, "%s: %s",
+			lookup ? "the name in the database URL could not be looked up"
+			       : "the database URL is not valid",
+			error.message);
+		return lookup ? STORE_E_AWAY : STORE_E_PERMANENT;
+	}
+	mongoc_client_pool_max_size(pool->driver, pools->size);
+	(void)mongoc_client_pool_set_error_api(pool->driver, MONGOC_ERROR_API_VERSION_2);
+	store_waits_observe(pool->driver);
+	return 0;
+}
+
+static int pool_new(
+	struct store_pools *pools, struct store_pool **ret, char message[static STORE_MESSAGE_SIZE])
+{
+	struct store_pool *pool = calloc(1, sizeof(*pool));
+
+	if (!pool)
+		return -ENOMEM;
+	for (size_t i = 0; i < STORE_POOLS_FILES; i++)
+		pool->files[i] = -1;
+	const int error = make_driver(pools, pool, message);
+	if (error != 0)
+		store_pools_free(pool);
+	else
+		*ret = pool;
+	return error;
+}
+
+/* ---- Files ---- */
 
 /* Whether there are any, and all of them can be found. */
 static bool take_stamps(const mongoc_uri_t *uri, struct store_stamps *ret)
@@ -119,29 +200,33 @@ struct store_pool *store_pools_renewed(
 {
 	struct store_stamps now;
 	struct store_pool *fresh = NULL;
+	const bool complete = take_stamps(pools->uri, &now);
+	const int64_t now_ms = clock_ms();
+	/* Two files that belong together are not renewed in the same moment. */
+	const bool settled = same(&now, &pools->seen) && now_ms - pools->seen_ms >= SETTLE_MS;
+	const bool again = same(&now, &pools->refused);
 
 	*ret_refused = false;
-	const bool complete = take_stamps(pools->uri, &now);
-	/* Two files that belong together are not renewed in the same moment. */
-	const int64_t now_ms = clock_ms();
-	const bool settled = same(&now, &pools->seen) && now_ms - pools->seen_ms >= SETTLE_MS;
 	if (!same(&now, &pools->seen)) {
 		pools->seen = now;
 		pools->seen_ms = now_ms;
 	}
-	if (!complete || !settled || same(&now, &pools->used) || (answers && same(&now, &pools->refused)))
+	if (!complete || !settled || same(&now, &pools->used) ||
+		(answers && again && now_ms < pools->again_at_ms))
 		return NULL;
-	/* Its name cannot be looked up now, or there is no memory: at the next call, then. */
-	if (pool_new(pools, &fresh, message) != 0)
-		return NULL;
-	if (answers && !answers_by(fresh, message)) {
-		store_pools_free(fresh);
-		pools->refused = now;
-		*ret_refused = true;
-		return NULL;
+	const int error = pool_new(pools, &fresh, message);
+	if (error == 0 && answers_by(fresh, message)) {
+		pools->used = now;
+		return fresh;
 	}
-	pools->used = now;
-	return fresh;
+	store_pools_free(fresh);
+	/* Its name cannot be looked up now, or there is no memory. While nothing answers it may as well be the server's fault. */
+	if (error < 0 || error == STORE_E_AWAY || !answers)
+		return NULL;
+	*ret_refused = !again;
+	pools->refused = now;
+	pools->again_at_ms = now_ms + REFUSED_AGAIN_MS;
+	return NULL;
 }
 
 void store_pools_replace(struct store_pools *pools, struct store_pool *fresh)

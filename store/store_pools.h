@@ -2,9 +2,9 @@
  * store_pools.h - inside of store/: the driver's pools. One is in use; those of before last until their clients are back.
  *
  * Happy path: store_pools_open(), then store_pools_join() for each of our clients and mongoc_client_pool_pop() from what that gives,
- * store_pools_leave() for each that is given back. Where the certificate files that the URL names (tlsCAFile, tlsCertificateKeyFile) have been
- * renewed a new pool follows: the driver may read such files once in the life of a pool (since 1.28), and what is open knows only those of before.
- * Nothing that is under way is broken off. Failure modes: files that do not work are not taken while those of before do.
+ * store_pools_leave() for each that is given back. A pool has its own copies of the certificate files that the URL names (tlsCAFile,
+ * tlsCertificateKeyFile). Where these have been renewed a new pool follows, and nothing that is under way is broken off. Failure modes: files with
+ * which the server does not answer are not taken; so those that work stay in use, whatever is put into their place.
  *
  * What is not said to be otherwise is called with the store's lock held.
  */
@@ -16,13 +16,14 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+enum { STORE_POOLS_FILES = 2 };
+
 struct store_pool {
 	mongoc_client_pool_t *driver;
-	unsigned clients; /* of ours that have joined */
+	int files[STORE_POOLS_FILES]; /* copies in memory; -1: none */
+	unsigned clients;	      /* of ours that have joined */
 	struct store_pool *next;
 };
-
-enum { STORE_POOLS_FILES = 2 };
 
 /* What tells one file from the one that takes its place. All zero: it is not there. */
 struct store_stamps {
@@ -41,7 +42,8 @@ struct store_pools {
 	struct store_pool *retired; /* linked by next */
 	/* of one thread, without the lock */
 	struct store_stamps used, seen, refused;
-	int64_t seen_ms; /* when they were first seen as they are */
+	int64_t seen_ms;     /* when they were first seen as they are */
+	int64_t again_at_ms; /* those that were refused */
 };
 
 /* Makes the first pool; connects to nothing. 0; STORE_E_AWAY where the name of a mongodb+srv:// URL could not be looked up; STORE_E_PERMANENT; both
@@ -59,9 +61,10 @@ struct store_pool *store_pools_join(struct store_pools *pools);
 void store_pools_leave(struct store_pool *pool, mongoc_client_t *client);
 
 /*
- * A pool with files that have been renewed since the one in use was made, and have stayed as they are for some time: the caller's, to be given to
- * store_pools_replace(). NULL: there is nothing to do, or (*ret_refused, with a message, once for the same files) the server does not answer with
- * them. answers: whether it answers without them; if not they are taken as they are. Without the lock, one thread; waits for the server.
+ * A pool with files that have been renewed since the one in use was made, that have stayed as they are for some time, and with which the server
+ * answers: the caller's, to be given to store_pools_replace(). NULL: there is none. answers: whether the server answers without them; then they are
+ * tried out once a minute, else at each call. *ret_refused: it answers without them, and does not with them, which is told once for the same files,
+ * with a message. Without the lock, one thread; waits for the server.
  */
 struct store_pool *store_pools_renewed(
 	struct store_pools *pools, bool answers, bool *ret_refused, char message[static STORE_MESSAGE_SIZE]);

@@ -339,8 +339,8 @@ static void look_at_files(struct store_watch *watch, bool up)
 		break;
 	case STORE_NOT_RENEWED:
 		log_error("store_not_renewed",
-			"the certificate files that MONGO_DB_URL names have been renewed, and the database does not answer with them: what is "
-			"connected stays so",
+			"the certificate files that MONGO_DB_URL names have been renewed, and the database does not answer with them: those of before "
+			"stay in use, until this process ends",
 			LOG_TEXT("reason", message));
 		break;
 	default: break;
