@@ -1,6 +1,7 @@
 /* store_pools.c - see store_pools.h. */
 #include "store_pools.h"
 
+#include "certificate.h"
 #include "clock.h"
 #include "small_file.h"
 #include "store_client.h"
@@ -54,6 +55,7 @@ static int copy_file(
 	char name[32];
 	char *bytes;
 	size_t size;
+	int64_t ends_s;
 
 	if (!path)
 		return 0;
@@ -68,6 +70,11 @@ static int copy_file(
 	if (error != 0)
 		return error;
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", pool->files[i]);
+	if (certificate_ends(name, &ends_s) == CERTIFICATE_E_NONE) {
+		snprintf(message, STORE_MESSAGE_SIZE, "the database URL's %s, %s, holds no certificate",
+			options[i], path);
+		return STORE_E_PERMANENT;
+	}
 	return mongoc_uri_set_option_as_utf8(uri, options[i], name) ? 0 : -ENOMEM;
 }
 

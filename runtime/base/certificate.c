@@ -30,7 +30,7 @@ int64_t certificate_end_of(const X509 *certificate)
 static int first_end(BIO *bytes, int64_t *ret_ends_s)
 {
 	int64_t ends_s = INT64_MAX;
-	for (X509 *certificate; (certificate = PEM_read_bio_X509(bytes, NULL, no_password, NULL));) {
+	for (X509 *certificate; (certificate = PEM_read_bio_X509_AUX(bytes, NULL, no_password, NULL));) {
 		const int64_t end_s = certificate_end_of(certificate);
 		X509_free(certificate);
 		ends_s = end_s < ends_s ? end_s : ends_s;

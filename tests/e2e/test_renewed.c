@@ -100,10 +100,9 @@ HARNESS_CASE(own_certificate_that_ends_is_told)
 
 HARNESS_CASE(broker_that_refuses_an_own_certificate_is_told_of_by_its_name)
 {
-	struct harness *const all = h;
-	const char *client = harness_path(all, "client.crt"), *key = harness_path(all, "client.key");
+	const char *client = harness_path(h, "client.crt"), *key = harness_path(h, "client.key");
 	own_certificate_write(client, key, "client", -HOUR_S, "w");
-	/* These lines belong to the listener with TLS. */
+	/* This line belongs to the listener with TLS. */
 	struct broker *broker =
 		harness_broker_with(h, &(struct broker_options){.extra = "require_certificate true\n"});
 	struct host *host = host_new(h, HOST_PRODUCT);
@@ -111,10 +110,13 @@ HARNESS_CASE(broker_that_refuses_an_own_certificate_is_told_of_by_its_name)
 	host_set(host, "BROKER_CERT_FILE", client);
 	host_set(host, "BROKER_KEY_FILE", key);
 	host_start(host);
-	const json_t *record =
-		host_expect_log(host, "broker_unreachable", "connection", "main", "reason", "*");
-	const char *reason = json_string_value(json_object_get(record, "reason"));
-	if (strstr(reason, client) == NULL || strstr(reason, "which ended on 20") == NULL)
+	/* Now and then the broker's reset is faster than what it has said before. */
+	const char *reason;
+	do
+		reason = json_string_value(json_object_get(
+			host_expect_log(host, "broker_unreachable", "reason", "*"), "reason"));
+	while (strstr(reason, client) == NULL);
+	if (strstr(reason, "which ended on 20") == NULL)
 		harness_fail("%s", reason);
 	host_stop(host);
 }
@@ -261,11 +263,21 @@ HARNESS_CASE(database_files_that_do_not_work_leave_those_that_do)
 	device_command(phone, "request_contact", "{\"contact_id\":\"2\"}");
 	database_wait_count(h, harness_database(h), "contact_requests", "{}", 2);
 	assert_int_equal(host_count_log(host, "store_renewed"), 0);
-	renew(h, relayed, "first");
-	host_expect_log(host, "store_renewed");
+	/* Those that work are good for new connections, too. */
+	relay_restart(h, relayed);
 	device_command(phone, "request_contact", "{\"contact_id\":\"3\"}");
 	database_wait_count(h, harness_database(h), "contact_requests", "{}", 3);
-	assert_int_equal(host_count_log(host, "store_not_renewed"), 1);
+	harness_write_file(h, relayed->client, "rubbish");
+	const json_t *record;
+	do
+		record = host_expect_log(host, "store_not_renewed", "reason", "*");
+	while (strstr(json_string_value(json_object_get(record, "reason")),
+		       "client.pem, holds no certificate") == NULL);
+	renew(h, relayed, "first");
+	host_expect_log(host, "store_renewed");
+	device_command(phone, "request_contact", "{\"contact_id\":\"4\"}");
+	database_wait_count(h, harness_database(h), "contact_requests", "{}", 4);
+	assert_int_equal(host_count_log(host, "store_not_renewed"), 2);
 	host_stop(host);
 }
 
