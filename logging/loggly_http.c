@@ -126,7 +126,7 @@ static bool set_options(struct loggly_http *http, const struct loggly_http_optio
 	good &= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
 #endif
 #if CURL_AT_LEAST_VERSION(7, 87, 0)
-	/* libcurl would go on with the authorities that it has read for a day, also after the file has been renewed. */
+	/* Where it is built without a folder of authorities, libcurl would go on for a day with those that it has read, whatever is in the file by then. */
 	good &= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK;
 #endif
 	/* And a session that is resumed has been vouched for by those of then. */
