@@ -139,7 +139,9 @@ static void on_down(void *owner, bool was_up)
 	const bool other_version = end.mqtt5 != try->mqtt5;
 	try->mqtt5 = end.mqtt5;
 	try->refused = is_for_good(end.connack) && !other_version;
-	snprintf(try->reason, sizeof(try->reason), "%s", end.reason);
+	/* Our own end of it, when the time is over, has no reason: the one before stays. */
+	if (end.reason[0] != '\0')
+		snprintf(try->reason, sizeof(try->reason), "%s", end.reason);
 }
 
 static const struct connection_owner callbacks = {.up = on_up, .down = on_down};
