@@ -125,6 +125,12 @@ static bool set_options(struct loggly_http *http, const struct loggly_http_optio
 	/* A name that does not resolve must not hold up the end of the process. */
 	good &= curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
 #endif
+#if CURL_AT_LEAST_VERSION(7, 87, 0)
+	/* Where it is built without a folder of authorities, libcurl would go on for a day with those that it has read, whatever is in the file by then. */
+	good &= curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L) == CURLE_OK;
+#endif
+	/* And a session that is resumed has been vouched for by those of then. */
+	good &= curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L) == CURLE_OK;
 	if (options->ca_file && options->ca_file[0] != '\0')
 		good &= curl_easy_setopt(easy, CURLOPT_CAINFO, options->ca_file) == CURLE_OK;
 	return good;

@@ -1,7 +1,7 @@
 /*
  * store.c - the pool of connections, and what a client does with its connection.
  *
- * The driver's pool makes the connections and watches the servers. Each of its clients stays in a struct
+ * The driver's pool (store_pools.h) makes the connections and watches the servers. Each of its clients stays in a struct
  * store_client of ours, together with the collection handles made for it, and those wait in a list: last
  * used, first taken, so that connections stay warm and a thread costs no more than it uses. Taking one waits
  * for waitQueueTimeoutMS at most; then it is the client `away`, which has no connection and answers
@@ -12,6 +12,7 @@
 #include "store_client.h"
 #include "store_clock.h"
 #include "store_error.h"
+#include "store_pools.h"
 #include "store_url.h"
 #include <errno.h>
 #include <pthread.h>
@@ -23,7 +24,6 @@
 #include <unistd.h>
 
 struct store {
-	mongoc_client_pool_t *pool;
 	mongoc_uri_t *uri;
 	char *database;
 	struct store_notes notes;
@@ -33,6 +33,7 @@ struct store {
 	struct store_clock clock;
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t released;
+	struct store_pools pools;
 	struct store_client *free;
 	unsigned waiting;
 	unsigned taken;
@@ -81,25 +82,11 @@ static int make_pool(
 	struct store *store, const struct store_options *options, char message[static STORE_MESSAGE_SIZE])
 {
 	mongoc_uri_t *uri = store->uri;
-	bson_error_t error;
 
 	if (!mongoc_uri_get_appname(uri) && options->app_name)
 		set_app_name(uri, options->app_name);
-	store->pool = mongoc_client_pool_new_with_error(uri, &error);
-	if (!store->pool) {
-		const bool lookup = mongoc_uri_get_srv_hostname(uri) != NULL;
-
-		snprintf(message, STORE_MESSAGE_SIZE, "%s: %s",
-			lookup ? "the name in the database URL could not be looked up"
-			       : "the database URL is not valid",
-			error.message);
-		return lookup ? STORE_E_AWAY : STORE_E_PERMANENT;
-	}
-	mongoc_client_pool_max_size(store->pool, options->pool_size);
-	(void)mongoc_client_pool_set_error_api(store->pool, MONGOC_ERROR_API_VERSION_2);
-	store_waits_observe(store->pool);
 	store->wait_ms = (unsigned)mongoc_uri_get_option_as_int32(uri, MONGOC_URI_WAITQUEUETIMEOUTMS, 2000);
-	return 0;
+	return store_pools_open(&store->pools, uri, store->size, message);
 }
 
 static struct store *store_new(const struct store_options *options, const char *database)
@@ -172,13 +159,23 @@ int store_open(const struct store_options *options, struct store **ret_store,
 	return 0;
 }
 
-static void client_free(struct store_client *client)
+/* It has no connection then. The lock is held, or nobody else has the store. */
+static void client_clear(struct store_client *client)
 {
-	for (size_t i = 0; i < STORE_COLLECTIONS; i++)
+	for (size_t i = 0; i < STORE_COLLECTIONS; i++) {
 		mongoc_collection_destroy(client->collections[i]);
+		client->collections[i] = NULL;
+	}
 	mongoc_database_destroy(client->database);
+	client->database = NULL;
 	if (client->mongo)
-		mongoc_client_pool_push(client->store->pool, client->mongo);
+		store_pools_leave(client->pool, client->mongo);
+	client->mongo = NULL;
+}
+
+static bool is_of_before(const struct store *store, const struct store_client *client)
+{
+	return client->mongo && client->pool != store->pools.current;
 }
 
 void store_close(struct store *store)
@@ -188,9 +185,8 @@ void store_close(struct store *store)
 	if (store->taken > 0)
 		abort();
 	for (unsigned i = 0; i < store->size; i++)
-		client_free(&store->clients[i]);
-	if (store->pool)
-		mongoc_client_pool_destroy(store->pool);
+		client_clear(&store->clients[i]);
+	store_pools_close(&store->pools);
 	mongoc_uri_destroy(store->uri);
 	bson_destroy(&store->upsert);
 	bson_destroy(&store->unordered);
@@ -213,6 +209,17 @@ static void wait_for_free(struct store *store)
 	store->waiting--;
 }
 
+/* It has joined its pool, which holds as many as there are of ours, so this never waits. */
+static void connect_client(struct store_client *client)
+{
+	client->mongo = mongoc_client_pool_pop(client->pool->driver);
+	if (client->mongo)
+		return;
+	pthread_mutex_lock(&client->store->lock);
+	store_pools_leave(client->pool, NULL);
+	pthread_mutex_unlock(&client->store->lock);
+}
+
 struct store_client *store_acquire(struct store *store)
 {
 	struct store_client *client;
@@ -224,13 +231,16 @@ struct store_client *store_acquire(struct store *store)
 	if (client) {
 		store->free = client->next;
 		store->taken++;
+		if (is_of_before(store, client))
+			client_clear(client);
+		if (!client->mongo)
+			client->pool = store_pools_join(&store->pools);
 	}
 	pthread_mutex_unlock(&store->lock);
 	if (!client)
 		return &store->away;
-	/* The pool holds as many as there are of ours, so this never waits. */
 	if (!client->mongo)
-		client->mongo = mongoc_client_pool_pop(store->pool);
+		connect_client(client);
 	client->last_error[0] = '\0';
 	return client;
 }
@@ -250,6 +260,39 @@ void store_release(struct store_client *client)
 	pthread_mutex_unlock(&store->lock);
 	if (wake)
 		pthread_cond_signal(&store->released);
+}
+
+/* What waits for its next use would keep pools of before, and their connections. */
+static void leave_pools_of_before(struct store *store)
+{
+	struct store_pool *done;
+
+	pthread_mutex_lock(&store->lock);
+	for (struct store_client *client = store->free; client; client = client->next)
+		if (is_of_before(store, client))
+			client_clear(client);
+	done = store_pools_done(&store->pools);
+	pthread_mutex_unlock(&store->lock);
+	store_pools_free(done);
+}
+
+int store_renew(struct store *store, bool answers, char message[static STORE_MESSAGE_SIZE])
+{
+	bool refused;
+	struct store_pool *fresh = store_pools_renewed(&store->pools, answers, &refused, message);
+
+	if (fresh) {
+		pthread_mutex_lock(&store->lock);
+		store_pools_replace(&store->pools, fresh);
+		pthread_mutex_unlock(&store->lock);
+	}
+	leave_pools_of_before(store);
+	return fresh ? STORE_RENEWED : refused ? STORE_NOT_RENEWED : 0;
+}
+
+const char *store_certificate_file(const struct store *store)
+{
+	return mongoc_uri_get_option_as_utf8(store->uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, NULL);
 }
 
 /* ---- a client ---- */

@@ -9,6 +9,7 @@
 #define STORE_H
 
 #include "cashew_store.h"
+#include <stdbool.h>
 
 struct store;
 struct store_client;
@@ -58,6 +59,19 @@ const char *store_database_name(const struct store *store);
 /* What of the URL has no effect, or may have another one than is meant: a line each, "MONGO_DB_URL: a sentence" and the line's end; ""
  * where there is nothing. Without user name or password. Lives as long as the store. */
 const char *store_notes(const struct store *store);
+
+/* The file with this machine's own certificate, if the URL names one (tlsCertificateKeyFile); NULL: it does not. Lives as long as the store. */
+const char *store_certificate_file(const struct store *store);
+
+/*
+ * Looks whether the certificate files that the URL names (tlsCAFile, tlsCertificateKeyFile) have been renewed, and then has the connections opened
+ * anew: each is closed when it has been given back, so nothing that is under way is broken off. To be called every second or so, and from one thread:
+ * files count when they have stayed as they are for half a second, and the server answers with them, which is waited for. Until then those of before
+ * stay in use, by copies. answers: whether the store answers. 0: there was nothing to do; STORE_RENEWED; STORE_NOT_RENEWED, once for the same files,
+ * with a message: the server answers, but not with them.
+ */
+enum store_renewal { STORE_RENEWED = 1, STORE_NOT_RENEWED };
+STORE_USE_RESULT int store_renew(struct store *store, bool answers, char message[static STORE_MESSAGE_SIZE]);
 
 /* Closes the pool. Every client has been released. NULL is fine. */
 void store_close(struct store *store);

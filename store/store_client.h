@@ -20,10 +20,13 @@ enum store_collection {
 	STORE_COLLECTIONS, /* how many */
 };
 
+struct store_pool;
+
 struct store_client {
 	struct store *store;
 	struct store_client *next;			     /* of those that are free */
 	mongoc_client_t *mongo;				     /* NULL: no connection was free */
+	struct store_pool *pool;			     /* which it is of */
 	mongoc_database_t *database;			     /* made when it is asked for */
 	mongoc_collection_t *collections[STORE_COLLECTIONS]; /* likewise */
 	char last_error[STORE_MESSAGE_SIZE];

@@ -95,6 +95,12 @@ void board_clear_host(struct board *board)
 	figures_clear_host(&board->figures);
 }
 
+void board_note_trial(struct board *board, const char *reason)
+{
+	if (board->trial[0] == '\0')
+		snprintf(board->trial, sizeof(board->trial), "%s", reason);
+}
+
 /* ---- Counters ---- */
 
 void board_count_command(struct board *board, unsigned end)

@@ -28,6 +28,7 @@ enum {
 	BOARD_MARKS = 1024,
 	BOARD_NEAR = 512,
 	BOARD_BURIED_MS = 10 * 60 * 1000, /* for so long a copy of a buried command is dead at once */
+	BOARD_TRIAL_SIZE = 512,
 	BOARD_BACKTRACE_SIZE = 6 * 1024,
 };
 
@@ -111,6 +112,7 @@ struct board {
 	struct board_near near[BOARD_NEAR];
 	struct board_slot slots[BOARD_SLOTS];
 	struct figures figures;
+	char trial[BOARD_TRIAL_SIZE]; /* why new settings cannot be used: see board_note_trial() */
 	/* Last, so that what is written through the descriptor from here on (backtrace_symbols_fd()) stays
 	 * inside. */
 	char backtrace[BOARD_BACKTRACE_SIZE];
@@ -130,6 +132,10 @@ void board_unmap(struct board *board);
 /* Makes everything that belongs to one host as it was before the first: slots, crash record, what it has released. The supervisor, while no host
  * lives. */
 void board_clear_host(struct board *board);
+
+/* Why the trial of new settings fails, without secrets: the first such note stays, cut where it is too long. The supervisor empties board->trial
+ * before it starts a trial, and reads it when that process has ended. The main thread of the trial. */
+void board_note_trial(struct board *board, const char *reason);
 
 /* ---- Counters ---- */
 

@@ -61,8 +61,9 @@ static int read_passed(int fd, struct passed *ret)
 	return 0;
 }
 
-/* Problems that were none when the supervisor read the same: told one by one. */
-static int read_configuration(const struct cashew_handler *const *handlers, struct configuration *ret)
+/* Problems that were none when the supervisor read the same: told one by one, and the first one to the supervisor of a trial. */
+static int read_configuration(
+	const struct cashew_handler *const *handlers, struct board *trial_board, struct configuration *ret)
 {
 	__attribute__((cleanup(passed_free))) struct passed passed = {.text = NULL};
 	char *problems = NULL;
@@ -81,8 +82,11 @@ static int read_configuration(const struct cashew_handler *const *handlers, stru
 	fclose(stream);
 	char *rest = problems;
 	for (char *line; error != 0 && (line = strsep(&rest, "\n"));) {
-		if (line[0] != '\0')
-			log_error("bad_setting", line);
+		if (line[0] == '\0')
+			continue;
+		log_error("bad_setting", line);
+		if (trial_board)
+			board_note_trial(trial_board, line);
 	}
 	free(problems);
 	return error;
@@ -139,9 +143,9 @@ int host_begin(const struct cashew_handler *const *handlers, bool trial)
 		.fd = DESCRIPTOR_LOG, .format = LOG_FORMAT_JSON, .level = LOG_LEVEL_ERROR});
 	if (error != 0)
 		return error == -EAGAIN ? EXIT_TEMPORARY : EXIT_SOFTWARE;
-	code = read_configuration(handlers, &configuration);
+	code = read_configuration(handlers, trial ? board : NULL, &configuration);
 	if (code == 0 && trial) {
-		code = host_try(&configuration.settings);
+		code = host_try(&configuration.settings, board);
 	} else if (code == 0) {
 		log_set(LOG_FORMAT_JSON, (enum log_level)configuration.settings.log_level);
 		code = run(&configuration, board);

@@ -6,6 +6,7 @@
 
 #include "board.h"
 #include "crash.h"
+#include "own_certificates.h"
 #include "routes.h"
 #include "suspects.h"
 #include "worker.h"
@@ -59,9 +60,10 @@ struct host {
 	struct pool *storing_pool; /* what is written and claimed never waits for a worker */
 	struct parking *parking;
 	struct store_watch *store_watch;
-	struct worker_context light; /* for the handlers that the I/O thread runs itself */
-	unsigned *places;	     /* of the handlers in the board's figures */
-	uint64_t log_dropped_before; /* lines of earlier hosts */
+	struct own_certificates certificates; /* the watch's */
+	struct worker_context light;	      /* for the handlers that the I/O thread runs itself */
+	unsigned *places;		      /* of the handlers in the board's figures */
+	uint64_t log_dropped_before;	      /* lines of earlier hosts */
 	_Atomic size_t event_max;
 	struct command *retrying; /* linked by retry_next */
 	struct command *shelved;  /* the same: until the store answers again */

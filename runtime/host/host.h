@@ -13,7 +13,7 @@ struct settings;
 
 /*
  * The whole life of a process that the supervisor has started: takes over the descriptors, reads the
- * settings, opens the log, and runs; or, for a trial, only opens what a host opens, and closes it again.
+ * settings, opens the log, and runs; or, for a trial, only tries out what a host opens.
  * Returns the exit code. handlers: those built in, ended by NULL. Main thread, as all that follow.
  */
 int host_begin(const struct cashew_handler *const *handlers, bool trial);
@@ -33,7 +33,11 @@ struct host_options {
  */
 __attribute__((warn_unused_result)) int host_run(const struct host_options *options);
 
-/* Opens what settings name, and cannot be checked without: 0, or EXIT_CONFIG after logging why, EXIT_TEMPORARY where that may pass. */
-__attribute__((warn_unused_result)) int host_try(const struct settings *settings);
+/*
+ * Tries out what cannot be checked without the others: certificate files, the token at the broker (under a client id of its own), the database;
+ * within five seconds. 0; EXIT_CONFIG, or EXIT_TEMPORARY where that may pass, after logging why, and noting it on the board. May end the process with
+ * that code.
+ */
+__attribute__((warn_unused_result)) int host_try(const struct settings *settings, struct board *board);
 
 #endif

@@ -71,22 +71,10 @@ static int start_failed(int error)
 	return may_pass(error) ? EXIT_TEMPORARY : EXIT_SOFTWARE;
 }
 
-static struct store_options store_options(const struct settings *settings)
-{
-	return (struct store_options){
-		.url = settings->mongo_db_url,
-		.database = settings->mongo_db_name,
-		.app_name = settings->client_id,
-		/* the watch, and the I/O thread's light handlers */
-		.pool_size = settings->workers + LOOP_STORING_THREADS + 2,
-		.work_ms = settings->handler_timeout_s * 1000,
-	};
-}
-
 /* Without a store, and EXIT_OK, it was told to stop. */
 static int open_store(struct host *host, int signal_fd, int supervisor_fd)
 {
-	const struct store_options options = store_options(host->settings);
+	const struct store_options options = store_opening_options(host->settings);
 	const struct pollfd stops[] = {{.fd = signal_fd, .events = POLLIN}, {.fd = supervisor_fd}};
 	const int error = store_opening_wait(
 		&options, STORE_OPENING_AGAIN_MS, stops, sizeof(stops) / sizeof(stops[0]), &host->store);
@@ -167,15 +155,23 @@ static int open_watch(struct host *host)
 		if (!host->lane_ids[i])
 			return -ENOMEM;
 	}
+	const struct settings *settings = host->settings;
+	host->certificates = (struct own_certificates){
+		.of = {
+			{.setting = "BROKER_CERT_FILE",
+				.path = settings->broker_tls ? settings->broker_cert_file : NULL},
+			{.setting = "MONGO_DB_URL", .path = store_certificate_file(host->store)},
+		}};
 	const struct store_watch_options options = {
 		.store = host->store,
 		.wake = loop_wake,
 		.context = host,
 		.lanes = (const char *const *)host->lane_ids,
 		.lane_count = host->lane_count,
-		.host = host->settings->client_id,
+		.host = settings->client_id,
 		.owner = host->owner,
 		.board = host->board,
+		.certificates = &host->certificates,
 	};
 	return store_watch_new(&options, &host->store_watch);
 }
@@ -294,18 +290,6 @@ static int run(struct host *host, int signal_fd, int supervisor_fd)
 	if (error == 0)
 		error = loop_run(host, signal_fd, supervisor_fd);
 	return error == 0 ? EXIT_OK : start_failed(error);
-}
-
-int host_try(const struct settings *settings)
-{
-	struct store *store = NULL;
-	const struct store_options options = store_options(settings);
-	const int error = store_opening_try(&options, &store);
-	int code = error == 0 ? EXIT_OK : error == STORE_OPENING_E_REFUSED ? EXIT_CONFIG : EXIT_TEMPORARY;
-	if (code == EXIT_OK)
-		code = check_tls(settings);
-	store_close(store);
-	return code;
 }
 
 int host_run(const struct host_options *options)

@@ -6,6 +6,8 @@
 #include "store_opening.h"
 
 #include "log.h"
+#include "loop.h"
+#include "settings.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -17,6 +19,18 @@
 #include <unistd.h>
 
 enum { STOPS_MAX = 2 };
+
+struct store_options store_opening_options(const struct settings *settings)
+{
+	return (struct store_options){
+		.url = settings->mongo_db_url,
+		.database = settings->mongo_db_name,
+		.app_name = settings->client_id,
+		/* the watch, and the I/O thread's light handlers */
+		.pool_size = settings->workers + LOOP_STORING_THREADS + 2,
+		.work_ms = settings->handler_timeout_s * 1000,
+	};
+}
 
 struct lookup {
 	struct store_options options;
@@ -144,18 +158,11 @@ int store_opening_wait(const struct store_options *options, unsigned again_ms, c
 	}
 }
 
-int store_opening_try(const struct store_options *options, struct store **ret_store)
+int store_opening_try(
+	const struct store_options *options, struct store **ret_store, char reason[static STORE_MESSAGE_SIZE])
 {
-	char message[STORE_MESSAGE_SIZE] = "out of memory";
-	const int error = store_open(options, ret_store, message);
+	const int error = store_open(options, ret_store, reason);
 	if (error <= 0)
 		return error;
-	if (error != STORE_E_AWAY) {
-		log_refused(message);
-		return STORE_OPENING_E_REFUSED;
-	}
-	log_error("store_away",
-		"the name in MONGO_DB_URL cannot be looked up now, so the new settings cannot be tried",
-		LOG_TEXT("reason", message));
-	return STORE_OPENING_E_AWAY;
+	return error == STORE_E_AWAY ? STORE_OPENING_E_AWAY : STORE_OPENING_E_REFUSED;
 }

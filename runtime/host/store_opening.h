@@ -11,6 +11,7 @@
 #include "store.h"
 
 struct pollfd;
+struct settings;
 
 enum store_opening_error {
 	STORE_OPENING_E_REFUSED = 1, /* the URL or the database's name; logged as a bad setting */
@@ -20,6 +21,9 @@ enum store_opening_error {
 
 enum { STORE_OPENING_AGAIN_MS = 1000 };
 
+/* What the settings say of the store. Their texts outlive it. */
+struct store_options store_opening_options(const struct settings *settings);
+
 /*
  * Opens the store, and waits for its name; again_ms lie between two tries. It ends where one of the `stops`, `stop_count` descriptors with the
  * events to poll for, has something to tell. 0 and *ret_store; STORE_OPENING_E_...; a negative errno. I/O thread.
@@ -27,8 +31,9 @@ enum { STORE_OPENING_AGAIN_MS = 1000 };
 __attribute__((warn_unused_result)) int store_opening_wait(const struct store_options *options,
 	unsigned again_ms, const struct pollfd *stops, size_t stop_count, struct store **ret_store);
 
-/* Opens it once, and says why not: STORE_OPENING_E_AWAY where its name cannot be looked up now. */
-__attribute__((warn_unused_result)) int store_opening_try(
-	const struct store_options *options, struct store **ret_store);
+/* Opens it once: 0; STORE_OPENING_E_REFUSED, or STORE_OPENING_E_AWAY where its name cannot be looked up now, with the reason, which is not logged;
+ * a negative errno, with a reason as well. */
+__attribute__((warn_unused_result)) int store_opening_try(const struct store_options *options,
+	struct store **ret_store, char reason[static STORE_MESSAGE_SIZE]);
 
 #endif

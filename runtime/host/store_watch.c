@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "hosts.h"
 #include "log.h"
+#include "own_certificates.h"
 #include "parked_commands.h"
 #include "store.h"
 #include <errno.h>
@@ -351,6 +352,27 @@ static long rest_ms(const struct turn *turn)
 	return turn->free_in_ms > 0 && turn->free_in_ms < ASK_UP_MS ? (long)turn->free_in_ms : ASK_UP_MS;
 }
 
+/* Without the mutex. */
+static void look_at_files(struct store_watch *watch, bool up)
+{
+	char message[STORE_MESSAGE_SIZE];
+	if (watch->options.certificates)
+		own_certificates_look(watch->options.certificates, clock_ms(), clock_unix_ms() / 1000);
+	switch (store_renew(watch->options.store, up, message)) {
+	case STORE_RENEWED:
+		log_info("store_renewed",
+			"the certificate files that MONGO_DB_URL names have been renewed: connections to the database are opened anew");
+		break;
+	case STORE_NOT_RENEWED:
+		log_error("store_not_renewed",
+			"the certificate files that MONGO_DB_URL names have been renewed, and the database does not answer with them: those of before "
+			"stay in use, until this process ends",
+			LOG_TEXT("reason", message));
+		break;
+	default: break;
+	}
+}
+
 static void *run(void *argument)
 {
 	struct store_watch *watch = argument;
@@ -360,8 +382,10 @@ static void *run(void *argument)
 		struct turn turn = {.error = 0};
 		watch->to_load = watch->to_load || watch->load;
 		watch->load = false;
+		const bool up = watch->news.up;
 		pthread_mutex_unlock(&watch->mutex);
 
+		look_at_files(watch, up);
 		struct store_client *client = store_acquire(watch->options.store);
 		take_turn(watch, client, &turn);
 

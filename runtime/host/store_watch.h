@@ -5,7 +5,9 @@
  * is there; takes or renews the lease that says who is active (hosts.h), and is the trial write too: a full disk, or rights that are missing, show
  * in no answer to a question, and are noted on the board; and asks which users have parked commands that are due: on this host's lanes, and,
  * every ten seconds, on any lane those that are a minute late, as a host that died leaves them. A host that becomes active is told first which
- * backlogs its lanes have. Where this machine's clock and the database's are more than five seconds apart, that is a warning.
+ * backlogs its lanes have. Where this machine's clock and the database's are more than five seconds apart, that is a warning. Its thread is also the one
+ * that may wait for a disk: it has the store's connections opened anew where their certificate files have been renewed, and looks at this host's own
+ * certificates.
  *
  * The I/O thread is told by news, and woken by a callback. A verdict counts only if its question was asked after the last suspicion, so an answer from
  * before a handler's failure does not open the lanes again. The lease holds for as long as ours_until_ms says, whatever the thread is at: it may itself
@@ -19,6 +21,7 @@
 #include <stdint.h>
 
 struct board;
+struct own_certificates;
 struct parked_user;
 struct store;
 struct store_watch;
@@ -35,6 +38,7 @@ struct store_watch_options {
 	const char *host;    /* the host's client id, which the lease is on; outlives the watch */
 	const char *owner;   /* the supervisor's random id, in whose name; outlives the watch */
 	struct board *board; /* store_seen_ms, store_back_ms and the store's figures are noted there */
+	struct own_certificates *certificates; /* the watch's from now on; NULL: none are looked at */
 };
 
 struct store_backlog {

@@ -1,6 +1,7 @@
 /* tls.c - see tls.h; its certificate files are tls_context.c's. */
 #include "tls.h"
 
+#include "certificate.h"
 #include "settings.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,11 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
 	HOST_SIZE = 256,
 	ALERT_REASON_MIN = SSL_AD_REASON_OFFSET, /* OpenSSL's reasons from here on are alerts of the peer */
-	ALERT_CERTIFICATE_REQUIRED = ALERT_REASON_MIN + 116, /* RFC 8446, section 6.2 */
+	/* RFC 8446, section 6.2 */
+	ALERT_BAD_CERTIFICATE = ALERT_REASON_MIN + 42,
+	ALERT_CERTIFICATE_UNKNOWN = ALERT_REASON_MIN + 46,
+	ALERT_UNKNOWN_CA = ALERT_REASON_MIN + 48,
+	ALERT_CERTIFICATE_REQUIRED = ALERT_REASON_MIN + 116,
 };
 
 struct tls {
@@ -66,6 +72,23 @@ static void explain_certificate(struct tls *tls)
 							    : "the system's certificate authorities");
 }
 
+/* The alerts that are about what this host has shown. */
+static bool is_about_ours(int reason)
+{
+	return (reason >= ALERT_BAD_CERTIFICATE && reason <= ALERT_CERTIFICATE_UNKNOWN) ||
+	       reason == ALERT_UNKNOWN_CA;
+}
+
+static void explain_refusal(struct tls *tls, const char *words)
+{
+	char end[CERTIFICATE_WORDS_SIZE];
+	const int64_t ends_s = certificate_end_of(SSL_get_certificate(tls->ssl));
+	const bool ended = certificate_tell(ends_s, time(NULL), end) == CERTIFICATE_ENDED;
+	snprintf(tls->reason, sizeof(tls->reason),
+		"the broker does not take this host's certificate, BROKER_CERT_FILE=%.120s%s%s: %s",
+		tls->settings->broker_cert_file, ended ? ", which " : "", ended ? end : "", words);
+}
+
 static void explain(struct tls *tls, int os_error)
 {
 	const unsigned port = tls->settings->broker_port;
@@ -79,6 +102,8 @@ static void explain(struct tls *tls, int os_error)
 	else if (number == ALERT_CERTIFICATE_REQUIRED)
 		snprintf(tls->reason, sizeof(tls->reason),
 			"the broker wants a certificate of its clients: set BROKER_CERT_FILE and BROKER_KEY_FILE");
+	else if (is_about_ours(number) && SSL_get_certificate(tls->ssl))
+		explain_refusal(tls, words);
 	else if (number >= ALERT_REASON_MIN)
 		snprintf(tls->reason, sizeof(tls->reason), "the broker ended TLS: %s", words);
 	else if (tls->shaken)

@@ -4,7 +4,8 @@
  * Happy path: a host is launched and runs, and its log passes through. Twice a second its deadlines and its memory are looked at. SIGTERM is passed
  * on, the host finishes, and the account over all hosts is logged.
  * Failure modes: the host dies; the board tells why, and the next is started. At SIGHUP the settings are read again and tried out by a process that
- * opens what only a host opens; a fresh host follows the old one. Settings that cannot be used leave the old host as it is.
+ * logs in to the broker and asks the database, as only a host does; a fresh host follows the old one. Settings that cannot be used leave the old host
+ * as it is.
  */
 #include "supervisor.h"
 
@@ -25,6 +26,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -35,7 +37,8 @@ enum { POLL_SIGNALS, POLL_HOST, POLL_HOST_PRINTED, POLL_TRIAL, POLL_TRIAL_PRINTE
 
 enum {
 	STOP_MARGIN_MS = 10000, /* beyond STOP_TIMEOUT, after which a host leaves by itself */
-	TRIAL_MS = 30000,
+	TRIAL_MS = 8000,	/* it ends by itself after five seconds */
+	REASON_SIZE = 512,
 	FORGET_MS = 3600 * 1000, /* a command that has not come again by then will not */
 };
 
@@ -110,13 +113,14 @@ static void log_lines(enum log_level level, const char *event, char *lines)
 			LOG_EVENT(level, event, line);
 }
 
-static void reload_failed(void)
+static void reload_failed(const char *reason)
 {
 	log_error("reload_failed",
-		"the new settings cannot be used: the host goes on with those it has; correct them and send SIGHUP again");
+		"the new settings cannot be used: the host goes on with those it has; correct them and send SIGHUP again",
+		LOG_TEXT("reason", reason));
 }
 
-static int read_again(struct supervisor *s, struct configuration *ret)
+static int read_again(struct supervisor *s, struct configuration *ret, char ret_reason[static REASON_SIZE])
 {
 	char *problems = NULL;
 	size_t size;
@@ -127,8 +131,11 @@ static int read_again(struct supervisor *s, struct configuration *ret)
 	source.again = true;
 	const int error = configuration_read(&source, stream, ret);
 	fclose(stream);
-	if (error != 0 && problems)
+	if (error != 0 && problems) {
+		/* All of them stand in the log, the first one in the event that says what followed. */
+		snprintf(ret_reason, REASON_SIZE, "%.*s", (int)strcspn(problems, "\n"), problems);
 		log_lines(LOG_LEVEL_ERROR, "bad_setting", problems);
+	}
 	free(problems);
 	return error;
 }
@@ -145,18 +152,19 @@ static void reload(struct supervisor *s)
 	}
 	trial->again = false;
 	log_info("reloading", "SIGHUP: reading the settings again");
-	if (read_again(s, &trial->configuration) != 0) {
-		reload_failed();
+	char reason[REASON_SIZE] = "out of memory";
+	if (read_again(s, &trial->configuration, reason) != 0) {
+		reload_failed(reason);
 		return;
 	}
+	s->board->trial[0] = '\0';
 	const int error = launch(&s->program, LAUNCH_TRIAL, &trial->configuration.settings, s->board_fd,
 		&trial->logs, &trial->printed, &trial->pid);
 	if (error != 0) {
-		log_error("bad_setting", "the settings cannot be tried out now",
-			LOG_TEXT("reason", strerror(-error)));
+		snprintf(reason, sizeof(reason), "they cannot be tried out now: %s", strerror(-error));
 		trial->pid = 0;
 		configuration_free(&trial->configuration);
-		reload_failed();
+		reload_failed(reason);
 		return;
 	}
 	trial->kill_at_ms = s->now_ms + TRIAL_MS;
@@ -181,6 +189,21 @@ static void change_http(struct supervisor *s, const struct settings *before)
 	open_http(s);
 }
 
+/* The trial says why. One that could not any more was killed, or died. */
+static void trial_failed(const struct supervisor *s, int status)
+{
+	char reason[REASON_SIZE];
+	if (s->board->trial[0] != '\0')
+		snprintf(reason, sizeof(reason), "%.*s", BOARD_TRIAL_SIZE - 1, s->board->trial);
+	else if (WIFSIGNALED(status) && s->now_ms >= s->trial.kill_at_ms)
+		snprintf(reason, sizeof(reason), "their trial did not come to an end");
+	else if (WIFSIGNALED(status))
+		snprintf(reason, sizeof(reason), "their trial died: %s", strsignal(WTERMSIG(status)));
+	else
+		snprintf(reason, sizeof(reason), "their trial ended with code %d", WEXITSTATUS(status));
+	reload_failed(reason);
+}
+
 static void trial_ended(struct supervisor *s, int status)
 {
 	struct trial *trial = &s->trial;
@@ -202,7 +225,7 @@ static void trial_ended(struct supervisor *s, int status)
 	} else {
 		configuration_free(&trial->configuration);
 		if (s->child.state != CHILD_STOPPING && s->child.state != CHILD_ENDED)
-			reload_failed();
+			trial_failed(s, status);
 	}
 	if (trial->again)
 		reload(s);

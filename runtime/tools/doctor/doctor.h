@@ -107,6 +107,10 @@ void doctor_check_name(struct doctor *doctor);
 void doctor_check_tcp(struct doctor *doctor);
 void doctor_check_tls(struct doctor *doctor);
 
+/* No check, but of use to them: says so where a certificate of our own has ended, or is about to. setting: which setting names the file;
+ * doctor_tls.c. */
+void doctor_own_certificate(struct doctor *doctor, const char *setting, const char *path);
+
 /* doctor_broker.c */
 void doctor_check_login(struct doctor *doctor);
 void doctor_check_subscriptions(struct doctor *doctor);

@@ -63,6 +63,9 @@ static bool open_store(struct doctor *doctor)
 	if (r == 0) {
 		doctor->client = store_acquire(doctor->store);
 		tell_notes(doctor, store_notes(doctor->store));
+		const char *own = store_certificate_file(doctor->store);
+		if (own)
+			doctor_own_certificate(doctor, "tlsCertificateKeyFile", own);
 		return true;
 	}
 	doctor_fail(doctor, "MONGO_DB_URL: %s", message);

@@ -6,6 +6,7 @@
  * told, and is then given up; one that breaks off is followed by a plain CONNECT, which tells whether the
  * broker speaks MQTT without TLS on that port. No token is sent here.
  */
+#include "certificate.h"
 #include "clock.h"
 #include "doctor.h"
 
@@ -292,14 +293,26 @@ static void tell_good(struct doctor *doctor, const SSL *ssl, int64_t took_ms)
 		tell_days(doctor, sk_X509_value(chain, i), i == 0 ? "the broker's" : "the authority's");
 }
 
+void doctor_own_certificate(struct doctor *doctor, const char *setting, const char *path)
+{
+	char words[CERTIFICATE_WORDS_SIZE];
+	int64_t ends_s = 0;
+	/* That it cannot be read is told by who uses it. */
+	if (certificate_ends(path, &ends_s) != 0)
+		return;
+	const enum certificate_state state = certificate_tell(ends_s, time(NULL), words);
+	if (state == CERTIFICATE_GOOD)
+		return;
+	if (state == CERTIFICATE_ENDED)
+		doctor_fail(doctor, "this host's own certificate, %s=%s, %s", setting, path, words);
+	else
+		doctor_warn(doctor, "this host's own certificate, %s=%s, %s", setting, path, words);
+	doctor_advise(doctor, "put a new one, and its key, there: cashewd reads them by itself");
+}
+
 static void tell_own_certificate(struct doctor *doctor, const SSL *ssl, const struct handshake *handshake)
 {
-	const X509 *own = SSL_get_certificate(ssl);
-	if (own != NULL)
-		tell_days(doctor, own, "this host's own");
-	if (own != NULL && seconds_left(own) <= 0)
-		doctor_fail(doctor, "this host's own certificate, BROKER_CERT_FILE, is past its end");
-	if (own == NULL && handshake->asked_for_certificate) {
+	if (SSL_get_certificate(ssl) == NULL && handshake->asked_for_certificate) {
 		doctor_warn(doctor, "the broker asks for a certificate of this host's, and there is none");
 		doctor_advise(doctor, "where it insists (see broker_login), set BROKER_CERT_FILE and "
 				      "BROKER_KEY_FILE");
@@ -342,6 +355,9 @@ void doctor_check_tls(struct doctor *doctor)
 		doctor_advise(doctor, "put certificates in PEM format there");
 		return;
 	}
+	/* First: it may be why there is no handshake. */
+	if (settings->broker_cert_file[0] != '\0')
+		doctor_own_certificate(doctor, "BROKER_CERT_FILE", settings->broker_cert_file);
 	const int64_t start = clock_ms();
 	int r = doctor_connect(doctor->address, doctor->timeout_ms, &fd);
 	if (r == 0)

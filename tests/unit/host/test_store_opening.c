@@ -21,6 +21,7 @@ static const struct store_options plain = {.url = "mongodb://h", .database = "d"
 					  .database = "d",
 					  .pool_size = 1};
 
+static char reason[STORE_MESSAGE_SIZE];
 static _Atomic unsigned tries, failures;
 static _Atomic int failure;
 
@@ -56,7 +57,7 @@ static void test_opened(void **state)
 		assert_non_null(store);
 		store_close(store);
 		store = NULL;
-		assert_int_equal(store_opening_try(cases[i], &store), 0);
+		assert_int_equal(store_opening_try(cases[i], &store, reason), 0);
 		assert_non_null(store);
 		store_close(store);
 	}
@@ -73,7 +74,8 @@ static void test_name_is_waited_for(void **state)
 	/* Settings that are only tried do not wait. */
 	store = NULL;
 	open_fails(3, STORE_E_AWAY);
-	assert_int_equal(store_opening_try(&srv, &store), STORE_OPENING_E_AWAY);
+	assert_int_equal(store_opening_try(&srv, &store, reason), STORE_OPENING_E_AWAY);
+	assert_string_equal(reason, "told to");
 	assert_int_equal(atomic_load(&tries), 1);
 	assert_null(store);
 }
@@ -91,7 +93,7 @@ static void test_refused(void **state)
 		open_fails(1, cases[i].error);
 		assert_int_equal(store_opening_wait(&plain, 1, NULL, 0, &store), cases[i].expected);
 		open_fails(1, cases[i].error);
-		assert_int_equal(store_opening_try(&srv, &store), cases[i].expected);
+		assert_int_equal(store_opening_try(&srv, &store, reason), cases[i].expected);
 		assert_null(store);
 	}
 }

@@ -13,7 +13,7 @@ enum { SIX_HOURS_MS = 6 * 60 * 60 * 1000 };
 	"<html><head><title>404 Not Found</title></head><body><center><h1>404 Not Found</h1></center>" \
 	"<hr><center>nginx/1.22.1</center><p>There is nothing here by the name:"
 
-static struct loggly_http *open_http(unsigned port, unsigned total_ms)
+static struct loggly_http *open_http_with(unsigned port, unsigned total_ms, const char *authorities)
 {
 	char url[64];
 	struct loggly_http *http = NULL;
@@ -21,12 +21,17 @@ static struct loggly_http *open_http(unsigned port, unsigned total_ms)
 	assert_int_equal(loggly_http_open(&(struct loggly_http_options){.url = url,
 						  .token = PARTS_TOKEN,
 						  .tags = "a,b",
-						  .ca_file = parts_path("ca.crt"),
+						  .ca_file = parts_path(authorities),
 						  .connect_ms = total_ms,
 						  .total_ms = total_ms},
 				 &http),
 		0);
 	return http;
+}
+
+static struct loggly_http *open_http(unsigned port, unsigned total_ms)
+{
+	return open_http_with(port, total_ms, "ca.crt");
 }
 
 static struct loggly_answer request(struct loggly_http *http, const char *lines)
@@ -195,6 +200,40 @@ static void test_certificates(void **state)
 	}
 }
 
+static void copy(const char *from, const char *to)
+{
+	char bytes[8192];
+	FILE *file = fopen(parts_path(from), "re");
+	assert_non_null(file);
+	const size_t size = fread(bytes, 1, sizeof(bytes), file);
+	fclose(file);
+	file = fopen(parts_path(to), "we");
+	assert_non_null(file);
+	assert_int_equal(fwrite(bytes, 1, size, file), size);
+	fclose(file);
+}
+
+/* Authorities are read anew for each connection: also those that are withdrawn. */
+static void test_renewed_authorities(void **state)
+{
+	(void)state;
+	copy("ca.crt", "renewed.crt");
+	struct bulk_server *server = server_start(0, "server.crt", false, NULL);
+	const unsigned port = bulk_server_port(server);
+	struct loggly_http *http = open_http_with(port, 20000, "renewed.crt");
+	assert_int_equal(request(http, "{}\n").kind, LOGGLY_TAKEN);
+	bulk_server_stop(server);
+	server = server_start(port, "other-ca.crt", false, NULL);
+	assert_int_equal(request(http, "{}\n").kind, LOGGLY_LATER);
+	copy("other-authority.crt", "renewed.crt");
+	assert_int_equal(request(http, "{}\n").kind, LOGGLY_TAKEN);
+	bulk_server_stop(server);
+	server = server_start(port, "server.crt", false, NULL);
+	assert_int_equal(request(http, "{}\n").kind, LOGGLY_LATER);
+	loggly_http_close(http);
+	bulk_server_stop(server);
+}
+
 static void test_nobody_there(void **state)
 {
 	(void)state;
@@ -269,6 +308,7 @@ int main(void)
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_kept_connection),
 		cmocka_unit_test(test_certificates),
+		cmocka_unit_test(test_renewed_authorities),
 		cmocka_unit_test(test_nobody_there),
 		cmocka_unit_test(test_dropped),
 	};
