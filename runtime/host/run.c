@@ -167,6 +167,9 @@ static int open_watch(struct host *host)
 		if (!host->lane_ids[i])
 			return -ENOMEM;
 	}
+	collections_of(host->routes.handlers, &host->needed);
+	for (size_t i = 0; i < host->needed.count; i++)
+		figures_need_collection(&host->board->figures, i, host->needed.needs[i].name);
 	const struct store_watch_options options = {
 		.store = host->store,
 		.wake = loop_wake,
@@ -175,6 +178,7 @@ static int open_watch(struct host *host)
 		.lane_count = host->lane_count,
 		.host = host->settings->client_id,
 		.owner = host->owner,
+		.needed = &host->needed,
 		.board = host->board,
 	};
 	return store_watch_new(&options, &host->store_watch);
