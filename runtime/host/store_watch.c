@@ -9,12 +9,11 @@
 
 #include "board.h"
 #include "clock.h"
-#include "collections.h"
 #include "hosts.h"
 #include "log.h"
 #include "parked_commands.h"
+#include "rights_watch.h"
 #include "store.h"
-#include "store_rights.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -51,12 +50,7 @@ struct store_watch {
 	bool to_load;	 /* the backlogs: they are not known since we became active, or are wanted anew */
 	int64_t ours_until_ms; /* our lease; 0: never had it */
 	int64_t overdue_at_ms; /* the next look for what is long overdue */
-	int64_t try_at_ms;     /* the next trial of a collection */
-	size_t to_try;	       /* which one of those that are needed */
-	bool all_granted;      /* as far as is known; false: not all have been tried, or one is refused */
-	bool refused;	       /* the one that is tried next */
-	unsigned refusals;     /* of whatever was asked, that led to a trial of all */
-	int64_t hear_at_ms;    /* before that time no other refusal does */
+	struct rights_watch rights;
 };
 
 /* What a turn came to. */
@@ -121,69 +115,6 @@ static int ask(struct store_watch *watch, struct store_client *client)
 		figures_add(&watch->options.board->figures.store.failed, 1);
 	note_answer(watch, error, asked_ms);
 	return error;
-}
-
-/* ---- Rights ---- */
-
-static void note_refusal(struct store_watch *watch, bool refused, const struct store_client *client)
-{
-	const char *name = watch->options.needed->needs[watch->to_try].name;
-	const bool news = refused != watch->refused;
-	watch->refused = refused;
-	figures_refuse_collection(
-		&watch->options.board->figures, refused ? watch->to_try : FIGURES_COLLECTIONS);
-	if (news && refused)
-		log_error("collection_refused",
-			"the database does not let this host at a collection that it needs: not ready, and commands stay with the broker",
-			LOG_TEXT("collection", name), LOG_TEXT("reason", store_last_error(client)));
-	else if (news)
-		log_info("collection_granted", "the database lets this host at the collection",
-			LOG_TEXT("collection", name));
-}
-
-/* Somebody was refused something: then all collections are tried at once, but not each second for what no trial finds. */
-static void hear_of_refusals(struct store_watch *watch, int64_t now_ms)
-{
-	const unsigned refusals = store_rights_refusals();
-	if (!watch->all_granted || refusals == watch->refusals || now_ms < watch->hear_at_ms)
-		return;
-	watch->all_granted = false;
-	watch->try_at_ms = now_ms;
-	watch->hear_at_ms = now_ms + watch->options.try_every_ms;
-}
-
-/* Whether none is refused, as far as is known. All are tried until none is, and later one at a time. What is not answered is tried again. */
-static bool try_collections(struct store_watch *watch, struct store_client *client, int64_t now_ms)
-{
-	const struct collections *needed = watch->options.needed;
-	watch->try_at_ms = now_ms + watch->options.try_every_ms;
-	for (size_t left = watch->all_granted ? 1 : needed->count; left > 0; left--) {
-		const struct collections_need *need = &needed->needs[watch->to_try];
-		const int error = store_rights_try(
-			client, need->name, need->writes ? STORE_RIGHTS_INSERT : STORE_RIGHTS_READ);
-		if (error != 0 && error != STORE_E_PERMANENT)
-			return !watch->refused;
-		note_refusal(watch, error != 0, client);
-		watch->all_granted = error == 0 && (watch->all_granted || left == 1);
-		if (error != 0)
-			return false;
-		watch->to_try = (watch->to_try + 1) % needed->count;
-	}
-	return true;
-}
-
-static bool may_use_all(struct store_watch *watch, struct store_client *client)
-{
-	const int64_t now_ms = clock_ms();
-	if (!watch->options.needed)
-		return true;
-	hear_of_refusals(watch, now_ms);
-	if (now_ms < watch->try_at_ms)
-		return !watch->refused;
-	/* Those of the trials are none of the others'. */
-	const bool granted = try_collections(watch, client, now_ms);
-	watch->refusals = store_rights_refusals();
-	return granted;
 }
 
 /* ---- The lease ---- */
@@ -322,7 +253,7 @@ static void take_turn(struct store_watch *watch, struct store_client *client, st
 		return;
 	}
 	/* Its lease runs out then, for a host that may. */
-	if (!may_use_all(watch, client))
+	if (!rights_watch_ask(&watch->rights, client))
 		return;
 	turn->ours = hold_lease(watch, client, &turn->free_in_ms);
 	if (!turn->ours)
@@ -438,8 +369,9 @@ int store_watch_new(const struct store_watch_options *options, struct store_watc
 	if (!watch)
 		return -ENOMEM;
 	watch->options = *options;
-	if (watch->options.try_every_ms == 0)
-		watch->options.try_every_ms = STORE_WATCH_TRY_MS;
+	watch->rights = (struct rights_watch){.needed = options->needed,
+		.every_ms = options->try_every_ms > 0 ? options->try_every_ms : STORE_WATCH_TRY_MS,
+		.figures = &options->board->figures};
 	watch->to_load = true;
 	pthread_mutex_init(&watch->mutex, NULL);
 	pthread_condattr_t attributes;
