@@ -1,9 +1,8 @@
 /*
  * store_rights.c - see store_rights.h.
  *
- * A server looks at rights before it does anything, so what cannot succeed tells as much as what can. A document whose _id is an array is refused by every
- * server that keeps to MongoDB's rules (its manual, "Documents", "The _id Field"); where one takes it, it is removed again. An update is not tried: some
- * servers make the collection for one that no document matches, and who may insert and remove may as a rule update.
+ * A server looks at rights before it does anything, so what cannot succeed tells as much as what can: an update by an operator that there is not, with
+ * upsert, needs the rights to update and to insert, and is refused by every server that lets it come so far (MongoDB's error 9, FailedToParse).
  */
 #include "store_rights.h"
 
@@ -38,14 +37,12 @@ struct trial {
 	const char *collection;
 };
 
-/* Runs the command, and destroys it. 0 also where the server refuses it for another reason than rights; *ret_done: how many documents it says it has
- * changed. */
-static int run(const struct trial *trial, const char *action, bool writes, bson_t *command, int64_t *ret_done)
+/* Runs the command, and destroys it. 0 also where the server refuses it for another reason than rights. */
+static int run(const struct trial *trial, const char *action, bool writes, bson_t *command)
 {
 	struct store_client *client = trial->client;
 	const char *database = store_database_name(client->store);
 	bson_error_t error = {.code = 0};
-	bson_iter_t iter;
 	bson_t reply;
 	const bool answered = writes ? mongoc_client_write_command_with_opts(
 					       client->mongo, database, command, NULL, &reply, &error)
@@ -53,7 +50,6 @@ static int run(const struct trial *trial, const char *action, bool writes, bson_
 					       client->mongo, database, command, NULL, NULL, &reply, &error);
 	int r = answered ? 0 : store_classify_read(&reply, &error);
 
-	*ret_done = bson_iter_init_find(&iter, &reply, "n") ? bson_iter_as_int64(&iter) : 0;
 	if (!answered)
 		snprintf(client->last_error, sizeof(client->last_error), "%s of %s: %s", action,
 			trial->collection, error.message);
@@ -70,38 +66,29 @@ static int run(const struct trial *trial, const char *action, bool writes, bson_
 static int try_find(const struct trial *trial, const bson_oid_t *id)
 {
 	bson_t command = BSON_INITIALIZER;
-	int64_t found;
 
 	BCON_APPEND(&command, "find", BCON_UTF8(trial->collection), "filter", "{", "_id", BCON_OID(id), "}",
 		"limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true));
-	return run(trial, "find", false, &command, &found);
+	return run(trial, "find", false, &command);
 }
 
 static int try_delete(const struct trial *trial, const bson_oid_t *id)
 {
 	bson_t command = BSON_INITIALIZER;
-	int64_t deleted;
 
 	BCON_APPEND(&command, "delete", BCON_UTF8(trial->collection), "deletes", "[", "{", "q", "{", "_id",
 		BCON_OID(id), "}", "limit", BCON_INT32(1), "}", "]");
-	return run(trial, "delete", true, &command, &deleted);
+	return run(trial, "delete", true, &command);
 }
 
-static int try_insert(const struct trial *trial, const bson_oid_t *id)
+static int try_upsert(const struct trial *trial, const bson_oid_t *id)
 {
 	bson_t command = BSON_INITIALIZER;
-	int64_t inserted, deleted;
-	int r;
 
-	BCON_APPEND(&command, "insert", BCON_UTF8(trial->collection), "documents", "[", "{", "_id", "[",
-		BCON_OID(id), "]", "}", "]");
-	r = run(trial, "insert", true, &command, &inserted);
-	if (r != 0 || inserted == 0)
-		return r;
-	bson_init(&command);
-	BCON_APPEND(&command, "delete", BCON_UTF8(trial->collection), "deletes", "[", "{", "q", "{", "_id",
-		"[", BCON_OID(id), "]", "}", "limit", BCON_INT32(1), "}", "]");
-	return run(trial, "delete", true, &command, &deleted);
+	BCON_APPEND(&command, "update", BCON_UTF8(trial->collection), "updates", "[", "{", "q", "{", "_id",
+		BCON_OID(id), "}", "u", "{", "$tryWhetherWeMay", "{", "it", BCON_BOOL(true), "}", "}",
+		"upsert", BCON_BOOL(true), "}", "]");
+	return run(trial, "update", true, &command);
 }
 
 int store_rights_try(struct store_client *client, const char *collection, enum store_rights rights)
@@ -116,7 +103,7 @@ int store_rights_try(struct store_client *client, const char *collection, enum s
 	r = try_find(&trial, &id);
 	if (r == 0 && rights >= STORE_RIGHTS_DELETE)
 		r = try_delete(&trial, &id);
-	if (r == 0 && rights >= STORE_RIGHTS_INSERT)
-		r = try_insert(&trial, &id);
+	if (r == 0 && rights >= STORE_RIGHTS_WRITE)
+		r = try_upsert(&trial, &id);
 	return r;
 }

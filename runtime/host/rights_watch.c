@@ -41,7 +41,7 @@ static bool try_collections(struct rights_watch *watch, struct store_client *cli
 	for (size_t left = watch->all_granted ? 1 : needed->count; left > 0; left--) {
 		const struct collections_need *need = &needed->needs[watch->to_try];
 		const int error = store_rights_try(
-			client, need->name, need->writes ? STORE_RIGHTS_INSERT : STORE_RIGHTS_READ);
+			client, need->name, need->writes ? STORE_RIGHTS_WRITE : STORE_RIGHTS_READ);
 		if (error != 0 && error != STORE_E_PERMANENT)
 			return !watch->refused;
 		note(watch, error != 0, client);

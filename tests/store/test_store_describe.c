@@ -89,7 +89,7 @@ static void test_looking_leaves_nothing(void **state)
 	assert_int_equal(count_collections(client), 0);
 	/* Nor where the collection is there. */
 	assert_int_equal(store_prepare(client), 0);
-	assert_int_equal(store_rights_try(client, "parked_commands", STORE_RIGHTS_INSERT), 0);
+	assert_int_equal(store_rights_try(client, "parked_commands", STORE_RIGHTS_WRITE), 0);
 	assert_int_equal(parked_command_count(client, &count), 0);
 	assert_int_equal(count, 0);
 	store_release(client);

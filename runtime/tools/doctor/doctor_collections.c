@@ -33,7 +33,7 @@ static enum store_rights rights_of(const struct there *there, size_t i)
 {
 	if (!there->needed.needs[i].writes)
 		return STORE_RIGHTS_READ;
-	return there->is[i] ? STORE_RIGHTS_INSERT : STORE_RIGHTS_DELETE;
+	return there->is[i] ? STORE_RIGHTS_WRITE : STORE_RIGHTS_DELETE;
 }
 
 void doctor_check_rights(struct doctor *doctor)
