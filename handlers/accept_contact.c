@@ -34,4 +34,5 @@ static cashew_result accept_contact(cashew_command *cmd)
 	return cashew_send_json(cmd, contact, "contact_approved", json_pack("{s:s}", "contact_id", me));
 }
 
-CASHEW_HANDLER(.topic = "+/accept_contact", .handle = accept_contact);
+CASHEW_HANDLER(.topic = "+/accept_contact", .handle = accept_contact,
+	.collections = "contacts, contact_requests");

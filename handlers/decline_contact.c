@@ -19,4 +19,4 @@ static cashew_result decline_contact(cashew_command *cmd)
 	return cashew_send_json(cmd, contact, "contact_declined", json_pack("{s:s}", "contact_id", me));
 }
 
-CASHEW_HANDLER(.topic = "+/decline_contact", .handle = decline_contact);
+CASHEW_HANDLER(.topic = "+/decline_contact", .handle = decline_contact, .collections = "contact_requests");

@@ -16,4 +16,4 @@ static cashew_result get_contact_list(cashew_command *cmd)
 	return contact_page_reply(&page, "contact_list");
 }
 
-CASHEW_HANDLER(.topic = "+/get_contact_list", .handle = get_contact_list);
+CASHEW_HANDLER(.topic = "+/get_contact_list", .handle = get_contact_list, .collections = "contacts:read");

@@ -17,4 +17,5 @@ static cashew_result get_contact_requests(cashew_command *cmd)
 	return contact_page_reply(&page, "contact_requests");
 }
 
-CASHEW_HANDLER(.topic = "+/get_contact_requests", .handle = get_contact_requests);
+CASHEW_HANDLER(.topic = "+/get_contact_requests", .handle = get_contact_requests,
+	.collections = "contact_requests:read");

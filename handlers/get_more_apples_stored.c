@@ -31,4 +31,4 @@ static cashew_result get_more_apples_stored(cashew_command *cmd)
 	return cashew_reply_json(cmd, "got_apples", colours);
 }
 
-CASHEW_HANDLER(.topic = "+/get_more_apples", .handle = get_more_apples_stored);
+CASHEW_HANDLER(.topic = "+/get_more_apples", .handle = get_more_apples_stored, .collections = "apples:read");

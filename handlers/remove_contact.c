@@ -18,4 +18,4 @@ static cashew_result remove_contact(cashew_command *cmd)
 	return cashew_send_json(cmd, contact, "contact_removed", json_pack("{s:s}", "contact_id", me));
 }
 
-CASHEW_HANDLER(.topic = "+/remove_contact", .handle = remove_contact);
+CASHEW_HANDLER(.topic = "+/remove_contact", .handle = remove_contact, .collections = "contacts");

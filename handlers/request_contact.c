@@ -63,4 +63,5 @@ static cashew_result request_contact(cashew_command *cmd)
 	return cashew_send_json(cmd, contact, "contact_requested", json_pack("{s:s}", "user_id", me));
 }
 
-CASHEW_HANDLER(.topic = "+/request_contact", .handle = request_contact);
+CASHEW_HANDLER(.topic = "+/request_contact", .handle = request_contact,
+	.collections = "contacts, contact_requests");

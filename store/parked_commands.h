@@ -32,6 +32,7 @@ struct parked_command {
 	const char *end; /* the worst end of those: "done", "rejected" or "dead" */
 	unsigned attempts;
 	unsigned crashes;
+	bool replayed;	     /* somebody made it of a dead letter, to have it run once more */
 	const char *handler; /* of the last failure; "" */
 	const char *reason;
 	/* Of one that is appended: it is not run before that span from now. Of one that is read: the same, not more than 0 when it is due. */

@@ -49,6 +49,8 @@ void parked_document_of(bson_t *document, const struct parked_command *command,
 	if (command->response_topic)
 		store_append_text(document, "response_topic", command->response_topic);
 	parked_append_progress(document, command);
+	if (command->replayed)
+		BSON_APPEND_BOOL(document, "replayed", true);
 	if (lease) {
 		parked_append_lease(document, lease, now_ms);
 	} else if (command->behind) {
@@ -118,6 +120,7 @@ struct parked_command *parked_command_of(bson_t *document, int64_t now_ms)
 	command->end = store_text_of(document, "end", "");
 	command->attempts = (unsigned)store_number_of(document, "attempts");
 	command->crashes = (unsigned)store_number_of(document, "crashes");
+	command->replayed = flag_of(document, "replayed");
 	command->handler = store_text_of(document, "handler", "");
 	command->reason = store_text_of(document, "reason", "");
 	command->behind = flag_of(document, "behind");

@@ -1,7 +1,7 @@
 /*
  * parked_document.h - inside of store/: a parked command as a document,
  * {_id: ObjectId, user_id, lane, position, topic, payload: binary, bytes, correlation: binary, response_topic, settled: [names of handlers], end,
- * attempts, crashes, handler, reason, not_before: date, behind, claimed_by, lease_until: date}.
+ * attempts, crashes, replayed, handler, reason, not_before: date, behind, claimed_by, lease_until: date}.
  *
  * The first of a user on a lane is the one with the lowest position. `not_before` says when somebody should look at it: when it is due; while it is
  * leased, when the lease ends; of one that is behind others, some minutes after it was written, in case those before it went without a word of it.

@@ -36,6 +36,7 @@ int replay_dead_letter(
 		.correlation_size = letter->correlation_size,
 		.response_topic = letter->response_topic,
 		.end = "done",
+		.replayed = true,
 		.handler = "",
 		.reason = "replayed",
 	};

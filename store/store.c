@@ -11,6 +11,7 @@
 #include "driver_log.h"
 #include "store_client.h"
 #include "store_clock.h"
+#include "store_describe.h"
 #include "store_error.h"
 #include "store_pools.h"
 #include "store_url.h"
@@ -242,6 +243,7 @@ struct store_client *store_acquire(struct store *store)
 	if (!client->mongo)
 		connect_client(client);
 	client->last_error[0] = '\0';
+	client->last_code = 0;
 	return client;
 }
 
@@ -391,7 +393,21 @@ int store_failed(struct store_client *client, enum store_collection collection, 
 {
 	snprintf(client->last_error, sizeof(client->last_error), "%s of %s: %s", action,
 		collection_names[collection], message);
+	client->last_code = 0;
 	return store_error;
+}
+
+void store_note_code(struct store_client *client, const bson_error_t *error)
+{
+	const bool server =
+		error->domain == MONGOC_ERROR_SERVER || error->domain == MONGOC_ERROR_WRITE_CONCERN;
+
+	client->last_code = server ? (int)error->code : 0;
+}
+
+int store_last_code(const struct store_client *client)
+{
+	return client->last_code;
 }
 
 /* The driver does not say that it found a server, and took it for none because it is not of the set. */
@@ -403,6 +419,7 @@ static void tell_unanswered(struct store_client *client, const bson_error_t *err
 	snprintf(client->last_error, sizeof(client->last_error), "ping: %s%s%s%s", error->message,
 		not_found ? " (only members of the replica set " : "", not_found ? set : "",
 		not_found ? " count, as the database URL says replicaSet)" : "");
+	store_note_code(client, error);
 }
 
 int store_ping(struct store_client *client)
@@ -433,6 +450,7 @@ int store_ping(struct store_client *client)
 	if (!writable) {
 		snprintf(client->last_error, sizeof(client->last_error),
 			"ping: the server is not a writable primary");
+		client->last_code = 0;
 		return STORE_E_TRANSIENT;
 	}
 	return 0;
@@ -451,7 +469,9 @@ int store_find(struct store_client *client, enum store_collection collection, co
 		const int r = store_classify_read(ret_reply, &error);
 
 		bson_destroy(ret_reply);
-		return store_failed(client, collection, "find", error.message, r);
+		(void)store_failed(client, collection, "find", error.message, r);
+		store_note_code(client, &error);
+		return r;
 	}
 	if (!bson_iter_init(&iter, ret_reply) ||
 		!bson_iter_find_descendant(&iter, "cursor.firstBatch", &batch) ||
@@ -475,8 +495,11 @@ int store_count(struct store_client *client, enum store_collection collection, c
 		store_client_collection(client, collection), filter, NULL, NULL, &reply, &error);
 	const int r = count < 0 ? store_classify_read(&reply, &error) : 0;
 	bson_destroy(&reply);
-	if (r != 0)
-		return store_failed(client, collection, "count", error.message, r);
+	if (r != 0) {
+		(void)store_failed(client, collection, "count", error.message, r);
+		store_note_code(client, &error);
+		return r;
+	}
 	*ret_count = (uint64_t)count;
 	return 0;
 }
@@ -491,9 +514,11 @@ int store_iterate(struct store_client *client, enum store_collection collection,
 	while (mongoc_cursor_next(cursor, &document))
 		if (!visit(document, context))
 			break;
-	if (mongoc_cursor_error_document(cursor, &error, &reply))
+	if (mongoc_cursor_error_document(cursor, &error, &reply)) {
 		r = store_failed(
 			client, collection, "find", error.message, store_classify_read(reply, &error));
+		store_note_code(client, &error);
+	}
 	mongoc_cursor_destroy(cursor);
 	return r;
 }

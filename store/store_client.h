@@ -30,6 +30,7 @@ struct store_client {
 	mongoc_database_t *database;			     /* made when it is asked for */
 	mongoc_collection_t *collections[STORE_COLLECTIONS]; /* likewise */
 	char last_error[STORE_MESSAGE_SIZE];
+	int last_code; /* the server's, of that; 0: it has none, or the words are not the server's */
 };
 
 /* Has the operations of the pool's clients counted: see store_waits.h. Before the first client is taken. */
@@ -56,6 +57,9 @@ STORE_USE_RESULT int store_iterate(struct store_client *client, enum store_colle
 /* Keeps the words and returns the error. */
 int store_failed(struct store_client *client, enum store_collection collection, const char *action,
 	const char *message, int store_error);
+
+/* Keeps the server's code, if it is the server's error. After store_failed(). */
+void store_note_code(struct store_client *client, const bson_error_t *error);
 
 /* The collection of this client. The client has a connection. */
 mongoc_collection_t *store_client_collection(struct store_client *client, enum store_collection collection);

@@ -21,6 +21,7 @@ static int ask(struct store_client *client, const char *name, bson_t *ret_reply)
 
 		bson_destroy(ret_reply);
 		snprintf(client->last_error, sizeof(client->last_error), "%s: %s", name, error.message);
+		store_note_code(client, &error);
 		return r;
 	}
 	return 0;

@@ -1,7 +1,8 @@
 /*
  * store_describe.h - what the database is: for people who look whether it is as it should be.
  *
- * Happy path: store_describe(), store_write_nothing(), store_indexes(). Each says by a store error what it could not learn; nothing is changed.
+ * Happy path: store_describe(), store_write_nothing(), store_collections(), store_indexes(). Each says by a store error what it could not learn;
+ * nothing is changed.
  */
 #ifndef STORE_DESCRIBE_H
 #define STORE_DESCRIBE_H
@@ -28,9 +29,28 @@ struct store_description {
 /* Asks the server. 0 or a store error. */
 STORE_USE_RESULT int store_describe(struct store_client *client, struct store_description *ret);
 
+/* The server's code of the error that store_last_error() tells of (error_codes.yml in MongoDB's source); 0 where the server gave none, or it is not the
+ * server's error. Lives as long. */
+int store_last_code(const struct store_client *client);
+
 /* A write that changes nothing, acknowledged like any other: a delete of a dead letter that is not there. 0
  * or a store error. */
 STORE_USE_RESULT int store_write_nothing(struct store_client *client);
+
+/* One of the database's collections, as it is. Lives until the visitor returns. */
+struct store_collection_found {
+	const char *name;
+	const char *type;      /* "collection", "view", "timeseries" */
+	bool capped;	       /* it forgets its oldest documents, and lets none be deleted */
+	bool validated;	       /* it has a validator, which may refuse documents */
+	const char *collation; /* its default one, "en, strength 2"; NULL: texts are compared byte by byte */
+	const char *same; /* two user ids that are one by that collation, "Bob and bob"; NULL: none are */
+};
+typedef void (*store_collection_visitor)(void *context, const struct store_collection_found *found);
+
+/* Visits the database's collections, whoever has made them. 0 or a store error. */
+STORE_USE_RESULT int store_collections(
+	struct store_client *client, store_collection_visitor visit, void *context);
 
 enum store_index_state {
 	STORE_INDEX_THERE,

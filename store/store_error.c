@@ -25,6 +25,8 @@ static const struct {
 	   command. */
 	{18, STORE_E_AWAY},  /* AuthenticationFailed */
 	{391, STORE_E_AWAY}, /* ReauthenticationRequired */
+	/* Nor is anything wrong with it here; an operator gives the right, and store_rights.h is there to notice that it is missing. */
+	{13, STORE_E_TRANSIENT}, /* Unauthorized */
 	/* Retryable Writes and Retryable Reads. */
 	{6, STORE_E_TRANSIENT},	    /* HostUnreachable: of another member */
 	{7, STORE_E_TRANSIENT},	    /* HostNotFound: likewise */

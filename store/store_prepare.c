@@ -13,6 +13,7 @@
 
 #include "log.h"
 #include "store_apples.h"
+#include "store_rights.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -276,7 +277,7 @@ static int seed_apples(struct store_client *client)
 {
 	const int error = apples_seed(client);
 
-	if (error != STORE_E_PERMANENT)
+	if (error != STORE_E_PERMANENT && (error == 0 || !store_rights_refuses(client->last_code)))
 		return error;
 	log_warn("apples_not_made", "the apples of get_more_apples could not be written",
 		LOG_TEXT("reason", store_last_error(client)));

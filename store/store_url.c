@@ -8,6 +8,7 @@
 #include "store_url.h"
 
 #include "database_name.h"
+#include "text_line.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -273,14 +274,17 @@ int store_url_parse(const char *url, unsigned work_ms, mongoc_uri_t **ret_uri, s
 
 static int check_database(const char *name, char message[static STORE_MESSAGE_SIZE])
 {
+	__attribute__((cleanup(free_text))) char *shown = text_line(name);
 	const size_t size = strlen(name);
 
+	if (!shown)
+		return -ENOMEM;
 	if (size == 0 || size > DATABASE_NAME_MAX || !database_name_plain(name)) {
 		snprintf(message, STORE_MESSAGE_SIZE,
-			"the database name \"%.64s\" is not valid: expected 1 to 63 bytes without space and "
+			"the database name \"%.64s\" is not valid: expected 1 to 63 bytes of UTF-8 without space and "
 			"without any of "
 			"/ \\ . \" $ * < > : | ?",
-			name);
+			shown);
 		return STORE_E_PERMANENT;
 	}
 	if (database_name_reserved(name)) {

@@ -5,6 +5,7 @@
 #include "store_waits.h"
 #include "clock.h"
 #include "store_client.h"
+#include "store_rights.h"
 
 static _Thread_local struct store_waits *counted;
 
@@ -41,7 +42,11 @@ static void succeeded(const mongoc_apm_command_succeeded_t *event)
 
 static void failed(const mongoc_apm_command_failed_t *event)
 {
-	(void)event;
+	bson_error_t error;
+
+	mongoc_apm_command_failed_get_error(event, &error);
+	if (error.domain == MONGOC_ERROR_SERVER)
+		store_rights_note((int)error.code);
 	ended();
 }
 

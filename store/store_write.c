@@ -16,8 +16,10 @@ int store_write_result(struct store_client *client, enum store_collection collec
 	/* All our inserts are by a derived _id. */
 	if (r == STORE_E_DUPLICATE)
 		r = 0;
-	if (r != 0)
-		r = store_failed(client, collection, action, words, r);
+	if (r != 0) {
+		(void)store_failed(client, collection, action, words, r);
+		store_note_code(client, error);
+	}
 	bson_destroy(reply);
 	return r;
 }

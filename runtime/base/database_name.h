@@ -11,7 +11,7 @@
 
 enum { DATABASE_NAME_MAX = 63 };
 
-/* Whether all characters of the name are allowed. Its length is not looked at. */
+/* Whether it is UTF-8, as all texts in BSON are, and all its characters are allowed. Its length is not looked at. */
 bool database_name_plain(const char *name);
 
 /* Whether it is one of MongoDB's own: admin, local, config. */

@@ -268,6 +268,13 @@ void board_mark_buried(struct board *board, uint64_t fingerprint, int64_t now_ms
 	mark->buried_until_ms = now_ms + BOARD_BURIED_MS;
 }
 
+void board_mark_unbury(struct board *board, uint64_t fingerprint)
+{
+	struct board_mark *mark = board_marks_any(board) ? find_mark(board, fingerprint) : NULL;
+	if (mark && mark->buried_until_ms != 0)
+		remove_mark(board, mark);
+}
+
 unsigned board_mark_add(
 	struct board *board, const struct board_run *run, const char *what, bool silent, int64_t now_ms)
 {

@@ -224,6 +224,10 @@ void board_mark_clear(struct board *board, uint64_t fingerprint);
  * I/O thread. */
 void board_mark_buried(struct board *board, uint64_t fingerprint, int64_t now_ms);
 
+/* Its copies are run again, as if it had never killed a host. A mark that is not there, or is of a command that is not buried, stays as it is.
+ * The I/O thread. */
+void board_mark_unbury(struct board *board, uint64_t fingerprint);
+
 /* One more death that this run is to blame for. silent: nothing told so but that it ran alone. Returns all its deaths: more than those of the mark
  * and those of run->crashes. A full table forgets its oldest mark. The supervisor. */
 unsigned board_mark_add(

@@ -3,6 +3,7 @@
  */
 #include "figures.h"
 
+#include <stdio.h>
 #include <string.h>
 
 _Static_assert(sizeof(struct figures_runs) % 64 == 0, "threads do not share a cache line");
@@ -92,6 +93,19 @@ static void clear_lane(struct figures_lane *lane)
 	FIGURES_SET(lane->oldest_ms, 0);
 }
 
+void figures_need_collection(struct figures *figures, size_t i, const char *name)
+{
+	if (i >= FIGURES_COLLECTIONS)
+		return;
+	snprintf(figures->store.needed[i], FIGURES_NAME_SIZE, "%s", name);
+}
+
+void figures_refuse_collection(struct figures *figures, size_t i)
+{
+	atomic_store_explicit(
+		&figures->store.refused, i < FIGURES_COLLECTIONS ? (uint32_t)i + 1 : 0, memory_order_release);
+}
+
 void figures_clear_host(struct figures *figures)
 {
 	struct figures_now *now = &figures->now;
@@ -111,6 +125,7 @@ void figures_clear_host(struct figures *figures)
 	FIGURES_SET(now->ready, false);
 	FIGURES_SET(now->stopping, false);
 	FIGURES_SET(figures->store.writable, false);
+	FIGURES_SET(figures->store.refused, 0);
 }
 
 /* ---- Reading ---- */
@@ -168,6 +183,15 @@ int figures_handler_find(const struct figures *figures, const char *name)
 		if (is_named(figures->handlers[i].name, name))
 			return (int)i;
 	return -1;
+}
+
+const char *figures_refused_collection(const struct figures *figures)
+{
+	const uint32_t number = atomic_load_explicit(&figures->store.refused, memory_order_acquire);
+	if (number == 0 || number > FIGURES_COLLECTIONS)
+		return NULL;
+	const char *name = figures->store.needed[number - 1];
+	return memchr(name, '\0', FIGURES_NAME_SIZE) ? name : FIGURES_OTHERS;
 }
 
 const char *figures_connection_state_name(uint32_t state)

@@ -23,6 +23,7 @@ enum {
 	FIGURES_SLOTS = 513, /* as many as the board has */
 	FIGURES_HANDLERS = 128,
 	FIGURES_LANES = 32,
+	FIGURES_COLLECTIONS = 64,
 	FIGURES_NAME_SIZE = 64, /* a longer name is cut */
 	FIGURES_BOUNDS = 20,
 	FIGURES_ENDS = 4,
@@ -97,7 +98,11 @@ struct figures_now {
 
 /* The store, as its watch sees it. */
 struct figures_store {
-	_Atomic bool writable;		  /* the last trial write was acknowledged */
+	_Atomic bool writable; /* the last trial write was acknowledged */
+	char needed[FIGURES_COLLECTIONS]
+		   [FIGURES_NAME_SIZE]; /* the collections that the host needs; written before `refused` */
+	_Atomic uint32_t
+		refused; /* which of them the database does not let the host use, from 1; 0: none is known */
 	_Atomic uint64_t failed;	  /* questions without a good answer */
 	struct figures_histogram latency; /* of the question that is asked every second */
 };
@@ -161,6 +166,13 @@ unsigned figures_lane_place(struct figures *figures, const char *name);
 /* A host that begins has that many threads that run handlers: so many rows of `runs` are used. */
 void figures_use_rows(struct figures *figures, unsigned rows);
 
+/* A host that begins needs those collections: number i, from 0, has that name; from FIGURES_COLLECTIONS on it is not kept. I/O thread, before the
+ * store watch begins. */
+void figures_need_collection(struct figures *figures, size_t i, const char *name);
+
+/* The database does not let the host use the collection of that number, or, from FIGURES_COLLECTIONS on, none that is known. The store watch. */
+void figures_refuse_collection(struct figures *figures, size_t i);
+
 /* How things stood with a host that is dead: forgotten, while counters stay. The supervisor, while none
  * lives. */
 void figures_clear_host(struct figures *figures);
@@ -190,6 +202,9 @@ unsigned figures_lane_count(const struct figures *figures);
 
 /* The place of that name; -1: none has it. */
 int figures_handler_find(const struct figures *figures, const char *name);
+
+/* The collection that the database does not let the host use; NULL: none is known. The supervisor. */
+const char *figures_refused_collection(const struct figures *figures);
 
 /* The name of an enum connection_state; "?" for another number. */
 const char *figures_connection_state_name(uint32_t state);

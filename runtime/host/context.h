@@ -5,6 +5,7 @@
 #define CONTEXT_H
 
 #include "board.h"
+#include "collections.h"
 #include "crash.h"
 #include "own_certificates.h"
 #include "routes.h"
@@ -51,8 +52,9 @@ struct host {
 	struct routes routes;
 	struct host_lane *lanes;
 	size_t lane_count;
-	char **lane_ids;       /* client ids: the watch's thread reads them, and outlives the lanes */
-	struct users *foreign; /* users of other hosts' lanes: "client id/user" */
+	struct collections needed; /* of the database; likewise */
+	char **lane_ids;	   /* client ids: the watch's thread reads them, and outlives the lanes */
+	struct users *foreign;	   /* users of other hosts' lanes: "client id/user" */
 	struct resolver *resolver;
 	struct egress *egress;
 	struct store *store;

@@ -129,6 +129,7 @@ static void start_turn(struct host *host, struct command *command)
 {
 	if (command->tried_alone)
 		return;
+	suspects_pardon(host->board, command);
 	switch (suspects_judge(host->board, command, host->settings->crash_limit)) {
 	case SUSPECTS_GUILTY: dispatch_die(host, command, command->reason); return;
 	case SUSPECTS_TO_BE_PARKED: {

@@ -162,6 +162,9 @@ static int open_watch(struct host *host)
 				.path = settings->broker_tls ? settings->broker_cert_file : NULL},
 			{.setting = "MONGO_DB_URL", .path = store_certificate_file(host->store)},
 		}};
+	collections_of(host->routes.handlers, &host->needed);
+	for (size_t i = 0; i < host->needed.count; i++)
+		figures_need_collection(&host->board->figures, i, host->needed.needs[i].name);
 	const struct store_watch_options options = {
 		.store = host->store,
 		.wake = loop_wake,
@@ -170,6 +173,7 @@ static int open_watch(struct host *host)
 		.lane_count = host->lane_count,
 		.host = settings->client_id,
 		.owner = host->owner,
+		.needed = &host->needed,
 		.board = host->board,
 		.certificates = &host->certificates,
 	};

@@ -1,8 +1,9 @@
 /*
  * store_watch.c - see store_watch.h.
  *
- * A turn of the thread: it asks whether the store answers, takes or renews the lease, and, where that is ours, asks what is due and reads the
- * backlogs if that is wanted. Then it tells what came of it, and waits. All that it waits for is done without the mutex.
+ * A turn of the thread: it asks whether the store answers, now and then tries a collection, takes or renews the lease, and, where that is
+ * ours, asks what is due and reads the backlogs if that is wanted. Then it tells what came of it, and waits. All that it waits for is done without
+ * the mutex.
  */
 #include "store_watch.h"
 
@@ -12,6 +13,7 @@
 #include "log.h"
 #include "own_certificates.h"
 #include "parked_commands.h"
+#include "rights_watch.h"
 #include "store.h"
 #include <errno.h>
 #include <pthread.h>
@@ -51,6 +53,7 @@ struct store_watch {
 	bool to_load; /* the backlogs: they are not known since we became active, or are wanted anew */
 	int64_t ours_until_ms; /* our lease; 0: never had it */
 	int64_t overdue_at_ms; /* the next look for what is long overdue */
+	struct rights_watch rights;
 };
 
 /* What a turn came to. */
@@ -276,6 +279,9 @@ static void take_turn(struct store_watch *watch, struct store_client *client, st
 		FIGURES_SET(watch->options.board->figures.store.writable, false);
 		return;
 	}
+	/* Its lease runs out then, for a host that may. */
+	if (!rights_watch_ask(&watch->rights, client))
+		return;
 	turn->ours = hold_lease(watch, client, &turn->free_in_ms);
 	if (!turn->ours)
 		return;
@@ -413,6 +419,9 @@ int store_watch_new(const struct store_watch_options *options, struct store_watc
 	if (!watch)
 		return -ENOMEM;
 	watch->options = *options;
+	watch->rights = (struct rights_watch){.needed = options->needed,
+		.every_ms = options->try_every_ms > 0 ? options->try_every_ms : STORE_WATCH_TRY_MS,
+		.figures = &options->board->figures};
 	watch->to_load = true;
 	pthread_mutex_init(&watch->mutex, NULL);
 	pthread_condattr_t attributes;

@@ -9,6 +9,10 @@
  * that may wait for a disk: it has the store's connections opened anew where their certificate files have been renewed, and looks at this host's own
  * certificates.
  *
+ * Whether the database lets the host at each collection that it and its handlers need is tried at the start, when anybody was refused
+ * anything, and else of one collection every ten seconds. While one is refused this host is not active: what would need it waits at the broker, instead of becoming a dead letter. The board
+ * says which one it is.
+ *
  * The I/O thread is told by news, and woken by a callback. A verdict counts only if its question was asked after the last suspicion, so an answer from
  * before a handler's failure does not open the lanes again. The lease holds for as long as ours_until_ms says, whatever the thread is at: it may itself
  * wait for a database that does not answer.
@@ -21,12 +25,13 @@
 #include <stdint.h>
 
 struct board;
+struct collections;
 struct own_certificates;
 struct parked_user;
 struct store;
 struct store_watch;
 
-enum { STORE_WATCH_LEASE_MS = 10000 };
+enum { STORE_WATCH_LEASE_MS = 10000, STORE_WATCH_TRY_MS = 10000 };
 
 struct store_watch_options {
 	struct store *store;
@@ -35,9 +40,12 @@ struct store_watch_options {
 	void *context;
 	const char *const *lanes; /* client ids; they outlive the watch */
 	size_t lane_count;
-	const char *host;    /* the host's client id, which the lease is on; outlives the watch */
-	const char *owner;   /* the supervisor's random id, in whose name; outlives the watch */
-	struct board *board; /* store_seen_ms, store_back_ms and the store's figures are noted there */
+	const char *host;  /* the host's client id, which the lease is on; outlives the watch */
+	const char *owner; /* the supervisor's random id, in whose name; outlives the watch */
+	/* That this host may use them is tried; they outlive the watch. NULL: nothing is tried. */
+	const struct collections *needed;
+	unsigned try_every_ms; /* between trials of one; 0: STORE_WATCH_TRY_MS */
+	struct board *board;   /* store_seen_ms, store_back_ms and the store's figures are noted there */
 	struct own_certificates *certificates; /* the watch's from now on; NULL: none are looked at */
 };
 

@@ -14,6 +14,11 @@ static void blame(struct command *command, const struct board_mark *mark)
 	const char *name = arena_copy(&command->arena, mark->handler, strlen(mark->handler));
 	const char *reason = arena_format(&command->arena, "handler %s killed the host %u time%s: %s",
 		mark->handler, command->crashes, command->crashes > 1 ? "s" : "", mark->what);
+	if (reason && mark->buried_until_ms != 0)
+		reason = arena_format(&command->arena,
+			"%s; this is a copy that came less than %d minutes after that, and was not run: it is when it is replayed, and further copies are "
+			"then, or when cashewd was started anew, with a mended program for one",
+			reason, BOARD_BURIED_MS / 60000);
 	command->handler = name ? name : "";
 	command->reason = reason ? reason : "it killed the host";
 }
@@ -62,6 +67,12 @@ enum suspects_verdict suspects_judge(const struct board *board, struct command *
 	if (news)
 		return SUSPECTS_TO_BE_PARKED;
 	return to_be_tried(board, command, mark, crash_limit) ? SUSPECTS_ALONE : SUSPECTS_INNOCENT;
+}
+
+void suspects_pardon(struct board *board, const struct command *command)
+{
+	if (command->document && command->document->replayed)
+		board_mark_unbury(board, command->fingerprint);
 }
 
 void suspects_add(struct suspects *suspects, struct command *command)

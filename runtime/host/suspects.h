@@ -6,6 +6,10 @@
  * blames nobody; but a command that was there at CRASH_LIMIT deaths in a row, or that was alone at one, is *tried alone*: when its turn comes nothing
  * else is started, what runs gets SUSPECTS_QUIET_MS to end, then it runs, alone for as long at most; after that others
  * run beside it. Nobody waits for a command that never comes again. I/O thread only.
+ *
+ * Copies of what is dead for killing hosts are dead at once, for BOARD_BURIED_MS. That ends before its time when somebody replays its dead letter,
+ * since whoever does so means it to run; and with the board, which each supervisor makes anew: another host program, which may be mended, comes
+ * with another supervisor (program.h). The dead letter of such a copy says so.
  */
 #ifndef SUSPECTS_H
 #define SUSPECTS_H
@@ -41,6 +45,10 @@ bool suspects_innocent(const struct board *board, const struct command *command,
 /* Judges a command whose turn has come, and notes its crashes, handler and reason in it. */
 enum suspects_verdict suspects_judge(
 	const struct board *board, struct command *command, unsigned crash_limit);
+
+/* Of a command whose turn has come, before it is judged: of one that somebody has replayed, what is known against its like is forgotten if that is
+ * dead. What it does itself from then on counts. */
+void suspects_pardon(struct board *board, const struct command *command);
 
 /* To be tried alone, in state WAITING. */
 void suspects_add(struct suspects *suspects, struct command *command);

@@ -212,6 +212,10 @@ struct cashew_handler {
 	enum cashew_payload payload;
 	const char *lane;     /* a broker session of its own, for slow work; NULL: "main" */
 	unsigned deadline_ms; /* longer counts as hung; 0: HANDLER_TIMEOUT */
+	/* Names of the database's collections that it uses, separated by commas; with ":read" behind the name of one that it only reads:
+	 * "contacts, apples:read". Where the database refuses the host one of them, the host is not ready (/readyz names it), and commands wait at
+	 * the broker instead of becoming dead letters. NULL: none is looked at. */
+	const char *collections;
 	/* State of each thread that runs handlers. init sets *ret_state and returns 0; where it returns anything else the host does not start. fini is called
 	 * with that state at the end, never where there is no init. */
 	int (*init)(void **ret_state);

@@ -80,6 +80,7 @@ struct setting {
 	int64_t min, max;	   /* of integers; of a text: its length in bytes */
 	bool zero_is_default; /* of integers: 0, which meant something once, counts as the default, with a warning */
 	bool plain;	      /* of a text: only A-Z a-z 0-9 . _ | - */
+	bool file; /* of a text: a file's or folder's name, which may be any bytes; other texts are UTF-8, but for secrets */
 	const char *unit;	    /* "s", "ms", "bytes" or NULL */
 	const char *const *choices; /* of SETTING_CHOICE, in the order of their values; ended by NULL */
 	bool secret;		    /* masked wherever it is shown */

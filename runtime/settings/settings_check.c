@@ -142,7 +142,8 @@ static void check_database(struct settings_reader *reader, const struct settings
 	const char *name = settings->mongo_db_name;
 	if (!database_name_plain(name))
 		problem(reader,
-			"MONGO_DB_NAME=%s: expected a name without / \\ . \" $ * < > : | ? and blanks", name);
+			"MONGO_DB_NAME=%s: expected a name in UTF-8 without / \\ . \" $ * < > : | ? and blanks",
+			name);
 	else if (database_name_reserved(name))
 		problem(reader, "MONGO_DB_NAME=%s: that is one of MongoDB's own: expected another name",
 			name);

@@ -7,6 +7,7 @@
 #include "settings.h"
 
 #include "settings_private.h"
+#include "text_line.h"
 #include "topic.h"
 #include "value_text.h"
 
@@ -35,9 +36,10 @@ void settings_problem(
 	fputs(name, out);
 	if (show) {
 		fputc('=', out);
+		const bool utf8 = text_is_utf8(found->value, strlen(found->value));
 		size_t shown = 0;
 		for (const char *at = found->value; *at != '\0' && shown < SHOWN_BYTES; at++, shown++) {
-			if ((unsigned char)*at < ' ' || *at == 0x7f)
+			if (text_is_control((unsigned char)*at) || (!utf8 && (unsigned char)*at >= 0x80))
 				fprintf(out, "\\x%02x", (unsigned)(unsigned char)*at);
 			else
 				fputc(*at, out);
@@ -148,6 +150,9 @@ static void store_text(struct settings_reader *reader, const struct setting *set
 	} else if (!setting->secret && control) {
 		settings_problem(reader, found, setting->name, show);
 		fputs("expected one line without control characters\n", reader->problems);
+	} else if (!setting->secret && !setting->file && !text_is_utf8(value, strlen(value))) {
+		settings_problem(reader, found, setting->name, show);
+		fputs("expected UTF-8\n", reader->problems);
 	} else {
 		*(const char **)((char *)settings + setting->offset) = value;
 		settings_warn_of_oddity(reader, found, setting->name);

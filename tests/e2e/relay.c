@@ -44,6 +44,9 @@ struct relay {
 	enum relay_trap trap;
 	unsigned char pattern[PATTERN_MAX];
 	size_t pattern_size, trapped;
+	bool pattern_writes; /* it is of a write: the driver's have a flag that a trial of rights has not */
+	unsigned char refused_pattern[PATTERN_MAX];
+	size_t refused_pattern_size; /* 0: nothing is */
 };
 
 /* ---- Sockets ---- */
@@ -132,9 +135,39 @@ static void look_for_request(struct relay *relay, struct link *link, size_t befo
 {
 	if (relay->trap == RELAY_NO_TRAP || link->trapped || link->up.size == before)
 		return;
-	link->trapped = memmem(link->up.bytes + before, link->up.size - before, relay->pattern,
-				relay->pattern_size) != NULL;
+	const unsigned char *bytes = link->up.bytes + before;
+	const size_t size = link->up.size - before;
+	link->trapped = memmem(bytes, size, relay->pattern, relay->pattern_size) != NULL &&
+			(!relay->pattern_writes || memmem(bytes, size, "\x08ordered", 9) != NULL);
 	relay->trapped += link->trapped;
+}
+
+/*
+ * Answers a request that has just come, alone and whole, in place of the server: MongoDB's manual, "MongoDB Wire Protocol", OP_MSG. A driver waits for the
+ * answer before it says more.
+ */
+static void refuse(const struct relay *relay, struct link *link, size_t before, int64_t now_ms)
+{
+	enum { REQUEST_AT = 4, ANSWERS_AT = 8 };
+	static const unsigned char answer[] = "\x4b\0\0\0\1\0\0\0\0\0\0\0\xdd\7\0\0\0\0\0\0\0"
+					      "\x36\0\0\0\1ok\0\0\0\0\0\0\0\0\0\x10"
+					      "code\0\x0d\0\0\0\2"
+					      "errmsg\0\x0f\0\0\0not authorized\0";
+	_Static_assert(sizeof(answer) == 0x4b, "it says how long it is");
+	struct flow *up = &link->up, *down = &link->down;
+	const size_t size = up->size - before;
+	if (relay->refused_pattern_size == 0 || size <= ANSWERS_AT || up->piece_count == 0 ||
+		!memmem(up->bytes + before, size, relay->refused_pattern, relay->refused_pattern_size))
+		return;
+	if (down->size + sizeof(answer) > FLOW_SIZE || down->piece_count == PIECES_MAX)
+		harness_fail("the relay has no room for an answer");
+	unsigned char *place = down->bytes + down->size;
+	memcpy(place, answer, sizeof(answer));
+	memcpy(place + ANSWERS_AT, up->bytes + before + REQUEST_AT, sizeof(int32_t));
+	down->size += sizeof(answer);
+	down->pieces[down->piece_count++] = (struct piece){.size = sizeof(answer), .due_ms = now_ms};
+	up->size = before;
+	up->piece_count--;
 }
 
 static bool loses_reply(struct relay *relay, const struct link *link, bool has_reply)
@@ -162,6 +195,8 @@ static void pass_on(struct relay *relay, struct link *link, int64_t now_ms)
 		return;
 	}
 	look_for_request(relay, link, up);
+	if (link->up.size > up)
+		refuse(relay, link, up, now_ms);
 	if (loses_reply(relay, link, link->down.size > down)) {
 		link_close(link, false);
 		return;
@@ -367,8 +402,21 @@ void relay_set_trap(struct relay *relay, enum relay_trap trap, const char *comma
 	const int written = snprintf((char *)relay->pattern, PATTERN_MAX, "\x02%s%c%c%c%c%c%s", command, 0,
 		(int)size, 0, 0, 0, collection);
 	relay->pattern_size = (size_t)written;
+	relay->pattern_writes = strcmp(command, "insert") == 0 || strcmp(command, "delete") == 0;
 	if (written < 0 || written >= PATTERN_MAX)
 		harness_fail("too long for a trap: %s, %s", command, collection);
+}
+
+void relay_refuse(struct relay *relay, const char *collection)
+{
+	/* The end of a command's name, and its collection as BSON. */
+	const int written = !collection
+				    ? 0
+				    : snprintf((char *)relay->refused_pattern, PATTERN_MAX, "%c%c%c%c%c%s", 0,
+					      (int)strlen(collection) + 1, 0, 0, 0, collection);
+	if (written < 0 || written >= PATTERN_MAX)
+		harness_fail("too long to be refused: %s", collection);
+	relay->refused_pattern_size = (size_t)written;
 }
 
 size_t relay_trapped(const struct relay *relay)

@@ -58,13 +58,17 @@ size_t relay_half_open_links(const struct relay *relay);
 size_t relay_lost_replies(const struct relay *relay);
 
 /*
- * Waits for one request to a database: a command on a collection, "delete" on "parked_commands". Of the first link on which it comes, the
+ * Waits for one request to a database: a command on a collection, "delete" on "parked_commands", but no trial of rights (store_rights.h). Of the first link on which it comes, the
  * reply is swallowed and the link cut, once; or of each such link nothing passes any more in one direction: neither the request and what
  * follows it, or no reply. RELAY_NO_TRAP lets pass what was withheld. relay_trapped(): how many such requests have come.
  */
 enum relay_trap { RELAY_NO_TRAP, RELAY_LOSE_REPLY, RELAY_WITHHOLD_REQUEST, RELAY_WITHHOLD_REPLY };
 void relay_set_trap(struct relay *relay, enum relay_trap trap, const char *command, const char *collection);
 size_t relay_trapped(const struct relay *relay);
+
+/* From now on each request to a database that is about this collection is answered here, as by a server that does not let the user at it: Unauthorized, code
+ * 13. NULL: no longer. */
+void relay_refuse(struct relay *relay, const char *collection);
 
 /* Lets through only MQTT 3.1.1, and counts the CONNECTs of MQTT 5 that were refused. */
 void relay_allow_only_mqtt311(struct relay *relay);

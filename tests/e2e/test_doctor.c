@@ -232,6 +232,8 @@ HARNESS_CASE(running_host_is_not_disturbed)
 	expect_line(
 		&visit, "database", "ok", harness_format(h, "the database is %s", harness_database_name(h)));
 	expect_line(&visit, "database_writes", "ok", "w=majority, journal=true");
+	expect_line(&visit, "rights", "ok", "all 6 collections that the handlers and the host need");
+	expect_line(&visit, "collections", "ok", "6 collections are ordinary");
 	expect_line(&visit, "indexes", "ok", "all ");
 	expect_line(&visit, "waiting", "ok", "0 parked commands, 0 dead letters");
 	assert_int_equal(visit.code, 0);
@@ -605,6 +607,129 @@ HARNESS_CASE(write_concern_that_is_weak)
 	forget(&visit);
 }
 
+/* ---- A server that answers as the case says ---- */
+
+struct script {
+	const char *command, *collection; /* NULL: whatever it is about */
+	int code;			  /* 0: `reply` is the answer */
+	const char *words, *reply;
+};
+
+static enum scripted_mongo_answer follow(
+	void *context, const char *name, const bson_t *command, bson_t *reply)
+{
+	const struct script *script = context;
+	bson_iter_t iter;
+	if (strcmp(name, script->command) != 0 ||
+		(script->collection != NULL &&
+			(!bson_iter_init(&iter, command) || !bson_iter_next(&iter) ||
+				!BSON_ITER_HOLDS_UTF8(&iter) ||
+				strcmp(bson_iter_utf8(&iter, NULL), script->collection) != 0)))
+		return SCRIPTED_MONGO_USUAL;
+	if (script->code != 0) {
+		scripted_mongo_failure(reply, script->code, script->words);
+		return SCRIPTED_MONGO_REPLY;
+	}
+	bson_error_t error;
+	bson_t *answer = bson_new_from_json((const uint8_t *)script->reply, -1, &error);
+	assert_non_null(answer);
+	bson_concat(reply, answer);
+	bson_destroy(answer);
+	return SCRIPTED_MONGO_REPLY;
+}
+
+static struct visit examine_scripted(struct harness *h, const struct script *script)
+{
+	struct scripted_mongo *server = scripted_mongo_start(
+		&(struct scripted_mongo_options){.hook = follow, .context = (void *)(uintptr_t)script});
+	struct host *doctor = doctor_new(h);
+	host_set(doctor, "MONGO_DB_URL", harness_format(h, "mongodb://%s/", scripted_mongo_address(server)));
+	struct visit visit = examine(h, doctor);
+	scripted_mongo_stop(server);
+	return visit;
+}
+
+static const char *advice_of(const struct visit *visit, const char *check, const char *text)
+{
+	const json_t *line = line_of(visit, check, "fail", text);
+	const char *advice = json_string_value(json_object_get(line, "advice"));
+	return advice != NULL ? advice : "(none)";
+}
+
+/* Not every error is one of rights. */
+HARNESS_CASE(database_that_refuses_for_one_reason_or_another)
+{
+	static const struct {
+		struct script script;
+		const char *check, *advice;
+		bool role;
+	} cases[] = {
+		{{"delete", "dead_letters", 13, "not authorized on x", NULL}, "database_writes",
+			"the role readWrite on", true},
+		{{"find", "contacts", 13, "not authorized on x", NULL}, "rights", "the role readWrite on",
+			true},
+		{{"delete", NULL, 73, "Invalid namespace specified", NULL}, "database_writes",
+			"set MONGO_DB_NAME", false},
+		{{"delete", NULL, 238, "not implemented yet", NULL}, "database_writes",
+			"The README says which servers", false},
+		{{"aggregate", NULL, 59, "no such command", NULL}, "waiting", "The README says which servers",
+			false},
+		{{"listIndexes", NULL, 498870, "The apiVersion parameter is required", NULL}, "indexes",
+			"requireApiVersion", false},
+		{{"listCollections", NULL, 13, "not authorized on x", NULL}, "collections",
+			"the role readWrite on", true},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct visit visit = examine_scripted(h, &cases[i].script);
+		expect_failure(&visit, cases[i].check, cases[i].script.words);
+		const char *advice = advice_of(&visit, cases[i].check, cases[i].script.words);
+		if (strstr(advice, cases[i].advice) == NULL ||
+			(strstr(advice, "role") != NULL) != cases[i].role)
+			harness_fail("%s %d: %s", cases[i].check, cases[i].script.code, advice);
+		forget(&visit);
+	}
+}
+
+/* It refuses the first question, which is the driver's: nothing is left of its answer but the words. */
+HARNESS_CASE(database_that_insists_on_a_stable_api)
+{
+	struct scripted_mongo *server = scripted_mongo_start(&(struct scripted_mongo_options){
+		.hello_code = 498870, .hello_words = "The apiVersion parameter is required"});
+	struct host *doctor = doctor_new(h);
+	host_set(doctor, "MONGO_DB_URL",
+		harness_format(
+			h, "mongodb://%s/?serverSelectionTimeoutMS=500", scripted_mongo_address(server)));
+	struct visit visit = examine(h, doctor);
+	expect_failure(&visit, "database", "apiVersion");
+	assert_non_null(strstr(advice_of(&visit, "database", "apiVersion"), "requireApiVersion"));
+	forget(&visit);
+	scripted_mongo_stop(server);
+}
+
+#define LISTED(options)                                                                                          \
+	"{\"ok\":1,\"cursor\":{\"id\":{\"$numberLong\":\"0\"},\"ns\":\"x.$cmd.listCollections\",\"firstBatch\":" \
+	"[{\"name\":\"contacts\"," options "}]}}"
+
+HARNESS_CASE(collections_that_are_not_ordinary)
+{
+	static const struct {
+		const char *reply, *outcome, *seen;
+	} cases[] = {
+		{LISTED("\"options\":{}"), "ok", "1 collection is ordinary"},
+		{LISTED("\"options\":{\"collation\":{\"locale\":\"en\",\"strength\":2}}"), "fail",
+			"the users Bob and bob are one there"},
+		{LISTED("\"type\":\"view\",\"options\":{}"), "fail", "contacts is a view"},
+		{LISTED("\"options\":{\"capped\":true}"), "fail", "contacts is capped"},
+		{LISTED("\"options\":{\"validator\":{\"a\":1}}"), "warn", "contacts has a validator"},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct script script = {.command = "listCollections", .reply = cases[i].reply};
+		struct visit visit = examine_scripted(h, &script);
+		expect_line(&visit, "collections", cases[i].outcome, cases[i].seen);
+		forget(&visit);
+	}
+}
+
 /* Two servers that answer as a replica set; the URL names the one that is not the primary. */
 HARNESS_CASE(replica_set_is_named)
 {
@@ -811,6 +936,8 @@ HARNESS_MAIN(HARNESS_TEST(way_to_the_broker_is_good), HARNESS_TEST(certificates_
 	HARNESS_TEST(broker_that_keeps_nobody_apart_is_a_security_hole), HARNESS_TEST(database_is_away),
 	HARNESS_TEST(database_before_the_first_start), HARNESS_TEST(indexes_that_are_wrong),
 	HARNESS_TEST(write_concern_that_is_weak), HARNESS_TEST(replica_set_is_named),
+	HARNESS_TEST(database_that_refuses_for_one_reason_or_another),
+	HARNESS_TEST(collections_that_are_not_ordinary), HARNESS_TEST(database_that_insists_on_a_stable_api),
 	HARNESS_TEST(parked_commands_that_nobody_takes), HARNESS_TEST(loggly_is_reached),
 	HARNESS_TEST(clocks_that_differ), HARNESS_TEST(settings_that_are_wrong),
 	HARNESS_TEST(options_that_are_wrong), HARNESS_TEST(text_for_people_has_no_colours_in_a_file))

@@ -5,6 +5,7 @@
  */
 #include "account.h"
 #include "port.h"
+#include "relay.h"
 #include "scrape.h"
 #include <signal.h>
 #include <stdio.h>
@@ -228,6 +229,45 @@ HARNESS_CASE(ready_needs_a_store_that_takes_writes)
 	database_wait_count(h, harness_database(h), "hosts", "{\"_id\":\"cashewd\"}", 1);
 }
 
+/* A role that is missing for one collection: the host is not ready, the page names it, and what would need it waits at the broker. */
+HARNESS_CASE(ready_needs_each_collection)
+{
+	const char *url = database_url(harness_database(h));
+	struct relay *relay = relay_new(h, (unsigned)strtoul(strrchr(url, ':') + 1, NULL, 10));
+	struct host *host = host_new(h, HOST_PRODUCT);
+	host_set(host, "METRICS_ADDR", "127.0.0.1:0");
+	host_set(host, "MONGO_DB_URL", harness_format(h, "mongodb://127.0.0.1:%u/", relay_port(relay)));
+	relay_refuse(relay, "contact_requests");
+	host_start(host);
+	struct scrape *scrape = scrape_new(h, host);
+	host_expect_log(host, "collection_refused", "collection", "contact_requests", "reason", "*");
+	scrape_wait_page(
+		scrape, "/readyz", 503, "store: it refuses this host the collection contact_requests\n");
+	scrape_wait_value(scrape, "cashewd_store_refused", 1);
+	assert_int_equal(host_count_log(host, "active"), 0);
+	relay_refuse(relay, NULL);
+	host_expect_log(host, "collection_granted", "collection", "contact_requests");
+	host_wait_ready(host);
+	scrape_wait_page(scrape, "/readyz", 200, "ready\n");
+	scrape_wait_value(scrape, "cashewd_store_refused", 0);
+	struct device *phone = device_new(h, "68946"), *contact = device_new(h, "23412");
+	device_connect(phone);
+	device_connect(contact);
+	/* It is taken away again while the host runs: whoever needs it first shows that. */
+	relay_refuse(relay, "contacts");
+	device_command(phone, "request_contact", "{\"contact_id\":\"23412\"}");
+	host_expect_log(host, "collection_refused", "collection", "contacts");
+	scrape_wait_page(scrape, "/readyz", 503, "store: it refuses this host the collection contacts\n");
+	relay_refuse(relay, NULL);
+	device_expect_json(contact, "contact_requested", "{\"user_id\":\"68946\"}");
+	scrape_wait_page(scrape, "/readyz", 200, "ready\n");
+	assert_int_equal(database_count(h, harness_database(h), "dead_letters", "{}"), 0);
+	/* What was tried has left nothing. */
+	assert_int_equal(database_count(h, harness_database(h), "contacts", "{}"), 0);
+	database_wait_count(h, harness_database(h), "parked_commands", "{}", 0);
+	host_stop(host);
+}
+
 HARNESS_CASE(a_port_that_is_taken_is_a_warning)
 {
 	const char *address = harness_format(h, "127.0.0.1:%d", port_reserve());
@@ -267,4 +307,5 @@ HARNESS_CASE(another_address_at_sighup)
 HARNESS_MAIN(HARNESS_TEST(numbers_are_those_of_what_was_sent), HARNESS_TEST(promtool_has_nothing_to_say),
 	HARNESS_TEST(counters_outlive_a_host_that_is_killed), HARNESS_TEST(a_crash_has_the_handlers_name),
 	HARNESS_TEST(ready_says_what_is_missing), HARNESS_TEST(ready_needs_a_store_that_takes_writes),
-	HARNESS_TEST(a_port_that_is_taken_is_a_warning), HARNESS_TEST(another_address_at_sighup))
+	HARNESS_TEST(ready_needs_each_collection), HARNESS_TEST(a_port_that_is_taken_is_a_warning),
+	HARNESS_TEST(another_address_at_sighup))

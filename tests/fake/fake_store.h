@@ -43,6 +43,13 @@ void fake_store_before_operation(struct store *store, void (*before)(void *conte
 /* How many operations there were. */
 unsigned fake_store_operations(struct store *store);
 
+/* From now on store_rights_try() is refused that collection, a text that outlives this; NULL: none. How often it was called so far. */
+void fake_store_refuse(struct store *store, const char *collection);
+unsigned fake_store_trials(struct store *store);
+
+/* From now on store_rights_refusals() tells of one more. */
+void fake_store_note_refusal(void);
+
 /* ---- documents ---- */
 
 bool fake_store_has_contact(struct store *store, const char *user, const char *contact);

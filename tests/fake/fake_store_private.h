@@ -21,7 +21,9 @@ struct store {
 	size_t hosts_count;
 	int64_t ahead_ms; /* of the wall clock */
 	bool apples;
-	unsigned clients; /* taken */
+	const char *refused; /* a collection; NULL: none */
+	unsigned trials;     /* of collections */
+	unsigned clients;    /* taken */
 	unsigned operations;
 	struct {
 		unsigned skip;

@@ -357,6 +357,7 @@ static void test_replay(void **state)
 	assert_string_equal(found->response_topic, "1/answers");
 	assert_int_equal(found->attempts, 0);
 	assert_int_equal(found->crashes, 0);
+	assert_true(found->replayed);
 	assert_int_equal(found->settled_count, 0);
 	assert_string_equal(found->end, "done");
 	finish(found);

@@ -64,6 +64,7 @@ static struct parked_command sample(const char *user, int64_t position)
 		.end = "rejected",
 		.attempts = 4,
 		.crashes = 1,
+		.replayed = true,
 		.handler = "third_handler",
 		.reason = "it was busy",
 	};
@@ -201,6 +202,7 @@ static void assert_same(const struct parked_command *found, const struct parked_
 	assert_string_equal(found->end, expected->end);
 	assert_int_equal(found->attempts, expected->attempts);
 	assert_int_equal(found->crashes, expected->crashes);
+	assert_int_equal(found->replayed, expected->replayed);
 	assert_string_equal(found->handler, expected->handler);
 	assert_string_equal(found->reason, expected->reason);
 	assert_true(found->due_in_ms <= 0);

@@ -174,7 +174,11 @@ static enum scripted_mongo_answer answer(struct scripted_mongo *server, const bs
 		return SCRIPTED_MONGO_CLOSE;
 	const char *name = bson_iter_key(&iter);
 	if (strcasecmp(name, "ismaster") == 0 || strcmp(name, "hello") == 0) {
-		answer_hello(server, reply);
+		if (server->options.hello_code != 0)
+			scripted_mongo_failure(
+				reply, server->options.hello_code, server->options.hello_words);
+		else
+			answer_hello(server, reply);
 		return SCRIPTED_MONGO_REPLY;
 	}
 	count(server, name);

@@ -24,6 +24,8 @@ enum scripted_mongo_answer {
 struct scripted_mongo_options {
 	const char *set_name; /* NULL: a standalone server */
 	bool secondary;
+	int hello_code; /* of the error that it answers to hello, with hello_words; 0: it tells what it is */
+	const char *hello_words;
 	/* Asked for each command but hello, from the connection's thread. The reply is empty. NULL: all is as usual. */
 	enum scripted_mongo_answer (*hook)(
 		void *context, const char *name, const bson_t *command, bson_t *reply);

@@ -10,6 +10,7 @@
 #include "database.h"
 #include "parked_commands.h"
 #include "store_describe.h"
+#include "store_rights.h"
 #include <cmocka.h>
 #include <mongoc/mongoc.h>
 #include <stdio.h>
@@ -80,7 +81,13 @@ static void test_looking_leaves_nothing(void **state)
 	assert_int_equal(store_write_nothing(client), 0);
 	assert_int_equal(parked_command_count(client, &count), 0);
 	assert_int_equal(count, 0);
+	assert_int_equal(store_rights_try(client, "contacts", STORE_RIGHTS_DELETE), 0);
 	assert_int_equal(count_collections(client), 0);
+	/* Nor where the collection is there. */
+	assert_int_equal(store_prepare(client), 0);
+	assert_int_equal(store_rights_try(client, "parked_commands", STORE_RIGHTS_WRITE), 0);
+	assert_int_equal(parked_command_count(client, &count), 0);
+	assert_int_equal(count, 0);
 	store_release(client);
 	store_close(store);
 }

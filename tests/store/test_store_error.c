@@ -51,7 +51,7 @@ static void test_classify(void **state)
 		{"a set that is being set up", MONGOC_ERROR_SERVER, 94, STORE_E_TRANSIENT},
 		{"write concern timed out", MONGOC_ERROR_WRITE_CONCERN, 64, STORE_E_TRANSIENT},
 		{"write concern impossible", MONGOC_ERROR_WRITE_CONCERN, 100, STORE_E_TRANSIENT},
-		{"not allowed", MONGOC_ERROR_SERVER, 13, STORE_E_PERMANENT},
+		{"not allowed", MONGOC_ERROR_SERVER, 13, STORE_E_TRANSIENT},
 		{"document validation", MONGOC_ERROR_SERVER, 121, STORE_E_PERMANENT},
 		{"bad value", MONGOC_ERROR_SERVER, 2, STORE_E_PERMANENT},
 		{"an unknown code", MONGOC_ERROR_SERVER, 999999, STORE_E_PERMANENT},

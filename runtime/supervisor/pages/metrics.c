@@ -351,6 +351,9 @@ static void write_store(FILE *out, const struct board *board)
 		FIGURES_GET(board->figures.now.store_up));
 	one(out, "cashewd_store_writable", "gauge", "Whether the database has taken the last trial write.",
 		FIGURES_GET(store->writable));
+	one(out, "cashewd_store_refused", "gauge",
+		"Whether the database refuses the host a collection that it needs.",
+		figures_refused_collection(&board->figures) != NULL);
 	one(out, "cashewd_store_failures_total", "counter",
 		"Questions, one a second, that the database has not answered well.",
 		FIGURES_GET(store->failed));

@@ -48,8 +48,11 @@ static void write_lane(const struct figures_lane *lane, FILE *out)
 static void write_store(const struct board *board, int64_t now_ms, FILE *out)
 {
 	const int64_t silent_ms = now_ms - FIGURES_GET(board->store_seen_ms);
+	const char *refused = figures_refused_collection(&board->figures);
 	if (!FIGURES_GET(board->figures.now.store_up) || silent_ms > PAGES_STORE_MS)
 		fputs("store: it does not answer, or is no primary\n", out);
+	else if (refused)
+		fprintf(out, "store: it refuses this host the collection %s\n", refused);
 	else if (!FIGURES_GET(board->figures.store.writable))
 		fputs("store: it answers, but does not take writes\n", out);
 }

@@ -137,6 +137,9 @@ static json_t *store_json(const struct figures *figures)
 	json_t *json = json_object();
 	int error = set_flag(json, "up", FIGURES_GET(figures->now.store_up));
 	error |= set_flag(json, "writable", FIGURES_GET(figures->store.writable));
+	const char *refused = figures_refused_collection(figures);
+	if (refused)
+		error |= set_text(json, "refused", refused);
 	error |= set_number(json, "failed", (int64_t)FIGURES_GET(figures->store.failed));
 	error |= set_times(json, "latency", &figures->store.latency);
 	return done(json, error);

@@ -123,11 +123,16 @@ void doctor_check_user_login(struct doctor *doctor);
 void doctor_check_access(struct doctor *doctor);
 void doctor_check_round_trip(struct doctor *doctor);
 
-/* doctor_store.c */
+/* doctor_store.c. doctor_store_fails(): "what: the server's words", and what to do about a store error. */
+void doctor_store_fails(struct doctor *doctor, const char *what, int error);
 void doctor_check_database(struct doctor *doctor);
 void doctor_check_writes(struct doctor *doctor);
 void doctor_check_indexes(struct doctor *doctor);
 void doctor_check_waiting(struct doctor *doctor);
+
+/* doctor_collections.c */
+void doctor_check_rights(struct doctor *doctor);
+void doctor_check_collections(struct doctor *doctor);
 
 /* doctor_host.c */
 void doctor_check_host(struct doctor *doctor);

@@ -7,6 +7,7 @@
  */
 #include "clock.h"
 #include "doctor.h"
+#include "doctor_advice.h"
 
 #include "configuration.h"
 #include "dead_letters.h"
@@ -21,23 +22,16 @@
 
 enum { OLDEST_MAJOR = 6, SLOW_MS = 100, OVERDUE_MS = 60000, USERS_MAX = 100, PINGS = 5 };
 
-static void store_fails(struct doctor *doctor, const char *what, int error)
+void doctor_store_fails(struct doctor *doctor, const char *what, int error)
 {
-	doctor_fail(doctor, "%s: %s", what, store_last_error(doctor->client));
-	switch (error) {
-	case STORE_E_AWAY:
-		doctor_advise(doctor,
-			"is it running at the address in MONGO_DB_URL, does it let this machine in "
-			"(bindIp, firewall, TLS), and are user, password and authSource right? Members of a replica set are "
-			"reached by the names that the set has for them, unless MONGO_DB_URL says directConnection=true");
-		break;
-	case STORE_E_TRANSIENT:
-		doctor_advise(doctor, "it is there and cannot now: is there a primary, is its disk full?");
-		break;
-	default:
-		doctor_advise(doctor, "has the user in MONGO_DB_URL the role readWrite on the database %s?",
-			store_database_name(doctor->store));
-	}
+	const char *words = store_last_error(doctor->client);
+	const struct doctor_advice advice = doctor_advice_of(error, store_last_code(doctor->client), words);
+	doctor_fail(doctor, "%s: %s", what, words);
+	if (advice.after_name)
+		doctor_advise(doctor, "%s %s%s", advice.text, store_database_name(doctor->store),
+			advice.after_name);
+	else
+		doctor_advise(doctor, "%s", advice.text);
 }
 
 /* ---- The server ---- */
@@ -144,7 +138,7 @@ void doctor_check_database(struct doctor *doctor)
 		least_ms = i == 0 || took_ms < least_ms ? took_ms : least_ms;
 	}
 	if (r != 0) {
-		store_fails(doctor, "the database cannot be used", r);
+		doctor_store_fails(doctor, "the database cannot be used", r);
 		return;
 	}
 	tell_kind(doctor, &is, least_ms);
@@ -161,7 +155,7 @@ void doctor_check_writes(struct doctor *doctor)
 	if (r == 0)
 		r = store_write_nothing(doctor->client);
 	if (r != 0) {
-		store_fails(doctor, "the database does not take a write", r);
+		doctor_store_fails(doctor, "the database does not take a write", r);
 		return;
 	}
 	doctor_ok(doctor,
@@ -212,7 +206,7 @@ void doctor_check_indexes(struct doctor *doctor)
 	struct indexes indexes = {.doctor = doctor};
 	const int r = store_indexes(doctor->client, note_index, &indexes);
 	if (r != 0) {
-		store_fails(doctor, "the indexes cannot be read", r);
+		doctor_store_fails(doctor, "the indexes cannot be read", r);
 	} else if (indexes.missing == indexes.all) {
 		doctor_ok(doctor,
 			"the database %s has none of the %u indexes yet: cashewd makes them at its first "
@@ -243,7 +237,7 @@ void doctor_check_waiting(struct doctor *doctor)
 	if (r == 0)
 		r = parked_commands_due(doctor->client, NULL, 0, OVERDUE_MS, USERS_MAX, &users, &late);
 	if (r != 0) {
-		store_fails(doctor, "what waits cannot be counted", r);
+		doctor_store_fails(doctor, "what waits cannot be counted", r);
 		return;
 	}
 	doctor_ok(doctor, "%" PRIu64 " parked %s, %" PRIu64 " dead %s%s", parked,

@@ -19,7 +19,8 @@ static void names(void **state)
 		{"a\"b", false, false}, {"a$b", false, false}, {"a*b", false, false}, {"a<b", false, false},
 		{"a>b", false, false}, {"a:b", false, false}, {"a|b", false, false}, {"a?b", false, false},
 		{"admin", true, true}, {"local", true, true}, {"config", true, true}, {"Admin", true, false},
-		{"admin2", true, false}};
+		{"admin2", true, false}, {"\xc3\xa4pfel", true, false}, {"\xe4pfel", false, false},
+		{"\xc3", false, false}, {"\xed\xa0\x80", false, false}, {"\xff\xfe", false, false}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		if (database_name_plain(cases[i].name) != cases[i].plain)
 			fail_msg("\"%s\": plain", cases[i].name);

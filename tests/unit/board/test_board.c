@@ -301,6 +301,23 @@ static void test_buried(void **state)
 	assert_non_null(board_mark_find(board, 2));
 }
 
+/* Only what is buried, and of that everything. */
+static void test_unbury(void **state)
+{
+	(void)state;
+	struct board *board = fixture.board;
+	board_mark_unbury(board, 1);
+	mark(1, "SIGSEGV", 10, 1);
+	mark(2, "SIGSEGV", 10, 1);
+	board_mark_buried(board, 2, 1000);
+	for (uint64_t i = 1; i <= 3; i++)
+		board_mark_unbury(board, i);
+	assert_int_equal(board_mark_find(board, 1)->crashes, 1);
+	assert_null(board_mark_find(board, 2));
+	mark(2, "SIGBUS", 2000, 1);
+	assert_int_equal(board_mark_find(board, 2)->buried_until_ms, 0);
+}
+
 static void test_full_table_forgets_the_oldest(void **state)
 {
 	(void)state;
@@ -374,6 +391,7 @@ int main(void)
 		CASE(test_marks),
 		CASE(test_mark_goes_on_from_the_document),
 		CASE(test_buried),
+		CASE(test_unbury),
 		CASE(test_full_table_forgets_the_oldest),
 		CASE(test_near),
 		CASE(test_full_table_forgets_what_was_near_longest_ago),

@@ -288,6 +288,35 @@ static void test_names(void **state)
 	assert_string_equal(figures_connection_state_name(FIGURES_CONNECTION_STATES), "?");
 }
 
+/* The name of what is refused, until a host has died. */
+static void test_collections(void **state)
+{
+	(void)state;
+	struct figures *figures = fixture.figures;
+	char longest[2 * FIGURES_NAME_SIZE];
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_null(figures_refused_collection(figures));
+	figures_need_collection(figures, 0, "hosts");
+	figures_need_collection(figures, FIGURES_COLLECTIONS - 1, longest);
+	figures_need_collection(figures, FIGURES_COLLECTIONS, "beyond");
+	assert_null(figures_refused_collection(figures));
+	figures_refuse_collection(figures, 0);
+	assert_string_equal(figures_refused_collection(figures), "hosts");
+	figures_refuse_collection(figures, FIGURES_COLLECTIONS - 1);
+	assert_int_equal(strlen(figures_refused_collection(figures)), FIGURES_NAME_SIZE - 1);
+	figures_refuse_collection(figures, FIGURES_COLLECTIONS);
+	assert_null(figures_refused_collection(figures));
+	/* What a host that is dying may have written there. */
+	FIGURES_SET(figures->store.refused, UINT32_MAX);
+	assert_null(figures_refused_collection(figures));
+	figures_refuse_collection(figures, 0);
+	memset(figures->store.needed[0], 'y', FIGURES_NAME_SIZE);
+	assert_string_equal(figures_refused_collection(figures), FIGURES_OTHERS);
+	figures_clear_host(figures);
+	assert_null(figures_refused_collection(figures));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +329,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_counters_outlive_a_host, begin, end),
 		cmocka_unit_test_setup_teardown(test_connections, begin, end),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test_setup_teardown(test_collections, begin, end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include "failing_malloc.h"
 #include "host_parts.h"
+#include "replays.h"
 
 #define ASKED "handler one asked to be run again and gave no reason"
 
@@ -1008,9 +1009,37 @@ static void test_guilty(void **state)
 	store_next(STORING_BURY);
 	answer(NULL, false);
 	assert_string_equal(state_of(place), "dead");
+	assert_non_null(
+		strstr(fake_store_dead_letter(host.store, 1)->reason, "less than 10 minutes after that"));
 	pass(BOARD_BURIED_MS + 1000);
 	board_forget(host.board, INT64_MIN, host.now_ms);
 	place = send_command("u/one", "x:.");
+	work();
+	assert_string_equal(state_of(place), "done");
+	expect("x ");
+}
+
+/* Whoever replays its dead letter has it run, and copies of it as well from then on. */
+static void test_guilty_and_replayed(void **state)
+{
+	(void)state;
+	mark("u/one", "x:.", 3);
+	send_command("u/one", "x:.");
+	store_next(STORING_BURY);
+	answer(NULL, false);
+	while (release() > 0)
+		continue;
+	expect("");
+	struct store_client *client = store_acquire(host.store);
+	const struct dead_letter letter = *fake_store_dead_letter(host.store, 0);
+	assert_int_equal(replay_dead_letter(client, &letter, "cashewd", store_now_us(host.store)), 0);
+	store_release(client);
+	dispatch_backlog_found(&host, &home, "cashewd", "u", 0);
+	live(1000);
+	expect("x ");
+	assert_int_equal(fake_store_dead_letters(host.store), 0);
+	assert_int_equal(fake_store_parked(host.store), 0);
+	const struct place *place = send_command("u/one", "x:.");
 	work();
 	assert_string_equal(state_of(place), "done");
 	expect("x ");
@@ -1138,6 +1167,7 @@ int main(void)
 		cmocka_unit_test(test_marked),
 		TEST(test_marked_behind),
 		TEST(test_guilty),
+		TEST(test_guilty_and_replayed),
 		TEST(test_near),
 		cmocka_unit_test(test_no_memory),
 	};

@@ -17,6 +17,7 @@
 
 #include "board.h"
 #include "clock.h"
+#include "collections.h"
 #include "fake_store.h"
 #include "log.h"
 #include "store_watch.h"
@@ -48,9 +49,14 @@ static int end(void **state)
 	return sem_destroy(&woken);
 }
 
-static struct store_watch *new_watch(const char *owner)
+static const struct collections needed = {
+	.count = 3, .needs = {{"hosts", true}, {"contacts", true}, {"apples", false}}};
+
+static struct store_watch *new_watch_that_tries(const char *owner, unsigned every_ms)
 {
 	const struct store_watch_options options = {.store = store,
+		.needed = &needed,
+		.try_every_ms = every_ms,
 		.wake = wake,
 		.context = &woken,
 		.lanes = lanes,
@@ -61,6 +67,11 @@ static struct store_watch *new_watch(const char *owner)
 	struct store_watch *watch = NULL;
 	assert_int_equal(store_watch_new(&options, &watch), 0);
 	return watch;
+}
+
+static struct store_watch *new_watch(const char *owner)
+{
+	return new_watch_that_tries(owner, 0);
 }
 
 /* What came by now: lists are put together. */
@@ -273,11 +284,79 @@ static void test_refused(void **state)
 {
 	(void)state;
 	struct told told = {.due = 0};
-	fake_store_fail_at(store, 1, STORE_E_TRANSIENT); /* the first lease */
+	fake_store_fail_at(store, 1 + (unsigned)needed.count, STORE_E_TRANSIENT); /* the first lease */
 	struct store_watch *watch = new_watch("me");
 	UNTIL(watch, &told, told.news.up);
 	assert_false(told.news.ours);
 	UNTIL(watch, &told, told.news.ours);
+	store_watch_free(watch, true);
+}
+
+/* A collection that the database does not let the host at: not active, until it does. */
+static void test_collection_refused(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"hosts", "contacts", "apples"};
+	for (size_t i = 0; i < 3; i++) {
+		print_message("  %s\n", names[i]);
+		assert_int_equal(begin(NULL), 0);
+		for (size_t k = 0; k < 3; k++)
+			figures_need_collection(&board.figures, k, needed.needs[k].name);
+		struct told told = {.due = 0};
+		fake_store_refuse(store, names[i]);
+		struct store_watch *watch = new_watch_that_tries("me", 1);
+		UNTIL(watch, &told, told.news.up);
+		assert_false(told.news.ours);
+		assert_string_equal(figures_refused_collection(&board.figures), names[i]);
+		/* It did not take the lease either: another host may have it. */
+		assert_null(fake_store_active_host(store, "cashewd"));
+		fake_store_refuse(store, NULL);
+		UNTIL(watch, &told, told.news.ours);
+		assert_null(figures_refused_collection(&board.figures));
+		/* Later one is tried at a time. */
+		fake_store_refuse(store, names[i]);
+		UNTIL(watch, &told, !told.news.ours);
+		assert_string_equal(figures_refused_collection(&board.figures), names[i]);
+		store_watch_free(watch, true);
+		end(NULL);
+	}
+}
+
+/* Somebody has met it: all are tried, else it would take the longer the more there are. */
+static void test_refusal_is_heard_of(void **state)
+{
+	(void)state;
+	struct told told = {.due = 0};
+	const int64_t begun_ms = clock_ms();
+	figures_need_collection(&board.figures, 2, "apples");
+	struct store_watch *watch = new_watch("me");
+	UNTIL(watch, &told, told.news.ours);
+	fake_store_refuse(store, "apples");
+	fake_store_note_refusal();
+	UNTIL(watch, &told, !told.news.ours);
+	assert_string_equal(figures_refused_collection(&board.figures), "apples");
+	assert_true(clock_ms() - begun_ms < STORE_WATCH_TRY_MS);
+	store_watch_free(watch, true);
+}
+
+/* All at the start; then one now and then, however often the database is asked. */
+static void test_trials_are_few(void **state)
+{
+	(void)state;
+	enum { LOADS = 20 };
+	struct told told = {.due = 0};
+	const int64_t begun_ms = clock_ms();
+	struct store_watch *watch = new_watch("me");
+	UNTIL(watch, &told, told.news.ours);
+	/* Refusals that no trial finds: all are tried once. */
+	for (unsigned i = 0; i < LOADS; i++) {
+		fake_store_note_refusal();
+		const size_t loaded = told.loaded;
+		store_watch_load(watch);
+		UNTIL(watch, &told, told.loaded > loaded);
+	}
+	const size_t more = needed.count * (size_t)((clock_ms() - begun_ms) / STORE_WATCH_TRY_MS);
+	assert_in_range(fake_store_trials(store), 2 * needed.count, 2 * needed.count + more);
 	store_watch_free(watch, true);
 }
 
@@ -407,6 +486,9 @@ int main(void)
 		WITH_STORE(test_away),
 		WITH_STORE(test_suspect),
 		WITH_STORE(test_refused),
+		cmocka_unit_test(test_collection_refused),
+		WITH_STORE(test_refusal_is_heard_of),
+		WITH_STORE(test_trials_are_few),
 		WITH_STORE(test_what_is_logged),
 		WITH_STORE(test_clocks_differ),
 	};

@@ -94,6 +94,52 @@ static void test_judge(void **state)
 	}
 }
 
+/* What is dead for killing hosts makes its copies dead, and their letters say how that ends; unless somebody has replayed it. */
+static void test_copies_of_the_dead(void **state)
+{
+	static const struct {
+		const char *name;
+		bool buried, from_store, replayed;
+		enum suspects_verdict verdict;
+		bool says_so;
+	} cases[] = {
+		{"the one that did it", false, false, false, SUSPECTS_GUILTY, false},
+		{"a copy from the broker", true, false, false, SUSPECTS_GUILTY, true},
+		{"a copy from the store", true, true, false, SUSPECTS_GUILTY, true},
+		{"one that was replayed", true, true, true, SUSPECTS_INNOCENT, false},
+		{"one that was replayed, and did it again", false, true, true, SUSPECTS_GUILTY, false},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("  %s\n", cases[i].name);
+		begin(state);
+		struct command *command = new_command(22);
+		struct parked_command document = {.replayed = cases[i].replayed};
+		const struct board_run run = {.fingerprint = command->fingerprint, .handler = "h"};
+		for (unsigned k = 0; k < LIMIT; k++)
+			board_mark_add(board, &run, "SIGSEGV", false, 1);
+		if (cases[i].buried)
+			board_mark_buried(board, command->fingerprint, 1);
+		if (cases[i].from_store)
+			command->document = &document;
+		suspects_pardon(board, command);
+		assert_int_equal(suspects_judge(board, command, LIMIT), cases[i].verdict);
+		if (cases[i].verdict == SUSPECTS_GUILTY) {
+			assert_non_null(
+				strstr(command->reason, "handler h killed the host 3 times: SIGSEGV"));
+			assert_int_equal(strstr(command->reason, "10 minutes") != NULL, cases[i].says_so);
+			assert_int_equal(strstr(command->reason, "replayed") != NULL, cases[i].says_so);
+		} else {
+			/* further copies of it run too */
+			struct command *copy = new_command(23);
+			assert_int_equal(suspects_judge(board, copy, LIMIT), SUSPECTS_INNOCENT);
+			command_free(copy);
+		}
+		command->document = NULL;
+		command_free(command);
+		end(state);
+	}
+}
+
 /* Without an identity it cannot be told from its equals. */
 static void test_no_identity(void **state)
 {
@@ -198,6 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_judge),
+		cmocka_unit_test(test_copies_of_the_dead),
 		TEST(test_no_identity),
 		TEST(test_alone),
 		TEST(test_not_alone),

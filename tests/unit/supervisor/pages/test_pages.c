@@ -123,6 +123,13 @@ static void store_full(void)
 {
 	FIGURES_SET(board->figures.store.writable, false);
 }
+static void collection_refused(void)
+{
+	figures_need_collection(&board->figures, 0, "hosts");
+	figures_need_collection(&board->figures, 1, "contacts");
+	figures_refuse_collection(&board->figures, 1);
+	store_full();
+}
 static void other_lane(void)
 {
 	FIGURES_SET(board->figures.lanes[1].here, false);
@@ -155,6 +162,8 @@ static void test_not_ready(void **state)
 		{"the store away", store_away, "store: it does not answer, or is no primary\n"},
 		{"the store silent", store_silent, "store: it does not answer, or is no primary\n"},
 		{"the store's disk full", store_full, "store: it answers, but does not take writes\n"},
+		{"a collection refused", collection_refused,
+			"store: it refuses this host the collection contacts\n"},
 		{"a lane of an earlier host", other_lane, NULL},
 		{"several things", all_at_once,
 			"broker: egress: not connected (opening)\nbroker: lane slow: not connected (waiting)\n"

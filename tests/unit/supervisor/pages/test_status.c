@@ -148,6 +148,24 @@ static void test_lanes(void **state)
 	json_decref(standby);
 }
 
+/* A collection that the database refuses: named while it does. */
+static void test_store(void **state)
+{
+	const struct fixture *f = *state;
+	struct figures *figures = &f->board->figures;
+	figures_need_collection(figures, 0, "hosts");
+	figures_need_collection(figures, 1, "contacts");
+	figures_refuse_collection(figures, 1);
+	json_t *json = status_of(f, 5000);
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(json, "store"), "refused")), "contacts");
+	json_decref(json);
+	figures_refuse_collection(figures, FIGURES_COLLECTIONS);
+	json = status_of(f, 5000);
+	assert_null(json_object_get(json_object_get(json, "store"), "refused"));
+	json_decref(json);
+}
+
 static void enter(struct board *board, unsigned slot, const char *handler, const char *topic)
 {
 	board_slot_enter(&board->slots[slot], &(const struct board_entry){.handler = handler,
@@ -231,6 +249,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counters, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lanes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_store, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_topics, setup, teardown),
 	};
