@@ -755,7 +755,7 @@ HARNESS_CASE(a_reload_reads_the_secret_and_keeps_the_connected)
 	assert_int_equal(write(fd, SECOND_SECRET "\n", strlen(SECOND_SECRET) + 1), strlen(SECOND_SECRET) + 1);
 	close(fd);
 	kill(broker_pid(harness_broker(h)), SIGHUP);
-	expect_log(h, "reloaded: the secret was read again");
+	expect_log(h, "reloaded: the keys were read again");
 	barrier(handler, online, "1/after_reload");
 	assert_false(file_holds(broker_file(h, "mosquitto.log"), "refused client"));
 	/* A token of the first secret does not get in any more; an identity alone never does. */
@@ -774,7 +774,7 @@ HARNESS_CASE(a_reload_reads_the_secret_and_keeps_the_connected)
 	/* A file that is not usable leaves the secret as it is. */
 	assert_int_equal(truncate(broker_file(h, "secret"), 0), 0);
 	kill(broker_pid(harness_broker(h)), SIGHUP);
-	expect_log(h, "reloaded: the secret stays the one that was read before");
+	expect_log(h, "reloaded: the keys stay those that were read before");
 	struct device *fresh = device_new(h, "5");
 	fresh->token = user_token(h, SECOND_SECRET, "5", 0, 3600);
 	device_connect(fresh);
@@ -795,6 +795,17 @@ HARNESS_CASE(unusable_settings_keep_the_broker_from_starting)
 		{HARNESS_SECRET, "plugin_opt_allow_unexpiring_tokens yes\n", NULL, "must be on or off"},
 		{HARNESS_SECRET, "plugin_opt_secret_file /nowhere/secret\n", NULL,
 			"secret_file /nowhere/secret cannot be read: No such file"},
+		{HARNESS_SECRET, "plugin_opt_handler_secret_file /nowhere/secret\n", NULL,
+			"handler_secret_file /nowhere/secret cannot be read: No such file"},
+		{HARNESS_SECRET, "", "JWT_HANDLER_SECRET=" HARNESS_SECRET,
+			"is the same secret as another one"},
+		{HARNESS_SECRET, "plugin_opt_users_key_file HS256 /etc/hostname\n", NULL,
+			"expected RS256 or ES256"},
+		{HARNESS_SECRET, "plugin_opt_users_key_file RS256 /etc/hostname\n", NULL,
+			"the key is no PEM file"},
+		{HARNESS_SECRET, "plugin_opt_users_jwks_file /nowhere/jwks\n", NULL,
+			"/nowhere/jwks cannot be read: No such file"},
+		{HARNESS_SECRET, "plugin_opt_users_jwks_file /etc/hostname\n", NULL, "is no JSON object"},
 		{NULL, "", "JWT_SECRET=short", "the secret of JWT_SECRET has 5 bytes"},
 		{NULL, "", "JWT_SECRET=", "there is no secret"},
 	};
