@@ -15,13 +15,13 @@
  *   handler_secret_file PATH  the same for the secret of handlers' tokens; without it JWT_HANDLER_SECRET
  *   users_key_file, users_jwks_file   public keys for users' tokens: keys.h
  *   allow_short_secret on     accept a secret of less than 32 bytes; without it ALLOW_SHORT_SECRET of the environment
- *   allow_unexpiring_tokens on   accept tokens without exp
+ *   allow_unexpiring_tokens, max_lifetime, handler_names, claim_user, issuer, audience   what else is asked of a token: rules.h
  *   handler_client_ids A,B    client ids that only handlers may use, also with -... behind them; cashewd by default
  */
 #include "access.h"
 #include "connections.h"
 #include "keys.h"
-#include "token_verify.h"
+#include "rules.h"
 
 #include <errno.h>
 #include <mosquitto.h>
@@ -272,20 +272,19 @@ static int switch_read(const char *name, const char *value, bool *ret_on)
 
 static int option_read(struct plugin *plugin, const char *key, const char *value)
 {
-	const int error = keys_option(&plugin->keys_options, key, value, keys_log);
-	if (error != KEYS_E_UNKNOWN)
+	int error = keys_option(&plugin->keys_options, key, value, keys_log);
+	if (error == KEYS_E_UNKNOWN)
+		error = rules_option(&plugin->rules, key, value, keys_log);
+	if (error != RULES_E_UNKNOWN)
 		return error == 0 ? MOSQ_ERR_SUCCESS : error == -ENOMEM ? MOSQ_ERR_NOMEM : MOSQ_ERR_INVAL;
 	if (strcmp(key, "handler_client_ids") == 0)
 		return text_replace(&plugin->handler_client_ids, value) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_NOMEM;
 	if (strcmp(key, "allow_short_secret") == 0)
 		return switch_read(
 			"plugin_opt_allow_short_secret", value, &plugin->keys_options.allow_short_secret);
-	if (strcmp(key, "allow_unexpiring_tokens") == 0)
-		return switch_read(
-			"plugin_opt_allow_unexpiring_tokens", value, &plugin->rules.allow_unexpiring);
 	mosquitto_log_printf(MOSQ_LOG_ERR,
 		"cashew plugin: plugin_opt_%s is unknown; known are secret_file, handler_secret_file, users_key_file, users_jwks_file, "
-		"allow_short_secret, allow_unexpiring_tokens, handler_client_ids",
+		"allow_short_secret, allow_unexpiring_tokens, claim_user, issuer, audience, max_lifetime, handler_names, handler_client_ids",
 		key);
 	return MOSQ_ERR_INVAL;
 }
@@ -344,6 +343,7 @@ static void plugin_free(struct plugin *plugin)
 	connections_free(&plugin->connections);
 	token_keys_clear(&plugin->keys);
 	keys_options_free(&plugin->keys_options);
+	rules_free(&plugin->rules);
 	free(plugin->handler_client_ids);
 	free(plugin);
 }
@@ -365,11 +365,10 @@ EXPORT int mosquitto_plugin_init(
 	plugin->id = identifier;
 	connections_init(&plugin->connections);
 	int error = options_read(plugin, options, option_count);
+	if (error == MOSQ_ERR_SUCCESS && rules_check(&plugin->rules, &plugin->keys_options, keys_log) != 0)
+		error = MOSQ_ERR_INVAL;
 	if (error == MOSQ_ERR_SUCCESS && keys_load(plugin) != 0)
 		error = MOSQ_ERR_INVAL;
-	if (error == MOSQ_ERR_SUCCESS && plugin->rules.allow_unexpiring)
-		mosquitto_log_printf(MOSQ_LOG_WARNING,
-			"cashew plugin: tokens without exp are accepted: whoever gets hold of one is that user until the secret is changed");
 	if (error == MOSQ_ERR_SUCCESS)
 		error = events_register(plugin);
 	if (error != MOSQ_ERR_SUCCESS) {

@@ -127,7 +127,34 @@ static int times_check(const json_t *claims, const struct token_rules *rules, in
 			reason, "the token was issued in the future: see the clocks of both machines");
 	if (not_before > now + TOKEN_LEEWAY_S)
 		return token_form_refuse(reason, "the token is not valid yet");
+	/* iat may be anything, if signed so: the difference may not fit into 64 bits. */
+	int64_t lifetime_s;
+	if (rules->lifetime_max_s > 0 &&
+		(__builtin_sub_overflow(expires, issued == INT64_MIN ? now : issued, &lifetime_s) ||
+			lifetime_s > rules->lifetime_max_s))
+		return token_form_refuse(
+			reason, "the token is valid for more than %lld s", (long long)rules->lifetime_max_s);
 	*ret_expires = expires;
+	return 0;
+}
+
+static bool audience_holds(const json_t *audience, const char *expected)
+{
+	if (token_form_equal(audience, expected))
+		return true;
+	for (size_t i = 0; i < json_array_size(audience); i++)
+		if (token_form_equal(json_array_get(audience, i), expected))
+			return true;
+	return false;
+}
+
+/* Where a user's token comes from, and whom it is for. */
+static int origin_check(const json_t *claims, const struct token_rules *rules, char *reason)
+{
+	if (rules->issuer && !token_form_equal(json_object_get(claims, "iss"), rules->issuer))
+		return token_form_refuse(reason, "the token's iss is not the issuer that is expected");
+	if (rules->audience && !audience_holds(json_object_get(claims, "aud"), rules->audience))
+		return token_form_refuse(reason, "the token's aud is not the audience that is expected");
 	return 0;
 }
 
@@ -135,11 +162,11 @@ static int name_read(
 	const json_t *json, const char *what, char ret_name[static USER_ID_MAX + 1], char *reason)
 {
 	if (!json_is_string(json))
-		return token_form_refuse(reason, "the token's %s is not a text", what);
+		return token_form_refuse(reason, "the token's %.64s is not a text", what);
 	const size_t size = json_string_length(json);
 	if (!topic_user_valid(json_string_value(json), size))
 		return token_form_refuse(
-			reason, "the token's %s is not 1 to %d of A-Z a-z 0-9 . _ | -", what, USER_ID_MAX);
+			reason, "the token's %.64s is not 1 to %d of A-Z a-z 0-9 . _ | -", what, USER_ID_MAX);
 	memcpy(ret_name, json_string_value(json), size + 1);
 	return 0;
 }
@@ -160,15 +187,37 @@ static int handler_read(
 		     : name_read(json_object_get(handler, "name"), "handler.name", identity->name, reason);
 }
 
-static int identity_read(const json_t *claims, struct token_identity *identity, char *reason)
+/* Whether the list, names separated by commas, holds the name. */
+static bool list_holds(const char *list, const char *name)
 {
-	const json_t *handler = json_object_get(claims, "handler"),
-		     *user = json_object_get(claims, "user_id");
-	if (handler)
-		return handler_read(claims, handler, identity, reason);
+	const size_t size = strlen(name);
+	for (const char *at = list;; at++) {
+		const size_t field = strcspn(at, ",");
+		if (field == size && memcmp(at, name, size) == 0)
+			return true;
+		at += field;
+		if (*at == '\0')
+			return false;
+	}
+}
+
+static int identity_read(
+	const json_t *claims, const struct token_rules *rules, struct token_identity *identity, char *reason)
+{
+	const json_t *handler = json_object_get(claims, "handler");
+	const char *claim = rules->claim_user ? rules->claim_user : "user_id";
+	if (handler) {
+		const int error = handler_read(claims, handler, identity, reason);
+		if (error == 0 && rules->handler_names && !list_holds(rules->handler_names, identity->name))
+			return token_form_refuse(
+				reason, "handler %s is not one of those that are let in", identity->name);
+		return error;
+	}
+	const json_t *user = json_object_get(claims, claim);
 	if (!user)
-		return token_form_refuse(reason, "the token has no user_id and no handler");
-	return name_read(user, "user_id", identity->user_id, reason);
+		return token_form_refuse(reason, "the token has no %.64s and no handler", claim);
+	const int error = origin_check(claims, rules, reason);
+	return error ? error : name_read(user, claim, identity->user_id, reason);
 }
 
 static int claims_check(const struct token_key *key, const struct token_rules *rules, const json_t *claims,
@@ -177,7 +226,7 @@ static int claims_check(const struct token_key *key, const struct token_rules *r
 	struct token_identity identity = {0};
 	int error = times_check(claims, rules, now, &identity.expires, reason);
 	if (error == 0)
-		error = identity_read(claims, &identity, reason);
+		error = identity_read(claims, rules, &identity, reason);
 	if (error != 0)
 		return error;
 	if (!(identity.is_handler ? key->for_handlers : key->for_users))

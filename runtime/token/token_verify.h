@@ -12,7 +12,14 @@
 
 /* What is asked of a token beside its signature. All zero: what is asked of each. */
 struct token_rules {
-	bool allow_unexpiring; /* a token without exp is accepted */
+	bool allow_unexpiring;	/* a token without exp is accepted */
+	int64_t lifetime_max_s; /* from iat, or from now where there is none, to exp; 0: no limit */
+	const char *
+		handler_names; /* those of handlers' tokens that are accepted, separated by commas; NULL: all */
+	/* Of users' tokens. */
+	const char *claim_user; /* the claim that holds the user id; NULL: user_id */
+	const char *issuer;	/* what iss must be, byte for byte; NULL: anything (RFC 7519 section 4.1.1) */
+	const char *audience;	/* what aud must be, or hold among others; NULL: anything (section 4.1.3) */
 };
 
 /*

@@ -19,6 +19,9 @@
 #define WITH_KID(alg, kid) "{\"alg\":\"" alg "\",\"kid\":\"" kid "\",\"typ\":\"JWT\"}"
 #define PLAIN_HEADER	   "{\"alg\":\"HS256\"}"
 
+/* What claims_of() says. */
+#define ORIGIN "plugin_opt_issuer https://login.example.com/\nplugin_opt_audience cashew\n"
+
 enum { REFUSED = MQTT_RC_NOT_AUTHORIZED };
 
 /* ---- Tokens ---- */
@@ -115,6 +118,7 @@ HARNESS_CASE(each_key_is_for_its_own_tokens)
 	char *pem = kept(h, maker_pem(point)), *rsa_pem = kept(h, maker_pem(rsa));
 	const struct broker_options options = {
 		.extra = harness_format(h,
+			ORIGIN
 			"plugin_opt_handler_secret_file %s\nplugin_opt_users_jwks_file %s\nplugin_opt_users_key_file ES256 kid=e1 %s\n",
 			harness_write_file(h, "handlers", HANDLERS_SECRET "\n"),
 			harness_write_file(h, "jwks.json", set_of(h, rsa, "\"kid\":\"r1\",\"use\":\"sig\",")),
@@ -173,8 +177,9 @@ HARNESS_CASE(keys_change_while_the_broker_runs)
 	EVP_PKEY *first = maker_rsa(2048, 65537), *second = maker_rsa(2048, 65537);
 	const char *first_set = set_of(h, first, "\"kid\":\"2025\","),
 		   *second_set = set_of(h, second, "\"kid\":\"2026\",");
-	const struct broker_options options = {.extra = harness_format(h, "plugin_opt_users_jwks_file %s\n",
-						       harness_write_file(h, "jwks.json", first_set))};
+	const struct broker_options options = {
+		.extra = harness_format(h, ORIGIN "plugin_opt_users_jwks_file %s\n",
+			harness_write_file(h, "jwks.json", first_set))};
 	harness_broker_with(h, &options);
 	const char *user = claims_of(h, "1");
 	const char *by_first = token_by_key(h, WITH_KID("RS256", "2025"), user, first, EVP_sha256());
@@ -210,6 +215,61 @@ HARNESS_CASE(keys_change_while_the_broker_runs)
 	EVP_PKEY_free(second);
 }
 
+/* ---- Rules ---- */
+
+HARNESS_CASE(what_a_token_says_of_its_origin)
+{
+	EVP_PKEY *point = maker_curve("P-256");
+	const struct broker_options options = {
+		.extra = harness_format(h,
+			ORIGIN
+			"plugin_opt_claim_user sub\nplugin_opt_max_lifetime 7200\nplugin_opt_handler_names cashewd , apples\n"
+			"plugin_opt_users_jwks_file %s\n",
+			harness_write_file(h, "jwks.json", set_of(h, point, "\"kid\":\"1\",")))};
+	harness_broker_with(h, &options);
+	const long long now = (long long)time(NULL);
+	static const struct {
+		const char *name, *claims; /* exp stands behind them */
+		int lifetime_s;
+		bool is_handler, in;
+	} cases[] = {
+		{"as it should be", "\"iss\":\"https://login.example.com/\",\"aud\":\"cashew\",\"sub\":\"1\"",
+			3600, false, true},
+		{"for several",
+			"\"iss\":\"https://login.example.com/\",\"aud\":[\"a\",\"cashew\"],\"sub\":\"1\"",
+			3600, false, true},
+		{"of another issuer",
+			"\"iss\":\"https://login.example.com\",\"aud\":\"cashew\",\"sub\":\"1\"", 3600, false,
+			false},
+		{"for others", "\"iss\":\"https://login.example.com/\",\"aud\":\"shop\",\"sub\":\"1\"", 3600,
+			false, false},
+		{"user_id instead of sub",
+			"\"iss\":\"https://login.example.com/\",\"aud\":\"cashew\",\"user_id\":\"1\"", 3600,
+			false, false},
+		{"a sub that is no user id",
+			"\"iss\":\"https://login.example.com/\",\"aud\":\"cashew\",\"sub\":\"1/2\"", 3600,
+			false, false},
+		{"valid for too long",
+			"\"iss\":\"https://login.example.com/\",\"aud\":\"cashew\",\"sub\":\"1\"", 7300,
+			false, false},
+		{"a handler", "\"handler\":{\"name\":\"apples\"}", 3600, true, true},
+		{"another handler", "\"handler\":{\"name\":\"pears\"}", 3600, true, false},
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *claims =
+			harness_format(h, "{%s,\"exp\":%lld}", cases[i].claims, now + cases[i].lifetime_s);
+		const char *token = cases[i].is_handler ? token_by_secret(h, claims, HARNESS_SECRET)
+							: token_by_key(h, WITH_KID("ES256", "1"), claims,
+								  point, EVP_sha256());
+		const int connack = connack_of(h, "1", token);
+		if (connack != (cases[i].in ? 0 : REFUSED))
+			harness_fail("%s: CONNACK %d", cases[i].name, connack);
+	}
+	assert_int_equal(count_in_log(h, "the token's sub is not 1 to 64 of"), 1);
+	assert_int_equal(count_in_log(h, "handler pears is not one of those that are let in"), 1);
+	EVP_PKEY_free(point);
+}
+
 /* ---- The whole ---- */
 
 /* The host has the handlers' secret alone, a phone a token of the provider's. */
@@ -218,7 +278,7 @@ HARNESS_CASE(a_host_serves_users_of_an_identity_provider)
 	EVP_PKEY *point = maker_curve("P-256");
 	const struct broker_options options = {
 		.extra = harness_format(h,
-			"plugin_opt_handler_secret_file %s\nplugin_opt_users_jwks_file %s\n",
+			ORIGIN "plugin_opt_handler_secret_file %s\nplugin_opt_users_jwks_file %s\n",
 			harness_write_file(h, "handlers", HANDLERS_SECRET "\n"),
 			harness_write_file(h, "jwks.json", set_of(h, point, "")))};
 	harness_broker_with(h, &options);
@@ -237,5 +297,5 @@ HARNESS_CASE(a_host_serves_users_of_an_identity_provider)
 }
 
 HARNESS_MAIN(HARNESS_TEST(each_key_is_for_its_own_tokens), HARNESS_TEST(one_secret_for_both_is_warned_of),
-	HARNESS_TEST(keys_change_while_the_broker_runs),
+	HARNESS_TEST(keys_change_while_the_broker_runs), HARNESS_TEST(what_a_token_says_of_its_origin),
 	HARNESS_TEST(a_host_serves_users_of_an_identity_provider))

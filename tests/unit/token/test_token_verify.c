@@ -94,11 +94,10 @@ static void add_all(struct token_keys *keys, bool with_users_secret)
 
 /* ---- Verdicts ---- */
 
-/* Verifies a copy of exactly that size, so that a sanitizer sees whoever reads on. reason NULL: accepted. */
-static void assert_verdict(
-	const char *name, const struct token_keys *keys, const char *token, const char *expected)
+/* Verifies a copy of exactly that size, so that a sanitizer sees whoever reads on. expected NULL: accepted. */
+static void assert_ruled(const char *name, const struct token_keys *keys, const struct token_rules *rules,
+	const char *token, const char *expected)
 {
-	static const struct token_rules rules;
 	const size_t size = strlen(token);
 	char *copy = malloc(size > 0 ? size : 1), reason[TOKEN_REASON_SIZE] = "";
 	assert_non_null(copy);
@@ -106,13 +105,20 @@ static void assert_verdict(
 	struct token_identity identity, untouched;
 	memset(&identity, 0x5a, sizeof(identity));
 	untouched = identity;
-	const int error = token_verify_with(keys, &rules, copy, size, NOW, &identity, reason);
+	const int error = token_verify_with(keys, rules, copy, size, NOW, &identity, reason);
 	free(copy);
 	if (error != (expected ? TOKEN_E_REFUSED : 0) || (expected && !strstr(reason, expected)))
 		fail_msg("%s: %d \"%s\", expected \"%s\"", name, error, reason,
 			expected ? expected : "accepted");
 	if (expected)
 		assert_memory_equal(&identity, &untouched, sizeof(identity));
+}
+
+static void assert_verdict(
+	const char *name, const struct token_keys *keys, const char *token, const char *expected)
+{
+	static const struct token_rules none;
+	assert_ruled(name, keys, &none, token, expected);
 }
 
 /* ---- Good ones ---- */
@@ -339,7 +345,7 @@ static void changed_tokens(void **state)
 		{WITH_KID("RS256", "r1"), {.key = r1, .digest = EVP_sha256()}},
 		{WITH_KID("ES256", "e1"), {.key = e1, .digest = EVP_sha256()}},
 	};
-	static const struct token_rules rules;
+	static const struct token_rules none;
 	struct token_keys keys = {.count = 0};
 	add_all(&keys, true);
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -351,7 +357,7 @@ static void changed_tokens(void **state)
 			const char before = token[at];
 			for (const char *other = "AQgw-_.="; *other != '\0'; other++) {
 				token[at] = *other;
-				if (before != *other && token_verify_with(&keys, &rules, token, size, NOW,
+				if (before != *other && token_verify_with(&keys, &none, token, size, NOW,
 								&identity, reason) != TOKEN_E_REFUSED)
 					fail_msg("%s: byte %zu changed from %c to %c: accepted",
 						cases[i].header, at, before, *other);
@@ -384,6 +390,99 @@ static void large_headers(void **state)
 		char *token = maker_token(header, USER_CLAIMS, &signer);
 		assert_verdict(
 			"large header", &keys, token, size <= 768 ? NULL : "header is larger than 1024");
+		free(token);
+	}
+	token_keys_clear(&keys);
+}
+
+/* ---- Rules ---- */
+
+#define ISSUER "https://login.example.com/"
+
+static void rules(void **state)
+{
+	(void)state;
+	static const struct token_rules provider = {
+		.claim_user = "sub", .issuer = ISSUER, .audience = "cashew", .lifetime_max_s = 3600};
+	static const struct token_rules named = {.handler_names = "cashewd,apples"};
+	static const struct token_rules brief = {.lifetime_max_s = 60},
+					unexpiring = {.allow_unexpiring = true, .lifetime_max_s = 60};
+	static const struct {
+		const char *name;
+		const struct token_rules *rules;
+		const char *claims, *reason; /* reason NULL: accepted */
+	} cases[] = {
+		{"a provider's", &provider,
+			"{\"iss\":\"" ISSUER "\",\"aud\":\"cashew\",\"sub\":\"auth0|5f\",\"exp\":1795003600}",
+			NULL},
+		{"a list of audiences", &provider,
+			"{\"iss\":\"" ISSUER
+			"\",\"aud\":[\"other\",\"cashew\"],\"sub\":\"1\",\"exp\":1795003600}",
+			NULL},
+		{"no sub", &provider,
+			"{\"iss\":\"" ISSUER "\",\"aud\":\"cashew\",\"user_id\":\"1\",\"exp\":1795003600}",
+			"no sub and no handler"},
+		{"a sub that is no user id", &provider,
+			"{\"iss\":\"" ISSUER "\",\"aud\":\"cashew\",\"sub\":\"a@b\",\"exp\":1795003600}",
+			"the token's sub is not 1 to 64"},
+		{"a sub that is a number", &provider,
+			"{\"iss\":\"" ISSUER "\",\"aud\":\"cashew\",\"sub\":1,\"exp\":1795003600}",
+			"the token's sub is not a text"},
+		{"no iss", &provider, "{\"aud\":\"cashew\",\"sub\":\"1\",\"exp\":1795003600}",
+			"iss is not the issuer"},
+		{"an issuer without its slash", &provider,
+			"{\"iss\":\"https://login.example.com\",\"aud\":\"cashew\",\"sub\":\"1\",\"exp\":1795003600}",
+			"iss is not the issuer"},
+		{"iss a list", &provider,
+			"{\"iss\":[\"" ISSUER "\"],\"aud\":\"cashew\",\"sub\":\"1\",\"exp\":1795003600}",
+			"iss is not the issuer"},
+		{"no aud", &provider, "{\"iss\":\"" ISSUER "\",\"sub\":\"1\",\"exp\":1795003600}",
+			"aud is not the audience"},
+		{"another aud", &provider,
+			"{\"iss\":\"" ISSUER "\",\"aud\":\"cashews\",\"sub\":\"1\",\"exp\":1795003600}",
+			"aud is not the audience"},
+		{"other auds", &provider,
+			"{\"iss\":\"" ISSUER
+			"\",\"aud\":[\"a\",1,[\"cashew\"]],\"sub\":\"1\",\"exp\":1795003600}",
+			"aud is not the audience"},
+		{"aud empty", &provider,
+			"{\"iss\":\"" ISSUER "\",\"aud\":[],\"sub\":\"1\",\"exp\":1795003600}",
+			"aud is not the audience"},
+		{"valid for too long", &provider,
+			"{\"iss\":\"" ISSUER "\",\"aud\":\"cashew\",\"sub\":\"1\",\"exp\":1795003601}",
+			"valid for more than 3600 s"},
+		{"a handler's needs none of that", &provider,
+			"{\"handler\":{\"name\":\"a\"},\"exp\":1795003600}", NULL},
+		{"a minute", &brief, "{\"user_id\":\"1\",\"exp\":1795000060}", NULL},
+		{"a minute from iat", &brief, "{\"user_id\":\"1\",\"iat\":1794999990,\"exp\":1795000050}",
+			NULL},
+		{"more from iat", &brief, "{\"user_id\":\"1\",\"iat\":1794999990,\"exp\":1795000051}",
+			"more than 60 s"},
+		{"long ago", &brief, "{\"user_id\":\"1\",\"iat\":-9223372036854775807,\"exp\":1795000051}",
+			"more than 60 s"},
+		{"the longest ago", &brief,
+			"{\"user_id\":\"1\",\"iat\":-9223372036854775808,\"exp\":1795000051}", NULL},
+		{"the year 56000", &brief, "{\"user_id\":\"1\",\"exp\":1705000000000}", "more than 60 s"},
+		{"the last second", &brief, "{\"user_id\":\"1\",\"exp\":9223372036854775807}",
+			"more than 60 s"},
+		{"a handler's for too long", &brief, "{\"handler\":{\"name\":\"a\"},\"exp\":1795000061}",
+			"more than 60 s"},
+		{"without exp, all the same", &unexpiring, "{\"user_id\":\"1\"}", "more than 60 s"},
+		{"a handler that is let in", &named,
+			"{\"handler\":{\"name\":\"cashewd\"},\"exp\":1795003600}", NULL},
+		{"the other one", &named, "{\"handler\":{\"name\":\"apples\"},\"exp\":1795003600}", NULL},
+		{"one that is not", &named, "{\"handler\":{\"name\":\"apple\"},\"exp\":1795003600}",
+			"handler apple is not one of those"},
+		{"in other letters", &named, "{\"handler\":{\"name\":\"Cashewd\"},\"exp\":1795003600}",
+			"is not one of those"},
+		{"a user of that name", &named, "{\"user_id\":\"apple\",\"exp\":1795003600}", NULL},
+	};
+	struct token_keys keys = {.count = 0};
+	add_secret(&keys, USERS, FOR_BOTH);
+	const struct maker_signer signer = {.secret = USERS, .digest = EVP_sha256()};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char *token = maker_token(HEADER("HS256"), cases[i].claims, &signer);
+		assert_ruled(cases[i].name, &keys, cases[i].rules, token, cases[i].reason);
 		free(token);
 	}
 	token_keys_clear(&keys);
@@ -458,6 +557,7 @@ int main(void)
 		cmocka_unit_test(two_secrets),
 		cmocka_unit_test(changed_tokens),
 		cmocka_unit_test(large_headers),
+		cmocka_unit_test(rules),
 		cmocka_unit_test(clashes),
 		cmocka_unit_test(too_many),
 	};
