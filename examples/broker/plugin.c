@@ -16,10 +16,12 @@
  *   users_key_file, users_jwks_file   public keys for users' tokens: keys.h
  *   allow_short_secret on     accept a secret of less than 32 bytes; without it ALLOW_SHORT_SECRET of the environment
  *   allow_unexpiring_tokens, max_lifetime, handler_names, claim_user, issuer, audience   what else is asked of a token: rules.h
+ *   deny_file PATH            users, handlers and tokens that are not let in: deny.h
  *   handler_client_ids A,B    client ids that only handlers may use, also with -... behind them; cashewd by default
  */
 #include "access.h"
 #include "connections.h"
+#include "deny.h"
 #include "keys.h"
 #include "rules.h"
 
@@ -49,6 +51,8 @@ struct plugin {
 	struct keys_options keys_options;
 	struct token_keys keys;
 	struct token_rules rules;
+	char *deny_file;	  /* NULL: none */
+	struct deny *deny;	  /* NULL: none */
 	char *handler_client_ids; /* names separated by commas */
 	bool reloading;		  /* between SIGHUP and the next tick */
 	struct connections connections;
@@ -71,6 +75,18 @@ static int keys_load(struct plugin *plugin)
 		return error;
 	token_keys_clear(&plugin->keys);
 	plugin->keys = keys;
+	return 0;
+}
+
+/* On failure the list stays the one that it was. */
+static int deny_load(struct plugin *plugin)
+{
+	struct deny *deny = NULL;
+	const int error = plugin->deny_file ? deny_read(plugin->deny_file, &deny, keys_log) : 0;
+	if (error != 0)
+		return error;
+	deny_free(plugin->deny);
+	plugin->deny = deny;
 	return 0;
 }
 
@@ -135,6 +151,8 @@ static int on_basic_auth(int event_number, void *event_data, void *context)
 		time(NULL), &identity, reason);
 	if (error != 0)
 		return error == TOKEN_E_REFUSED ? connect_refuse(event, reason) : MOSQ_ERR_NOMEM;
+	if (deny_holds(plugin->deny, &identity))
+		return connect_refuse(event, "the deny list holds its user, its handler or its token");
 	if (!identity.is_handler) {
 		error = client_id_check(plugin, event, identity.user_id);
 		if (error != MOSQ_ERR_SUCCESS)
@@ -146,6 +164,7 @@ static int on_basic_auth(int event_number, void *event_data, void *context)
 	if (connections_add(&plugin->connections, event->client, mosquitto_client_id(event->client),
 		    identity.expires) != 0)
 		return MOSQ_ERR_NOMEM;
+	connections_find(&plugin->connections, event->client)->identity = identity;
 	return mosquitto_set_username(event->client, text);
 }
 
@@ -222,11 +241,33 @@ static int on_message(int event_number, void *event_data, void *context)
 
 /* ---- Time and reload ---- */
 
+static bool is_denied(const struct connection *connection, const void *deny)
+{
+	return deny_holds(deny, &connection->identity);
+}
+
+/* Those who are connected already. A last will of one of them would be a message that it may not send any more. */
+static void denied_close(struct plugin *plugin)
+{
+	struct connection *next = connections_take_wanted(&plugin->connections, is_denied, plugin->deny);
+	while (next) {
+		struct connection *denied = next;
+		next = denied->next;
+		mosquitto_log_printf(MOSQ_LOG_NOTICE,
+			"cashew plugin: the deny list holds client %s: closing its connection",
+			denied->client_id);
+		mosquitto_kick_client_by_clientid(denied->client_id, false);
+		free(denied);
+	}
+}
+
 static int on_tick(int event_number, void *event_data, void *context)
 {
 	(void)event_number;
 	(void)event_data;
 	struct plugin *plugin = context;
+	if (plugin->reloading && plugin->deny)
+		denied_close(plugin);
 	plugin->reloading = false;
 	struct connection *expired;
 	while ((expired = connections_take_expired(&plugin->connections, time(NULL))) != NULL) {
@@ -248,6 +289,9 @@ static int on_reload(int event_number, void *event_data, void *context)
 	bool read = keys_load(plugin) == 0;
 	mosquitto_log_printf(read ? MOSQ_LOG_NOTICE : MOSQ_LOG_ERR, "cashew plugin: reloaded: %s",
 		read ? "the keys were read again" : "the keys stay those that were read before");
+	if (plugin->deny_file && deny_load(plugin) != 0)
+		mosquitto_log_printf(MOSQ_LOG_ERR,
+			"cashew plugin: reloaded: the deny list stays the one that was read before");
 	return MOSQ_ERR_SUCCESS;
 }
 
@@ -277,6 +321,8 @@ static int option_read(struct plugin *plugin, const char *key, const char *value
 		error = rules_option(&plugin->rules, key, value, keys_log);
 	if (error != RULES_E_UNKNOWN)
 		return error == 0 ? MOSQ_ERR_SUCCESS : error == -ENOMEM ? MOSQ_ERR_NOMEM : MOSQ_ERR_INVAL;
+	if (strcmp(key, "deny_file") == 0)
+		return text_replace(&plugin->deny_file, value) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_NOMEM;
 	if (strcmp(key, "handler_client_ids") == 0)
 		return text_replace(&plugin->handler_client_ids, value) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_NOMEM;
 	if (strcmp(key, "allow_short_secret") == 0)
@@ -284,7 +330,7 @@ static int option_read(struct plugin *plugin, const char *key, const char *value
 			"plugin_opt_allow_short_secret", value, &plugin->keys_options.allow_short_secret);
 	mosquitto_log_printf(MOSQ_LOG_ERR,
 		"cashew plugin: plugin_opt_%s is unknown; known are secret_file, handler_secret_file, users_key_file, users_jwks_file, "
-		"allow_short_secret, allow_unexpiring_tokens, claim_user, issuer, audience, max_lifetime, handler_names, handler_client_ids",
+		"allow_short_secret, allow_unexpiring_tokens, claim_user, issuer, audience, max_lifetime, handler_names, deny_file, handler_client_ids",
 		key);
 	return MOSQ_ERR_INVAL;
 }
@@ -344,6 +390,8 @@ static void plugin_free(struct plugin *plugin)
 	token_keys_clear(&plugin->keys);
 	keys_options_free(&plugin->keys_options);
 	rules_free(&plugin->rules);
+	deny_free(plugin->deny);
+	free(plugin->deny_file);
 	free(plugin->handler_client_ids);
 	free(plugin);
 }
@@ -367,7 +415,7 @@ EXPORT int mosquitto_plugin_init(
 	int error = options_read(plugin, options, option_count);
 	if (error == MOSQ_ERR_SUCCESS && rules_check(&plugin->rules, &plugin->keys_options, keys_log) != 0)
 		error = MOSQ_ERR_INVAL;
-	if (error == MOSQ_ERR_SUCCESS && keys_load(plugin) != 0)
+	if (error == MOSQ_ERR_SUCCESS && (keys_load(plugin) != 0 || deny_load(plugin) != 0))
 		error = MOSQ_ERR_INVAL;
 	if (error == MOSQ_ERR_SUCCESS)
 		error = events_register(plugin);

@@ -18,6 +18,7 @@ enum {
 	TOKEN_LEEWAY_S =
 		60, /* iat and nbf may lie that far in the future: clocks differ; exp has no leeway */
 	TOKEN_REASON_SIZE = 160,
+	TOKEN_ID_MAX = 128, /* bytes of a jti */
 };
 
 enum token_error { TOKEN_E_REFUSED = 1 };
@@ -28,6 +29,8 @@ struct token_identity {
 	char user_id[65]; /* of a user's token */
 	char name[65];	  /* handler.name of a handler's token */
 	int64_t expires;  /* exp: seconds since 1970; INT64_MAX: never */
+	int64_t issued;	  /* iat; INT64_MIN: it does not say */
+	char id[TOKEN_ID_MAX + 1]; /* jti (RFC 7519 section 4.1.7); "": it has none */
 };
 
 /* Makes a token {user_id, iat, exp}; lifetime_s, more than 0, from now. 0 and *ret_token, freed with free();

@@ -107,7 +107,7 @@ static int claim_time(const json_t *claims, const char *name, int64_t *ret_time,
 }
 
 static int times_check(const json_t *claims, const struct token_rules *rules, int64_t now,
-	int64_t *ret_expires, char *reason)
+	struct token_identity *identity, char *reason)
 {
 	int64_t issued = INT64_MIN, not_before = INT64_MIN, expires = INT64_MAX;
 	int error = claim_time(claims, "iat", &issued, reason);
@@ -134,7 +134,21 @@ static int times_check(const json_t *claims, const struct token_rules *rules, in
 			lifetime_s > rules->lifetime_max_s))
 		return token_form_refuse(
 			reason, "the token is valid for more than %lld s", (long long)rules->lifetime_max_s);
-	*ret_expires = expires;
+	identity->expires = expires;
+	identity->issued = issued;
+	return 0;
+}
+
+static int id_read(const json_t *claims, struct token_identity *identity, char *reason)
+{
+	const json_t *id = json_object_get(claims, "jti");
+	const size_t size = json_is_string(id) ? json_string_length(id) : 0;
+	if (!id)
+		return 0;
+	if (!json_is_string(id) || size > TOKEN_ID_MAX)
+		return token_form_refuse(
+			reason, "the token's jti is not a text of %d bytes at most", TOKEN_ID_MAX);
+	memcpy(identity->id, json_string_value(id), size + 1);
 	return 0;
 }
 
@@ -224,7 +238,9 @@ static int claims_check(const struct token_key *key, const struct token_rules *r
 	int64_t now, struct token_identity *ret_identity, char *reason)
 {
 	struct token_identity identity = {0};
-	int error = times_check(claims, rules, now, &identity.expires, reason);
+	int error = times_check(claims, rules, now, &identity, reason);
+	if (error == 0)
+		error = id_read(claims, &identity, reason);
 	if (error == 0)
 		error = identity_read(claims, rules, &identity, reason);
 	if (error != 0)

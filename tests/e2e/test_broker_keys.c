@@ -270,6 +270,60 @@ HARNESS_CASE(what_a_token_says_of_its_origin)
 	EVP_PKEY_free(point);
 }
 
+/* ---- The deny list ---- */
+
+static bool is_gone(void *context)
+{
+	const struct device *device = context;
+	return !device->connected;
+}
+
+HARNESS_CASE(a_deny_list_ends_connections)
+{
+	const char *list = harness_path(h, "denied");
+	harness_write_file(h, "denied", "# nobody yet\n");
+	const struct broker_options options = {.extra = harness_format(h, "plugin_opt_deny_file %s\n", list)};
+	harness_broker_with(h, &options);
+	struct device *one = device_new(h, "1"), *two = device_new(h, "2"), *three = device_new(h, "3"),
+		      *handler = device_new_handler(h, "old-host");
+	const long long now = (long long)time(NULL);
+	three->token = token_by_secret(h,
+		harness_format(h, "{\"user_id\":\"3\",\"jti\":\"5f0c2a\",\"exp\":%lld}", now + 3600),
+		HARNESS_SECRET);
+	device_connect(one);
+	device_connect(two);
+	device_connect(three);
+	device_connect(handler);
+	harness_write_file(h, "denied",
+		harness_format(h,
+			"user 1\nuser 2 before %lld # its phone was lost\ntoken 5f0c2a\nhandler old-host\n",
+			now + 1000));
+	reload(h, "closing its connection");
+	harness_wait(h, is_gone, one, "the denied user's connection to be closed");
+	harness_wait(h, is_gone, two, "that of the old token to be closed");
+	harness_wait(h, is_gone, three, "that of the denied token to be closed");
+	harness_wait(h, is_gone, handler, "the denied handler's connection to be closed");
+	assert_int_equal(device_try_connect(one), REFUSED);
+	assert_int_equal(device_try_connect(two), REFUSED);
+	assert_int_equal(device_try_connect(three), REFUSED);
+	assert_int_equal(device_try_connect(handler), REFUSED);
+	/* Another token of the same user is not that token. */
+	three->token = token_by_secret(
+		h, harness_format(h, "{\"user_id\":\"3\",\"exp\":%lld}", now + 3600), HARNESS_SECRET);
+	device_connect(three);
+	/* A list that cannot be right changes nothing. */
+	harness_write_file(h, "denied", "user 3\nuzer 1\n");
+	reload(h, "the deny list stays the one that was read before");
+	assert_int_equal(count_in_log(h, "denied:2: expected user ID"), 1);
+	assert_int_equal(device_try_connect(one), REFUSED);
+	assert_int_equal(connack_of(h, "4", device_new(h, "4")->token), 0);
+	harness_write_file(h, "denied", harness_format(h, "user 2 before %lld\n", now - 1000));
+	reload(h, "denied denies 1");
+	device_connect(one);
+	device_connect(two);
+	assert_true(three->connected);
+}
+
 /* ---- The whole ---- */
 
 /* The host has the handlers' secret alone, a phone a token of the provider's. */
@@ -298,4 +352,4 @@ HARNESS_CASE(a_host_serves_users_of_an_identity_provider)
 
 HARNESS_MAIN(HARNESS_TEST(each_key_is_for_its_own_tokens), HARNESS_TEST(one_secret_for_both_is_warned_of),
 	HARNESS_TEST(keys_change_while_the_broker_runs), HARNESS_TEST(what_a_token_says_of_its_origin),
-	HARNESS_TEST(a_host_serves_users_of_an_identity_provider))
+	HARNESS_TEST(a_deny_list_ends_connections), HARNESS_TEST(a_host_serves_users_of_an_identity_provider))

@@ -818,6 +818,8 @@ HARNESS_CASE(unusable_settings_keep_the_broker_from_starting)
 			"plugin_opt_max_lifetime: expected a number"},
 		{HARNESS_SECRET, "plugin_opt_handler_names a;b\n", NULL,
 			"plugin_opt_handler_names: expected names"},
+		{HARNESS_SECRET, "plugin_opt_deny_file /nowhere/denied\n", NULL,
+			"plugin_opt_deny_file /nowhere/denied cannot be read: No such file"},
 		{NULL, "", "JWT_SECRET=short", "the secret of JWT_SECRET has 5 bytes"},
 		{NULL, "", "JWT_SECRET=", "there is no secret"},
 	};
