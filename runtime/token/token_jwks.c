@@ -100,9 +100,13 @@ static int id_read(const json_t *jwk, char ret_id[static TOKEN_KEY_ID_MAX + 1], 
 	if (!id)
 		return 0;
 	const size_t size = json_is_string(id) ? json_string_length(id) : 0;
-	if (size == 0 || size > TOKEN_KEY_ID_MAX)
-		return token_form_refuse(
-			reason, "has a kid that is no text of 1 to %d bytes", TOKEN_KEY_ID_MAX);
+	bool good = size > 0 && size <= TOKEN_KEY_ID_MAX;
+	/* It stands in the log where two keys have the same. */
+	for (size_t i = 0; i < size && good; i++)
+		good = json_string_value(id)[i] >= ' ' && json_string_value(id)[i] <= '~';
+	if (!good)
+		return token_form_refuse(reason,
+			"has a kid that is no text of 1 to %d printable ASCII characters", TOKEN_KEY_ID_MAX);
 	memcpy(ret_id, json_string_value(id), size + 1);
 	return 0;
 }

@@ -87,6 +87,8 @@ static void sets(void **state)
 			"number 2 of 2 has the kid of another key, 1"},
 		{"two without a kid", "{\"keys\":[{" POINT "},{" POINT "}]}", 0, 0, "second one for ES256"},
 		{"the kid a number", "{\"keys\":[{" POINT ",\"kid\":1}]}", 0, 0, "kid that is no text"},
+		{"the kid with a line end", "{\"keys\":[{" POINT ",\"kid\":\"a\\nb\"}]}", 0, 0,
+			"kid that is no text"},
 		{"the kid empty", "{\"keys\":[{" POINT ",\"kid\":\"\"}]}", 0, 0, "kid that is no text"},
 		{"off the curve",
 			"{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"" X "\",\"y\":\"" X "\"}]}", 0,
