@@ -319,12 +319,12 @@ static int option_read(struct plugin *plugin, const char *key, const char *value
 	int error = keys_option(&plugin->keys_options, key, value, keys_log);
 	if (error == KEYS_E_UNKNOWN)
 		error = rules_option(&plugin->rules, key, value, keys_log);
+	if (error == RULES_E_UNKNOWN && strcmp(key, "handler_client_ids") == 0)
+		error = rules_names(key, value, &plugin->handler_client_ids, keys_log);
 	if (error != RULES_E_UNKNOWN)
 		return error == 0 ? MOSQ_ERR_SUCCESS : error == -ENOMEM ? MOSQ_ERR_NOMEM : MOSQ_ERR_INVAL;
 	if (strcmp(key, "deny_file") == 0)
 		return text_replace(&plugin->deny_file, value) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_NOMEM;
-	if (strcmp(key, "handler_client_ids") == 0)
-		return text_replace(&plugin->handler_client_ids, value) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_NOMEM;
 	if (strcmp(key, "allow_short_secret") == 0)
 		return switch_read(
 			"plugin_opt_allow_short_secret", value, &plugin->keys_options.allow_short_secret);

@@ -47,11 +47,10 @@ static int lifetime_set(struct token_rules *rules, const char *name, const char 
 	return 0;
 }
 
-/* Names separated by commas, blanks around them left out. */
-static int names_set(struct token_rules *rules, const char *name, const char *value, keys_tell tell)
+int rules_names(const char *name, const char *value, char **names, keys_tell tell)
 {
-	char *names = calloc(1, strlen(value) + 1);
-	if (!names)
+	char *copy = calloc(1, strlen(value) + 1);
+	if (!copy)
 		return -ENOMEM;
 	size_t used = 0;
 	for (const char *at = value;; at++) {
@@ -61,21 +60,29 @@ static int names_set(struct token_rules *rules, const char *name, const char *va
 		while (size > 0 && strchr(" \t", at[size - 1]))
 			size--;
 		if (!topic_user_valid(at, size)) {
-			free(names);
+			free(copy);
 			return refuse(
 				tell, name, "names of 1 to 64 of A-Z a-z 0-9 . _ | -, separated by commas");
 		}
 		if (used > 0)
-			names[used++] = ',';
-		memcpy(names + used, at, size);
+			copy[used++] = ',';
+		memcpy(copy + used, at, size);
 		used += size;
 		at += field;
 		if (*at == '\0')
 			break;
 	}
-	free((char *)(uintptr_t)rules->handler_names);
-	rules->handler_names = names;
+	free(*names);
+	*names = copy;
 	return 0;
+}
+
+static int names_set(struct token_rules *rules, const char *name, const char *value, keys_tell tell)
+{
+	char *names = (char *)(uintptr_t)rules->handler_names;
+	const int error = rules_names(name, value, &names, tell);
+	rules->handler_names = names;
+	return error;
 }
 
 int rules_option(struct token_rules *rules, const char *name, const char *value, keys_tell tell)

@@ -23,6 +23,13 @@ __attribute__((warn_unused_result)) int rules_option(
 __attribute__((warn_unused_result)) int rules_check(
 	const struct token_rules *rules, const struct keys_options *keys, keys_tell tell);
 
+/*
+ * Takes a list of names, separated by commas, without the blanks around them, in the place of *names, which is freed. 0; RULES_E_UNUSABLE, told: a name
+ * is empty or has other characters than a user id; -ENOMEM.
+ */
+__attribute__((warn_unused_result)) int rules_names(
+	const char *name, const char *value, char **names, keys_tell tell);
+
 void rules_free(struct token_rules *rules);
 
 #endif

@@ -353,6 +353,28 @@ HARNESS_CASE(client_ids_belong_to_one_user)
 	assert_int_equal(visit(h, &handler), 0);
 }
 
+HARNESS_CASE(client_ids_of_handlers_may_stand_between_blanks)
+{
+	const struct broker_options options = {
+		.extra = "plugin_opt_handler_client_ids cashewd , apples,pears\n"};
+	static const struct {
+		const char *client_id;
+		bool in;
+	} cases[] = {{"cashewd", false}, {"apples", false}, {"apples-2", false}, {"pears/1", false},
+		{"68946", true}};
+	harness_broker_with(h, &options);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *user = cases[i].in
+					   ? "68946"
+					   : harness_format(h, "%.*s", (int)strcspn(cases[i].client_id, "-/"),
+						     cases[i].client_id);
+		const struct visitor visitor = {.username = "JWT",
+			.password = user_token(h, HARNESS_SECRET, user, 0, 3600),
+			.client_id = cases[i].client_id};
+		assert_int_equal(visit(h, &visitor), cases[i].in ? 0 : REFUSED);
+	}
+}
+
 /* A refused client must not have disturbed the session that it asked for. */
 HARNESS_CASE(a_refused_client_takes_nothing_over)
 {
@@ -818,6 +840,8 @@ HARNESS_CASE(unusable_settings_keep_the_broker_from_starting)
 			"plugin_opt_max_lifetime: expected a number"},
 		{HARNESS_SECRET, "plugin_opt_handler_names a;b\n", NULL,
 			"plugin_opt_handler_names: expected names"},
+		{HARNESS_SECRET, "plugin_opt_handler_client_ids cashewd apples\n", NULL,
+			"plugin_opt_handler_client_ids: expected names"},
 		{HARNESS_SECRET, "plugin_opt_deny_file /nowhere/denied\n", NULL,
 			"plugin_opt_deny_file /nowhere/denied cannot be read: No such file"},
 		{NULL, "", "JWT_SECRET=short", "the secret of JWT_SECRET has 5 bytes"},
@@ -861,6 +885,7 @@ HARNESS_MAIN(HARNESS_TEST(unusable_settings_keep_the_broker_from_starting),
 	HARNESS_TEST(unexpiring_tokens_get_in_where_the_broker_says_so),
 	HARNESS_TEST(unexpiring_tokens_are_refused_and_the_log_says_what_would_let_them_in),
 	HARNESS_TEST(enhanced_authentication_is_no_way_in), HARNESS_TEST(client_ids_belong_to_one_user),
+	HARNESS_TEST(client_ids_of_handlers_may_stand_between_blanks),
 	HARNESS_TEST(a_refused_client_takes_nothing_over), HARNESS_TEST(subscriptions),
 	HARNESS_TEST(a_device_is_sent_only_its_own), HARNESS_TEST(what_a_device_publishes),
 	HARNESS_TEST(what_a_handler_publishes), HARNESS_TEST(bare_commands_of_every_qos),

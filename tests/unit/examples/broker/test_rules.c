@@ -90,6 +90,13 @@ static void names(void **state)
 	}
 	rules_free(&rules);
 	rules_free(&rules);
+	char *ids = strdup("cashewd");
+	assert_int_equal(rules_names("handler_client_ids", " a, b", &ids, keep), 0);
+	assert_string_equal(ids, "a,b");
+	assert_int_equal(rules_names("handler_client_ids", "a b", &ids, keep), RULES_E_UNUSABLE);
+	assert_non_null(strstr(told, "plugin_opt_handler_client_ids: expected names"));
+	assert_string_equal(ids, "a,b");
+	free(ids);
 }
 
 static void together(void **state)
