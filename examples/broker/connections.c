@@ -85,3 +85,30 @@ struct connection *connections_take_expired(struct connections *connections, int
 	tdelete(earliest, &connections->tree, connection_compare);
 	return earliest;
 }
+
+struct wanted_visit {
+	bool (*wanted)(const struct connection *connection, const void *context);
+	const void *context;
+	struct connection *first;
+};
+
+/* A tree must not change while it is walked through. */
+static void wanted_visit(const void *node, VISIT order, void *context)
+{
+	struct wanted_visit *visit = context;
+	struct connection *connection = *(struct connection *const *)node;
+	if ((order != postorder && order != leaf) || !visit->wanted(connection, visit->context))
+		return;
+	connection->next = visit->first;
+	visit->first = connection;
+}
+
+struct connection *connections_take_wanted(struct connections *connections,
+	bool (*wanted)(const struct connection *connection, const void *context), const void *context)
+{
+	struct wanted_visit visit = {.wanted = wanted, .context = context};
+	twalk_r(connections->tree, wanted_visit, &visit);
+	for (struct connection *connection = visit.first; connection; connection = connection->next)
+		tdelete(connection, &connections->tree, connection_compare);
+	return visit.first;
+}

@@ -9,7 +9,9 @@
 #ifndef CONNECTIONS_H
 #define CONNECTIONS_H
 
-#include <stdint.h>
+#include "token.h"
+
+#include <stdbool.h>
 
 struct mosquitto;
 
@@ -17,6 +19,8 @@ struct connection {
 	const struct mosquitto *client; /* the key */
 	int64_t expires;		/* its token's exp */
 	unsigned refusals;		/* publishes and subscriptions that were refused */
+	struct token_identity identity; /* what its token says; the plugin's */
+	struct connection *next;	/* of those that were taken out together */
 	char client_id[];
 };
 
@@ -40,5 +44,9 @@ void connections_remove(struct connections *connections, const struct mosquitto 
 
 /* Takes out one connection whose token has expired: free() it. NULL if there is none. Cheap while there is none. */
 struct connection *connections_take_expired(struct connections *connections, int64_t now);
+
+/* Takes out all connections that are wanted: a list by `next`, to be freed one by one. NULL if there are none. One walk. */
+struct connection *connections_take_wanted(struct connections *connections,
+	bool (*wanted)(const struct connection *connection, const void *context), const void *context);
 
 #endif

@@ -3,7 +3,7 @@
  * what they may do.
  *
  * Happy path: a client connects with the user name "JWT" and its token as the password. The token is
- * verified, and the client's user name at the broker becomes its identity, "user:68946" or "handler:cashewd",
+ * verified (keys.h, token_verify.h), and the client's user name at the broker becomes its identity, "user:68946" or "handler:cashewd",
  * which is all that the access rules look at (access.h). A bare command of a device, "get_apples", is
  * rewritten to "68946/get_apples" before the broker looks for subscribers. Failure modes: no usable secret or
  * an unknown option keep the broker from starting; a client without a valid token or with a client id that is
@@ -12,14 +12,18 @@
  *
  * Everything runs in mosquitto's one thread. Options, as plugin_opt_NAME in mosquitto.conf:
  *   secret_file PATH          a file that holds the secret; without it JWT_SECRET of the environment
+ *   handler_secret_file PATH  the same for the secret of handlers' tokens; without it JWT_HANDLER_SECRET
+ *   users_key_file, users_jwks_file   public keys for users' tokens: keys.h
  *   allow_short_secret on     accept a secret of less than 32 bytes; without it ALLOW_SHORT_SECRET of the environment
- *   allow_unexpiring_tokens on   accept tokens without exp
+ *   allow_unexpiring_tokens, max_lifetime, handler_names, claim_user, issuer, audience   what else is asked of a token: rules.h
+ *   deny_file PATH            users, handlers and tokens that are not let in: deny.h
  *   handler_client_ids A,B    client ids that only handlers may use, also with -... behind them; cashewd by default
  */
 #include "access.h"
 #include "connections.h"
-#include "secret.h"
-#include "token.h"
+#include "deny.h"
+#include "keys.h"
+#include "rules.h"
 
 #include <errno.h>
 #include <mosquitto.h>
@@ -44,33 +48,45 @@ enum { BROKER_FREES_OLD_TOPIC = LIBMOSQUITTO_VERSION_NUMBER >= 2000015 };
 
 struct plugin {
 	mosquitto_plugin_id_t *id;
-	char *secret;
-	char *secret_file;	  /* NULL: JWT_SECRET of the environment */
+	struct keys_options keys_options;
+	struct token_keys keys;
+	struct token_rules rules;
+	char *deny_file;	  /* NULL: none */
+	struct deny *deny;	  /* NULL: none */
 	char *handler_client_ids; /* names separated by commas */
-	bool allow_short_secret, allow_unexpiring_tokens;
-	bool reloading; /* between SIGHUP and the next tick */
+	bool reloading;		  /* between SIGHUP and the next tick */
 	struct connections connections;
 };
 
-static int secret_load(struct plugin *plugin)
+static void keys_log(enum keys_level level, const char *text)
 {
-	char reason[SECRET_REASON_SIZE];
-	char *secret = NULL;
-	struct secret_notes notes = {.oddity = NULL};
-	int error = secret_read(plugin->secret_file, plugin->allow_short_secret, &secret, &notes, reason);
-	if (error == SECRET_E_UNUSABLE)
-		mosquitto_log_printf(MOSQ_LOG_ERR, "cashew plugin: %s", reason);
+	mosquitto_log_printf(level == KEYS_ERROR     ? MOSQ_LOG_ERR
+			     : level == KEYS_WARNING ? MOSQ_LOG_WARNING
+						     : MOSQ_LOG_NOTICE,
+		"cashew plugin: %s", text);
+}
+
+/* On failure the keys stay those that they were. */
+static int keys_load(struct plugin *plugin)
+{
+	struct token_keys keys;
+	const int error = keys_read(&plugin->keys_options, &keys, keys_log);
 	if (error != 0)
 		return error;
-	if (notes.readable_by_others)
-		mosquitto_log_printf(MOSQ_LOG_WARNING,
-			"cashew plugin: others can read secret_file %s: chmod 600 it", plugin->secret_file);
-	if (notes.oddity)
-		mosquitto_log_printf(MOSQ_LOG_WARNING,
-			"cashew plugin: the secret of %s %s: it is taken as it stands, so whoever signs tokens needs it so too",
-			plugin->secret_file ? plugin->secret_file : "JWT_SECRET", notes.oddity);
-	secret_free(plugin->secret);
-	plugin->secret = secret;
+	token_keys_clear(&plugin->keys);
+	plugin->keys = keys;
+	return 0;
+}
+
+/* On failure the list stays the one that it was. */
+static int deny_load(struct plugin *plugin)
+{
+	struct deny *deny = NULL;
+	const int error = plugin->deny_file ? deny_read(plugin->deny_file, &deny, keys_log) : 0;
+	if (error != 0)
+		return error;
+	deny_free(plugin->deny);
+	plugin->deny = deny;
 	return 0;
 }
 
@@ -131,10 +147,12 @@ static int on_basic_auth(int event_number, void *event_data, void *context)
 		return connect_refuse(event, "there is no password: it must be a token");
 	char reason[TOKEN_REASON_SIZE];
 	struct token_identity identity;
-	int error = token_verify(plugin->secret, event->password, strlen(event->password), time(NULL),
-		plugin->allow_unexpiring_tokens, &identity, reason);
+	int error = token_verify_with(&plugin->keys, &plugin->rules, event->password, strlen(event->password),
+		time(NULL), &identity, reason);
 	if (error != 0)
 		return error == TOKEN_E_REFUSED ? connect_refuse(event, reason) : MOSQ_ERR_NOMEM;
+	if (deny_holds(plugin->deny, &identity))
+		return connect_refuse(event, "the deny list holds its user, its handler or its token");
 	if (!identity.is_handler) {
 		error = client_id_check(plugin, event, identity.user_id);
 		if (error != MOSQ_ERR_SUCCESS)
@@ -146,6 +164,7 @@ static int on_basic_auth(int event_number, void *event_data, void *context)
 	if (connections_add(&plugin->connections, event->client, mosquitto_client_id(event->client),
 		    identity.expires) != 0)
 		return MOSQ_ERR_NOMEM;
+	connections_find(&plugin->connections, event->client)->identity = identity;
 	return mosquitto_set_username(event->client, text);
 }
 
@@ -222,11 +241,33 @@ static int on_message(int event_number, void *event_data, void *context)
 
 /* ---- Time and reload ---- */
 
+static bool is_denied(const struct connection *connection, const void *deny)
+{
+	return deny_holds(deny, &connection->identity);
+}
+
+/* Those who are connected already. A last will of one of them would be a message that it may not send any more. */
+static void denied_close(struct plugin *plugin)
+{
+	struct connection *next = connections_take_wanted(&plugin->connections, is_denied, plugin->deny);
+	while (next) {
+		struct connection *denied = next;
+		next = denied->next;
+		mosquitto_log_printf(MOSQ_LOG_NOTICE,
+			"cashew plugin: the deny list holds client %s: closing its connection",
+			denied->client_id);
+		mosquitto_kick_client_by_clientid(denied->client_id, false);
+		free(denied);
+	}
+}
+
 static int on_tick(int event_number, void *event_data, void *context)
 {
 	(void)event_number;
 	(void)event_data;
 	struct plugin *plugin = context;
+	if (plugin->reloading && plugin->deny)
+		denied_close(plugin);
 	plugin->reloading = false;
 	struct connection *expired;
 	while ((expired = connections_take_expired(&plugin->connections, time(NULL))) != NULL) {
@@ -245,9 +286,12 @@ static int on_reload(int event_number, void *event_data, void *context)
 	(void)event_data;
 	struct plugin *plugin = context;
 	plugin->reloading = true;
-	bool read = secret_load(plugin) == 0;
+	bool read = keys_load(plugin) == 0;
 	mosquitto_log_printf(read ? MOSQ_LOG_NOTICE : MOSQ_LOG_ERR, "cashew plugin: reloaded: %s",
-		read ? "the secret was read again" : "the secret stays the one that was read before");
+		read ? "the keys were read again" : "the keys stay those that were read before");
+	if (plugin->deny_file && deny_load(plugin) != 0)
+		mosquitto_log_printf(MOSQ_LOG_ERR,
+			"cashew plugin: reloaded: the deny list stays the one that was read before");
 	return MOSQ_ERR_SUCCESS;
 }
 
@@ -270,34 +314,37 @@ static int switch_read(const char *name, const char *value, bool *ret_on)
 	return MOSQ_ERR_SUCCESS;
 }
 
+static int option_read(struct plugin *plugin, const char *key, const char *value)
+{
+	int error = keys_option(&plugin->keys_options, key, value, keys_log);
+	if (error == KEYS_E_UNKNOWN)
+		error = rules_option(&plugin->rules, key, value, keys_log);
+	if (error == RULES_E_UNKNOWN && strcmp(key, "handler_client_ids") == 0)
+		error = rules_names(key, value, &plugin->handler_client_ids, keys_log);
+	if (error != RULES_E_UNKNOWN)
+		return error == 0 ? MOSQ_ERR_SUCCESS : error == -ENOMEM ? MOSQ_ERR_NOMEM : MOSQ_ERR_INVAL;
+	if (strcmp(key, "deny_file") == 0)
+		return text_replace(&plugin->deny_file, value) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_NOMEM;
+	if (strcmp(key, "allow_short_secret") == 0)
+		return switch_read(
+			"plugin_opt_allow_short_secret", value, &plugin->keys_options.allow_short_secret);
+	mosquitto_log_printf(MOSQ_LOG_ERR,
+		"cashew plugin: plugin_opt_%s is unknown; known are secret_file, handler_secret_file, users_key_file, users_jwks_file, "
+		"allow_short_secret, allow_unexpiring_tokens, claim_user, issuer, audience, max_lifetime, handler_names, deny_file, handler_client_ids",
+		key);
+	return MOSQ_ERR_INVAL;
+}
+
 static int options_read(struct plugin *plugin, const struct mosquitto_opt *options, int option_count)
 {
 	const char *environment = getenv("ALLOW_SHORT_SECRET");
-	int error = environment ? switch_read("ALLOW_SHORT_SECRET", environment, &plugin->allow_short_secret)
-				: MOSQ_ERR_SUCCESS;
+	bool *allow_short = &plugin->keys_options.allow_short_secret;
+	int error =
+		environment ? switch_read("ALLOW_SHORT_SECRET", environment, allow_short) : MOSQ_ERR_SUCCESS;
 	if (!text_replace(&plugin->handler_client_ids, "cashewd"))
 		error = MOSQ_ERR_NOMEM;
-	for (int i = 0; i < option_count && error == MOSQ_ERR_SUCCESS; i++) {
-		const char *key = options[i].key, *value = options[i].value;
-		if (strcmp(key, "secret_file") == 0) {
-			error = text_replace(&plugin->secret_file, value) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_NOMEM;
-		} else if (strcmp(key, "handler_client_ids") == 0) {
-			error = text_replace(&plugin->handler_client_ids, value) ? MOSQ_ERR_SUCCESS
-										 : MOSQ_ERR_NOMEM;
-		} else if (strcmp(key, "allow_short_secret") == 0) {
-			error = switch_read(
-				"plugin_opt_allow_short_secret", value, &plugin->allow_short_secret);
-		} else if (strcmp(key, "allow_unexpiring_tokens") == 0) {
-			error = switch_read("plugin_opt_allow_unexpiring_tokens", value,
-				&plugin->allow_unexpiring_tokens);
-		} else {
-			mosquitto_log_printf(MOSQ_LOG_ERR,
-				"cashew plugin: plugin_opt_%s is unknown; known are secret_file, allow_short_secret, allow_unexpiring_tokens, "
-				"handler_client_ids",
-				key);
-			error = MOSQ_ERR_INVAL;
-		}
-	}
+	for (int i = 0; i < option_count && error == MOSQ_ERR_SUCCESS; i++)
+		error = option_read(plugin, options[i].key, options[i].value);
 	return error;
 }
 
@@ -340,8 +387,11 @@ static int events_register(struct plugin *plugin)
 static void plugin_free(struct plugin *plugin)
 {
 	connections_free(&plugin->connections);
-	secret_free(plugin->secret);
-	free(plugin->secret_file);
+	token_keys_clear(&plugin->keys);
+	keys_options_free(&plugin->keys_options);
+	rules_free(&plugin->rules);
+	deny_free(plugin->deny);
+	free(plugin->deny_file);
 	free(plugin->handler_client_ids);
 	free(plugin);
 }
@@ -363,11 +413,10 @@ EXPORT int mosquitto_plugin_init(
 	plugin->id = identifier;
 	connections_init(&plugin->connections);
 	int error = options_read(plugin, options, option_count);
-	if (error == MOSQ_ERR_SUCCESS && secret_load(plugin) != 0)
+	if (error == MOSQ_ERR_SUCCESS && rules_check(&plugin->rules, &plugin->keys_options, keys_log) != 0)
 		error = MOSQ_ERR_INVAL;
-	if (error == MOSQ_ERR_SUCCESS && plugin->allow_unexpiring_tokens)
-		mosquitto_log_printf(MOSQ_LOG_WARNING,
-			"cashew plugin: tokens without exp are accepted: whoever gets hold of one is that user until the secret is changed");
+	if (error == MOSQ_ERR_SUCCESS && (keys_load(plugin) != 0 || deny_load(plugin) != 0))
+		error = MOSQ_ERR_INVAL;
 	if (error == MOSQ_ERR_SUCCESS)
 		error = events_register(plugin);
 	if (error != MOSQ_ERR_SUCCESS) {

@@ -13,6 +13,11 @@
 
 enum { SECRET_MAX = 4096 };
 
+static const char *const option_names[] = {
+	[SECRET_USERS] = "secret_file", [SECRET_HANDLERS] = "handler_secret_file"};
+static const char *const variable_names[] = {
+	[SECRET_USERS] = "JWT_SECRET", [SECRET_HANDLERS] = "JWT_HANDLER_SECRET"};
+
 void secret_free(char *secret)
 {
 	if (secret) {
@@ -22,8 +27,8 @@ void secret_free(char *secret)
 }
 
 /* At SIGHUP it runs on the broker's only thread: opening a FIFO, or reading it, would stop that. */
-static int file_read(
-	const char *path, char text[static SECRET_MAX + 3], bool *ret_readable_by_others, char *reason)
+static int file_read(const char *option, const char *path, char text[static SECRET_MAX + 3],
+	bool *ret_readable_by_others, char *reason)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat status;
@@ -34,21 +39,21 @@ static int file_read(
 	if (fd >= 0)
 		close(fd);
 	if (opened && !regular) {
-		(void)snprintf(reason, SECRET_REASON_SIZE, "secret_file %s is not a regular file", path);
+		(void)snprintf(reason, SECRET_REASON_SIZE, "%s %s is not a regular file", option, path);
 		return SECRET_E_UNUSABLE;
 	}
 	if (size < 0) {
-		(void)snprintf(reason, SECRET_REASON_SIZE, "secret_file %s cannot be read: %s", path,
+		(void)snprintf(reason, SECRET_REASON_SIZE, "%s %s cannot be read: %s", option, path,
 			strerror(error));
 		return SECRET_E_UNUSABLE;
 	}
 	text[size] = '\0';
 	if (strlen(text) != (size_t)size) {
-		(void)snprintf(reason, SECRET_REASON_SIZE, "secret_file %s holds a NUL byte", path);
+		(void)snprintf(reason, SECRET_REASON_SIZE, "%s %s holds a NUL byte", option, path);
 		return SECRET_E_UNUSABLE;
 	}
 	if (value_text_secret_size(text, (size_t)size) > SECRET_MAX) {
-		(void)snprintf(reason, SECRET_REASON_SIZE, "secret_file %s is larger than %d bytes", path,
+		(void)snprintf(reason, SECRET_REASON_SIZE, "%s %s is larger than %d bytes", option, path,
 			SECRET_MAX);
 		return SECRET_E_UNUSABLE;
 	}
@@ -56,22 +61,33 @@ static int file_read(
 	return 0;
 }
 
-int secret_read(const char *path, bool allow_short, char **ret_secret, struct secret_notes *ret_notes,
-	char reason[static SECRET_REASON_SIZE])
+bool secret_given(enum secret_kind kind, const char *path)
+{
+	const char *given = getenv(variable_names[kind]);
+	return path || (given && value_text_secret_size(given, strlen(given)) > 0);
+}
+
+const char *secret_source(enum secret_kind kind, const char *path)
+{
+	return path ? path : variable_names[kind];
+}
+
+int secret_read(enum secret_kind kind, const char *path, bool allow_short, char **ret_secret,
+	struct secret_notes *ret_notes, char reason[static SECRET_REASON_SIZE])
 {
 	char text[SECRET_MAX + 3] = "";
 	struct secret_notes notes = {.oddity = NULL};
-	const char *given = !path ? getenv("JWT_SECRET") : text, *source = !path ? "JWT_SECRET" : path;
+	const char *given = !path ? getenv(variable_names[kind]) : text, *source = secret_source(kind, path);
 	if (path) {
-		int error = file_read(path, text, &notes.readable_by_others, reason);
+		int error = file_read(option_names[kind], path, text, &notes.readable_by_others, reason);
 		if (error != 0)
 			return error;
 	}
 	const size_t size = given ? value_text_secret_size(given, strlen(given)) : 0;
 	if (size == 0) {
 		(void)snprintf(reason, SECRET_REASON_SIZE,
-			"%s is %s: give the secret by plugin_opt_secret_file, or by JWT_SECRET in the broker's environment",
-			source, !given ? "not set" : "empty");
+			"%s is %s: give the secret by plugin_opt_%s, or by %s in the broker's environment",
+			source, !given ? "not set" : "empty", option_names[kind], variable_names[kind]);
 		return SECRET_E_UNUSABLE;
 	}
 	if (size < TOKEN_SECRET_MIN && !allow_short) {

@@ -40,8 +40,9 @@ int handler_token(const struct settings *settings, int64_t now, char **ret_token
 	if (settings->handler_token_file[0] != '\0') {
 		error = read_file(settings->handler_token_file, &token, ret_reason);
 	} else {
-		error = token_sign_handler(settings->jwt_secret, settings->handler_name, now,
-			settings->token_lifetime_s, &token);
+		const char *name, *secret = settings_handler_secret(settings, &name);
+		error = token_sign_handler(
+			secret, settings->handler_name, now, settings->token_lifetime_s, &token);
 		if (error != 0)
 			*ret_reason = small_file_explain(error);
 	}

@@ -9,7 +9,7 @@ struct settings;
 enum handler_token_error { HANDLER_TOKEN_E_ODD = 16 /* behind those of small_file.h */ };
 
 /*
- * What the first line of HANDLER_TOKEN_FILE holds, or a token signed with JWT_SECRET for TOKEN_LIFETIME from now (seconds since 1970). 0 and
+ * What the first line of HANDLER_TOKEN_FILE holds, or a token signed with JWT_HANDLER_SECRET, else JWT_SECRET, for TOKEN_LIFETIME from now (seconds since 1970). 0 and
  * *ret_token, freed by handler_token_free(); a negative errno, an error of small_file.h, or HANDLER_TOKEN_E_ODD for a line that is no token
  * (token_oddity()), and why in *ret_reason, in words, not to be freed. Any thread.
  */

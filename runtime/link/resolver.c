@@ -51,9 +51,9 @@ struct resolver {
 /* The texts that a thread reads. */
 static const char **text(struct settings *settings, unsigned number)
 {
-	const char **const texts[] = {&settings->jwt_secret, &settings->handler_name,
-		&settings->handler_token_file, &settings->broker_host, &settings->broker_ca_file,
-		&settings->broker_cert_file, &settings->broker_key_file};
+	const char **const texts[] = {&settings->jwt_secret, &settings->jwt_handler_secret,
+		&settings->handler_name, &settings->handler_token_file, &settings->broker_host,
+		&settings->broker_ca_file, &settings->broker_cert_file, &settings->broker_key_file};
 	return number < sizeof(texts) / sizeof(texts[0]) ? texts[number] : NULL;
 }
 

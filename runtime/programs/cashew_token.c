@@ -13,6 +13,7 @@
 #include "output.h"
 #include "settings_file.h"
 #include "token.h"
+#include "token_verify.h"
 #include "topic.h"
 #include "value_text.h"
 
@@ -48,12 +49,13 @@ static const char help[] =
 	"                                                   broker would accept it\n"
 	"\n"
 	"  --expires TIME    from now on, 1h by default: 90s, 15m, 1h or 30d\n"
-	"  --env-file FILE   read JWT_SECRET from FILE, which must exist, instead of .env\n"
+	"  --env-file FILE   read secrets from FILE, which must exist, instead of .env\n"
 	"  --help, --version\n"
 	"\n"
 	"The secret is JWT_SECRET of the environment, else of .env in the working\n"
-	"directory: 32 bytes or more, unless ALLOW_SHORT_SECRET=on stands beside it. ID\n"
-	"and NAME: 1 to 64 of A-Z a-z 0-9 . _ | -\n"
+	"directory: 32 bytes or more, unless ALLOW_SHORT_SECRET=on stands beside it. For\n"
+	"handlers it is JWT_HANDLER_SECRET where that is set. ID and NAME: 1 to 64 of\n"
+	"A-Z a-z 0-9 . _ | -\n"
 	"\n"
 	"A token is all that a device needs to act for its user: hand it to nobody else,\n"
 	"and put it into no argument, which others on the machine see. For mosquitto_sub:\n"
@@ -172,48 +174,72 @@ static bool switched_on(const char *value)
 	return on;
 }
 
-static void secret_free(char **secret)
+struct secrets {
+	char *users;	/* NULL: none */
+	char *handlers; /* NULL: the users' */
+};
+
+static void secrets_free(struct secrets *secrets)
 {
-	if (*secret)
-		explicit_bzero(*secret, strlen(*secret));
-	free(*secret);
+	char *const texts[] = {secrets->users, secrets->handlers};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (texts[i])
+			explicit_bzero(texts[i], strlen(texts[i]));
+		free(texts[i]);
+	}
 }
 
-/* *ret_secret is the caller's. */
-static int secret_find(const struct arguments *arguments, struct settings_file *file, char **ret_secret)
+/* The secret of that name; *ret_secret stays NULL where it is empty or not set. */
+static int secret_read(const struct settings_file *file, const char *name, char **ret_secret)
+{
+	const char *secret = setting(file, name);
+	const size_t size = secret ? value_text_secret_size(secret, strlen(secret)) : 0;
+	if (size == 0)
+		return 0;
+	if (size < TOKEN_SECRET_MIN && !switched_on(setting(file, "ALLOW_SHORT_SECRET"))) {
+		fprintf(stderr,
+			"cashew-token: %s has %zu bytes: expected %d or more; for trials ALLOW_SHORT_SECRET=on accepts it\n",
+			name, size, TOKEN_SECRET_MIN);
+		return EXIT_CONFIG;
+	}
+	const char *oddity = value_text_oddity(secret, size);
+	if (oddity)
+		fprintf(stderr, "cashew-token: %s: the value %s: it is taken as it stands\n", name, oddity);
+	*ret_secret = strndup(secret, size);
+	return *ret_secret ? 0 : EXIT_SOFTWARE;
+}
+
+/* *ret_secrets is the caller's, also on failure. */
+static int secrets_find(
+	const struct arguments *arguments, struct settings_file *file, struct secrets *ret_secrets)
 {
 	if (arguments->env_file_given && !settings_file_exists(arguments->env_file, stderr))
 		return EXIT_CONFIG;
 	int error = settings_file_read(arguments->env_file, stderr, stderr, file);
 	if (error != 0)
 		return error == SETTINGS_FILE_E_INVALID ? EXIT_CONFIG : EXIT_SOFTWARE;
-	const char *secret = setting(file, "JWT_SECRET"), *allow_short = setting(file, "ALLOW_SHORT_SECRET");
-	const size_t size = secret ? value_text_secret_size(secret, strlen(secret)) : 0;
-	if (size == 0) {
+	if (arguments->task != TASK_USER)
+		error = secret_read(file, "JWT_HANDLER_SECRET", &ret_secrets->handlers);
+	if (error == 0 && !(arguments->task == TASK_HANDLER && ret_secrets->handlers))
+		error = secret_read(file, "JWT_SECRET", &ret_secrets->users);
+	if (error != 0)
+		return error;
+	if (!ret_secrets->users && !ret_secrets->handlers) {
 		fprintf(stderr,
 			"cashew-token: JWT_SECRET is %s: set it in the environment or in %s (openssl rand -base64 48 makes one)\n",
-			!secret ? "not set" : "empty", arguments->env_file);
+			setting(file, "JWT_SECRET") ? "empty" : "not set", arguments->env_file);
 		settings_file_tell_missing(arguments->env_file, stderr);
 		return EXIT_CONFIG;
 	}
-	if (size < TOKEN_SECRET_MIN && !switched_on(allow_short)) {
-		fprintf(stderr,
-			"cashew-token: JWT_SECRET has %zu bytes: expected %d or more; for trials ALLOW_SHORT_SECRET=on accepts it\n",
-			size, TOKEN_SECRET_MIN);
-		return EXIT_CONFIG;
-	}
-	const char *oddity = value_text_oddity(secret, size);
-	if (oddity)
-		fprintf(stderr, "cashew-token: JWT_SECRET: the value %s: it is taken as it stands\n", oddity);
-	*ret_secret = strndup(secret, size);
-	return *ret_secret ? 0 : EXIT_SOFTWARE;
+	return 0;
 }
 
 /* ---- What it does ---- */
 
-static int make(const struct arguments *arguments, const char *secret)
+static int make(const struct arguments *arguments, const struct secrets *secrets)
 {
 	char *token = NULL;
+	const char *secret = secrets->handlers ? secrets->handlers : secrets->users;
 	int error = arguments->task == TASK_USER ? token_sign_user(secret, arguments->name, time(NULL),
 							   arguments->lifetime_s, &token)
 						 : token_sign_handler(secret, arguments->name, time(NULL),
@@ -236,7 +262,37 @@ static size_t token_read(char token[static TOKEN_SIZE_MAX + 64])
 	return size;
 }
 
-static int show(const char *secret)
+static int key_add(
+	struct token_keys *keys, const char *secret, bool for_users, bool for_handlers, char *reason)
+{
+	struct token_key key;
+	const int error = secret ? token_key_from_secret(secret, &key, reason) : 0;
+	if (error != 0 || !secret)
+		return error;
+	key.for_users = for_users;
+	key.for_handlers = for_handlers;
+	return token_keys_add(keys, &key, reason);
+}
+
+/* As a broker would that has these secrets, and no more. */
+static int verify(const struct secrets *secrets, const char *token, size_t size,
+	struct token_identity *ret_identity, char reason[static TOKEN_REASON_SIZE])
+{
+	static const struct token_rules rules;
+	struct token_keys keys = {.count = 0};
+	char words[TOKEN_REASON_SIZE];
+	int error = key_add(&keys, secrets->users, true, !secrets->handlers, words);
+	if (error == 0)
+		error = key_add(&keys, secrets->handlers, false, true, words);
+	if (error == TOKEN_E_REFUSED)
+		(void)snprintf(reason, TOKEN_REASON_SIZE, "JWT_SECRET or JWT_HANDLER_SECRET %.100s", words);
+	if (error == 0)
+		error = token_verify_with(&keys, &rules, token, size, time(NULL), ret_identity, reason);
+	token_keys_clear(&keys);
+	return error;
+}
+
+static int show(const struct secrets *secrets)
 {
 	char token[TOKEN_SIZE_MAX + 64], reason[TOKEN_REASON_SIZE], *header = NULL, *claims = NULL;
 	size_t size = token_read(token);
@@ -246,8 +302,9 @@ static int show(const char *secret)
 	free(header);
 	free(claims);
 	struct token_identity identity;
-	if (error == 0 && secret)
-		error = token_verify(secret, token, size, time(NULL), false, &identity, reason);
+	const bool has_secret = secrets->users || secrets->handlers;
+	if (error == 0 && has_secret)
+		error = verify(secrets, token, size, &identity, reason);
 	if (error == -ENOMEM) {
 		fprintf(stderr, "cashew-token: out of memory\n");
 		return EXIT_SOFTWARE;
@@ -256,7 +313,7 @@ static int show(const char *secret)
 		printf("refused: %s\n", reason);
 		return output_flush("cashew-token", EXIT_OK) != EXIT_OK ? EXIT_IO : EXIT_FAILED;
 	}
-	if (!secret)
+	if (!has_secret)
 		return output_flush("cashew-token", EXIT_OK);
 	static const int64_t calendar_end = INT64_C(253402300799); /* of the year 9999 */
 	char expires[CLOCK_ISO_SIZE] = "a day beyond the calendar";
@@ -274,13 +331,13 @@ int main(int argc, char **argv)
 	struct arguments arguments;
 	arguments_parse(argc, argv, &arguments);
 	struct settings_file file = {0};
-	__attribute__((cleanup(secret_free))) char *secret = NULL;
-	int exit_code = secret_find(&arguments, &file, &secret);
+	__attribute__((cleanup(secrets_free))) struct secrets secrets = {.users = NULL};
+	int exit_code = secrets_find(&arguments, &file, &secrets);
 	if (arguments.task == TASK_SHOW) {
-		int shown = show(secret);
+		int shown = show(&secrets);
 		exit_code = exit_code != 0 ? exit_code : shown;
 	} else if (exit_code == 0) {
-		exit_code = make(&arguments, secret);
+		exit_code = make(&arguments, &secrets);
 	}
 	settings_file_free(&file);
 	return exit_code;

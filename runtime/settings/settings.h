@@ -21,6 +21,7 @@ struct cashew_handler;
 struct settings {
 	/* identity */
 	const char *jwt_secret;
+	const char *jwt_handler_secret; /* "": jwt_secret; see settings_handler_secret() */
 	const char *handler_name;
 	const char *handler_token_file;
 	unsigned token_lifetime_s;
@@ -148,5 +149,8 @@ void settings_example(FILE *out);
 
 /* Whether the list, names separated by commas and blanks (HANDLERS), holds the name. */
 bool settings_list_holds(const char *list, const char *name);
+
+/* The secret that signs this host's token, JWT_HANDLER_SECRET or else JWT_SECRET, and the name of that setting. */
+const char *settings_handler_secret(const struct settings *settings, const char **ret_name);
 
 #endif

@@ -47,20 +47,38 @@ bool settings_list_holds(const char *list, const char *name)
 	return false;
 }
 
+static void check_secret_size(
+	struct settings_reader *reader, const struct settings *settings, const char *name, const char *secret)
+{
+	const size_t size = strlen(secret);
+	if (size > 0 && size < TOKEN_SECRET_MIN && !settings->allow_short_secret)
+		problem(reader,
+			"%s: it has %zu bytes: expected %d or more (openssl rand -base64 48 makes one); for trials ALLOW_SHORT_SECRET=on "
+			"accepts it",
+			name, size, (int)TOKEN_SECRET_MIN);
+}
+
 static void check_secret(struct settings_reader *reader, const struct settings *settings)
 {
-	const size_t size = strlen(settings->jwt_secret);
+	const char *users = settings->jwt_secret, *handlers = settings->jwt_handler_secret;
+	if (handlers[0] != '\0' && strcmp(handlers, users) == 0)
+		problem(reader,
+			"JWT_HANDLER_SECRET: it is the same as JWT_SECRET: expected another one, or none");
 	if (settings->handler_token_file[0] != '\0')
 		return;
-	reader->unset |= size == 0;
-	if (size == 0)
+	reader->unset |= users[0] == '\0' && handlers[0] == '\0';
+	if (users[0] == '\0' && handlers[0] == '\0')
 		problem(reader,
 			"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a HANDLER_TOKEN_FILE");
-	else if (size < TOKEN_SECRET_MIN && !settings->allow_short_secret)
-		problem(reader,
-			"JWT_SECRET: it has %zu bytes: expected %d or more (openssl rand -base64 48 makes one); for trials ALLOW_SHORT_SECRET=on "
-			"accepts it",
-			size, (int)TOKEN_SECRET_MIN);
+	check_secret_size(reader, settings, "JWT_SECRET", users);
+	check_secret_size(reader, settings, "JWT_HANDLER_SECRET", handlers);
+}
+
+const char *settings_handler_secret(const struct settings *settings, const char **ret_name)
+{
+	const bool own = settings->jwt_handler_secret && settings->jwt_handler_secret[0] != '\0';
+	*ret_name = own ? "JWT_HANDLER_SECRET" : "JWT_SECRET";
+	return own ? settings->jwt_handler_secret : settings->jwt_secret;
 }
 
 /* A file that is named must be there now, not only at the first connect. */

@@ -1,11 +1,9 @@
 /*
- * token.h - JSON Web Tokens (RFC 7519) signed with HS256: made for handlers and users, checked by the demo
- * broker's plugin.
+ * token.h - JSON Web Tokens (RFC 7519): made for handlers and users (HS256), shown to people, and verified with one secret for both.
  *
- * libjwt does the signing and the verifying. In front of it stands a strict gate, because libjwt 1.10 accepts
- * more than it should (any token when the key is empty, other algorithms, "crit" headers,
- * expired tokens, duplicate claims) and crashes on huge ones: size, three non-empty base64url segments, alg
- * exactly HS256, no crit, no duplicate keys, integer times, checked.
+ * Happy path: token_sign_...(), token_verify(). Whoever has several keys or public ones takes token_verify.h, which this rests on. libjwt signs and does
+ * not verify: it accepts more than it should (any token when the key is empty, other algorithms than the key is for, weak keys, padding, "crit", expired
+ * tokens, duplicate claims) and crashes on huge ones. Failure modes: a token that is refused, with the reason in words; no memory.
  */
 #ifndef TOKEN_H
 #define TOKEN_H
@@ -20,6 +18,7 @@ enum {
 	TOKEN_LEEWAY_S =
 		60, /* iat and nbf may lie that far in the future: clocks differ; exp has no leeway */
 	TOKEN_REASON_SIZE = 160,
+	TOKEN_ID_MAX = 128, /* bytes of a jti */
 };
 
 enum token_error { TOKEN_E_REFUSED = 1 };
@@ -30,6 +29,8 @@ struct token_identity {
 	char user_id[65]; /* of a user's token */
 	char name[65];	  /* handler.name of a handler's token */
 	int64_t expires;  /* exp: seconds since 1970; INT64_MAX: never */
+	int64_t issued;	  /* iat; INT64_MIN: it does not say */
+	char id[TOKEN_ID_MAX + 1]; /* jti (RFC 7519 section 4.1.7); "": it has none */
 };
 
 /* Makes a token {user_id, iat, exp}; lifetime_s, more than 0, from now. 0 and *ret_token, freed with free();
@@ -43,10 +44,9 @@ __attribute__((warn_unused_result)) int token_sign_handler(
 	const char *secret, const char *name, int64_t now, int64_t lifetime_s, char **ret_token);
 
 /*
- * Checks signature, times and claims. 0 and *ret_identity; TOKEN_E_REFUSED with the reason in words in
- * `reason` (never the token); -ENOMEM (where libjwt itself has no memory, a refusal: it does not say which).
- * An empty secret refuses everything. exp is required, unless allow_unexpiring; iat and nbf are checked where they are there. Where
- * the token has a handler claim, a user_id beside it means nothing. Any thread.
+ * Checks signature, times and claims, with one secret for users' and handlers' tokens. 0 and *ret_identity; TOKEN_E_REFUSED with the reason in words in
+ * `reason` (never the token); -ENOMEM. An empty secret refuses everything. exp is required, unless allow_unexpiring; iat and nbf are checked where they
+ * are there. Where the token has a handler claim, a user_id beside it must be a valid one, and gives no right. Any thread.
  */
 __attribute__((warn_unused_result)) int token_verify(const char *secret, const char *token, size_t token_size,
 	int64_t now, bool allow_unexpiring, struct token_identity *ret_identity,

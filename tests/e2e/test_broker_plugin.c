@@ -353,6 +353,28 @@ HARNESS_CASE(client_ids_belong_to_one_user)
 	assert_int_equal(visit(h, &handler), 0);
 }
 
+HARNESS_CASE(client_ids_of_handlers_may_stand_between_blanks)
+{
+	const struct broker_options options = {
+		.extra = "plugin_opt_handler_client_ids cashewd , apples,pears\n"};
+	static const struct {
+		const char *client_id;
+		bool in;
+	} cases[] = {{"cashewd", false}, {"apples", false}, {"apples-2", false}, {"pears/1", false},
+		{"68946", true}};
+	harness_broker_with(h, &options);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *user = cases[i].in
+					   ? "68946"
+					   : harness_format(h, "%.*s", (int)strcspn(cases[i].client_id, "-/"),
+						     cases[i].client_id);
+		const struct visitor visitor = {.username = "JWT",
+			.password = user_token(h, HARNESS_SECRET, user, 0, 3600),
+			.client_id = cases[i].client_id};
+		assert_int_equal(visit(h, &visitor), cases[i].in ? 0 : REFUSED);
+	}
+}
+
 /* A refused client must not have disturbed the session that it asked for. */
 HARNESS_CASE(a_refused_client_takes_nothing_over)
 {
@@ -755,7 +777,7 @@ HARNESS_CASE(a_reload_reads_the_secret_and_keeps_the_connected)
 	assert_int_equal(write(fd, SECOND_SECRET "\n", strlen(SECOND_SECRET) + 1), strlen(SECOND_SECRET) + 1);
 	close(fd);
 	kill(broker_pid(harness_broker(h)), SIGHUP);
-	expect_log(h, "reloaded: the secret was read again");
+	expect_log(h, "reloaded: the keys were read again");
 	barrier(handler, online, "1/after_reload");
 	assert_false(file_holds(broker_file(h, "mosquitto.log"), "refused client"));
 	/* A token of the first secret does not get in any more; an identity alone never does. */
@@ -774,7 +796,7 @@ HARNESS_CASE(a_reload_reads_the_secret_and_keeps_the_connected)
 	/* A file that is not usable leaves the secret as it is. */
 	assert_int_equal(truncate(broker_file(h, "secret"), 0), 0);
 	kill(broker_pid(harness_broker(h)), SIGHUP);
-	expect_log(h, "reloaded: the secret stays the one that was read before");
+	expect_log(h, "reloaded: the keys stay those that were read before");
 	struct device *fresh = device_new(h, "5");
 	fresh->token = user_token(h, SECOND_SECRET, "5", 0, 3600);
 	device_connect(fresh);
@@ -795,6 +817,33 @@ HARNESS_CASE(unusable_settings_keep_the_broker_from_starting)
 		{HARNESS_SECRET, "plugin_opt_allow_unexpiring_tokens yes\n", NULL, "must be on or off"},
 		{HARNESS_SECRET, "plugin_opt_secret_file /nowhere/secret\n", NULL,
 			"secret_file /nowhere/secret cannot be read: No such file"},
+		{HARNESS_SECRET, "plugin_opt_handler_secret_file /nowhere/secret\n", NULL,
+			"handler_secret_file /nowhere/secret cannot be read: No such file"},
+		{HARNESS_SECRET, "", "JWT_HANDLER_SECRET=" HARNESS_SECRET,
+			"is the same secret as another one"},
+		{HARNESS_SECRET, "plugin_opt_users_key_file HS256 /etc/hostname\n", NULL,
+			"expected RS256 or ES256"},
+		{HARNESS_SECRET,
+			"plugin_opt_issuer i\nplugin_opt_audience a\nplugin_opt_users_key_file RS256 /etc/hostname\n",
+			NULL, "the key is no PEM file"},
+		{HARNESS_SECRET,
+			"plugin_opt_issuer i\nplugin_opt_audience a\nplugin_opt_users_jwks_file /nowhere/jwks\n",
+			NULL, "/nowhere/jwks cannot be read: No such file"},
+		{HARNESS_SECRET,
+			"plugin_opt_issuer i\nplugin_opt_audience a\nplugin_opt_users_jwks_file /etc/hostname\n",
+			NULL, "is no JSON object"},
+		{HARNESS_SECRET, "plugin_opt_users_jwks_file /etc/hostname\n", NULL,
+			"plugin_opt_issuer and plugin_opt_audience are needed"},
+		{HARNESS_SECRET, "plugin_opt_claim_user exp\n", NULL,
+			"plugin_opt_claim_user: expected the name of a claim"},
+		{HARNESS_SECRET, "plugin_opt_max_lifetime 1h\n", NULL,
+			"plugin_opt_max_lifetime: expected a number"},
+		{HARNESS_SECRET, "plugin_opt_handler_names a;b\n", NULL,
+			"plugin_opt_handler_names: expected names"},
+		{HARNESS_SECRET, "plugin_opt_handler_client_ids cashewd apples\n", NULL,
+			"plugin_opt_handler_client_ids: expected names"},
+		{HARNESS_SECRET, "plugin_opt_deny_file /nowhere/denied\n", NULL,
+			"plugin_opt_deny_file /nowhere/denied cannot be read: No such file"},
 		{NULL, "", "JWT_SECRET=short", "the secret of JWT_SECRET has 5 bytes"},
 		{NULL, "", "JWT_SECRET=", "there is no secret"},
 	};
@@ -836,6 +885,7 @@ HARNESS_MAIN(HARNESS_TEST(unusable_settings_keep_the_broker_from_starting),
 	HARNESS_TEST(unexpiring_tokens_get_in_where_the_broker_says_so),
 	HARNESS_TEST(unexpiring_tokens_are_refused_and_the_log_says_what_would_let_them_in),
 	HARNESS_TEST(enhanced_authentication_is_no_way_in), HARNESS_TEST(client_ids_belong_to_one_user),
+	HARNESS_TEST(client_ids_of_handlers_may_stand_between_blanks),
 	HARNESS_TEST(a_refused_client_takes_nothing_over), HARNESS_TEST(subscriptions),
 	HARNESS_TEST(a_device_is_sent_only_its_own), HARNESS_TEST(what_a_device_publishes),
 	HARNESS_TEST(what_a_handler_publishes), HARNESS_TEST(bare_commands_of_every_qos),

@@ -88,6 +88,7 @@ static const json_t *line_of(
 	return NULL;
 }
 
+#define HANDLERS_SECRET "h8Xq-2mVw7_Tc4Nd9Zb1Kf6Gj3Rs5Lp0"
 #define expect_line(visit, check, outcome, text)                                                            \
 	do {                                                                                                \
 		if (line_of(visit, check, outcome, text) == NULL)                                           \
@@ -219,6 +220,8 @@ HARNESS_CASE(running_host_is_not_disturbed)
 	struct host *host = harness_host(h);
 	const size_t connected = host_count_log(host, "broker_connected");
 	struct visit visit = examine(h, doctor_new(h));
+	expect_line(&visit, "token", "ok", "signed with JWT_SECRET");
+	expect_line(&visit, "token", "warn", "JWT_SECRET signs handlers' tokens");
 	expect_line(&visit, "broker_login", "ok", "MQTT 5");
 	expect_line(&visit, "subscriptions", "ok", "all ");
 	expect_line(&visit, "retained", "ok", "no retained");
@@ -509,14 +512,39 @@ static unsigned start_open_broker(struct harness *h)
 	return broker->port;
 }
 
+HARNESS_CASE(handlers_have_a_secret_of_their_own)
+{
+	const struct broker_options options = {
+		.extra = harness_format(h, "plugin_opt_handler_secret_file %s\n",
+			harness_write_file(h, "handlers", HANDLERS_SECRET))};
+	harness_broker_with(h, &options);
+	struct host *doctor = doctor_new(h);
+	host_set(doctor, "JWT_HANDLER_SECRET", HANDLERS_SECRET);
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "token", "ok", "signed with JWT_HANDLER_SECRET");
+	expect_line(&visit, "broker_login", "ok", "MQTT 5");
+	expect_line(&visit, "strangers", "ok", "refused");
+	expect_line(&visit, "user_login", "ok", "accepted");
+	assert_null(strstr(output(h, doctor), "JWT_SECRET signs handlers' tokens"));
+	assert_null(strstr(output(h, doctor), HANDLERS_SECRET));
+	forget(&visit);
+	/* The host that does not know of it gets in no more. */
+	host_set(doctor, "JWT_HANDLER_SECRET", NULL);
+	visit = examine(h, doctor);
+	expect_failure(&visit, "broker_login", "refuses the handler's token");
+	forget(&visit);
+}
+
 HARNESS_CASE(broker_that_keeps_nobody_apart_is_a_security_hole)
 {
 	struct host *doctor = doctor_new(h);
 	host_set(doctor, "BROKER_PORT", harness_format(h, "%u", start_open_broker(h)));
 	host_set(doctor, "BROKER_TLS", "off");
 	host_set(doctor, "BROKER_CA_FILE", NULL);
+	host_set(doctor, "JWT_HANDLER_SECRET", HANDLERS_SECRET);
 	struct visit visit = examine(h, doctor);
 	expect_failure(&visit, "strangers", "SECURITY HOLE: a token signed with another secret");
+	expect_failure(&visit, "strangers", "SECURITY HOLE: a handler's token signed with JWT_SECRET");
 	expect_failure(&visit, "strangers", "SECURITY HOLE: a client without a token");
 	expect_failure(&visit, "access", "SECURITY HOLE: a user may subscribe to doctor_");
 	expect_failure(&visit, "access", "SECURITY HOLE: a user may subscribe to +/doctor_");
@@ -929,10 +957,10 @@ HARNESS_MAIN(HARNESS_TEST(way_to_the_broker_is_good), HARNESS_TEST(certificates_
 	HARNESS_TEST(broker_name_is_unknown), HARNESS_TEST(handler_that_takes_everything_is_spared),
 	HARNESS_TEST(running_host_is_not_disturbed), HARNESS_TEST(running_host_is_asked_whether_it_is_ready),
 	HARNESS_TEST(session_without_a_host), HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
-	HARNESS_TEST(retained_command_is_told), HARNESS_TEST(broker_speaks_only_mqtt_3),
-	HARNESS_TEST(broker_does_too_little_for_the_host), HARNESS_TEST(broker_closes_mqtt_5_without_a_word),
-	HARNESS_TEST(broker_does_not_answer_connect), HARNESS_TEST(broker_says_why_it_ends_the_connection),
-	HARNESS_TEST(strangers_are_not_answered),
+	HARNESS_TEST(handlers_have_a_secret_of_their_own), HARNESS_TEST(retained_command_is_told),
+	HARNESS_TEST(broker_speaks_only_mqtt_3), HARNESS_TEST(broker_does_too_little_for_the_host),
+	HARNESS_TEST(broker_closes_mqtt_5_without_a_word), HARNESS_TEST(broker_does_not_answer_connect),
+	HARNESS_TEST(broker_says_why_it_ends_the_connection), HARNESS_TEST(strangers_are_not_answered),
 	HARNESS_TEST(broker_that_keeps_nobody_apart_is_a_security_hole), HARNESS_TEST(database_is_away),
 	HARNESS_TEST(database_before_the_first_start), HARNESS_TEST(indexes_that_are_wrong),
 	HARNESS_TEST(write_concern_that_is_weak), HARNESS_TEST(replica_set_is_named),

@@ -74,8 +74,8 @@ static void tell_stranger(struct doctor *doctor, struct doctor_link *stranger, c
 	case PUBLISHES:
 		doctor_fail(doctor, HOLE "%s is let in and may publish as a user", who);
 		doctor_advise(doctor,
-			"let the broker verify tokens with JWT_SECRET and refuse all else (mosquitto: "
-			"allow_anonymous false, and the plugin in examples/broker)");
+			"let the broker verify users' tokens with JWT_SECRET, handlers' with JWT_HANDLER_SECRET where that is set, "
+			"and refuse all else (mosquitto: allow_anonymous false, and the plugin in examples/broker)");
 		return;
 	case PUBLISHES_NOTHING: doctor_warn(doctor, "%s is let in, but cannot publish as a user", who); break;
 	case PUBLISHES_UNKNOWN:
@@ -103,6 +103,23 @@ static bool stranger_refused(struct doctor *doctor, const char *token, const cha
 	return !in && answered;
 }
 
+/* Where handlers have a secret of their own, that of users must not make handlers. Whether it is refused; true where there is nothing to try. */
+static bool users_secret_refused(struct doctor *doctor)
+{
+	const struct settings *settings = &doctor->configuration->settings;
+	char *token = NULL;
+	if (settings->jwt_handler_secret[0] == '\0' || settings->jwt_secret[0] == '\0')
+		return true;
+	if (token_sign_handler(settings->jwt_secret, settings->handler_name, (int64_t)time(NULL), TOKEN_S,
+		    &token) != 0) {
+		doctor_fail(doctor, "no token can be signed");
+		return false;
+	}
+	const bool refused = stranger_refused(doctor, token, "a handler's token signed with JWT_SECRET");
+	handler_token_free(token);
+	return refused;
+}
+
 void doctor_check_strangers(struct doctor *doctor)
 {
 	char secret[DOCTOR_USER_SIZE];
@@ -117,7 +134,8 @@ void doctor_check_strangers(struct doctor *doctor)
 	} else {
 		const bool forged = stranger_refused(doctor, token, "a token signed with another secret");
 		const bool nobody = stranger_refused(doctor, NULL, "a client without a token");
-		if (forged && nobody)
+		const bool users = users_secret_refused(doctor);
+		if (forged && nobody && users)
 			doctor_ok(doctor, "a token signed with another secret is refused, and so is a client "
 					  "without one");
 	}

@@ -40,6 +40,17 @@ static void each_line(
 	}
 }
 
+static void look_at_secrets(struct doctor *doctor, const struct settings *settings)
+{
+	const char *name, *secret = settings_handler_secret(settings, &name);
+	if (!settings->allow_short_secret || strlen(secret) >= TOKEN_SECRET_MIN ||
+		settings->handler_token_file[0] != '\0')
+		return;
+	doctor_warn(
+		doctor, "%s has only %zu bytes: whoever guesses it can be any user", name, strlen(secret));
+	doctor_advise(doctor, "give broker and cashewd a longer one: openssl rand -base64 48");
+}
+
 void doctor_check_settings(struct doctor *doctor)
 {
 	const struct configuration *configuration = doctor->configuration;
@@ -59,13 +70,7 @@ void doctor_check_settings(struct doctor *doctor)
 		doctor->routes.lane_count, doctor->routes.lane_count == 1 ? "lane" : "lanes",
 		configuration->settings.client_id);
 	each_line(doctor, configuration->warnings, doctor_warn);
-	if (configuration->settings.allow_short_secret &&
-		strlen(configuration->settings.jwt_secret) < TOKEN_SECRET_MIN &&
-		configuration->settings.handler_token_file[0] == '\0') {
-		doctor_warn(doctor, "JWT_SECRET has only %zu bytes: whoever guesses it can be any user",
-			strlen(configuration->settings.jwt_secret));
-		doctor_advise(doctor, "give broker and cashewd a longer one: openssl rand -base64 48");
-	}
+	look_at_secrets(doctor, &configuration->settings);
 }
 
 /* Files with secrets in them; .env is the loader's matter. */
@@ -226,9 +231,17 @@ static void look_into(struct doctor *doctor, const char *token)
 static void signed_here(struct doctor *doctor, const struct settings *settings)
 {
 	char text[CLOCK_ISO_SIZE];
+	const char *name;
+	(void)settings_handler_secret(settings, &name);
 	clock_iso(clock_unix_ms(), text);
-	doctor_ok(doctor, "signed with JWT_SECRET for the handler %s, good for %u s; it is %s here",
+	doctor_ok(doctor, "signed with %s for the handler %s, good for %u s; it is %s here", name,
 		settings->handler_name, settings->token_lifetime_s, text);
+	if (settings->jwt_handler_secret[0] != '\0')
+		return;
+	doctor_warn(doctor,
+		"JWT_SECRET signs handlers' tokens: where it signs users' too, whoever gets a handler claim into a user's token acts for all users");
+	doctor_advise(doctor,
+		"give the broker a secret for handlers' tokens (plugin_opt_handler_secret_file), and this host the same one as JWT_HANDLER_SECRET");
 }
 
 void doctor_check_token(struct doctor *doctor)

@@ -54,6 +54,22 @@ static void test_signed(void **state)
 	handler_token_free(NULL);
 }
 
+static void test_signed_with_the_handlers_secret(void **state)
+{
+	(void)state;
+	const struct settings settings = {.jwt_secret = "one for users, which signs nothing here",
+		.jwt_handler_secret = SECRET,
+		.handler_name = "apples",
+		.handler_token_file = "",
+		.token_lifetime_s = 100};
+	struct token_identity identity;
+	char reason[TOKEN_REASON_SIZE], *token = NULL;
+	const char *why = NULL;
+	assert_int_equal(handler_token(&settings, NOW, &token, &why), 0);
+	assert_int_equal(token_verify(SECRET, token, strlen(token), NOW, false, &identity, reason), 0);
+	handler_token_free(token);
+}
+
 /* One line, whatever ends it; read anew each time, and used instead of the secret. */
 static void test_from_a_file(void **state)
 {
@@ -141,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signed),
+		cmocka_unit_test(test_signed_with_the_handlers_secret),
 		cmocka_unit_test(test_from_a_file),
 		cmocka_unit_test(test_odd_files),
 		cmocka_unit_test(test_failures),

@@ -123,6 +123,13 @@ static void tokens(void **state)
 		{"user 1", "", "JWT_SECRET=\"" SECRET "\\r\\n\"", NULL, SECRET, "1", false, 3600},
 		{"user 1", "JWT_SECRET=s ALLOW_SHORT_SECRET=on", NULL, NULL, "s", "1", false, 3600},
 		{"user 1", "", "JWT_SECRET=s\nALLOW_SHORT_SECRET=on\n", NULL, "s", "1", false, 3600},
+		{"handler a", "JWT_SECRET=" SECRET " JWT_HANDLER_SECRET=" OTHER, NULL, NULL, OTHER, "a", true,
+			3600},
+		{"handler a", "JWT_HANDLER_SECRET=" OTHER, NULL, NULL, OTHER, "a", true, 3600},
+		{"handler a", "JWT_HANDLER_SECRET=", "JWT_SECRET=" SECRET "\n", NULL, SECRET, "a", true,
+			3600},
+		{"user 1", "JWT_SECRET=" SECRET " JWT_HANDLER_SECRET=" OTHER, NULL, NULL, SECRET, "1", false,
+			3600},
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		unlink(".env");
@@ -207,6 +214,9 @@ static void refusals(void **state)
 			"31 bytes: expected 32 or more"},
 		{"user 1", "JWT_SECRET=s ALLOW_SHORT_SECRET=off", NULL, 78, "1 bytes"},
 		{"user 1", "JWT_SECRET= ALLOW_SHORT_SECRET=on", NULL, 78, "JWT_SECRET is empty"},
+		{"user 1", "JWT_HANDLER_SECRET=" SECRET, NULL, 78, "JWT_SECRET is not set"},
+		{"handler a", "JWT_HANDLER_SECRET=s JWT_SECRET=" SECRET, NULL, 78,
+			"JWT_HANDLER_SECRET has 1 bytes"},
 		{"user 1", "", "JWT_SECRET " SECRET "\n", 78, ".env"},
 		{"user 1 --env-file missing.env", "JWT_SECRET=" SECRET, NULL, 78,
 			"missing.env: cannot be opened: No such file"},
@@ -258,7 +268,15 @@ static void shown(void **state)
 			"header: {\"alg\": \"HS256\", \"typ\": \"JWT\"}\nclaims: {\"exp\": "},
 		{NULL, "", "", "", 0, "JWT_SECRET=" SECRET, 1, "refused: the token is empty\n"},
 		{NULL, "eyJhbGciOiJub25lIn0.e30.AA", "", "", 0, "JWT_SECRET=" SECRET, 1,
-			"header: {\"alg\": \"none\"}\nclaims: {}\nrefused: the token's alg is not \"HS256\"\n"},
+			"header: {\"alg\": \"none\"}\nclaims: {}\nrefused: the token's alg is not one that users' tokens are accepted with\n"},
+		{SECRET, NULL, "", "", 0, "JWT_SECRET=" SECRET " JWT_HANDLER_SECRET=" OTHER, 0,
+			"\naccepted: user 68946, until 20"},
+		{SECRET, NULL, "", "", 0, "JWT_SECRET=" OTHER " JWT_HANDLER_SECRET=" SECRET, 1,
+			"\nrefused: the token's signature does not match"},
+		{SECRET, NULL, "", "", 0, "JWT_HANDLER_SECRET=" SECRET, 1,
+			"\nrefused: the token's alg is not one that users'"},
+		{SECRET, NULL, "", "", 0, "JWT_SECRET=" SECRET " JWT_HANDLER_SECRET=" SECRET, 1,
+			"\nrefused: JWT_SECRET or JWT_HANDLER_SECRET is the same secret"},
 	};
 	unlink(".env");
 	for (size_t i = 0; i < COUNT(cases); i++) {

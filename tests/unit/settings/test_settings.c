@@ -66,6 +66,9 @@ static struct bad_case bad_cases[] = {
 	{"secret too short", "JWT_SECRET=0123456789abcdef0123456789abcde\n" BROKER URL,
 		"JWT_SECRET: it has 31 bytes: expected 32 or more (openssl rand -base64 48 makes one); for trials ALLOW_SHORT_SECRET=on accepts "
 		"it\n"},
+	{"handlers' secret too short", ENOUGH "JWT_HANDLER_SECRET=0123456789abcdef0123456789abcde\n",
+		"JWT_HANDLER_SECRET: it has 31 bytes: expected 32 or more (openssl rand -base64 48 makes one); for trials ALLOW_SHORT_SECRET=on "
+		"accepts it\n"},
 	{"empty secret is always refused", "JWT_SECRET=''\nALLOW_SHORT_SECRET=on\n" BROKER URL,
 		"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a HANDLER_TOKEN_FILE\n"},
 	{"host with scheme", SECRET URL "BROKER_HOST=mqtts://localhost\n",
@@ -435,6 +438,36 @@ static void test_token_file(void **state)
 	assert_int_equal(got.result, 0);
 }
 
+/* Which secret signs the host's token. */
+static void test_handler_secret(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *file, *problems, *name, *secret; /* of the two that signs */
+	} cases[] = {
+		{SECRET BROKER URL, "", "JWT_SECRET", "0123456789abcdef0123456789abcdef"},
+		{SECRET BROKER URL "JWT_HANDLER_SECRET=\n", "", "JWT_SECRET",
+			"0123456789abcdef0123456789abcdef"},
+		{SECRET BROKER URL "JWT_HANDLER_SECRET=fedcba9876543210fedcba9876543210\n", "",
+			"JWT_HANDLER_SECRET", "fedcba9876543210fedcba9876543210"},
+		{"JWT_HANDLER_SECRET=fedcba9876543210fedcba9876543210\n" BROKER URL, "", "JWT_HANDLER_SECRET",
+			"fedcba9876543210fedcba9876543210"},
+		{SECRET BROKER URL "JWT_HANDLER_SECRET=0123456789abcdef0123456789abcdef\n",
+			"JWT_HANDLER_SECRET: it is the same as JWT_SECRET: expected another one, or none\n",
+			NULL, NULL},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		__attribute__((cleanup(outcome_free))) struct outcome got =
+			read_with(cases[i].file, no_environment, plain_handlers);
+		assert_string_equal(got.problems, cases[i].problems);
+		const char *name = NULL;
+		if (!cases[i].name)
+			continue;
+		assert_string_equal(settings_handler_secret(&got.settings, &name), cases[i].secret);
+		assert_string_equal(name, cases[i].name);
+	}
+}
+
 static void test_odd_token_files(void **state)
 {
 	static const struct {
@@ -629,6 +662,7 @@ int main(void)
 		cmocka_unit_test(test_others_names),
 		cmocka_unit_test(test_fifos),
 		cmocka_unit_test(test_token_file),
+		cmocka_unit_test(test_handler_secret),
 		cmocka_unit_test(test_odd_token_files),
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_bad_declarations),

@@ -37,12 +37,14 @@ static void test_of_settings(void **state)
 		{"mongodb://h/?authMechanismProperties=SERVICE_NAME:mongodb", ""},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		__attribute__((cleanup(outcome_free))) struct outcome got = read_with(
-			ENOUGH "LOGGLY_TOKEN=l0g\nAPPLES_KEY=0rchard\n", no_environment, own_handlers);
+		__attribute__((cleanup(outcome_free))) struct outcome got = read_with(ENOUGH
+			"JWT_HANDLER_SECRET=fedcba9876543210fedcba9876543210\nLOGGLY_TOKEN=l0g\nAPPLES_KEY=0rchard\n",
+			no_environment, own_handlers);
 		assert_int_equal(got.result, 0);
 		got.settings.mongo_db_url = cases[i].url;
 		char expected[256];
-		snprintf(expected, sizeof(expected), "0123456789abcdef0123456789abcdef|l0g|0rchard|%s",
+		snprintf(expected, sizeof(expected),
+			"0123456789abcdef0123456789abcdef|fedcba9876543210fedcba9876543210|l0g|0rchard|%s",
 			cases[i].expected);
 		begin(0);
 		assert_int_equal(settings_secrets(&got.settings, collect), 0);

@@ -21,7 +21,7 @@ static void test_print(void **state)
 	assert_string_equal(got.problems, "");
 	char *text = printed(&got.settings);
 	static const char expected[] =
-		"JWT_SECRET=********\nHANDLER_NAME=cashewd\nHANDLER_TOKEN_FILE=\nTOKEN_LIFETIME=3600\nALLOW_SHORT_SECRET=off\n"
+		"JWT_SECRET=********\nJWT_HANDLER_SECRET=\nHANDLER_NAME=cashewd\nHANDLER_TOKEN_FILE=\nTOKEN_LIFETIME=3600\nALLOW_SHORT_SECRET=off\n"
 		"BROKER_HOST=localhost\nBROKER_PORT=8883\nBROKER_TLS=on\nBROKER_CA_FILE=\nBROKER_CERT_FILE=\nBROKER_KEY_FILE=\n"
 		"CLIENT_ID=cashewd\nKEEPALIVE=60\nSESSION_EXPIRY=604800\nSTANDBY_RETRY=30\n"
 		"MONGO_DB_URL=mongodb://u:********@h/\nMONGO_DB_NAME=\nDEAD_LETTER_DAYS=90\nHANDLERS=\nWORKERS=8\nHANDLER_TIMEOUT=10\n"

@@ -1,4 +1,4 @@
-/* test_token.c - token.c: what the gate lets through to libjwt, what libjwt verifies, and what a token says. */
+/* test_token.c - token.c, and by it token_verify.c with one secret: form, signature, times and claims, and what is signed and shown. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -199,12 +199,23 @@ static void claims(void **state)
 			"user_id is not a text"},
 		{"user id twice", "{\"user_id\":\"1\",\"user_id\":\"2\",\"exp\":1795003600}",
 			"duplicate key"},
+		{"jti", "{\"user_id\":\"1\",\"jti\":\"5f\",\"exp\":1795003600}", NULL},
+		{"jti of 128", "{\"user_id\":\"1\",\"jti\":\"" SIXTY_FOUR SIXTY_FOUR "\",\"exp\":1795003600}",
+			NULL},
+		{"jti of 129",
+			"{\"user_id\":\"1\",\"jti\":\"" SIXTY_FOUR SIXTY_FOUR "4\",\"exp\":1795003600}",
+			"jti is not a text"},
+		{"jti a number", "{\"user_id\":\"1\",\"jti\":1,\"exp\":1795003600}", "jti is not a text"},
+		{"jti null", "{\"user_id\":\"1\",\"jti\":null,\"exp\":1795003600}", "jti is not a text"},
 		{"nobody", "{\"exp\":1795003600}", "no user_id and no handler"},
 		{"User_id", "{\"User_id\":\"1\",\"exp\":1795003600}", "no user_id and no handler"},
 		{"a handler's", "{\"handler\":{\"name\":\"cashewd\"},\"exp\":1795003600}", NULL},
 		{"a handler's with more",
-			"{\"handler\":{\"name\":\"a\",\"at\":[1]},\"user_id\":\"+\",\"exp\":1795003600}",
+			"{\"handler\":{\"name\":\"a\",\"at\":[1]},\"user_id\":\"1\",\"exp\":1795003600}",
 			NULL},
+		{"a handler's with a user_id that is none",
+			"{\"handler\":{\"name\":\"a\"},\"user_id\":\"+\",\"exp\":1795003600}",
+			"user_id is not 1 to 64"},
 		{"handler of a minute ago", "{\"handler\":{\"name\":\"a\"},\"exp\":1794999940}", "expired"},
 		{"handler that never expires", "{\"handler\":{\"name\":\"a\"}}", "no exp"},
 		{"handler without name", "{\"handler\":{},\"user_id\":\"1\",\"exp\":1795003600}",

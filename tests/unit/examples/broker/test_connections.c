@@ -91,10 +91,40 @@ static void expired_in_their_order(void **state)
 	connections_free(&connections);
 }
 
+static bool is_user(const struct connection *connection, const void *context)
+{
+	return strcmp(connection->identity.user_id, context) == 0;
+}
+
+static void taken_out_together(void **state)
+{
+	(void)state;
+	struct connections connections;
+	connections_init(&connections);
+	assert_null(connections_take_wanted(&connections, is_user, "0"));
+	for (size_t i = 0; i < 1000; i++) {
+		assert_int_equal(connections_add(&connections, client(i), "x", 100), 0);
+		snprintf(connections_find(&connections, client(i))->identity.user_id, 2, "%zu", i % 3);
+	}
+	size_t count = 0;
+	for (struct connection *next = connections_take_wanted(&connections, is_user, "1"); next; count++) {
+		struct connection *taken = next;
+		next = taken->next;
+		assert_string_equal(taken->identity.user_id, "1");
+		free(taken);
+	}
+	assert_int_equal(count, 333);
+	for (size_t i = 0; i < 1000; i++)
+		assert_int_equal(connections_find(&connections, client(i)) != NULL, i % 3 != 1);
+	assert_null(connections_take_wanted(&connections, is_user, "1"));
+	connections_free(&connections);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(found_until_removed),
+		cmocka_unit_test(taken_out_together),
 		cmocka_unit_test(added_again_is_replaced),
 		cmocka_unit_test(expired_in_their_order),
 	};

@@ -70,7 +70,8 @@ static void files(void **state)
 		char *secret = NULL, reason[SECRET_REASON_SIZE] = "";
 		struct secret_notes notes = {.readable_by_others = true};
 		write_bytes(cases[i].bytes, cases[i].size);
-		const int error = secret_read(path, cases[i].allow_short, &secret, &notes, reason);
+		const int error =
+			secret_read(SECRET_USERS, path, cases[i].allow_short, &secret, &notes, reason);
 		if (cases[i].secret) {
 			assert_int_equal(error, 0);
 			assert_string_equal(secret, cases[i].secret);
@@ -96,12 +97,13 @@ static void sizes(void **state)
 	char *secret = NULL, reason[SECRET_REASON_SIZE];
 	struct secret_notes notes;
 	write_bytes(bytes, SECRET_MAX);
-	assert_int_equal(secret_read(path, false, &secret, &notes, reason), 0);
+	assert_int_equal(secret_read(SECRET_USERS, path, false, &secret, &notes, reason), 0);
 	assert_int_equal(strlen(secret), SECRET_MAX);
 	secret_free(secret);
 	for (size_t more = 1; more <= 9; more++) {
 		write_bytes(bytes, SECRET_MAX + more);
-		assert_int_equal(secret_read(path, false, &secret, &notes, reason), SECRET_E_UNUSABLE);
+		assert_int_equal(
+			secret_read(SECRET_USERS, path, false, &secret, &notes, reason), SECRET_E_UNUSABLE);
 		assert_non_null(strstr(reason, "is larger than"));
 	}
 }
@@ -113,11 +115,11 @@ static void others_can_read(void **state)
 	struct secret_notes notes = {.readable_by_others = false};
 	write_bytes(BYTES(LONG));
 	assert_int_equal(chmod(path, 0644), 0);
-	assert_int_equal(secret_read(path, false, &secret, &notes, reason), 0);
+	assert_int_equal(secret_read(SECRET_USERS, path, false, &secret, &notes, reason), 0);
 	assert_true(notes.readable_by_others);
 	secret_free(secret);
 	assert_int_equal(chmod(path, 0640), 0);
-	assert_int_equal(secret_read(path, false, &secret, &notes, reason), 0);
+	assert_int_equal(secret_read(SECRET_USERS, path, false, &secret, &notes, reason), 0);
 	assert_false(notes.readable_by_others);
 	secret_free(secret);
 }
@@ -127,18 +129,21 @@ static void no_file(void **state)
 	(void)state;
 	char *secret = NULL, reason[SECRET_REASON_SIZE];
 	struct secret_notes notes;
-	assert_int_equal(secret_read("/nowhere/secret", false, &secret, &notes, reason), SECRET_E_UNUSABLE);
+	assert_int_equal(secret_read(SECRET_USERS, "/nowhere/secret", false, &secret, &notes, reason),
+		SECRET_E_UNUSABLE);
 	assert_non_null(strstr(reason, "/nowhere/secret cannot be read: No such file or directory"));
-	assert_int_equal(secret_read("/tmp", false, &secret, &notes, reason), SECRET_E_UNUSABLE);
+	assert_int_equal(
+		secret_read(SECRET_USERS, "/tmp", false, &secret, &notes, reason), SECRET_E_UNUSABLE);
 	assert_non_null(strstr(reason, "/tmp cannot be read: Is a directory"));
-	assert_int_equal(secret_read("/dev/null", false, &secret, &notes, reason), SECRET_E_UNUSABLE);
+	assert_int_equal(
+		secret_read(SECRET_USERS, "/dev/null", false, &secret, &notes, reason), SECRET_E_UNUSABLE);
 	assert_non_null(strstr(reason, "/dev/null is not a regular file"));
 	/* It has no other end, and must not be waited for. */
 	char fifo[] = "/tmp/cashew-fifo-test-XXXXXX";
 	assert_non_null(mkdtemp(fifo));
 	assert_int_equal(rmdir(fifo), 0);
 	assert_int_equal(mkfifo(fifo, 0600), 0);
-	assert_int_equal(secret_read(fifo, false, &secret, &notes, reason), SECRET_E_UNUSABLE);
+	assert_int_equal(secret_read(SECRET_USERS, fifo, false, &secret, &notes, reason), SECRET_E_UNUSABLE);
 	assert_int_equal(unlink(fifo), 0);
 	assert_non_null(strstr(reason, "is not a regular file"));
 }
@@ -149,24 +154,24 @@ static void environment(void **state)
 	char *secret = NULL, reason[SECRET_REASON_SIZE];
 	struct secret_notes notes = {.readable_by_others = true};
 	setenv("JWT_SECRET", LONG, 1);
-	assert_int_equal(secret_read(NULL, false, &secret, &notes, reason), 0);
+	assert_int_equal(secret_read(SECRET_USERS, NULL, false, &secret, &notes, reason), 0);
 	assert_string_equal(secret, LONG);
 	assert_false(notes.readable_by_others);
 	secret_free(secret);
 	/* As in a file. */
 	setenv("JWT_SECRET", "'" LONG "'\n", 1);
-	assert_int_equal(secret_read(NULL, false, &secret, &notes, reason), 0);
+	assert_int_equal(secret_read(SECRET_USERS, NULL, false, &secret, &notes, reason), 0);
 	assert_string_equal(secret, "'" LONG "'");
 	assert_non_null(strstr(notes.oddity, "begins and ends with a quote"));
 	secret_free(secret);
 	setenv("JWT_SECRET", "\n", 1);
-	assert_int_equal(secret_read(NULL, true, &secret, &notes, reason), SECRET_E_UNUSABLE);
+	assert_int_equal(secret_read(SECRET_USERS, NULL, true, &secret, &notes, reason), SECRET_E_UNUSABLE);
 	assert_non_null(strstr(reason, "JWT_SECRET is empty"));
 	setenv("JWT_SECRET", "", 1);
-	assert_int_equal(secret_read(NULL, true, &secret, &notes, reason), SECRET_E_UNUSABLE);
+	assert_int_equal(secret_read(SECRET_USERS, NULL, true, &secret, &notes, reason), SECRET_E_UNUSABLE);
 	assert_non_null(strstr(reason, "JWT_SECRET is empty"));
 	unsetenv("JWT_SECRET");
-	assert_int_equal(secret_read(NULL, true, &secret, &notes, reason), SECRET_E_UNUSABLE);
+	assert_int_equal(secret_read(SECRET_USERS, NULL, true, &secret, &notes, reason), SECRET_E_UNUSABLE);
 	assert_non_null(strstr(reason, "JWT_SECRET is not set"));
 }
 

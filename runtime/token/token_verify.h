@@ -1,0 +1,33 @@
+/*
+ * token_verify.h - who a token speaks for: its form, its signature, its times and claims, in that order.
+ *
+ * Happy path: token_verify_with() for each token, with the keys and the rules of whoever lets in. Nothing of a token but its header is parsed before a
+ * signature vouches for it, and a header is small. Failure modes: a token that is refused, with the reason in words that quote nothing of it; no memory.
+ */
+#ifndef TOKEN_VERIFY_H
+#define TOKEN_VERIFY_H
+
+#include "token.h"
+#include "token_keys.h"
+
+/* What is asked of a token beside its signature. All zero: what is asked of each. */
+struct token_rules {
+	bool allow_unexpiring;	/* a token without exp is accepted */
+	int64_t lifetime_max_s; /* from iat, or from now where there is none, to exp; 0: no limit */
+	const char *
+		handler_names; /* those of handlers' tokens that are accepted, separated by commas; NULL: all */
+	/* Of users' tokens. */
+	const char *claim_user; /* the claim that holds the user id; NULL: user_id */
+	const char *issuer;	/* what iss must be, byte for byte; NULL: anything (RFC 7519 section 4.1.1) */
+	const char *audience;	/* what aud must be, or hold among others; NULL: anything (section 4.1.3) */
+};
+
+/*
+ * 0 and *ret_identity; TOKEN_E_REFUSED and the reason; -ENOMEM. A token with a `handler` claim counts only under a key for handlers, any other only
+ * under one for users. now: seconds since 1970. Any thread.
+ */
+__attribute__((warn_unused_result)) int token_verify_with(const struct token_keys *keys,
+	const struct token_rules *rules, const char *token, size_t token_size, int64_t now,
+	struct token_identity *ret_identity, char reason[static TOKEN_REASON_SIZE]);
+
+#endif
