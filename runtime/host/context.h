@@ -6,6 +6,7 @@
 
 #include "board.h"
 #include "crash.h"
+#include "rejections.h"
 #include "routes.h"
 #include "suspects.h"
 #include "worker.h"
@@ -72,6 +73,7 @@ struct host {
 	size_t jobs;	 /* of those, the ones that the workers have */
 	size_t bytes;	 /* of the payloads of all that are alive */
 	struct unpromised unpromised;
+	struct rejections rejections;
 	int64_t now_ms; /* monotonic, of this turn of the loop */
 	bool store_up;
 	bool store_back; /* it answers again, and what waits for that has not been told */
