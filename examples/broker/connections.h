@@ -1,6 +1,5 @@
 /*
- * connections.h - the clients that are connected: when their tokens expire, and how often they were refused
- * something.
+ * connections.h - the clients that are connected, and when their tokens expire.
  *
  * Happy path: connections_add() once a client's token is verified, connections_remove() when it disconnects,
  * and connections_expired() now and then. The broker's one thread. Nothing of the broker's is read through
@@ -18,7 +17,6 @@ struct mosquitto;
 struct connection {
 	const struct mosquitto *client; /* the key */
 	int64_t expires;		/* its token's exp */
-	unsigned refusals;		/* publishes and subscriptions that were refused */
 	struct token_identity identity; /* what its token says; the plugin's */
 	struct connection *next;	/* of those that were taken out together */
 	char client_id[];

@@ -8,7 +8,8 @@
  * rewritten to "68946/get_apples" before the broker looks for subscribers. Failure modes: no usable secret or
  * an unknown option keep the broker from starting; a client without a valid token or with a client id that is
  * not its own is refused with a line in the log (never the token); a publish or subscription that is not
- * allowed is refused with the protocol's reason code; when a token expires, its connection is closed.
+ * allowed, or is over the user's quota (guard.h), is refused with the protocol's reason code; when a token
+ * expires, its connection is closed.
  *
  * Everything runs in mosquitto's one thread. Options, as plugin_opt_NAME in mosquitto.conf:
  *   secret_file PATH          a file that holds the secret; without it JWT_SECRET of the environment
@@ -18,10 +19,12 @@
  *   allow_unexpiring_tokens, max_lifetime, handler_names, claim_user, issuer, audience   what else is asked of a token: rules.h
  *   deny_file PATH            users, handlers and tokens that are not let in: deny.h
  *   handler_client_ids A,B    client ids that only handlers may use, also with -... behind them; cashewd by default
+ *   quota_...                 how much a user may do: README.md, quota_limits.h
  */
 #include "access.h"
 #include "connections.h"
 #include "deny.h"
+#include "guard.h"
 #include "keys.h"
 #include "rules.h"
 
@@ -35,8 +38,6 @@
 #include <time.h>
 
 #define EXPORT __attribute__((visibility("default")))
-
-enum { REFUSALS_LOGGED = 5 }; /* per connection: a device in a loop must not fill the log */
 
 /*
  * A message's topic that was replaced in the message event is freed by the broker itself since mosquitto
@@ -56,6 +57,7 @@ struct plugin {
 	char *handler_client_ids; /* names separated by commas */
 	bool reloading;		  /* between SIGHUP and the next tick */
 	struct connections connections;
+	struct guard guard;
 };
 
 static void keys_log(enum keys_level level, const char *text)
@@ -115,6 +117,13 @@ static bool verified_before(struct plugin *plugin, const struct mosquitto *clien
 	       (plugin->reloading && mosquitto_client_protocol(client) != mp_websockets);
 }
 
+/* Of somebody whose token is not good, so that nothing but the address is known: that bounds the lines, too. */
+static int login_refuse(struct plugin *plugin, struct mosquitto_evt_basic_auth *event, const char *reason)
+{
+	return guard_login_failed(&plugin->guard, event->client) ? connect_refuse(event, reason)
+								 : MOSQ_ERR_AUTH;
+}
+
 static int client_id_check(struct plugin *plugin, struct mosquitto_evt_basic_auth *event, const char *user)
 {
 	const char *client_id = mosquitto_client_id(event->client);
@@ -141,23 +150,30 @@ static int on_basic_auth(int event_number, void *event_data, void *context)
 	struct mosquitto_evt_basic_auth *event = event_data;
 	if (verified_before(plugin, event->client, event->username))
 		return MOSQ_ERR_SUCCESS;
+	if (!guard_login(&plugin->guard, event->client))
+		return MOSQ_ERR_AUTH;
 	if (!event->username || strcmp(event->username, "JWT") != 0)
-		return connect_refuse(event, "the user name must be \"JWT\" and the password a token");
+		return login_refuse(plugin, event, "the user name must be \"JWT\" and the password a token");
 	if (!event->password)
-		return connect_refuse(event, "there is no password: it must be a token");
+		return login_refuse(plugin, event, "there is no password: it must be a token");
 	char reason[TOKEN_REASON_SIZE];
 	struct token_identity identity;
 	int error = token_verify_with(&plugin->keys, &plugin->rules, event->password, strlen(event->password),
 		time(NULL), &identity, reason);
 	if (error != 0)
-		return error == TOKEN_E_REFUSED ? connect_refuse(event, reason) : MOSQ_ERR_NOMEM;
+		return error == TOKEN_E_REFUSED ? login_refuse(plugin, event, reason) : MOSQ_ERR_NOMEM;
 	if (deny_holds(plugin->deny, &identity))
-		return connect_refuse(event, "the deny list holds its user, its handler or its token");
-	if (!identity.is_handler) {
-		error = client_id_check(plugin, event, identity.user_id);
+		return login_refuse(plugin, event, "the deny list holds its user, its handler or its token");
+	const char *user = identity.is_handler ? NULL : identity.user_id;
+	if (!guard_connect(&plugin->guard, user))
+		return MOSQ_ERR_AUTH;
+	if (user) {
+		error = client_id_check(plugin, event, user);
 		if (error != MOSQ_ERR_SUCCESS)
 			return error;
 	}
+	if (!guard_session(&plugin->guard, user, event->client))
+		return MOSQ_ERR_AUTH;
 	char text[ACCESS_IDENTITY_SIZE];
 	(void)snprintf(text, sizeof(text), "%s%s", identity.is_handler ? ACCESS_HANDLER : ACCESS_USER,
 		identity.is_handler ? identity.name : identity.user_id);
@@ -165,6 +181,8 @@ static int on_basic_auth(int event_number, void *event_data, void *context)
 		    identity.expires) != 0)
 		return MOSQ_ERR_NOMEM;
 	connections_find(&plugin->connections, event->client)->identity = identity;
+	mosquitto_log_printf(MOSQ_LOG_NOTICE, "cashew plugin: client %s of %s has connected from %s",
+		mosquitto_client_id(event->client), text, mosquitto_client_address(event->client));
 	return mosquitto_set_username(event->client, text);
 }
 
@@ -173,7 +191,13 @@ static int on_disconnect(int event_number, void *event_data, void *context)
 	(void)event_number;
 	struct plugin *plugin = context;
 	struct mosquitto_evt_disconnect *event = event_data;
+	const struct connection *connection = connections_find(&plugin->connections, event->client);
+	if (connection)
+		mosquitto_log_printf(
+			MOSQ_LOG_NOTICE, "cashew plugin: client %s has disconnected", connection->client_id);
 	connections_remove(&plugin->connections, event->client);
+	guard_disconnect(
+		&plugin->guard, access_user(mosquitto_client_username(event->client)), event->client);
 	return MOSQ_ERR_SUCCESS;
 }
 
@@ -183,23 +207,21 @@ static int access_refuse(
 	struct plugin *plugin, const struct mosquitto_evt_acl_check *event, const char *identity)
 {
 	/* Not being sent a message is no attempt at anything; and the last will of a client that is gone has no connection any more. */
-	struct connection *connection =
+	const struct connection *connection =
 		event->access == MOSQ_ACL_READ ? NULL : connections_find(&plugin->connections, event->client);
-	if (connection && connection->refusals < REFUSALS_LOGGED) {
-		connection->refusals++;
-		mosquitto_log_printf(MOSQ_LOG_NOTICE, "cashew plugin: %s (client %s) may not %s %s%s",
-			identity, connection->client_id,
-			event->access == MOSQ_ACL_SUBSCRIBE ? "subscribe to" : "publish to", event->topic,
-			connection->refusals == REFUSALS_LOGGED
-				? " (further refusals of this connection are not logged)"
-				: "");
-	}
-	return MOSQ_ERR_ACL_DENIED;
+	if (!connection)
+		return MOSQ_ERR_ACL_DENIED;
+	if (guard_may_log(&plugin->guard, access_user(identity)))
+		mosquitto_log_printf(MOSQ_LOG_NOTICE, "cashew plugin: %s (client %s) may not %s %s", identity,
+			connection->client_id,
+			event->access == MOSQ_ACL_SUBSCRIBE ? "subscribe to" : "publish to", event->topic);
+	return guard_refuse(&plugin->guard, access_user(identity), event);
 }
 
 static int on_acl_check(int event_number, void *event_data, void *context)
 {
 	(void)event_number;
+	struct plugin *plugin = context;
 	struct mosquitto_evt_acl_check *event = event_data;
 	const char *identity = mosquitto_client_username(event->client);
 	bool allowed = false;
@@ -210,7 +232,9 @@ static int on_acl_check(int event_number, void *event_data, void *context)
 	case MOSQ_ACL_UNSUBSCRIBE: allowed = true; break;
 	default: break;
 	}
-	return allowed ? MOSQ_ERR_SUCCESS : access_refuse(context, event, identity ? identity : "nobody");
+	if (!allowed)
+		return access_refuse(plugin, event, identity ? identity : "nobody");
+	return guard_acl(&plugin->guard, access_user(identity), event);
 }
 
 /*
@@ -221,9 +245,10 @@ static int on_acl_check(int event_number, void *event_data, void *context)
 static int on_message(int event_number, void *event_data, void *context)
 {
 	(void)event_number;
-	(void)context;
+	struct plugin *plugin = context;
 	struct mosquitto_evt_message *event = event_data;
 	const char *user = access_user(mosquitto_client_username(event->client));
+	guard_message(&plugin->guard, user, event);
 	if (!user || !access_topic_bare(event->topic))
 		return MOSQ_ERR_SUCCESS;
 	size_t user_size = strlen(user), command_size = strlen(event->topic);
@@ -269,12 +294,13 @@ static int on_tick(int event_number, void *event_data, void *context)
 	if (plugin->reloading && plugin->deny)
 		denied_close(plugin);
 	plugin->reloading = false;
+	guard_tick(&plugin->guard);
 	struct connection *expired;
 	while ((expired = connections_take_expired(&plugin->connections, time(NULL))) != NULL) {
 		mosquitto_log_printf(MOSQ_LOG_NOTICE,
 			"cashew plugin: the token of client %s has expired: closing its connection",
 			expired->client_id);
-		mosquitto_kick_client_by_clientid(expired->client_id, true);
+		guard_kick(&plugin->guard, expired->client_id);
 		free(expired);
 	}
 	return MOSQ_ERR_SUCCESS;
@@ -286,6 +312,7 @@ static int on_reload(int event_number, void *event_data, void *context)
 	(void)event_data;
 	struct plugin *plugin = context;
 	plugin->reloading = true;
+	guard_reload(&plugin->guard);
 	bool read = keys_load(plugin) == 0;
 	mosquitto_log_printf(read ? MOSQ_LOG_NOTICE : MOSQ_LOG_ERR, "cashew plugin: reloaded: %s",
 		read ? "the keys were read again" : "the keys stay those that were read before");
@@ -328,10 +355,13 @@ static int option_read(struct plugin *plugin, const char *key, const char *value
 	if (strcmp(key, "allow_short_secret") == 0)
 		return switch_read(
 			"plugin_opt_allow_short_secret", value, &plugin->keys_options.allow_short_secret);
+	error = guard_option(&plugin->guard, key, value);
+	if (error != MOSQ_ERR_NOT_FOUND)
+		return error;
 	mosquitto_log_printf(MOSQ_LOG_ERR,
 		"cashew plugin: plugin_opt_%s is unknown; known are secret_file, handler_secret_file, users_key_file, users_jwks_file, "
-		"allow_short_secret, allow_unexpiring_tokens, claim_user, issuer, audience, max_lifetime, handler_names, deny_file, handler_client_ids",
-		key);
+		"allow_short_secret, allow_unexpiring_tokens, claim_user, issuer, audience, max_lifetime, handler_names, deny_file, handler_client_ids, %s",
+		key, quota_limits_names());
 	return MOSQ_ERR_INVAL;
 }
 
@@ -386,6 +416,7 @@ static int events_register(struct plugin *plugin)
 
 static void plugin_free(struct plugin *plugin)
 {
+	guard_free(&plugin->guard);
 	connections_free(&plugin->connections);
 	token_keys_clear(&plugin->keys);
 	keys_options_free(&plugin->keys_options);
@@ -412,11 +443,14 @@ EXPORT int mosquitto_plugin_init(
 		return MOSQ_ERR_NOMEM;
 	plugin->id = identifier;
 	connections_init(&plugin->connections);
+	guard_begin(&plugin->guard);
 	int error = options_read(plugin, options, option_count);
 	if (error == MOSQ_ERR_SUCCESS && rules_check(&plugin->rules, &plugin->keys_options, keys_log) != 0)
 		error = MOSQ_ERR_INVAL;
 	if (error == MOSQ_ERR_SUCCESS && (keys_load(plugin) != 0 || deny_load(plugin) != 0))
 		error = MOSQ_ERR_INVAL;
+	if (error == MOSQ_ERR_SUCCESS)
+		error = guard_init(&plugin->guard);
 	if (error == MOSQ_ERR_SUCCESS)
 		error = events_register(plugin);
 	if (error != MOSQ_ERR_SUCCESS) {

@@ -19,6 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	PROPERTY_MAX =
+		256, /* bytes of Correlation Data and Response Topic each: they come back with each event */
+	USER_BYTES = 1024 * 1024, /* of payloads of one user that wait: an eighth of what stops all lanes */
+};
+
 /* What is known of a message before it is a command. */
 struct arrival {
 	const char *topic;
@@ -28,6 +34,7 @@ struct arrival {
 	const void *correlation;
 	uint16_t correlation_size;
 	const char *response_topic; /* NULL: none */
+	const char *refusal;	    /* why its properties are not taken; NULL: they are */
 	uint64_t number;	    /* of its place, or LANE_NO_PLACE */
 	uint16_t mid;
 	int qos;
@@ -189,9 +196,17 @@ static struct command *take(struct host_lane *home, const struct arrival *arriva
 	return command;
 }
 
-static void begin(struct host_lane *home, struct command *command, size_t payload_size)
+/* What one user has waiting is bounded in number and in bytes; the first is never too large. */
+static bool too_many_wait(const struct host *host, const struct user *user)
+{
+	return user->waiting > host->settings->user_window ||
+	       (user->waiting > 1 && user->waiting_bytes > USER_BYTES);
+}
+
+static void begin(struct host_lane *home, struct command *command, const struct arrival *arrival)
 {
 	struct host *host = home->host;
+	const size_t payload_size = arrival->payload_size;
 	command->route = routes_find(home->routes, command->input.topic);
 	if (command->input.user[0] == '\0') {
 		dispatch_die(host, command,
@@ -206,12 +221,28 @@ static void begin(struct host_lane *home, struct command *command, size_t payloa
 		dispatch_reject(host, command, reason ? reason : "the payload is too large");
 	} else if (!command->route) {
 		dispatch_die(host, command, "no handler wants this topic");
-	} else if (command->user->waiting > host->settings->user_window) {
+	} else if (arrival->refusal) {
+		dispatch_reject(host, command, arrival->refusal);
+	} else if (too_many_wait(host, command->user)) {
 		dispatch_reject(
 			host, command, "too many of your commands are waiting: send this one again later");
 	} else {
 		dispatch_begin(host, command);
 	}
+}
+
+/* Properties that are too large are not kept: the rejection would carry them back. */
+static void judge_properties(struct arrival *arrival)
+{
+	if (arrival->correlation_size > PROPERTY_MAX)
+		arrival->refusal = "the Correlation Data has more than 256 bytes";
+	else if (arrival->response_topic && strlen(arrival->response_topic) > PROPERTY_MAX)
+		arrival->refusal = "the Response Topic has more than 256 bytes";
+	if (!arrival->refusal)
+		return;
+	arrival->correlation = NULL;
+	arrival->correlation_size = 0;
+	arrival->response_topic = NULL;
 }
 
 static void arrive(struct host_lane *home, struct arrival *arrival, bool dup)
@@ -227,9 +258,10 @@ static void arrive(struct host_lane *home, struct arrival *arrival, bool dup)
 	}
 	if (arrival->number != LANE_NO_PLACE && takes_over(home, arrival, dup))
 		return;
+	judge_properties(arrival);
 	struct command *command = take(home, arrival);
 	if (command)
-		begin(home, command, arrival->payload_size);
+		begin(home, command, arrival);
 }
 
 /* False: it is not to be run, and that is all. */

@@ -8,6 +8,7 @@
 #include "collections.h"
 #include "crash.h"
 #include "own_certificates.h"
+#include "rejections.h"
 #include "routes.h"
 #include "suspects.h"
 #include "worker.h"
@@ -76,6 +77,7 @@ struct host {
 	size_t jobs;	 /* of those, the ones that the workers have */
 	size_t bytes;	 /* of the payloads of all that are alive */
 	struct unpromised unpromised;
+	struct rejections rejections;
 	int64_t now_ms; /* monotonic, of this turn of the loop */
 	bool store_up;
 	bool store_back; /* it answers again, and what waits for that has not been told */

@@ -326,9 +326,27 @@ void dispatch_start_alone(struct host *host, struct command *command)
 	start(host, command, true);
 }
 
+/* handler: NULL: none was run. */
+static void log_rejected(
+	struct host *host, const struct command *command, const char *handler, const char *reason)
+{
+	const unsigned count = rejections_count(&host->rejections, command->input.user, host->now_ms);
+	if (count > 0)
+		log_info("command_rejected",
+			handler ? "a handler rejected the command"
+				: "a command was rejected before any handler ran",
+			LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
+			LOG_TEXT("handler", handler), LOG_INT("attempt", command->attempts),
+			LOG_TEXT("reason", reason), LOG_INT("count", count),
+			LOG_TEXT("payload",
+				handler && host->settings->log_payloads ? command->input.payload : NULL));
+}
+
 static void after_run(struct host *host, struct command *command)
 {
 	if (command_all_settled(command)) {
+		if (command->end == COMMAND_REJECTED)
+			log_rejected(host, command, command->handler, command->reason);
 		if (command->identity != 0 && board_near_any(host->board))
 			board_near_forget(host->board, command->identity);
 		through(host, command);
@@ -407,9 +425,7 @@ void dispatch_reject(struct host *host, struct command *command, const char *rea
 {
 	struct cashew_command call = call_of(host, command);
 	command_settle_all(command, COMMAND_REJECTED, reason);
-	log_info("command_rejected", "a command was rejected before any handler ran",
-		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
-		LOG_TEXT("reason", reason));
+	log_rejected(host, command, NULL, reason);
 	const enum call_end end = call_reject(&call, reason);
 	if (end == CALL_DONE || end == CALL_REJECTED) {
 		command->events = call.events;

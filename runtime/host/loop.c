@@ -81,8 +81,8 @@ static int timeout_ms(const struct host *host, int64_t stop_at_ms)
 		const int64_t lane_ms = lane_due_ms(host->lanes[i].lane, may_read(host));
 		due_ms = lane_ms < due_ms ? lane_ms : due_ms;
 	}
-	const int64_t others_ms[] = {
-		dispatch_due_ms(host), parking_due_ms(host->parking), host->lease_until_ms, stop_at_ms};
+	const int64_t others_ms[] = {dispatch_due_ms(host), parking_due_ms(host->parking),
+		host->lease_until_ms, host->rejections.due_ms, stop_at_ms};
 	for (size_t i = 0; i < sizeof(others_ms) / sizeof(others_ms[0]); i++)
 		due_ms = others_ms[i] < due_ms ? others_ms[i] : due_ms;
 	const int64_t wait_ms = due_ms - clock_ms();
@@ -263,6 +263,7 @@ static void serve(struct host *host, const struct pollfd *polls)
 		board_forget(host->board, INT64_MIN, host->now_ms);
 		host->board_forgets_ms = host->now_ms + BOARD_FORGETS_MS;
 	}
+	rejections_serve(&host->rejections, host->now_ms);
 	watch_readiness(host);
 	tell(host);
 }
@@ -325,6 +326,7 @@ static void turn_until_stopped(struct host *host, struct pollfd *polls)
 	for (size_t i = 0; i < host->lane_count; i++)
 		board_count(&host->board->account.left, lane_abandon(host->lanes[i].lane, host->now_ms));
 	egress_stop(host->egress);
+	rejections_serve(&host->rejections, INT64_MAX);
 }
 
 int loop_run(struct host *host, int signal_fd, int supervisor_fd)

@@ -305,6 +305,7 @@ int host_run(const struct host_options *options)
 		.retries_at_ms = INT64_MAX,
 		.lease_until_ms = INT64_MAX,
 		.now_ms = clock_ms()};
+	rejections_init(&host.rejections);
 	sigset_t signals;
 	int signal_fd = -1;
 	if (open_signals(&signals, &signal_fd) != 0 || routes_new(options->handlers, &host.routes) != 0 ||

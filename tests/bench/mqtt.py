@@ -34,16 +34,27 @@ def _text(text):
     return struct.pack(">H", len(data)) + data
 
 
-def publish_packet(packet_id, topic, payload):
-    return _packet(0x32, _text(topic) + struct.pack(">H", packet_id) + b"\0" + payload)
+def publish_packet(packet_id, topic, payload, properties=b"", retain=False):
+    return _packet(0x33 if retain else 0x32,
+                   _text(topic) + struct.pack(">H", packet_id) + _length(len(properties)) + properties + payload)
+
+
+def large_properties(size):
+    """A Response Topic and Correlation Data of so many bytes each."""
+    return b"\x08" + _text("r" * size) + b"\x09" + _text("c" * size)
+
+
+def subscribe_packet(topic_filter, qos=1):
+    return _packet(0x82, b"\0\1\0" + _text(topic_filter) + bytes([qos]))
 
 
 class Client:
     """A connection that has been accepted. It keeps its session for an hour where `keep` is set, else for no longer than itself."""
 
-    def __init__(self, port, ca_file, client_id, token, keep=False):
+    def __init__(self, port, ca_file, client_id, token, keep=False, source="127.0.0.1"):
         context = ssl.create_default_context(cafile=ca_file)
-        self.socket = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S), server_hostname="localhost")
+        plain = socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S, source_address=(source, 0))
+        self.socket = context.wrap_socket(plain, server_hostname="localhost")
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         self.packet_id = 0
@@ -102,7 +113,7 @@ class Client:
                 raise Failed(f"the broker disconnected: {body.hex()}")
 
     def subscribe(self, topic_filter):
-        self.send(_packet(0x82, b"\0\1\0" + _text(topic_filter) + b"\1"))
+        self.send(subscribe_packet(topic_filter))
         if self.await_packet(SUBACK)[-1] != 1:
             raise Failed(f"subscription to {topic_filter} not granted at QoS 1")
 

@@ -15,6 +15,9 @@ import time
 
 START_LIMIT_S = 15
 STOP_LIMIT_S = 20
+# For the broker: a few devices of the benchmark do what thousands do elsewhere.
+NO_QUOTAS = "".join(f"plugin_opt_quota_{name} 0\n" for name in (
+    "messages_per_second", "bytes_per_second", "refusals_per_second", "connections", "sessions", "subscriptions", "connects_per_minute"))
 DATABASE = "cashew_bench"  # and names that begin with it: made anew, and dropped
 
 
@@ -203,19 +206,25 @@ class Programs:
         for name in names:
             self.tool("bench-database", "drop", self.database_url, name)
 
-    def start_broker(self, tls, state=None, port=0):
+    def start_broker(self, tls, state=None, port=0, handler_port=0, quotas=False):
         """The demo's own broker, as examples/broker/run starts it: plugin, persistence, its settings; and a fresh one, without a session
         or a queue of whoever was measured before, unless state and port are those of one that was ended. It listens with and without
-        TLS; returns it and the port."""
+        TLS, and for hosts on self.handler_port; returns it and the port. Users have quotas only where that is said."""
         self.runs += 1
         state = state or os.path.join(self.folder, f"broker-{self.runs}")
         port = port or free_port()
-        plain_port = free_port()
+        self.plain_port = plain_port = free_port()
         env = os.path.join(state, "env")
         if os.path.exists(env):
             os.unlink(env)
+        os.makedirs(state, exist_ok=True)
+        extra = os.path.join(state, "extra.conf")
+        with open(extra, "w", encoding="utf-8") as output:
+            output.write("" if quotas else NO_QUOTAS)
+        self.handler_port = handler_port or free_port()
         program = self.start("mosquitto", [os.path.join(self.project, "examples", "broker", "run"), "--state", state, "--port", str(port),
-                                           "--plain-port", str(plain_port), "--build", self.build, "--certificates", self.certificates],
+                                           "--handler-port", str(self.handler_port), "--plain-port", str(plain_port), "--extra", extra,
+                                           "--build", self.build, "--certificates", self.certificates],
                              {"PATH": os.environ.get("PATH", ""), "JWT_SECRET": self.secret})
         program.wait_for(lambda: os.path.exists(env))
         program.state = state

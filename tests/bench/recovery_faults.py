@@ -121,7 +121,7 @@ def kill_broker(stack, _scale):
     stack.end(stack.broker)
     time.sleep(1)  # what the host had begun comes to its end: the order is checked before and after by itself
     stack.restored_at = time.monotonic()
-    stack.broker, _ = stack.programs.start_broker(True, stack.broker.state, stack.broker_port)
+    stack.broker, _ = stack.programs.start_broker(True, stack.broker.state, stack.broker_port, stack.programs.handler_port)
     return begin, time.monotonic()
 
 

@@ -43,7 +43,7 @@ class Held(threading.Thread):
 
 
 class Stack:
-    def __init__(self, programs, tokens_file, relay=False):
+    def __init__(self, programs, tokens_file, relay=False, quotas=False):
         self.programs, self.tokens_file = programs, tokens_file
         self.number = programs.runs
         self.load = self.relay = None
@@ -54,14 +54,14 @@ class Stack:
         self.database_state = os.path.join(folder, "database")
         programs.start_database(self.database_state)
         self.database_port = int(programs.database_url.rsplit(":", 1)[1].split("/")[0]) if programs.database_pid else 0
-        self.broker, self.broker_port = programs.start_broker(tls=True)
+        self.broker, self.broker_port = programs.start_broker(tls=True, quotas=quotas)
         self.loggly_port = free_port()
         self.start_loggly()
-        self.host_port = self.broker_port
+        self.host_port = programs.handler_port
         if relay:
             self.host_port = free_port()
             self.relay = programs.start("bench-recovery-relay", [os.path.join(programs.build, "bench-recovery-relay"),
-                                                                 str(self.host_port), str(self.broker_port)], orders=True)
+                                                                 str(self.host_port), str(programs.handler_port)], orders=True)
             self.relay.wait_for_line("ready")
         self.metrics = f"127.0.0.1:{free_port()}"
         self.start_host()
@@ -99,13 +99,13 @@ class Stack:
 
     # ---- the load ----
 
-    def start_load(self, schedule=None, outstanding=0, seconds=0.0, drain=60):
+    def start_load(self, schedule=None, outstanding=0, seconds=0.0, drain=60, more=()):
         self.load_file = os.path.join(self.folder, "load.txt")
         arguments = ["--port", str(self.broker_port), "--ca", self.programs.ca, "--tokens", self.tokens_file, "--out", self.load_file,
                      "--list", self.list, "--drain", str(drain), "--repeat", "5"]
         arguments += ["--schedule", ",".join(f"{part_s:g}x{rate:.3f}" for part_s, rate in schedule)] if schedule else []
         arguments += ["--outstanding", str(outstanding), "--seconds", str(seconds)] if outstanding else []
-        self.load = self.programs.start("bench-recovery-load", [os.path.join(self.programs.build, "bench-recovery-load"), *arguments],
+        self.load = self.programs.start("bench-recovery-load", [os.path.join(self.programs.build, "bench-recovery-load"), *arguments, *more],
                                         orders=True)
 
     def start_flood(self, seconds, rate):

@@ -198,6 +198,7 @@ struct broker_options {
 	bool plain;	     /* clients go to a plain TCP port instead of the one with TLS */
 	bool no_persistence; /* keeps nothing on disk: restarted, it has forgotten all sessions */
 	bool only_mqtt311;   /* refuses MQTT 5, as an old broker does; plain */
+	bool example_limits; /* the limits and quotas of examples/broker; else there are none, so that tests may flood the host */
 	enum broker_certificate certificate;
 	const char *extra; /* lines added to mosquitto.conf, each ended by \n; NULL: none */
 };
@@ -227,6 +228,8 @@ void broker_save(struct broker *broker);
 void broker_set_certificate(
 	struct broker *broker, enum broker_certificate certificate); /* for the next start */
 unsigned broker_port(const struct broker *broker);
+unsigned broker_handler_port(
+	const struct broker *broker); /* where hosts go: their own listener, unless it is plain */
 const char *broker_ca_file(const struct broker *broker); /* NULL: plain */
 const char *broker_log(const struct broker *broker);	 /* the file */
 pid_t broker_pid(const struct broker *broker);

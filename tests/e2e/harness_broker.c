@@ -21,7 +21,18 @@ struct broker {
 	const char *argv[ARGUMENTS_MAX];
 	const char *folder, *env, *output, *ca_file;
 	int port; /* where clients go */
+	int handler_port;
 };
+
+/* What the example forbids and tests do: a thousand commands in a second from one user, hundreds of sessions, retained commands and payloads that the
+ * host has to refuse. And whoever looks for mosquitto's lines about connections finds them. */
+static const char no_limits[] =
+	"plugin_opt_quota_messages_per_second 0\nplugin_opt_quota_bytes_per_second 0\n"
+	"plugin_opt_quota_refusals_per_second 0\n"
+	"plugin_opt_quota_connections 0\nplugin_opt_quota_sessions 0\n"
+	"plugin_opt_quota_subscriptions 0\nplugin_opt_quota_connects_per_minute 0\n"
+	"plugin_opt_quota_failed_logins_per_minute 0\nplugin_opt_quota_retained on\n"
+	"message_size_limit 1048576\nmax_packet_size 1114112\nconnection_messages true\n";
 
 /* The program's certificates, good ones and bad ones, made at the first call. */
 static const char *certificates(void)
@@ -83,14 +94,17 @@ static void use_example(struct broker *broker)
 {
 	struct harness *h = broker->harness;
 	const int tls_port = reserve(), plain_port = broker->options.plain ? reserve() : 0;
+	const int handler_port = reserve();
 	size_t count = 0;
 	const char *const fixed[] = {SOURCE_DIR "/examples/broker/run", "--plugin", BROKER_PLUGIN_PATH,
 		"--state", broker->folder, "--certificates", choose_certificate(broker), "--secret-file",
 		harness_write_file(h, harness_format(h, "%s/secret", broker->folder), HARNESS_SECRET),
 		"--extra",
 		harness_write_file(h, harness_format(h, "%s/extra.conf", broker->folder),
-			broker->options.extra ? broker->options.extra : ""),
-		"--port", harness_format(h, "%d", tls_port)};
+			harness_format(h, "%s%s", broker->options.example_limits ? "" : no_limits,
+				broker->options.extra ? broker->options.extra : "")),
+		"--port", harness_format(h, "%d", tls_port), "--handler-port",
+		harness_format(h, "%d", handler_port)};
 	for (; count < sizeof(fixed) / sizeof(fixed[0]); count++)
 		broker->argv[count] = fixed[count];
 	if (broker->options.plain) {
@@ -102,6 +116,7 @@ static void use_example(struct broker *broker)
 	if (broker->options.no_persistence)
 		broker->argv[count++] = "--no-persistence";
 	broker->port = broker->options.plain ? plain_port : tls_port;
+	broker->handler_port = broker->options.plain ? plain_port : handler_port;
 	broker->env = harness_format(h, "%s/env", broker->folder);
 }
 
@@ -223,6 +238,11 @@ void broker_save(struct broker *broker)
 unsigned broker_port(const struct broker *broker)
 {
 	return broker->relay ? relay_port(broker->relay) : (unsigned)broker->port;
+}
+
+unsigned broker_handler_port(const struct broker *broker)
+{
+	return broker->relay ? relay_port(broker->relay) : (unsigned)broker->handler_port;
 }
 
 const char *broker_log(const struct broker *broker)

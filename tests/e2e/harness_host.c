@@ -71,7 +71,7 @@ void host_use_broker(struct host *host, const struct broker *broker)
 {
 	/* By name: the certificate holds it, and the address may be the wrong family's. */
 	host_set(host, "BROKER_HOST", "localhost");
-	host_set(host, "BROKER_PORT", harness_format(host->harness, "%u", broker_port(broker)));
+	host_set(host, "BROKER_PORT", harness_format(host->harness, "%u", broker_handler_port(broker)));
 	host_set(host, "BROKER_TLS", broker_ca_file(broker) ? "on" : "off");
 	host_set(host, "BROKER_CA_FILE", broker_ca_file(broker));
 }

@@ -185,6 +185,8 @@ HARNESS_CASE(broker_insists_on_a_certificate)
 	broker_start(broker);
 	struct host *doctor = doctor_new(h);
 	host_use_broker(doctor, broker);
+	/* The listener that these lines are about. */
+	host_set(doctor, "BROKER_PORT", harness_format(h, "%u", broker_port(broker)));
 	struct visit visit = examine(h, doctor);
 	expect_line(&visit, "broker_tls", "warn", "asks for a certificate");
 	expect_failure(&visit, "broker_login", "");

@@ -99,6 +99,18 @@ void users_drop_idle(struct user *user)
 	users->spare_count++;
 }
 
+static void add_waiting(struct user *user, const struct command *command)
+{
+	user->waiting++;
+	user->waiting_bytes += command->input.payload_size;
+}
+
+static void take_waiting(struct user *user, const struct command *command)
+{
+	user->waiting--;
+	user->waiting_bytes -= command->input.payload_size;
+}
+
 void user_append(struct user *user, struct command *command)
 {
 	command->user = user;
@@ -111,7 +123,8 @@ void user_append(struct user *user, struct command *command)
 	user->last = command;
 	if (command->through)
 		return;
-	user->waiting += command->origin != COMMAND_FROM_STORE;
+	if (command->origin != COMMAND_FROM_STORE)
+		add_waiting(user, command);
 	if (!user->turn)
 		user->turn = command;
 }
@@ -139,7 +152,8 @@ void user_insert(struct user *user, struct command *command)
 
 void user_stored(struct user *user, struct command *command)
 {
-	user->waiting -= !command->through && command->origin != COMMAND_FROM_STORE;
+	if (!command->through && command->origin != COMMAND_FROM_STORE)
+		take_waiting(user, command);
 	command->origin = COMMAND_FROM_STORE;
 }
 
@@ -159,7 +173,8 @@ void user_through(struct user *user, struct command *command)
 	if (command->through)
 		return;
 	command->through = true;
-	user->waiting -= command->origin != COMMAND_FROM_STORE;
+	if (command->origin != COMMAND_FROM_STORE)
+		take_waiting(user, command);
 	while (user->turn && user->turn->through)
 		user->turn = user->turn->user_next;
 }

@@ -28,6 +28,7 @@ struct user {
 	struct command *first, *last; /* linked by user_next */
 	struct command *turn;	      /* the first that is not through; NULL: all are */
 	unsigned waiting;	      /* from the broker, not through */
+	size_t waiting_bytes;	      /* of their payloads */
 	struct backlog *backlog;      /* what of his is in the store; NULL: nothing, as far as is known */
 	int64_t active_us;	      /* in all, up to the last change */
 	bool in_turn, again; /* dispatch.c's: his turn is being given, and is to be looked at once more */

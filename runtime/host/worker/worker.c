@@ -65,6 +65,7 @@ static unsigned deadline_ms(const struct cashew_command *call)
 					       : call->settings->handler_timeout_s * 1000;
 }
 
+/* A rejection is what a device can cause as often as it likes: dispatch.c logs those, once a second and user. */
 static void log_run(const struct command *command, const struct cashew_command *call, enum call_end end)
 {
 	static const struct {
@@ -72,16 +73,16 @@ static void log_run(const struct command *command, const struct cashew_command *
 		const char *event, *message;
 	} lines[] = {
 		[CALL_DONE] = {LOG_LEVEL_DEBUG, "command_done", "a handler is done"},
-		[CALL_REJECTED] = {LOG_LEVEL_INFO, "command_rejected", "a handler rejected the command"},
 		[CALL_RETRY] = {LOG_LEVEL_WARN, "command_retry", "a handler met a transient failure"},
 		[CALL_FAILED] = {LOG_LEVEL_ERROR, "command_failed", "a handler failed for good"},
 	};
-	LOG_EVENT(lines[end].level, lines[end].event, lines[end].message,
-		LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
-		LOG_TEXT("handler", call->handler->name), LOG_INT("attempt", command->attempts),
-		LOG_REAL("ms", call->duration_us / 1000.0),
-		LOG_TEXT("reason", end == CALL_DONE ? NULL : call->reason),
-		LOG_TEXT("payload", call->settings->log_payloads ? command->input.payload : NULL));
+	if (end != CALL_REJECTED)
+		LOG_EVENT(lines[end].level, lines[end].event, lines[end].message,
+			LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
+			LOG_TEXT("handler", call->handler->name), LOG_INT("attempt", command->attempts),
+			LOG_REAL("ms", call->duration_us / 1000.0),
+			LOG_TEXT("reason", end == CALL_DONE ? NULL : call->reason),
+			LOG_TEXT("payload", call->settings->log_payloads ? command->input.payload : NULL));
 	if (call->duration_us / 1000 > deadline_ms(call))
 		log_warn("deadline_missed", "a handler ran longer than its deadline",
 			LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),

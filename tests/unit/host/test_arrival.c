@@ -280,6 +280,86 @@ static void test_user_window(void **state)
 	expect("e ");
 }
 
+/* Of bytes as of commands; whoever has but one command waiting may send one that is larger. */
+static void test_user_bytes(void **state)
+{
+	enum { LARGE = 300 * 1024 };
+	(void)state;
+	settings.payload_max = 4 * LARGE;
+	char *payload = malloc(4 * LARGE + 1);
+	assert_non_null(payload);
+	memset(payload, ' ', 4 * LARGE);
+	memcpy(payload, "v:.:", 4);
+	payload[4 * LARGE] = '\0';
+	const struct place *largest = send_command("v/one", payload);
+	payload[LARGE] = '\0';
+	for (char name = 'a'; name <= 'c'; name++) {
+		payload[0] = name;
+		send_command("u/one", payload);
+	}
+	assert_int_equal(published_count, 0);
+	payload[0] = 'd';
+	const struct place *over = send_command("u/one", payload);
+	assert_int_equal(published_count, 1);
+	const struct place *second = send_command("v/one", "e:.");
+	assert_int_equal(published_count, 2);
+	puback_all();
+	assert_string_equal(state_of(over), "rejected");
+	assert_string_equal(state_of(second), "rejected");
+	assert_string_equal(state_of(largest), "running");
+	work_all();
+	expect("v a b c ");
+	/* Then there is room again. */
+	payload[0] = 'f';
+	send_command("u/one", payload);
+	work_all();
+	expect("f ");
+	free(payload);
+}
+
+/* They would come back with each event: larger ones are rejected, without them. */
+static void test_large_properties(void **state)
+{
+	static const struct {
+		size_t correlation, response;
+		bool rejected;
+	} cases[] = {{256, 256, false}, {257, 0, true}, {0, 257, true}, {60000, 60000, true}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		begin_host(state);
+		char bytes[60001], topic[60001];
+		mosquitto_property *properties = NULL;
+		memset(bytes, 'c', sizeof(bytes));
+		memset(topic, 't', sizeof(topic));
+		memcpy(topic, "u/", 2);
+		topic[cases[i].response] = '\0';
+		if (cases[i].correlation > 0)
+			assert_int_equal(
+				mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA, bytes,
+					(uint16_t)cases[i].correlation),
+				0);
+		if (cases[i].response > 0)
+			assert_int_equal(
+				mosquitto_property_add_string(&properties, MQTT_PROP_RESPONSE_TOPIC, topic),
+				0);
+		const struct mosquitto_message message = {.mid = 17,
+			.topic = (char[]){"u/one"},
+			.payload = (char[]){"x:."},
+			.payloadlen = 3,
+			.qos = 1};
+		arrival_message(&home, &message, properties, 5, false);
+		mosquitto_property_free_all(&properties);
+		const struct command *command = only_command("u");
+		assert_int_equal(command->correlation_size, cases[i].rejected ? 0 : cases[i].correlation);
+		assert_int_equal(command->input.response_topic == NULL, cases[i].rejected);
+		assert_int_equal(published_count, cases[i].rejected);
+		puback_all();
+		assert_string_equal(state_of(lane.places.first), cases[i].rejected ? "rejected" : "running");
+		work_all();
+		expect(cases[i].rejected ? "" : "x ");
+		end_host(state);
+	}
+}
+
 /* Each allocation fails once: the lane is dropped, so that it comes again, and nothing is left of it. */
 static void test_no_memory(void **state)
 {
@@ -325,6 +405,8 @@ int main(void)
 		TEST(test_oversized),
 		TEST(test_oversized_unpromised),
 		TEST(test_user_window),
+		TEST(test_user_bytes),
+		cmocka_unit_test(test_large_properties),
 		cmocka_unit_test(test_no_memory),
 	};
 	return cmocka_run_group_tests_name("arrival", tests, NULL, NULL);

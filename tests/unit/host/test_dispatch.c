@@ -128,6 +128,27 @@ static void test_light(void **state)
 	assert_int_equal(workers.count, 1);
 }
 
+/* The I/O thread, which is everybody's, reads no large JSON: from 4 KB on a worker does. */
+static void test_light_with_a_large_payload(void **state)
+{
+	enum { LIMIT = 4096 };
+	(void)state;
+	char payload[LIMIT + 2];
+	memset(payload, ' ', sizeof(payload));
+	memcpy(payload, "a:.:", 4);
+	payload[LIMIT] = '\0';
+	send_command("u/light", payload);
+	expect("a ");
+	payload[LIMIT] = ' ';
+	payload[LIMIT + 1] = '\0';
+	payload[0] = 'b';
+	send_command("u/light", payload);
+	expect("");
+	assert_int_equal(workers.count, 1);
+	work_all();
+	expect("b ");
+}
+
 /* It ends in one loop, however many wait. QoS 0 and to be parked: that is the end of them. */
 static void test_thousands_end_at_once(void **state)
 {
@@ -1135,6 +1156,7 @@ int main(void)
 		TEST(test_events_first),
 		TEST(test_turns),
 		TEST(test_light),
+		TEST(test_light_with_a_large_payload),
 		TEST(test_thousands_end_at_once),
 		TEST(test_parked),
 		TEST(test_parked_progress),

@@ -53,8 +53,9 @@ static struct command *add(struct user *user, char name, enum command_state stat
 {
 	const bool stored = name < 'a';
 	struct command *command = command_of((char)(name | 0x20));
-	*command =
-		(struct command){.origin = stored ? COMMAND_FROM_STORE : COMMAND_FROM_BROKER, .state = state};
+	*command = (struct command){.origin = stored ? COMMAND_FROM_STORE : COMMAND_FROM_BROKER,
+		.state = state,
+		.input.payload_size = 1UL << ((name | 0x20) - 'a')};
 	if (stored)
 		user_insert(user, command);
 	else
@@ -68,6 +69,7 @@ static void expect(const struct user *user, const char *line, char turn)
 	char text[128] = "";
 	size_t size = 0;
 	unsigned waiting = 0;
+	size_t waiting_bytes = 0;
 	const struct command *before = NULL, *first_open = NULL;
 	for (const struct command *command = user->first; command;
 		before = command, command = command->user_next) {
@@ -76,7 +78,9 @@ static void expect(const struct user *user, const char *line, char turn)
 		const char name = (char)('a' + (command - commands));
 		size += (size_t)snprintf(
 			text + size, sizeof(text) - size, command->through ? "(%c)" : "%c", name);
-		waiting += !command->through && command->origin != COMMAND_FROM_STORE;
+		const bool waits = !command->through && command->origin != COMMAND_FROM_STORE;
+		waiting += waits;
+		waiting_bytes += waits ? command->input.payload_size : 0;
 		if (!first_open && !command->through)
 			first_open = command;
 	}
@@ -85,6 +89,7 @@ static void expect(const struct user *user, const char *line, char turn)
 	assert_ptr_equal(user->turn, first_open);
 	assert_ptr_equal(user->turn, turn != '\0' ? command_of(turn) : NULL);
 	assert_int_equal(user->waiting, waiting);
+	assert_int_equal(user->waiting_bytes, waiting_bytes);
 }
 
 static void test_names(void **state)
