@@ -2,11 +2,14 @@
 # others' making, and so cannot bring a sanitizer along, cashew_flags_unsanitized.
 #
 # Both are hardened, in every build type. The test unit.hardening looks at what comes of it.
+#
+# A release is compiled as RelWithDebInfo is: what the tests run is what is installed, and a compiler's cache compiles it once.
+set(CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELWITHDEBINFO}")
 add_library(cashew_flags_common INTERFACE)
 target_compile_options(cashew_flags_common INTERFACE
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith
 	-Wcast-qual -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wswitch-enum -Werror=unused-result -Wno-missing-field-initializers
-	-fno-common -fno-omit-frame-pointer $<$<CONFIG:Release>:-O2> $<$<CONFIG:Release>:-g>)
+	-fno-common -fno-omit-frame-pointer)
 target_compile_definitions(cashew_flags_common INTERFACE _GNU_SOURCE)
 if(CASHEW_WERROR)
 	target_compile_options(cashew_flags_common INTERFACE -Werror)

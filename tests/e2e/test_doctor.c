@@ -193,6 +193,20 @@ HARNESS_CASE(broker_insists_on_a_certificate)
 	forget(&visit);
 }
 
+/* As Debian's mosquitto is set up: the broker waits for the acknowledgement of TCP. */
+HARNESS_CASE(broker_holds_small_packets_back)
+{
+	struct broker *broker = broker_new(h, &(struct broker_options){.extra = "set_tcp_nodelay false\n"});
+	broker_start(broker);
+	struct host *doctor = doctor_new(h);
+	host_use_broker(doctor, broker);
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "round_trip", "warn", "holds a small packet back");
+	const json_t *line = line_of(&visit, "round_trip", "warn", "");
+	assert_non_null(strstr(json_string_value(json_object_get(line, "advice")), "set_tcp_nodelay true"));
+	forget(&visit);
+}
+
 HARNESS_CASE(broker_name_is_unknown)
 {
 	struct host *doctor = doctor_new(h);
@@ -956,9 +970,10 @@ HARNESS_CASE(text_for_people_has_no_colours_in_a_file)
 HARNESS_MAIN(HARNESS_TEST(way_to_the_broker_is_good), HARNESS_TEST(certificates_that_are_wrong),
 	HARNESS_TEST(broker_speaks_plain_mqtt_on_the_port), HARNESS_TEST(broker_is_away),
 	HARNESS_TEST(broker_is_silent), HARNESS_TEST(broker_insists_on_a_certificate),
-	HARNESS_TEST(broker_name_is_unknown), HARNESS_TEST(handler_that_takes_everything_is_spared),
-	HARNESS_TEST(running_host_is_not_disturbed), HARNESS_TEST(running_host_is_asked_whether_it_is_ready),
-	HARNESS_TEST(session_without_a_host), HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
+	HARNESS_TEST(broker_holds_small_packets_back), HARNESS_TEST(broker_name_is_unknown),
+	HARNESS_TEST(handler_that_takes_everything_is_spared), HARNESS_TEST(running_host_is_not_disturbed),
+	HARNESS_TEST(running_host_is_asked_whether_it_is_ready), HARNESS_TEST(session_without_a_host),
+	HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
 	HARNESS_TEST(handlers_have_a_secret_of_their_own), HARNESS_TEST(retained_command_is_told),
 	HARNESS_TEST(broker_speaks_only_mqtt_3), HARNESS_TEST(broker_does_too_little_for_the_host),
 	HARNESS_TEST(broker_closes_mqtt_5_without_a_word), HARNESS_TEST(broker_does_not_answer_connect),

@@ -24,7 +24,15 @@
 #include <string.h>
 #include <time.h>
 
-enum { REFUSED_MIN = 0x80, TOKEN_S = 600, GRACE_MS = 300, EXPIRY_S = 10 };
+enum {
+	REFUSED_MIN = 0x80,
+	TOKEN_S = 600,
+	GRACE_MS = 300,
+	EXPIRY_S = 10,
+	HOPS = 3,
+	/* Linux acknowledges after 40 ms at the earliest what it does not acknowledge at once. */
+	HELD_BACK_MIN_US = 25000,
+};
 
 #define HOLE "SECURITY HOLE: "
 
@@ -306,9 +314,63 @@ void doctor_check_access(struct doctor *doctor)
 
 /* ---- Round trip ---- */
 
-void doctor_check_round_trip(struct doctor *doctor)
+/*
+ * An event from the handler to the user, right behind something else that the broker sends to that user: the SUBACK, which this machine
+ * acknowledges at once or late. Whether it arrives; if not, *ret_code is what the broker said.
+ */
+static bool hop(struct doctor *doctor, bool at_once, int64_t *ret_us, int *ret_code)
 {
 	struct doctor_ear event;
+	doctor_ear_new(&event, doctor->user_id, doctor->command);
+	doctor_ear_put(doctor->user, &event);
+	doctor_link_acknowledge(doctor->user, false);
+	int code = doctor_link_subscribe(doctor->user, event.topic, 1, 0);
+	if (at_once)
+		doctor_link_acknowledge(doctor->user, true);
+	const int64_t start = clock_us();
+	if (code == 1)
+		code = doctor_link_publish(doctor->handler, event.topic, event.payload, false, EXPIRY_S);
+	const bool arrived = code >= 0 && code < REFUSED_MIN && doctor_ear_wait(&event, doctor->timeout_ms);
+	doctor_ear_put(doctor->user, NULL);
+	*ret_us = event.heard_us - start;
+	*ret_code = code;
+	return arrived;
+}
+
+/* The fastest of some, as this machine may be busy. */
+static bool fastest_hop(struct doctor *doctor, bool at_once, int64_t *ret_us, int *ret_code)
+{
+	int64_t fastest_us = INT64_MAX;
+	for (int i = 0; i < HOPS; i++) {
+		int64_t took_us;
+		if (!hop(doctor, at_once, &took_us, ret_code))
+			return false;
+		fastest_us = took_us < fastest_us ? took_us : fastest_us;
+	}
+	*ret_us = fastest_us;
+	return true;
+}
+
+static void tell_hops(struct doctor *doctor, int64_t late_us, int64_t at_once_us)
+{
+	const double late_ms = (double)late_us / 1000, at_once_ms = (double)at_once_us / 1000;
+	if (late_us - at_once_us < HELD_BACK_MIN_US) {
+		doctor_ok(doctor, "an event published with the handler's token reaches a user in %.1f ms",
+			late_ms);
+		return;
+	}
+	doctor_warn(doctor,
+		"an event published with the handler's token reaches a user in %.1f ms, and in %.1f ms where TCP acknowledges at once: the "
+		"broker holds a small packet back until the one before is acknowledged, which costs every hop as much",
+		late_ms, at_once_ms);
+	doctor_advise(
+		doctor, "let the broker send at once, with TCP_NODELAY (mosquitto: set_tcp_nodelay true)");
+}
+
+void doctor_check_round_trip(struct doctor *doctor)
+{
+	int64_t late_us, at_once_us;
+	int code;
 	if (!doctor_broker_unwanted(doctor)) {
 		doctor_skip(doctor, "a handler takes every topic, and would be run by what is tried here");
 		return;
@@ -318,23 +380,13 @@ void doctor_check_round_trip(struct doctor *doctor)
 			doctor->handler->reason);
 		return;
 	}
-	doctor_ear_new(&event, doctor->user_id, doctor->command);
-	doctor_ear_put(doctor->user, &event);
-	int code = doctor_link_subscribe(doctor->user, event.topic, 1, 0);
-	const int64_t start = clock_us();
-	if (code == 1)
-		code = doctor_link_publish(doctor->handler, event.topic, event.payload, false, EXPIRY_S);
-	if (code >= 0 && code < REFUSED_MIN && doctor_ear_wait(&event, doctor->timeout_ms)) {
-		doctor_ok(doctor, "an event published with the handler's token reaches a user in %.1f ms",
-			(double)(event.heard_us - start) / 1000);
-	} else {
-		doctor_fail(doctor, "an event published with the handler's token does not reach a user: %s",
-			code < 0 || code >= REFUSED_MIN ? doctor_link_words(doctor->handler, code)
-							: "it was not sent to it in time");
-		doctor_advise(doctor,
-			"let a handler publish below every user, and a user be sent what is below its "
-			"own user id");
+	if (fastest_hop(doctor, false, &late_us, &code) && fastest_hop(doctor, true, &at_once_us, &code)) {
+		tell_hops(doctor, late_us, at_once_us);
+		return;
 	}
-	doctor_ear_put(doctor->user, NULL);
-	(void)doctor_link_unsubscribe(doctor->user, event.topic);
+	doctor_fail(doctor, "an event published with the handler's token does not reach a user: %s",
+		code < 0 || code >= REFUSED_MIN ? doctor_link_words(doctor->handler, code)
+						: "it was not sent to it in time");
+	doctor_advise(doctor,
+		"let a handler publish below every user, and a user be sent what is below its own user id");
 }

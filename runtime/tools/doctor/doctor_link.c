@@ -6,10 +6,13 @@
 #include <errno.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
 	LINKS_MAX = 8,
@@ -308,6 +311,16 @@ int doctor_link_publish(
 			mosquitto, &link->mid, topic, (int)strlen(payload), payload, 1, retain, properties);
 	mosquitto_property_free_all(&properties);
 	return await(link, code);
+}
+
+void doctor_link_acknowledge(struct doctor_link *link, bool at_once)
+{
+	const int value = at_once;
+	struct pollfd socket;
+	if (!link->up)
+		return;
+	connection_poll(link->connection, true, &socket);
+	(void)setsockopt(socket.fd, IPPROTO_TCP, TCP_QUICKACK, &value, sizeof(value));
 }
 
 const char *doctor_link_words(const struct doctor_link *link, int code)

@@ -74,6 +74,12 @@ int doctor_link_unsubscribe(struct doctor_link *link, const char *filter);
 int doctor_link_publish(
 	struct doctor_link *link, const char *topic, const char *payload, bool retain, unsigned expiry_s);
 
+/*
+ * How this machine's TCP acknowledges what the broker sends on this link: at once, beginning with what has come already, or late, when it sends
+ * something itself or after some 40 ms. Holds for a moment only (tcp(7), TCP_QUICKACK). A link that is not up is left alone.
+ */
+void doctor_link_acknowledge(struct doctor_link *link, bool at_once);
+
 /* Serves all links until the condition holds; false where it does not come to hold in that time. */
 bool doctor_link_wait(bool (*condition)(void *context), void *context, unsigned timeout_ms);
 
