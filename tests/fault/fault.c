@@ -89,9 +89,21 @@ static bool is_replaced(void *context)
 	return host_child_pid(run->host) != run->pid;
 }
 
+static bool is_up(void *context)
+{
+	return host_count_log(context, "ready") >= host_count_log(context, "host_started");
+}
+
+/* Another fault may want its connections meanwhile, and a host that is stopped makes none. Where that other one has come first, it may never be up. */
+static void wait_until_up(struct round *round)
+{
+	(void)harness_wait_for(round->promise.harness, is_up, round->promise.host, LONG_PAUSE_MS);
+}
+
 /* Where handlers were running, the supervisor takes them for hung, and kills it. */
 static void stop_host_begin(struct round *round, struct fault_run *run)
 {
+	wait_until_up(round);
 	run->host = round->promise.host;
 	host_signal_child(run->host, SIGSTOP);
 	run->pid = host_child_pid(run->host);
@@ -122,20 +134,10 @@ static void stop_supervisor_end(struct round *round, struct fault_run *run)
 	host_signal(promise->host, SIGCONT);
 }
 
-static bool is_linked(void *context)
-{
-	return relay_links(context) > 0;
-}
-
-/* Once it is connected: another fault may want the connections meanwhile, and a host that is stopped makes none. */
 static void stop_both_begin(struct round *round, struct fault_run *run)
 {
-	struct relay *const relays[] = {round->broker_relay, round->database_relay};
 	(void)run;
-	for (size_t i = 0; i < 2; i++)
-		if (relays[i] != NULL)
-			harness_wait(round->promise.harness, is_linked, relays[i],
-				"a connection through the relay");
+	wait_until_up(round);
 	host_pause(round->promise.host);
 }
 
@@ -278,6 +280,11 @@ static struct relay *relay_of(const struct round *round, const struct fault_run 
 static void relay_pass_again(struct round *round, struct fault_run *run)
 {
 	relay_set(relay_of(round, run), RELAY_PASS, 0);
+}
+
+static bool is_linked(void *context)
+{
+	return relay_links(context) > 0;
 }
 
 /* There is something to break. */
@@ -503,7 +510,11 @@ const struct fault faults[] = {
 		.end = kill_broker_end},
 	{.name = "kill-supervisor", .target = FAULT_HOST, .begin = kill_supervisor_begin, .end = nothing},
 	DIE("die-before-event", "before_event"),
-	{.name = "broker-half-open", ON_BROKER, .begin = half_open_begin, .end = half_open_end},
+	{.name = "broker-half-open",
+		ON_BROKER,
+		.awaits = true,
+		.begin = half_open_begin,
+		.end = half_open_end},
 	{.name = "database-cut", ON_DATABASE, .begin = cut_begin, .end = nothing},
 	DIE("die-at-event-acknowledged", "event_acknowledged"),
 	{.name = "stop-broker",

@@ -51,7 +51,7 @@ struct fault {
 	bool forgets; /* the broker may forget what was done and is not acknowledged yet: it never will be */
 	bool slow;    /* never a round's second fault */
 	bool stills;  /* while it lasts the host does nothing, or no phone reaches the broker */
-	bool awaits;  /* something has to happen for it to begin: not inside of one that stills */
+	bool awaits;  /* something has to happen for it to begin or to end: not inside of one that stills */
 	const char *place; /* failpoint */
 	void (*begin)(struct round *round, struct fault_run *run);
 	void (*end)(struct round *round, struct fault_run *run);
