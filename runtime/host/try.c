@@ -37,7 +37,7 @@ enum {
 	REFUSED_UNAVAILABLE = 3, /* of MQTT 3.1.1, section 3.2.2.3 */
 };
 
-/* The database's half. Its thread owns what is below `event` until that is readable; under the lock stands what it has found out so far. */
+/* The database's half. Its thread owns what is below `event` until it has ended, which it says by making that readable; under the lock stands what it has found out so far. */
 struct store_try {
 	struct store_options options;
 	int64_t until_ms;
@@ -212,9 +212,13 @@ static int try_both(const struct settings *settings, struct board *board, struct
 	if (error != 0)
 		return failed(
 			board, "the settings cannot be tried out now", strerror(-error), EXIT_TEMPORARY);
-	pthread_detach(thread);
 	connection_want(broker.connection, true, clock_ms());
 	const bool answered = await(&broker, store->event, store->until_ms);
+	/* It has nothing left to do, or waits for a server. */
+	if (answered)
+		pthread_join(thread, NULL);
+	else
+		pthread_detach(thread);
 	connection_free(broker.connection);
 	resolver_free(resolver);
 	return judge(board, &broker, store, answered);
