@@ -102,13 +102,14 @@ HARNESS_CASE(broker_that_refuses_an_own_certificate_is_told_of_by_its_name)
 {
 	const char *client = harness_path(h, "client.crt"), *key = harness_path(h, "client.key");
 	own_certificate_write(client, key, "client", -HOUR_S, "w");
-	/* This line belongs to the listener with TLS. */
+	/* This line belongs to the last listener, which is the one for devices. */
 	struct broker *broker =
 		harness_broker_with(h, &(struct broker_options){.extra = "require_certificate true\n"});
 	struct host *host = host_new(h, HOST_PRODUCT);
 	host_use_broker(host, broker);
 	host_set(host, "BROKER_CERT_FILE", client);
 	host_set(host, "BROKER_KEY_FILE", key);
+	host_set(host, "BROKER_PORT", harness_format(h, "%u", broker_port(broker)));
 	host_start(host);
 	/* Now and then the broker's reset is faster than what it has said before. */
 	const char *reason;
