@@ -67,16 +67,25 @@ MAKER EVP_PKEY *maker_curve(const char *name)
 	return key;
 }
 
+/* What has been written to it, with an end. */
+MAKER char *maker_written(BIO *bio)
+{
+	char *bytes = NULL;
+	const size_t size = (size_t)BIO_get_mem_data(bio, &bytes);
+	char *text = malloc(size + 1);
+	maker_need(text, "memory");
+	memcpy(text, bytes, size);
+	text[size] = '\0';
+	return text;
+}
+
 /* The public key in PEM. */
 MAKER char *maker_pem(EVP_PKEY *key)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
-	char *text = NULL;
 	maker_need(bio && PEM_write_bio_PUBKEY(bio, key) == 1, "PEM");
-	const long size = BIO_get_mem_data(bio, &text);
-	char *pem = strndup(text, (size_t)size);
+	char *pem = maker_written(bio);
 	BIO_free_all(bio);
-	maker_need(pem, "memory");
 	return pem;
 }
 

@@ -235,9 +235,7 @@ static void files(void **state)
 	char *with_words = joined("The key of our provider\n", good);
 	BIO *bio = BIO_new(BIO_s_mem());
 	assert_int_equal(PEM_write_bio_PrivateKey(bio, curve, NULL, NULL, 0, NULL, NULL), 1);
-	char *text = NULL;
-	const long size = BIO_get_mem_data(bio, &text);
-	char *private_key = strndup(text, (size_t)size), *both = joined(good, private_key);
+	char *private_key = maker_written(bio), *both = joined(good, private_key);
 	char *huge = malloc(70001);
 	assert_true(good && twice && cut && with_words && private_key && both && huge);
 	memset(huge, 'x', 70000);
