@@ -11,6 +11,7 @@
 
 #include "failing_malloc.h"
 #include "token.h"
+#include "token_maker.h"
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -24,32 +25,21 @@
 
 /* ---- Making tokens of any form ---- */
 
-static size_t base64url(const void *bytes, size_t size, char *text)
-{
-	size_t length = (size_t)EVP_EncodeBlock((unsigned char *)text, bytes, (int)size);
-	while (length > 0 && text[length - 1] == '=')
-		length--;
-	for (size_t i = 0; i < length; i++)
-		text[i] = text[i] == '+' ? '-' : text[i] == '/' ? '_' : text[i];
-	text[length] = '\0';
-	return length;
-}
-
 /* The token of these segments, signed as it should be; free() it. */
 static char *token_of_bytes(const void *header, size_t header_size, const void *claims, size_t claims_size,
 	const EVP_MD *digest, const char *secret)
 {
 	char *token = malloc((header_size + claims_size) * 2 + 200);
 	assert_non_null(token);
-	size_t size = base64url(header, header_size, token);
+	size_t size = maker_base64url(header, header_size, token);
 	token[size++] = '.';
-	size += base64url(claims, claims_size, token + size);
+	size += maker_base64url(claims, claims_size, token + size);
 	unsigned char signature[EVP_MAX_MD_SIZE];
 	unsigned signature_size;
 	assert_non_null(HMAC(digest, secret, (int)strlen(secret), (const unsigned char *)token, size,
 		signature, &signature_size));
 	token[size++] = '.';
-	base64url(signature, signature_size, token + size);
+	maker_base64url(signature, signature_size, token + size);
 	return token;
 }
 
