@@ -232,6 +232,10 @@ unsigned broker_handler_port(
 	const struct broker *broker); /* where hosts go: their own listener, unless it is plain */
 const char *broker_ca_file(const struct broker *broker); /* NULL: plain */
 const char *broker_log(const struct broker *broker);	 /* the file */
+
+/* In how many of its log's lines, of all its lives, the text stands; and waits until those are so many. */
+size_t broker_count_log(const struct broker *broker, const char *text);
+void broker_wait_log(struct harness *h, const struct broker *broker, const char *text, size_t count);
 pid_t broker_pid(const struct broker *broker);
 
 /* ---- The program under test: cashewd ---- */

@@ -250,6 +250,38 @@ const char *broker_log(const struct broker *broker)
 	return broker->output;
 }
 
+size_t broker_count_log(const struct broker *broker, const char *text)
+{
+	FILE *file = fopen(broker->output, "re");
+	if (file == NULL)
+		harness_fail("the broker's log %s cannot be read: %s", broker->output, strerror(errno));
+	char *line = NULL;
+	size_t room = 0, count = 0;
+	while (getline(&line, &room, file) >= 0)
+		count += strstr(line, text) != NULL;
+	free(line);
+	fclose(file);
+	return count;
+}
+
+struct log_wait {
+	const struct broker *broker;
+	const char *text;
+	size_t count;
+};
+
+static bool log_holds(void *context)
+{
+	const struct log_wait *wait = context;
+	return broker_count_log(wait->broker, wait->text) >= wait->count;
+}
+
+void broker_wait_log(struct harness *h, const struct broker *broker, const char *text, size_t count)
+{
+	struct log_wait wait = {.broker = broker, .text = text, .count = count};
+	harness_wait(h, log_holds, &wait, "\"%s\" in %zu lines of the broker's log", text, count);
+}
+
 const char *broker_ca_file(const struct broker *broker)
 {
 	return broker->ca_file;

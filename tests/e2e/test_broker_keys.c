@@ -75,38 +75,13 @@ static int connack_of(struct harness *h, const char *user, const char *token)
 
 /* ---- The broker's log ---- */
 
-static size_t count_in_log(struct harness *h, const char *text)
-{
-	FILE *file = fopen(broker_log(harness_broker(h)), "re");
-	if (!file)
-		harness_fail("the broker's log: %s", strerror(errno));
-	char *line = NULL;
-	size_t room = 0, count = 0;
-	while (getline(&line, &room, file) >= 0)
-		count += strstr(line, text) != NULL;
-	free(line);
-	fclose(file);
-	return count;
-}
-
-struct log_wait {
-	struct harness *h;
-	const char *text;
-	size_t count;
-};
-
-static bool log_holds(void *context)
-{
-	const struct log_wait *wait = context;
-	return count_in_log(wait->h, wait->text) >= wait->count;
-}
-
 /* Has the broker read its keys again, and waits until it says that. */
 static void reload(struct harness *h, const char *text)
 {
-	struct log_wait wait = {.h = h, .text = text, .count = count_in_log(h, text) + 1};
-	kill(broker_pid(harness_broker(h)), SIGHUP);
-	harness_wait(h, log_holds, &wait, "\"%s\" in the broker's log", text);
+	struct broker *broker = harness_broker(h);
+	const size_t before = broker_count_log(broker, text);
+	kill(broker_pid(broker), SIGHUP);
+	broker_wait_log(h, broker, text, before + 1);
 }
 
 /* ---- Whose key is whose ---- */
@@ -157,8 +132,9 @@ HARNESS_CASE(each_key_is_for_its_own_tokens)
 		if (connack != (cases[i].in ? 0 : REFUSED))
 			harness_fail("%s: CONNACK %d", cases[i].name, connack);
 	}
-	assert_int_equal(count_in_log(h, "one secret is for users' and for handlers' tokens"), 0);
-	assert_int_equal(count_in_log(h, HANDLERS_SECRET), 0);
+	assert_int_equal(
+		broker_count_log(harness_broker(h), "one secret is for users' and for handlers' tokens"), 0);
+	assert_int_equal(broker_count_log(harness_broker(h), HANDLERS_SECRET), 0);
 	EVP_PKEY_free(rsa);
 	EVP_PKEY_free(point);
 	EVP_PKEY_free(other);
@@ -167,7 +143,8 @@ HARNESS_CASE(each_key_is_for_its_own_tokens)
 HARNESS_CASE(one_secret_for_both_is_warned_of)
 {
 	harness_broker(h);
-	assert_int_equal(count_in_log(h, "one secret is for users' and for handlers' tokens"), 1);
+	assert_int_equal(
+		broker_count_log(harness_broker(h), "one secret is for users' and for handlers' tokens"), 1);
 }
 
 /* ---- Rotation ---- */
@@ -265,8 +242,9 @@ HARNESS_CASE(what_a_token_says_of_its_origin)
 		if (connack != (cases[i].in ? 0 : REFUSED))
 			harness_fail("%s: CONNACK %d", cases[i].name, connack);
 	}
-	assert_int_equal(count_in_log(h, "the token's sub is not 1 to 64 of"), 1);
-	assert_int_equal(count_in_log(h, "handler pears is not one of those that are let in"), 1);
+	assert_int_equal(broker_count_log(harness_broker(h), "the token's sub is not 1 to 64 of"), 1);
+	assert_int_equal(
+		broker_count_log(harness_broker(h), "handler pears is not one of those that are let in"), 1);
 	EVP_PKEY_free(point);
 }
 
@@ -314,7 +292,7 @@ HARNESS_CASE(a_deny_list_ends_connections)
 	/* A list that cannot be right changes nothing. */
 	harness_write_file(h, "denied", "user 3\nuzer 1\n");
 	reload(h, "the deny list stays the one that was read before");
-	assert_int_equal(count_in_log(h, "denied:2: expected user ID"), 1);
+	assert_int_equal(broker_count_log(harness_broker(h), "denied:2: expected user ID"), 1);
 	assert_int_equal(device_try_connect(one), REFUSED);
 	assert_int_equal(connack_of(h, "4", device_new(h, "4")->token), 0);
 	harness_write_file(h, "denied", harness_format(h, "user 2 before %lld\n", now - 1000));

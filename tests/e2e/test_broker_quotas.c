@@ -83,34 +83,9 @@ static void wait_closed(struct harness *h, struct device *device)
 
 /* ---- The broker's log ---- */
 
-static size_t log_count(struct harness *h, const char *text)
-{
-	FILE *file = fopen(broker_log(harness_broker(h)), "re");
-	assert_non_null(file);
-	char *line = NULL;
-	size_t room = 0, count = 0;
-	while (getline(&line, &room, file) >= 0)
-		count += strstr(line, text) != NULL;
-	free(line);
-	fclose(file);
-	return count;
-}
-
-struct log_wait {
-	struct harness *h;
-	const char *text;
-};
-
-static bool log_holds(void *context)
-{
-	const struct log_wait *wait = context;
-	return log_count(wait->h, wait->text) > 0;
-}
-
 static void expect_log(struct harness *h, const char *text)
 {
-	struct log_wait wait = {.h = h, .text = text};
-	harness_wait(h, log_holds, &wait, "\"%s\" in the broker's log", text);
+	broker_wait_log(h, harness_broker(h), text, 1);
 }
 
 /* ---- Messages ---- */
@@ -136,11 +111,11 @@ HARNESS_CASE(messages_over_the_rate_are_refused)
 	/* What was refused went nowhere: the observer has been sent what was taken, in order, and no more. */
 	assert_in_range(count_on(observer, "1/ping"), taken, taken + 1000);
 	expect_log(h, "user 1 is over its quota: refused 1 messages over the rate");
-	assert_in_range(log_count(h, "is over its quota"), 1, 2);
+	assert_in_range(broker_count_log(harness_broker(h), "is over its quota"), 1, 2);
 	/* The counter of all that was refused. */
 	kill(broker_pid(harness_broker(h)), SIGHUP);
 	expect_log(h, "over quotas were refused since the start: ");
-	assert_int_equal(log_count(h, "refused since the start: nothing"), 0);
+	assert_int_equal(broker_count_log(harness_broker(h), "refused since the start: nothing"), 0);
 }
 
 HARNESS_CASE(under_mqtt_311_what_is_refused_is_acknowledged_and_reaches_nobody)
@@ -235,7 +210,7 @@ HARNESS_CASE(handlers_have_no_quota)
 		device_disconnect(handler);
 		device_connect(handler);
 	}
-	assert_int_equal(log_count(h, "is over its quota"), 0);
+	assert_int_equal(broker_count_log(harness_broker(h), "is over its quota"), 0);
 }
 
 /* ---- Sizes ---- */
@@ -427,7 +402,7 @@ HARNESS_CASE(connects_over_the_rate_are_refused)
 	device_connect(other);
 	expect_log(h, "user 1 is over its quota: refused 1 connects over the rate");
 	/* One line a minute, and one or two for each that got in. */
-	assert_in_range(log_count(h, "cashew plugin"), 22, 100);
+	assert_in_range(broker_count_log(harness_broker(h), "cashew plugin"), 22, 100);
 }
 
 /* ---- Logins ---- */
@@ -440,7 +415,7 @@ HARNESS_CASE(failed_logins_are_limited_by_address)
 	device_connect(honest);
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(device_try_connect(stranger), REFUSED);
-	assert_in_range(log_count(h, "refused client"), 30, 60);
+	assert_in_range(broker_count_log(harness_broker(h), "refused client"), 30, 60);
 	expect_log(h, "is over its quota: refused 1 logins after too many that failed");
 	/* Who is in stays; from that address nobody gets in for now, whatever the token. */
 	assert_int_equal(publish_many(honest, "2/ping", 1, 1), 1);
@@ -456,7 +431,7 @@ HARNESS_CASE(exempt_addresses_may_fail)
 	for (unsigned i = 0; i < 100; i++)
 		assert_int_equal(device_try_connect(stranger), REFUSED);
 	device_connect(neighbour);
-	assert_in_range(log_count(h, "refused client"), 30, 60);
+	assert_in_range(broker_count_log(harness_broker(h), "refused client"), 30, 60);
 }
 
 /* ---- Listeners ---- */
