@@ -78,10 +78,20 @@ static bool line_parse(char *line, struct entry *ret_entry)
 	return true;
 }
 
+/* Where its comment begins, or its end. A # within a word is part of that: a jti may have one. */
+static size_t comment_at(const char *line)
+{
+	size_t at = 0;
+	while (line[at] != '\0' &&
+		(line[at] != '#' || (at > 0 && line[at - 1] != ' ' && line[at - 1] != '\t')))
+		at++;
+	return at;
+}
+
 /* Cuts the line at its comment and its blanks. */
 static char *line_trim(char *line)
 {
-	line[strcspn(line, "#")] = '\0';
+	line[comment_at(line)] = '\0';
 	line += strspn(line, " \t");
 	size_t size = strlen(line);
 	while (size > 0 && strchr(" \t\r", line[size - 1]))

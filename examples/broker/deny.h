@@ -1,7 +1,7 @@
 /*
  * deny.h - the deny list: users, handlers and tokens that are not let in although their tokens are good, since a token cannot be taken back.
  *
- * A text file, read at start and at each SIGHUP. A line is one of these; # begins a comment, empty lines mean nothing:
+ * A text file, read at start and at each SIGHUP. A line is one of these; # at its beginning or behind a blank begins a comment, empty lines mean nothing:
  *   user 68946                     never
  *   user 68946 before 1795000000   not with a token that was issued (iat) before that second since 1970, or that does not say when
  *   handler old-host               the same, also with before

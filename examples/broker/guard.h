@@ -1,7 +1,7 @@
 /*
  * guard.h - the quotas of quota.h at mosquitto's events: what plugin.c asks before it lets something pass.
  *
- * Happy path: guard_init() with the options that plugin.c read by guard_option(), then one call at each event. Each is given the user id of the
+ * Happy path: guard_init() with the options that plugin_options.c reads by guard_option(), then one call at each event. Each is given the user id of the
  * client; NULL is a handler, for whom nothing is limited. What is refused stands in the broker's log as quota.h says. No failure modes of its own.
  */
 #ifndef GUARD_H

@@ -110,6 +110,12 @@ static int secret_find(
 		return error == SECRET_E_UNUSABLE ? KEYS_E_UNUSABLE : error;
 	if (notes.readable_by_others)
 		say(tell, KEYS_WARNING, "others can read secret_file %s: chmod 600 it", path);
+	if (notes.doubt[0] != '\0')
+		say(tell, KEYS_WARNING, "secret_file %s: %s", path, notes.doubt);
+	if (notes.repeats)
+		say(tell, KEYS_WARNING,
+			"the secret of %s is one character over and over, which is quickly guessed: make one with openssl rand -base64 48",
+			secret_source(kind, path));
 	if (notes.oddity)
 		say(tell, KEYS_WARNING,
 			"the secret of %s %s: it is taken as it stands, so whoever signs tokens needs it so too",

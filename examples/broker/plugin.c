@@ -3,35 +3,23 @@
  * what they may do.
  *
  * Happy path: a client connects with the user name "JWT" and its token as the password. The token is
- * verified (keys.h, token_verify.h), and the client's user name at the broker becomes its identity, "user:68946" or "handler:cashewd",
+ * verified (keys.h, token_verify.h), and the client's user name at the broker becomes its identity, "user:68946 until 1795000000" for one,
  * which is all that the access rules look at (access.h). A bare command of a device, "get_apples", is
  * rewritten to "68946/get_apples" before the broker looks for subscribers. Failure modes: no usable secret or
  * an unknown option keep the broker from starting; a client without a valid token or with a client id that is
  * not its own is refused with a line in the log (never the token); a publish or subscription that is not
  * allowed, or is over the user's quota (guard.h), is refused with the protocol's reason code; when a token
- * expires, its connection is closed.
+ * expires, nothing is taken any more from whoever had it, no last will either, and its connection is closed.
  *
- * Everything runs in mosquitto's one thread. Options, as plugin_opt_NAME in mosquitto.conf:
- *   secret_file PATH          a file that holds the secret; without it JWT_SECRET of the environment
- *   handler_secret_file PATH  the same for the secret of handlers' tokens; without it JWT_HANDLER_SECRET
- *   users_key_file, users_jwks_file   public keys for users' tokens: keys.h
- *   allow_short_secret on     accept a secret of less than 32 bytes; without it ALLOW_SHORT_SECRET of the environment
- *   allow_unexpiring_tokens, max_lifetime, handler_names, claim_user, issuer, audience   what else is asked of a token: rules.h
- *   deny_file PATH            users, handlers and tokens that are not let in: deny.h
- *   handler_client_ids A,B    client ids that only handlers may use, also with -... behind them; cashewd by default
- *   quota_...                 how much a user may do: README.md, quota_limits.h
+ * Everything runs in mosquitto's one thread. Its options: plugin_options.c.
  */
-#include "access.h"
-#include "connections.h"
-#include "deny.h"
-#include "guard.h"
-#include "keys.h"
-#include "rules.h"
+#include "plugin.h"
 
-#include <errno.h>
-#include <mosquitto.h>
-#include <mosquitto_broker.h>
-#include <mosquitto_plugin.h>
+#include "access.h"
+#include "bare.h"
+#include "mask.h"
+
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,32 +27,23 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/*
- * A message's topic that was replaced in the message event is freed by the broker itself since mosquitto
- * 2.0.15, and freeing it here would do that twice; before 2.0.15 nobody else frees it. The plugin interface
- * tells no version at run time, so the headers decide, which come with the broker: a plugin built for an
- * older one than 2.0.15 must be built again before a newer one loads it.
- */
-enum { BROKER_FREES_OLD_TOPIC = LIBMOSQUITTO_VERSION_NUMBER >= 2000015 };
-
-struct plugin {
-	mosquitto_plugin_id_t *id;
-	struct keys_options keys_options;
-	struct token_keys keys;
-	struct token_rules rules;
-	char *deny_file;	  /* NULL: none */
-	struct deny *deny;	  /* NULL: none */
-	char *handler_client_ids; /* names separated by commas */
-	bool reloading;		  /* between SIGHUP and the next tick */
-	struct connections connections;
-	struct guard guard;
-};
-
-static void keys_log(enum keys_level level, const char *text)
+/* Client ids and topics are the clients', who may have put a token there. mosquitto cuts its lines, too. */
+void plugin_log(int level, const char *format, ...)
 {
-	mosquitto_log_printf(level == KEYS_ERROR     ? MOSQ_LOG_ERR
-			     : level == KEYS_WARNING ? MOSQ_LOG_WARNING
-						     : MOSQ_LOG_NOTICE,
+	char line[1024];
+	va_list arguments;
+	va_start(arguments, format);
+	(void)vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	mask_tokens(line);
+	mosquitto_log_printf(level, "%s", line);
+}
+
+void plugin_tell(enum keys_level level, const char *text)
+{
+	plugin_log(level == KEYS_ERROR	   ? MOSQ_LOG_ERR
+		   : level == KEYS_WARNING ? MOSQ_LOG_WARNING
+					   : MOSQ_LOG_NOTICE,
 		"cashew plugin: %s", text);
 }
 
@@ -72,7 +51,7 @@ static void keys_log(enum keys_level level, const char *text)
 static int keys_load(struct plugin *plugin)
 {
 	struct token_keys keys;
-	const int error = keys_read(&plugin->keys_options, &keys, keys_log);
+	const int error = keys_read(&plugin->keys_options, &keys, plugin_tell);
 	if (error != 0)
 		return error;
 	token_keys_clear(&plugin->keys);
@@ -84,7 +63,7 @@ static int keys_load(struct plugin *plugin)
 static int deny_load(struct plugin *plugin)
 {
 	struct deny *deny = NULL;
-	const int error = plugin->deny_file ? deny_read(plugin->deny_file, &deny, keys_log) : 0;
+	const int error = plugin->deny_file ? deny_read(plugin->deny_file, &deny, plugin_tell) : 0;
 	if (error != 0)
 		return error;
 	deny_free(plugin->deny);
@@ -98,7 +77,7 @@ static int connect_refuse(struct mosquitto_evt_basic_auth *event, const char *re
 {
 	const char *address = mosquitto_client_address(event->client),
 		   *id = mosquitto_client_id(event->client);
-	mosquitto_log_printf(MOSQ_LOG_NOTICE, "cashew plugin: refused client %s from %s: %s", id ? id : "-",
+	plugin_log(MOSQ_LOG_NOTICE, "cashew plugin: refused client %s from %s: %s", id ? id : "-",
 		address ? address : "-", reason);
 	return MOSQ_ERR_AUTH;
 }
@@ -111,7 +90,8 @@ static int connect_refuse(struct mosquitto_evt_basic_auth *event, const char *re
  */
 static bool verified_before(struct plugin *plugin, const struct mosquitto *client, const char *username)
 {
-	if (!access_user(username) && !access_is_handler(username))
+	struct access access;
+	if (!access_read(username, &access))
 		return false;
 	return connections_find(&plugin->connections, client) ||
 	       (plugin->reloading && mosquitto_client_protocol(client) != mp_websockets);
@@ -143,6 +123,50 @@ static int client_id_check(struct plugin *plugin, struct mosquitto_evt_basic_aut
 	return MOSQ_ERR_SUCCESS;
 }
 
+/* A handler that is locked to sessions of its own takes over no other one's. */
+static int session_check(struct mosquitto_evt_basic_auth *event, const struct token_identity *identity)
+{
+	const char *own = token_filters_of(identity->filters, TOKEN_FILTERS_CLIENT_IDS);
+	if (!own || token_filters_hold_client_id(own, mosquitto_client_id(event->client)))
+		return MOSQ_ERR_SUCCESS;
+	char reason[256];
+	(void)snprintf(reason, sizeof(reason),
+		"the token of handler %s is for other client ids: its handler.client_ids", identity->name);
+	return connect_refuse(event, reason);
+}
+
+/* Whose token is good: whether that client of it may come in. */
+static int identity_check(
+	struct plugin *plugin, struct mosquitto_evt_basic_auth *event, const struct token_identity *identity)
+{
+	const char *user = identity->is_handler ? NULL : identity->user_id;
+	if (deny_holds(plugin->deny, identity))
+		return login_refuse(plugin, event, "the deny list holds its user, its handler or its token");
+	if (!guard_connect(&plugin->guard, user))
+		return MOSQ_ERR_AUTH;
+	const int error = user ? client_id_check(plugin, event, user) : session_check(event, identity);
+	if (error != MOSQ_ERR_SUCCESS)
+		return error;
+	return guard_session(&plugin->guard, user, event->client) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
+}
+
+/* Takes the identity over. */
+static int client_begin(
+	struct plugin *plugin, struct mosquitto_evt_basic_auth *event, struct token_identity *identity)
+{
+	char text[ACCESS_IDENTITY_SIZE];
+	access_write(identity, text);
+	token_identity_clear(identity);
+	if (connections_add(&plugin->connections, event->client, mosquitto_client_id(event->client),
+		    identity->expires) != 0)
+		return MOSQ_ERR_NOMEM;
+	connections_find(&plugin->connections, event->client)->identity = *identity;
+	plugin_log(MOSQ_LOG_NOTICE, "cashew plugin: client %s of %.*s has connected from %s",
+		mosquitto_client_id(event->client), (int)strcspn(text, " "), text,
+		mosquitto_client_address(event->client));
+	return mosquitto_set_username(event->client, text);
+}
+
 static int on_basic_auth(int event_number, void *event_data, void *context)
 {
 	(void)event_number;
@@ -158,32 +182,16 @@ static int on_basic_auth(int event_number, void *event_data, void *context)
 		return login_refuse(plugin, event, "there is no password: it must be a token");
 	char reason[TOKEN_REASON_SIZE];
 	struct token_identity identity;
+	/* mosquitto hands a password on as a text: what stands behind a NUL byte is not seen, and proves nothing. */
 	int error = token_verify_with(&plugin->keys, &plugin->rules, event->password, strlen(event->password),
 		time(NULL), &identity, reason);
 	if (error != 0)
 		return error == TOKEN_E_REFUSED ? login_refuse(plugin, event, reason) : MOSQ_ERR_NOMEM;
-	if (deny_holds(plugin->deny, &identity))
-		return login_refuse(plugin, event, "the deny list holds its user, its handler or its token");
-	const char *user = identity.is_handler ? NULL : identity.user_id;
-	if (!guard_connect(&plugin->guard, user))
-		return MOSQ_ERR_AUTH;
-	if (user) {
-		error = client_id_check(plugin, event, user);
-		if (error != MOSQ_ERR_SUCCESS)
-			return error;
-	}
-	if (!guard_session(&plugin->guard, user, event->client))
-		return MOSQ_ERR_AUTH;
-	char text[ACCESS_IDENTITY_SIZE];
-	(void)snprintf(text, sizeof(text), "%s%s", identity.is_handler ? ACCESS_HANDLER : ACCESS_USER,
-		identity.is_handler ? identity.name : identity.user_id);
-	if (connections_add(&plugin->connections, event->client, mosquitto_client_id(event->client),
-		    identity.expires) != 0)
-		return MOSQ_ERR_NOMEM;
-	connections_find(&plugin->connections, event->client)->identity = identity;
-	mosquitto_log_printf(MOSQ_LOG_NOTICE, "cashew plugin: client %s of %s has connected from %s",
-		mosquitto_client_id(event->client), text, mosquitto_client_address(event->client));
-	return mosquitto_set_username(event->client, text);
+	error = identity_check(plugin, event, &identity);
+	if (error == MOSQ_ERR_SUCCESS)
+		return client_begin(plugin, event, &identity);
+	token_identity_clear(&identity);
+	return error;
 }
 
 static int on_disconnect(int event_number, void *event_data, void *context)
@@ -193,29 +201,45 @@ static int on_disconnect(int event_number, void *event_data, void *context)
 	struct mosquitto_evt_disconnect *event = event_data;
 	const struct connection *connection = connections_find(&plugin->connections, event->client);
 	if (connection)
-		mosquitto_log_printf(
+		plugin_log(
 			MOSQ_LOG_NOTICE, "cashew plugin: client %s has disconnected", connection->client_id);
 	connections_remove(&plugin->connections, event->client);
-	guard_disconnect(
-		&plugin->guard, access_user(mosquitto_client_username(event->client)), event->client);
+	struct access access;
+	(void)access_read(mosquitto_client_username(event->client), &access);
+	guard_disconnect(&plugin->guard, access_user(&access), event->client);
 	return MOSQ_ERR_SUCCESS;
 }
 
 /* ---- What they may do ---- */
 
-static int access_refuse(
-	struct plugin *plugin, const struct mosquitto_evt_acl_check *event, const char *identity)
+static int access_refuse(struct plugin *plugin, const struct mosquitto_evt_acl_check *event,
+	const struct access *access, const char *why)
 {
 	/* Not being sent a message is no attempt at anything; and the last will of a client that is gone has no connection any more. */
 	const struct connection *connection =
 		event->access == MOSQ_ACL_READ ? NULL : connections_find(&plugin->connections, event->client);
 	if (!connection)
 		return MOSQ_ERR_ACL_DENIED;
-	if (guard_may_log(&plugin->guard, access_user(identity)))
-		mosquitto_log_printf(MOSQ_LOG_NOTICE, "cashew plugin: %s (client %s) may not %s %s", identity,
+	if (guard_may_log(&plugin->guard, access_user(access)))
+		plugin_log(MOSQ_LOG_NOTICE, "cashew plugin: %s%s (client %s) may not %s %s%s",
+			access->is_handler ? ACCESS_HANDLER : ACCESS_USER, access->name,
 			connection->client_id,
-			event->access == MOSQ_ACL_SUBSCRIBE ? "subscribe to" : "publish to", event->topic);
-	return guard_refuse(&plugin->guard, access_user(identity), event);
+			event->access == MOSQ_ACL_SUBSCRIBE ? "subscribe to" : "publish to", event->topic,
+			why);
+	return guard_refuse(&plugin->guard, access_user(access), event);
+}
+
+/*
+ * Whether the token has ended with which it wants to do something. A message of somebody who is gone is its last will, which may come long after the
+ * connection's end (MQTT 5.0 section 3.1.3.2.2). What subscriptions a session without a client may keep is asked when its connection is closed.
+ */
+static bool is_late(
+	struct plugin *plugin, const struct mosquitto_evt_acl_check *event, const struct access *access)
+{
+	if (event->access != MOSQ_ACL_WRITE && event->access != MOSQ_ACL_SUBSCRIBE)
+		return false;
+	return access->until <= (int64_t)time(NULL) &&
+	       (event->access == MOSQ_ACL_WRITE || connections_find(&plugin->connections, event->client));
 }
 
 static int on_acl_check(int event_number, void *event_data, void *context)
@@ -223,18 +247,21 @@ static int on_acl_check(int event_number, void *event_data, void *context)
 	(void)event_number;
 	struct plugin *plugin = context;
 	struct mosquitto_evt_acl_check *event = event_data;
-	const char *identity = mosquitto_client_username(event->client);
+	struct access access;
 	bool allowed = false;
+	(void)access_read(mosquitto_client_username(event->client), &access);
 	switch (event->access) {
-	case MOSQ_ACL_READ: allowed = access_receive(identity, event->topic); break;
-	case MOSQ_ACL_WRITE: allowed = access_publish(identity, event->topic); break;
-	case MOSQ_ACL_SUBSCRIBE: allowed = access_subscribe(identity, event->topic); break;
+	case MOSQ_ACL_READ: allowed = access_receive(&access, event->topic); break;
+	case MOSQ_ACL_WRITE: allowed = access_publish(&access, event->topic); break;
+	case MOSQ_ACL_SUBSCRIBE: allowed = access_subscribe(&access, event->topic); break;
 	case MOSQ_ACL_UNSUBSCRIBE: allowed = true; break;
 	default: break;
 	}
 	if (!allowed)
-		return access_refuse(plugin, event, identity ? identity : "nobody");
-	return guard_acl(&plugin->guard, access_user(identity), event);
+		return access_refuse(plugin, event, &access, "");
+	if (is_late(plugin, event, &access))
+		return access_refuse(plugin, event, &access, " any more: its token has expired");
+	return guard_acl(&plugin->guard, access_user(&access), event);
 }
 
 /*
@@ -247,21 +274,11 @@ static int on_message(int event_number, void *event_data, void *context)
 	(void)event_number;
 	struct plugin *plugin = context;
 	struct mosquitto_evt_message *event = event_data;
-	const char *user = access_user(mosquitto_client_username(event->client));
+	struct access access;
+	(void)access_read(mosquitto_client_username(event->client), &access);
+	const char *user = access_user(&access);
 	guard_message(&plugin->guard, user, event);
-	if (!user || !access_topic_bare(event->topic))
-		return MOSQ_ERR_SUCCESS;
-	size_t user_size = strlen(user), command_size = strlen(event->topic);
-	char *topic = mosquitto_malloc(user_size + 1 + command_size + 1);
-	if (!topic)
-		return MOSQ_ERR_NOMEM;
-	memcpy(topic, user, user_size);
-	topic[user_size] = '/';
-	memcpy(topic + user_size + 1, event->topic, command_size + 1);
-	if (!BROKER_FREES_OLD_TOPIC)
-		mosquitto_free(event->topic);
-	event->topic = topic;
-	return MOSQ_ERR_SUCCESS;
+	return user && access_topic_bare(event->topic) ? bare_complete(event, user) : MOSQ_ERR_SUCCESS;
 }
 
 /* ---- Time and reload ---- */
@@ -278,7 +295,7 @@ static void denied_close(struct plugin *plugin)
 	while (next) {
 		struct connection *denied = next;
 		next = denied->next;
-		mosquitto_log_printf(MOSQ_LOG_NOTICE,
+		plugin_log(MOSQ_LOG_NOTICE,
 			"cashew plugin: the deny list holds client %s: closing its connection",
 			denied->client_id);
 		mosquitto_kick_client_by_clientid(denied->client_id, false);
@@ -286,6 +303,17 @@ static void denied_close(struct plugin *plugin)
 	}
 }
 
+/* The broker asks for a will of its own, and is_late() refuses it. */
+static void expired_close(struct connection *expired, void *context)
+{
+	struct plugin *plugin = context;
+	plugin_log(MOSQ_LOG_NOTICE,
+		"cashew plugin: the token of client %s has expired: closing its connection",
+		expired->client_id);
+	guard_kick(&plugin->guard, expired->client_id);
+}
+
+/* Each time when the broker has been through all that has come, and ten times a second where nothing comes. */
 static int on_tick(int event_number, void *event_data, void *context)
 {
 	(void)event_number;
@@ -295,14 +323,7 @@ static int on_tick(int event_number, void *event_data, void *context)
 		denied_close(plugin);
 	plugin->reloading = false;
 	guard_tick(&plugin->guard);
-	struct connection *expired;
-	while ((expired = connections_take_expired(&plugin->connections, time(NULL))) != NULL) {
-		mosquitto_log_printf(MOSQ_LOG_NOTICE,
-			"cashew plugin: the token of client %s has expired: closing its connection",
-			expired->client_id);
-		guard_kick(&plugin->guard, expired->client_id);
-		free(expired);
-	}
+	(void)connections_close_expired(&plugin->connections, time(NULL), expired_close, plugin);
 	return MOSQ_ERR_SUCCESS;
 }
 
@@ -314,69 +335,15 @@ static int on_reload(int event_number, void *event_data, void *context)
 	plugin->reloading = true;
 	guard_reload(&plugin->guard);
 	bool read = keys_load(plugin) == 0;
-	mosquitto_log_printf(read ? MOSQ_LOG_NOTICE : MOSQ_LOG_ERR, "cashew plugin: reloaded: %s",
+	plugin_log(read ? MOSQ_LOG_NOTICE : MOSQ_LOG_ERR, "cashew plugin: reloaded: %s",
 		read ? "the keys were read again" : "the keys stay those that were read before");
 	if (plugin->deny_file && deny_load(plugin) != 0)
-		mosquitto_log_printf(MOSQ_LOG_ERR,
+		plugin_log(MOSQ_LOG_ERR,
 			"cashew plugin: reloaded: the deny list stays the one that was read before");
 	return MOSQ_ERR_SUCCESS;
 }
 
 /* ---- The plugin's life ---- */
-
-static bool text_replace(char **text, const char *value)
-{
-	free(*text);
-	*text = strdup(value);
-	return *text;
-}
-
-static int switch_read(const char *name, const char *value, bool *ret_on)
-{
-	if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0) {
-		mosquitto_log_printf(MOSQ_LOG_ERR, "cashew plugin: %s must be on or off", name);
-		return MOSQ_ERR_INVAL;
-	}
-	*ret_on = strcmp(value, "on") == 0;
-	return MOSQ_ERR_SUCCESS;
-}
-
-static int option_read(struct plugin *plugin, const char *key, const char *value)
-{
-	int error = keys_option(&plugin->keys_options, key, value, keys_log);
-	if (error == KEYS_E_UNKNOWN)
-		error = rules_option(&plugin->rules, key, value, keys_log);
-	if (error == RULES_E_UNKNOWN && strcmp(key, "handler_client_ids") == 0)
-		error = rules_names(key, value, &plugin->handler_client_ids, keys_log);
-	if (error != RULES_E_UNKNOWN)
-		return error == 0 ? MOSQ_ERR_SUCCESS : error == -ENOMEM ? MOSQ_ERR_NOMEM : MOSQ_ERR_INVAL;
-	if (strcmp(key, "deny_file") == 0)
-		return text_replace(&plugin->deny_file, value) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_NOMEM;
-	if (strcmp(key, "allow_short_secret") == 0)
-		return switch_read(
-			"plugin_opt_allow_short_secret", value, &plugin->keys_options.allow_short_secret);
-	error = guard_option(&plugin->guard, key, value);
-	if (error != MOSQ_ERR_NOT_FOUND)
-		return error;
-	mosquitto_log_printf(MOSQ_LOG_ERR,
-		"cashew plugin: plugin_opt_%s is unknown; known are secret_file, handler_secret_file, users_key_file, users_jwks_file, "
-		"allow_short_secret, allow_unexpiring_tokens, claim_user, issuer, audience, max_lifetime, handler_names, deny_file, handler_client_ids, %s",
-		key, quota_limits_names());
-	return MOSQ_ERR_INVAL;
-}
-
-static int options_read(struct plugin *plugin, const struct mosquitto_opt *options, int option_count)
-{
-	const char *environment = getenv("ALLOW_SHORT_SECRET");
-	bool *allow_short = &plugin->keys_options.allow_short_secret;
-	int error =
-		environment ? switch_read("ALLOW_SHORT_SECRET", environment, allow_short) : MOSQ_ERR_SUCCESS;
-	if (!text_replace(&plugin->handler_client_ids, "cashewd"))
-		error = MOSQ_ERR_NOMEM;
-	for (int i = 0; i < option_count && error == MOSQ_ERR_SUCCESS; i++)
-		error = option_read(plugin, options[i].key, options[i].value);
-	return error;
-}
 
 static const struct {
 	int event;
@@ -404,7 +371,7 @@ static int events_register(struct plugin *plugin)
 		int error = mosquitto_callback_register(
 			plugin->id, events[i].event, events[i].callback, NULL, plugin);
 		if (error != MOSQ_ERR_SUCCESS) {
-			mosquitto_log_printf(MOSQ_LOG_ERR,
+			plugin_log(MOSQ_LOG_ERR,
 				"cashew plugin: the broker does not offer event %d: error %d",
 				events[i].event, error);
 			events_unregister(plugin, i);
@@ -444,8 +411,8 @@ EXPORT int mosquitto_plugin_init(
 	plugin->id = identifier;
 	connections_init(&plugin->connections);
 	guard_begin(&plugin->guard);
-	int error = options_read(plugin, options, option_count);
-	if (error == MOSQ_ERR_SUCCESS && rules_check(&plugin->rules, &plugin->keys_options, keys_log) != 0)
+	int error = plugin_options_read(plugin, options, option_count);
+	if (error == MOSQ_ERR_SUCCESS && rules_check(&plugin->rules, &plugin->keys_options, plugin_tell) != 0)
 		error = MOSQ_ERR_INVAL;
 	if (error == MOSQ_ERR_SUCCESS && (keys_load(plugin) != 0 || deny_load(plugin) != 0))
 		error = MOSQ_ERR_INVAL;

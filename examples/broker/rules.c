@@ -26,10 +26,31 @@ static int text_set(const char **text, const char *value)
 	return *text ? 0 : -ENOMEM;
 }
 
+/* One more of those that may be given several times. */
+static int text_add(struct token_texts *texts, const char *name, const char *value, keys_tell tell)
+{
+	if (texts->count == TOKEN_TEXTS_MAX)
+		return refuse(tell, name, "no more than 16 of it");
+	const char *copy = strdup(value);
+	if (!copy)
+		return -ENOMEM;
+	texts->texts[texts->count++] = copy;
+	return 0;
+}
+
+/* The texts that an option of that name adds to; NULL: it is none of those. */
+static struct token_texts *texts_find(struct token_rules *rules, const char *name)
+{
+	return strcmp(name, "audience") == 0	       ? &rules->audiences
+	       : strcmp(name, "trust_audience") == 0   ? &rules->trusted
+	       : strcmp(name, "authorized_party") == 0 ? &rules->parties
+						       : NULL;
+}
+
 /* What a token says of other things is no user id. */
 static bool claim_usable(const char *name)
 {
-	static const char *const taken[] = {"iss", "aud", "exp", "nbf", "iat", "jti", "handler"};
+	static const char *const taken[] = {"iss", "aud", "azp", "exp", "nbf", "iat", "jti", "handler"};
 	bool usable = name[0] != '\0' && strlen(name) <= CLAIM_MAX;
 	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
 		usable = usable && strcmp(name, taken[i]) != 0;
@@ -98,13 +119,15 @@ int rules_option(struct token_rules *rules, const char *name, const char *value,
 	if (strcmp(name, "handler_names") == 0)
 		return names_set(rules, name, value, tell);
 	const bool is_claim = strcmp(name, "claim_user") == 0, is_issuer = strcmp(name, "issuer") == 0;
-	if (!is_claim && !is_issuer && strcmp(name, "audience") != 0)
+	struct token_texts *texts = texts_find(rules, name);
+	if (!is_claim && !is_issuer && !texts)
 		return RULES_E_UNKNOWN;
 	if (is_claim && !claim_usable(value))
 		return refuse(tell, name, "the name of a claim that says who the user is, like sub");
 	if (value[0] == '\0' || strlen(value) > TEXT_MAX)
 		return refuse(tell, name, "a text as the tokens have it");
-	return text_set(is_claim ? &rules->claim_user : is_issuer ? &rules->issuer : &rules->audience, value);
+	return texts ? text_add(texts, name, value, tell)
+		     : text_set(is_claim ? &rules->claim_user : &rules->issuer, value);
 }
 
 int rules_check(const struct token_rules *rules, const struct keys_options *keys, keys_tell tell)
@@ -114,7 +137,12 @@ int rules_check(const struct token_rules *rules, const struct keys_options *keys
 			"plugin_opt_allow_unexpiring_tokens on and plugin_opt_max_lifetime contradict each other");
 		return RULES_E_UNUSABLE;
 	}
-	if (keys->file_count > 0 && (!rules->issuer || !rules->audience)) {
+	if (rules->audiences.count == 0 && (rules->trusted.count > 0 || rules->parties.count > 0)) {
+		tell(KEYS_ERROR,
+			"plugin_opt_trust_audience and plugin_opt_authorized_party say who may be named beside plugin_opt_audience, which is missing");
+		return RULES_E_UNUSABLE;
+	}
+	if (keys->file_count > 0 && (!rules->issuer || rules->audiences.count == 0)) {
 		tell(KEYS_ERROR,
 			"plugin_opt_issuer and plugin_opt_audience are needed with public keys of users: whoever has these keys signs tokens for others too");
 		return RULES_E_UNUSABLE;
@@ -127,8 +155,12 @@ int rules_check(const struct token_rules *rules, const struct keys_options *keys
 
 void rules_free(struct token_rules *rules)
 {
-	const char *const texts[] = {rules->claim_user, rules->issuer, rules->audience, rules->handler_names};
+	const char *const texts[] = {rules->claim_user, rules->issuer, rules->handler_names};
+	const struct token_texts *const lists[] = {&rules->audiences, &rules->trusted, &rules->parties};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		free((char *)(uintptr_t)texts[i]);
+	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
+		for (size_t j = 0; j < lists[i]->count; j++)
+			free((char *)(uintptr_t)lists[i]->texts[j]);
 	*rules = (struct token_rules){.allow_unexpiring = false};
 }

@@ -13,8 +13,9 @@
 enum rules_error { RULES_E_UNKNOWN = 1, RULES_E_UNUSABLE };
 
 /*
- * Takes an option by its name behind plugin_opt_: allow_unexpiring_tokens, claim_user, issuer, audience, max_lifetime, handler_names. 0; RULES_E_UNKNOWN:
- * it is none of these; RULES_E_UNUSABLE, told; -ENOMEM. The rules own their texts.
+ * Takes an option by its name behind plugin_opt_: allow_unexpiring_tokens, claim_user, issuer, audience, trust_audience, authorized_party, max_lifetime,
+ * handler_names. The three of whom a token is for may come several times, and add up. 0; RULES_E_UNKNOWN: it is none of these; RULES_E_UNUSABLE, told;
+ * -ENOMEM. The rules own their texts.
  */
 __attribute__((warn_unused_result)) int rules_option(
 	struct token_rules *rules, const char *name, const char *value, keys_tell tell);

@@ -28,7 +28,7 @@ void secret_free(char *secret)
 
 /* At SIGHUP it runs on the broker's only thread: opening a FIFO, or reading it, would stop that. */
 static int file_read(const char *option, const char *path, char text[static SECRET_MAX + 3],
-	bool *ret_readable_by_others, char *reason)
+	struct secret_notes *notes, char *reason)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	struct stat status;
@@ -57,7 +57,8 @@ static int file_read(const char *option, const char *path, char text[static SECR
 			SECRET_MAX);
 		return SECRET_E_UNUSABLE;
 	}
-	*ret_readable_by_others = (status.st_mode & S_IROTH) != 0;
+	notes->readable_by_others = (status.st_mode & S_IROTH) != 0;
+	(void)file_trust_doubt(&status, notes->doubt);
 	return 0;
 }
 
@@ -79,7 +80,7 @@ int secret_read(enum secret_kind kind, const char *path, bool allow_short, char 
 	struct secret_notes notes = {.oddity = NULL};
 	const char *given = !path ? getenv(variable_names[kind]) : text, *source = secret_source(kind, path);
 	if (path) {
-		int error = file_read(option_names[kind], path, text, &notes.readable_by_others, reason);
+		int error = file_read(option_names[kind], path, text, &notes, reason);
 		if (error != 0)
 			return error;
 	}
@@ -98,6 +99,7 @@ int secret_read(enum secret_kind kind, const char *path, bool allow_short, char 
 		return SECRET_E_UNUSABLE;
 	}
 	notes.oddity = value_text_oddity(given, size);
+	notes.repeats = value_text_repeats(given, size);
 	char *secret = strndup(given, size);
 	explicit_bzero(text, sizeof(text));
 	if (!secret)

@@ -9,6 +9,7 @@
 #ifndef SECRET_H
 #define SECRET_H
 
+#include "file_trust.h"
 #include <stdbool.h>
 
 enum { SECRET_REASON_SIZE = 512 };
@@ -20,7 +21,10 @@ enum secret_error { SECRET_E_UNUSABLE = 1 };
 /* What is worth a warning. */
 struct secret_notes {
 	bool readable_by_others; /* than the file's owner and group */
+	bool repeats;		 /* the secret is one character over and over */
 	const char *oddity;	 /* of the secret, as value_text_oddity() tells it; NULL: none */
+	char doubt
+		[FILE_TRUST_SIZE]; /* who else can change the file, as file_trust_doubt() tells it; "": nobody */
 };
 
 /* Whether there is one at all: a file is named, or the environment's is not empty. */

@@ -6,6 +6,8 @@
 #include "token.h"
 
 #include "json_memory.h"
+#include "text_line.h"
+#include "token_filters.h"
 #include "token_form.h"
 #include "token_verify.h"
 #include "topic.h"
@@ -55,6 +57,31 @@ int token_verify(const char *secret, const char *token, size_t token_size, int64
 	return error;
 }
 
+/* To jansson DEL is as good as any letter; a terminal may rub something out. Takes the text over; NULL when out of memory. */
+static char *delete_escaped(char *owned_text)
+{
+	static const char escape[] = "\\u007F";
+	__attribute__((cleanup(text_cleanup))) char *text = owned_text;
+	size_t count = 0;
+	for (const char *at = text; text && (at = strchr(at, 0x7f)); at++)
+		count++;
+	if (count == 0) {
+		text = NULL;
+		return owned_text;
+	}
+	char *to = malloc(strlen(text) + count * (sizeof(escape) - 2) + 1), *const escaped = to;
+	if (!escaped)
+		return NULL;
+	for (const char *at = text; *at != '\0'; at++) {
+		const bool escapes = *at == 0x7f;
+		const size_t size = escapes ? sizeof(escape) - 1 : 1;
+		memcpy(to, escapes ? escape : at, size);
+		to += size;
+	}
+	*to = '\0';
+	return escaped;
+}
+
 static int segment_show(struct token_form_segment segment, const char *what, char **ret_text, char *reason)
 {
 	unsigned char bytes[TOKEN_FORM_BYTES_MAX];
@@ -65,7 +92,7 @@ static int segment_show(struct token_form_segment segment, const char *what, cha
 		error = token_form_parse(bytes, size, what, &json, reason);
 	if (error != 0)
 		return error;
-	char *text = json_write(json, JSON_ENSURE_ASCII);
+	char *text = delete_escaped(json_write(json, JSON_ENSURE_ASCII));
 	if (text)
 		*ret_text = text;
 	return text ? 0 : -ENOMEM;
@@ -161,4 +188,53 @@ int token_sign_handler(
 		return -EINVAL;
 	return token_sign(
 		secret, json_pack("{s:{s:s}}", "handler", "name", name), now, lifetime_s, ret_token);
+}
+
+/* json_pack() has no list of texts. A list that is NULL is none. */
+static int list_set(
+	json_t *handler, enum token_filters_kind kind, const char *const *filters, size_t count, char *reason)
+{
+	const char *name = token_filters_name(kind);
+	if (!filters)
+		return 0;
+	json_auto_t *list = json_array();
+	for (size_t i = 0; list && i < count; i++) {
+		if (!text_is_utf8(filters[i], strlen(filters[i])))
+			return token_form_refuse(reason, "the token's handler.%s[%zu] is not UTF-8", name, i);
+		if (json_array_append_new(list, json_string(filters[i])) != 0)
+			return -ENOMEM;
+	}
+	return json_object_set(handler, name, list) == 0 ? 0 : -ENOMEM;
+}
+
+int token_sign_locked_handler(const char *secret, const char *name, const struct token_topics *topics,
+	int64_t now, int64_t lifetime_s, char **ret_token, char reason[static TOKEN_REASON_SIZE])
+{
+	__attribute__((cleanup(text_cleanup))) char *filters = NULL, *token = NULL;
+	if (!topic_user_valid(name, strlen(name)))
+		return -EINVAL;
+	json_auto_t *claims = json_pack("{s:{s:s}}", "handler", "name", name);
+	json_t *handler = json_object_get(claims, "handler");
+	int error = handler ? 0 : -ENOMEM;
+	if (error == 0)
+		error = list_set(
+			handler, TOKEN_FILTERS_SUBSCRIBE, topics->subscribe, topics->subscribe_count, reason);
+	if (error == 0)
+		error = list_set(
+			handler, TOKEN_FILTERS_PUBLISH, topics->publish, topics->publish_count, reason);
+	if (error == 0)
+		error = list_set(handler, TOKEN_FILTERS_CLIENT_IDS, topics->client_ids,
+			topics->client_ids_count, reason);
+	if (error == 0)
+		error = token_filters_read(claims, handler, &filters, reason);
+	if (error == 0)
+		error = token_sign(secret, json_incref(claims), now, lifetime_s, &token);
+	if (error == 0 && strlen(token) > TOKEN_SIZE_MAX)
+		return token_form_refuse(reason,
+			"the token would have more than %d bytes: its lists are long", TOKEN_SIZE_MAX);
+	if (error != 0)
+		return error;
+	*ret_token = token;
+	token = NULL;
+	return 0;
 }

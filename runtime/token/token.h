@@ -31,6 +31,21 @@ struct token_identity {
 	int64_t expires;  /* exp: seconds since 1970; INT64_MAX: never */
 	int64_t issued;	  /* iat; INT64_MIN: it does not say */
 	char id[TOKEN_ID_MAX + 1]; /* jti (RFC 7519 section 4.1.7); "": it has none */
+	char *filters; /* of a handler's token that is locked to topics: token_filters.h; NULL: it is not. Owned */
+};
+
+/* Frees what it has. */
+void token_identity_clear(struct token_identity *identity);
+
+/* What a handler's token is locked to: topic filters (MQTT 5.0 section 4.7), and sessions. A list that is NULL locks nothing, one of 0 allows nothing. */
+struct token_topics {
+	const char *const *subscribe;
+	size_t subscribe_count;
+	const char *const *publish;
+	size_t publish_count;
+	/* Client ids that its connections have, or begin with and a "-". */
+	const char *const *client_ids;
+	size_t client_ids_count;
 };
 
 /* Makes a token {user_id, iat, exp}; lifetime_s, more than 0, from now. 0 and *ret_token, freed with free();
@@ -44,7 +59,15 @@ __attribute__((warn_unused_result)) int token_sign_handler(
 	const char *secret, const char *name, int64_t now, int64_t lifetime_s, char **ret_token);
 
 /*
- * Checks signature, times and claims, with one secret for users' and handlers' tokens. 0 and *ret_identity; TOKEN_E_REFUSED with the reason in words in
+ * The same, locked to topics: {handler: {name, subscribe, publish, client_ids}, iat, exp}. TOKEN_E_REFUSED and the reason where no broker would take it: a list is one
+ * that token_filters_read() refuses, or the token would be longer than TOKEN_SIZE_MAX.
+ */
+__attribute__((warn_unused_result)) int token_sign_locked_handler(const char *secret, const char *name,
+	const struct token_topics *topics, int64_t now, int64_t lifetime_s, char **ret_token,
+	char reason[static TOKEN_REASON_SIZE]);
+
+/*
+ * Checks signature, times and claims, with one secret for users' and handlers' tokens. 0 and *ret_identity, cleared by the caller; TOKEN_E_REFUSED with the reason in words in
  * `reason` (never the token); -ENOMEM. An empty secret refuses everything. exp is required, unless allow_unexpiring; iat and nbf are checked where they
  * are there. Where the token has a handler claim, a user_id beside it must be a valid one, and gives no right. Any thread.
  */

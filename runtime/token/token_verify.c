@@ -7,11 +7,18 @@
  */
 #include "token_verify.h"
 
+#include "token_filters.h"
 #include "token_form.h"
 #include "topic.h"
 
-#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+
+void token_identity_clear(struct token_identity *identity)
+{
+	free(identity->filters);
+	identity->filters = NULL;
+}
 
 /* ---- The header ---- */
 
@@ -152,14 +159,34 @@ static int id_read(const json_t *claims, struct token_identity *identity, char *
 	return 0;
 }
 
-static bool audience_holds(const json_t *audience, const char *expected)
+static bool is_one_of(const json_t *claim, const struct token_texts *texts)
 {
-	if (token_form_equal(audience, expected))
-		return true;
-	for (size_t i = 0; i < json_array_size(audience); i++)
-		if (token_form_equal(json_array_get(audience, i), expected))
+	for (size_t i = 0; i < texts->count; i++)
+		if (token_form_equal(claim, texts->texts[i]))
 			return true;
 	return false;
+}
+
+/* Whom a user's token is for, and whom it was made for. */
+static int audience_check(const json_t *claims, const struct token_rules *rules, char *reason)
+{
+	const json_t *audience = json_object_get(claims, "aud"), *party = json_object_get(claims, "azp");
+	bool ours = is_one_of(audience, &rules->audiences), strange = false;
+	for (size_t i = 0; i < json_array_size(audience); i++) {
+		const json_t *one = json_array_get(audience, i);
+		const bool is_ours = is_one_of(one, &rules->audiences);
+		ours = ours || is_ours;
+		strange = strange || (!is_ours && !is_one_of(one, &rules->trusted));
+	}
+	if (!ours)
+		return token_form_refuse(reason, "the token's aud is not the audience that is expected");
+	if (strange)
+		return token_form_refuse(
+			reason, "the token's aud also holds another one, which nobody said to trust");
+	if (party && !is_one_of(party, &rules->audiences) && !is_one_of(party, &rules->parties))
+		return token_form_refuse(reason,
+			"the token's azp is not one that is expected: it was made for another client");
+	return 0;
 }
 
 /* Where a user's token comes from, and whom it is for. */
@@ -167,9 +194,7 @@ static int origin_check(const json_t *claims, const struct token_rules *rules, c
 {
 	if (rules->issuer && !token_form_equal(json_object_get(claims, "iss"), rules->issuer))
 		return token_form_refuse(reason, "the token's iss is not the issuer that is expected");
-	if (rules->audience && !audience_holds(json_object_get(claims, "aud"), rules->audience))
-		return token_form_refuse(reason, "the token's aud is not the audience that is expected");
-	return 0;
+	return rules->audiences.count > 0 ? audience_check(claims, rules, reason) : 0;
 }
 
 static int name_read(
@@ -225,7 +250,7 @@ static int identity_read(
 		if (error == 0 && rules->handler_names && !list_holds(rules->handler_names, identity->name))
 			return token_form_refuse(
 				reason, "handler %s is not one of those that are let in", identity->name);
-		return error;
+		return error ? error : token_filters_read(claims, handler, &identity->filters, reason);
 	}
 	const json_t *user = json_object_get(claims, claim);
 	if (!user)
@@ -245,10 +270,12 @@ static int claims_check(const struct token_key *key, const struct token_rules *r
 		error = identity_read(claims, rules, &identity, reason);
 	if (error != 0)
 		return error;
-	if (!(identity.is_handler ? key->for_handlers : key->for_users))
+	if (!(identity.is_handler ? key->for_handlers : key->for_users)) {
+		token_identity_clear(&identity);
 		return token_form_refuse(reason, "a %s token does not count under a key for %s tokens",
 			identity.is_handler ? "handler's" : "user's",
 			identity.is_handler ? "users'" : "handlers'");
+	}
 	*ret_identity = identity;
 	return 0;
 }
