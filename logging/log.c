@@ -10,6 +10,7 @@
 #include "log.h"
 
 #include "clock.h"
+#include "log_journal.h"
 #include "log_line.h"
 
 #include <errno.h>
@@ -38,7 +39,8 @@ static struct {
 	atomic_uint_least64_t dropped;
 	_Atomic int fd;
 	atomic_bool json, colours;
-	atomic_bool tapped; /* there is a tap */
+	atomic_bool journal; /* the output is the journal, which is told of each line how important it is */
+	atomic_bool tapped;  /* there is a tap */
 	void (*tap)(void *context, const char *lines, size_t size);
 	void *tap_context;
 	pthread_t thread;
@@ -52,17 +54,30 @@ struct writer {
 	bool dropping; /* the beginning of the line that comes next was dropped */
 };
 
-static size_t format_line(const struct log_line *line, char ret[static LOG_LINE_SIZE])
+enum { LINE_SIZE = LOG_JOURNAL_PREFIX_SIZE + LOG_LINE_SIZE };
+
+/* *ret_prefix: how many bytes of it are for the journal alone. */
+static size_t format_line(const struct log_line *line, char ret[static LINE_SIZE], size_t *ret_prefix)
 {
+	const size_t prefix = atomic_load_explicit(&state.journal, memory_order_relaxed)
+				      ? log_journal_prefix(line->level, ret)
+				      : 0;
+	*ret_prefix = prefix;
 	if (atomic_load_explicit(&state.json, memory_order_relaxed))
-		return log_line_json(line, ret);
-	return log_line_text(line, atomic_load_explicit(&state.colours, memory_order_relaxed), ret);
+		return prefix + log_line_json(line, ret + prefix);
+	return prefix +
+	       log_line_text(line, atomic_load_explicit(&state.colours, memory_order_relaxed), ret + prefix);
+}
+
+static bool ring_has_room(size_t size)
+{
+	return size <= RING_SIZE - (state.head - state.tail);
 }
 
 /* Copies a line into the ring; false if there is no room. The lock is held. */
 static bool ring_put(const char *line, size_t size)
 {
-	if (size > RING_SIZE - (state.head - state.tail))
+	if (!ring_has_room(size))
 		return false;
 	const size_t at = state.head % RING_SIZE;
 	const size_t first = size < RING_SIZE - at ? size : RING_SIZE - at;
@@ -119,11 +134,13 @@ void log_tap_lines(const char *lines, size_t size)
 	pthread_mutex_unlock(&state.lock);
 }
 
-void log_put_lines(const char *lines, size_t size)
+/* A prefix and lines behind it, in one piece. */
+static void put_lines(const char *prefix, size_t prefix_size, const char *lines, size_t size)
 {
 	pthread_mutex_lock(&state.lock);
 	const bool open = state.open;
-	const bool taken = open && ring_put(lines, size);
+	const bool taken = open && ring_has_room(prefix_size + size) && ring_put(prefix, prefix_size) &&
+			   ring_put(lines, size);
 	const bool wake = taken && state.sleeping;
 	if (wake)
 		state.sleeping = false;
@@ -136,10 +153,27 @@ void log_put_lines(const char *lines, size_t size)
 		atomic_fetch_add_explicit(&state.dropped, count_lines(lines, size), memory_order_relaxed);
 }
 
+void log_put_lines(const char *lines, size_t size)
+{
+	if (!atomic_load_explicit(&state.journal, memory_order_relaxed)) {
+		put_lines("", 0, lines, size);
+		return;
+	}
+	for (const char *line = lines, *const end = lines + size; line < end;) {
+		char prefix[LOG_JOURNAL_PREFIX_SIZE];
+		const char *last = memchr(line, '\n', (size_t)(end - line));
+		const size_t line_size = last ? (size_t)(last - line) + 1 : (size_t)(end - line);
+		put_lines(prefix, log_journal_prefix(log_journal_level(line, line_size), prefix), line,
+			line_size);
+		line += line_size;
+	}
+}
+
 void log_record(const struct log_line *record)
 {
-	char text[LOG_LINE_SIZE];
-	log_put_lines(text, format_line(record, text));
+	char text[LINE_SIZE];
+	size_t prefix;
+	put_lines("", 0, text, format_line(record, text, &prefix));
 }
 
 bool log_is_json(void)
@@ -154,14 +188,15 @@ void log_event(enum log_level level, const char *event, const char *message, con
 	struct log_line line = {
 		.level = level, .event = event, .message = message, .fields = fields, .count = count};
 	clock_gettime(CLOCK_REALTIME, &line.time);
-	char text[LOG_LINE_SIZE];
+	char text[LINE_SIZE];
+	size_t prefix;
 	const bool json = log_is_json();
-	size_t size = format_line(&line, text);
-	log_put_lines(text, size);
+	size_t size = format_line(&line, text, &prefix);
+	put_lines("", 0, text, size);
 	if (atomic_load_explicit(&state.tapped, memory_order_relaxed)) {
 		if (!json)
-			size = log_line_json(&line, text);
-		log_tap_lines(text, size);
+			size = prefix + log_line_json(&line, text + prefix);
+		log_tap_lines(text + prefix, size - prefix);
 	}
 	errno = old_errno;
 }
@@ -218,9 +253,10 @@ static size_t write_some(struct writer *w, const char *bytes, size_t size)
 static void tell_dropped(struct writer *w)
 {
 	const uint64_t dropped = log_dropped();
-	if (dropped == w->told || w->failing || RING_SIZE - (state.head - state.tail) < LOG_LINE_SIZE)
+	if (dropped == w->told || w->failing || !ring_has_room(LINE_SIZE))
 		return;
-	char text[LOG_LINE_SIZE];
+	char text[LINE_SIZE];
+	size_t prefix;
 	const struct log_field fields[] = {
 		LOG_INT("lines", dropped - w->told), LOG_INT("lines_total", dropped)};
 	struct log_line line = {.level = LOG_LEVEL_WARN,
@@ -229,7 +265,7 @@ static void tell_dropped(struct writer *w)
 		.fields = fields,
 		.count = sizeof(fields) / sizeof(fields[0])};
 	clock_gettime(CLOCK_REALTIME, &line.time);
-	const size_t size = format_line(&line, text);
+	const size_t size = format_line(&line, text, &prefix);
 	if (ring_put(text, size))
 		w->told = dropped;
 }
@@ -284,6 +320,7 @@ int log_open(const struct log_options *options)
 	tzset();
 	state.fd = options->fd;
 	log_set(options->format, options->level);
+	state.journal = log_journal_is(options->fd);
 	state.stopping = false;
 	state.dropped = 0;
 
@@ -309,6 +346,7 @@ void log_close(unsigned timeout_ms)
 	state.open = false;
 	state.stopping = true;
 	state.sleeping = false;
+	state.journal = false;
 	pthread_mutex_unlock(&state.lock);
 	if (!open)
 		return;

@@ -5,7 +5,7 @@
  * host)), log_close(). A call formats the line in the calling thread and puts it into a bounded ring; one
  * writer thread writes it out. A call never waits for the output: when the ring is full the line is dropped
  * and counted, and the writer says so ("log_dropped") when it can. Before log_open() and after log_close(),
- * lines go to standard error directly.
+ * lines go to standard error directly. Where the output is the journal, each line begins with its priority as sd-daemon(3) has it: log_journal.h.
  */
 #ifndef LOG_H
 #define LOG_H

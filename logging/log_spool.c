@@ -8,25 +8,22 @@
  */
 #include "log_spool.h"
 
+#include "log_spool_file.h"
+#include "log_spool_lines.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #define ACCOUNT_MAGIC 0x31746e756f636361U /* "account1" */
 
 enum {
-	MARK_SIZE = 9, /* "0123abcd " */
-	NAME_SIZE = 32,
-	SEGMENT_FILE_MAX = 16 * 1024 * 1024, /* a larger one is not ours */
-	ASIDE_SHARE = 4,		     /* what was set aside may take a quarter of the limit */
+	ASIDE_SHARE = 4, /* what was set aside may take a quarter of the limit */
 };
 
 struct segment {
@@ -55,16 +52,6 @@ struct log_spool {
 	struct log_account *account;
 };
 
-uint64_t log_spool_count_lines(const char *lines, size_t size)
-{
-	uint64_t count = 0;
-	for (const char *at = lines, *end; size > 0 && (end = memchr(at, '\n', size)) != NULL; at = end + 1) {
-		size -= (size_t)(end + 1 - at);
-		count++;
-	}
-	return count;
-}
-
 static void add(_Atomic uint64_t *number, uint64_t count)
 {
 	atomic_fetch_add_explicit(number, count, memory_order_relaxed);
@@ -78,11 +65,6 @@ static void subtract(_Atomic uint64_t *number, uint64_t count)
 static uint64_t get(_Atomic uint64_t *number)
 {
 	return atomic_load_explicit(number, memory_order_relaxed);
-}
-
-static void name_of(const struct segments *segments, uint64_t number, char ret[static NAME_SIZE])
-{
-	snprintf(ret, NAME_SIZE, "%020llu%s", (unsigned long long)number, segments->suffix);
 }
 
 /* ---- The table ---- */
@@ -118,11 +100,11 @@ static void stop_adding(struct segments *segments)
 /* Deletes the file and forgets it; its events leave the account's number of those on disk. */
 static uint64_t table_remove(struct log_spool *spool, struct segments *segments, size_t at)
 {
-	char name[NAME_SIZE];
+	char name[LOG_SPOOL_FILE_NAME_SIZE];
 	const struct segment segment = segments->list[at];
 	if (at == segments->count - 1)
 		stop_adding(segments);
-	name_of(segments, segment.number, name);
+	log_spool_file_name(segments->suffix, segment.number, name);
 	(void)unlinkat(spool->folder, name, 0);
 	segments->count--;
 	memmove(&segments->list[at], &segments->list[at + 1],
@@ -142,28 +124,12 @@ static void drop_oldest(struct log_spool *spool, struct segments *segments, uint
 
 /* ---- Writing ---- */
 
-/* All of it at the end of the file, or nothing. */
-static int write_whole(int fd, uint64_t at, const char *bytes, size_t size)
-{
-	for (size_t written = 0; written < size;) {
-		const ssize_t now = pwrite(fd, bytes + written, size - written, (off_t)(at + written));
-		if (now > 0) {
-			written += (size_t)now;
-		} else if (now == 0 || errno != EINTR) {
-			const int error = now == 0 ? ENOSPC : errno;
-			/* Where this fails as well, the checksum tells what is torn. */
-			if (ftruncate(fd, (off_t)at) != 0)
-				return -error;
-			return -error;
-		}
-	}
-	return 0;
-}
-
 static int begin_segment(struct log_spool *spool, struct segments *segments)
 {
-	char name[NAME_SIZE];
-	name_of(segments, spool->next_number, name);
+	char name[LOG_SPOOL_FILE_NAME_SIZE];
+	if (spool->next_number > LOG_SPOOL_FILE_NUMBER_MAX)
+		return -EOVERFLOW;
+	log_spool_file_name(segments->suffix, spool->next_number, name);
 	const int fd = openat(spool->folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
@@ -189,7 +155,7 @@ static int append(struct log_spool *spool, struct segments *segments, uint64_t l
 	if (error != 0)
 		return error;
 	struct segment *last = &segments->list[segments->count - 1];
-	error = write_whole(segments->fd, last->size, bytes, size);
+	error = log_spool_file_write(segments->fd, last->size, bytes, size);
 	if (error != 0) {
 		if (last->size == 0)
 			(void)table_remove(spool, segments, segments->count - 1);
@@ -209,21 +175,13 @@ static uint64_t waiting_limit(const struct log_spool *spool)
 
 int log_spool_append(struct log_spool *spool, const char *lines, size_t size)
 {
-	const uint64_t events = log_spool_count_lines(lines, size);
+	const uint64_t events = log_spool_lines_count(lines, size);
 	if (events == 0)
 		return 0;
-	char *bytes = malloc(size + events * MARK_SIZE + 1);
+	char *bytes = malloc(size + events * LOG_SPOOL_LINES_MARK_SIZE);
 	if (!bytes)
 		return -ENOMEM;
-	size_t used = 0;
-	for (const char *at = lines, *end; (end = memchr(at, '\n', size)) != NULL; at = end + 1) {
-		const size_t line = (size_t)(end + 1 - at);
-		const uLong mark = crc32(0, (const Bytef *)at, (uInt)(line - 1));
-		used += (size_t)sprintf(bytes + used, "%08lx ", mark & 0xffffffffU);
-		memcpy(bytes + used, at, line);
-		used += line;
-		size -= line;
-	}
+	const size_t used = log_spool_lines_mark(lines, size, bytes);
 	const int error = append(spool, &spool->waiting, waiting_limit(spool), bytes, used, events);
 	free(bytes);
 	return error;
@@ -232,82 +190,24 @@ int log_spool_append(struct log_spool *spool, const char *lines, size_t size)
 int log_spool_set_aside(struct log_spool *spool, const char *lines, size_t size)
 {
 	return append(spool, &spool->aside, spool->limit - waiting_limit(spool), lines, size,
-		log_spool_count_lines(lines, size));
+		log_spool_lines_count(lines, size));
 }
 
 /* ---- Reading ---- */
 
-/* Takes the marks off, in place; returns the size of the lines that are whole, and how many those are. */
-static size_t check_lines(char *bytes, size_t size, uint64_t *ret_events)
-{
-	size_t kept = 0;
-	*ret_events = 0;
-	for (char *at = bytes, *const end = bytes + size; at < end;) {
-		char *line_end = memchr(at, '\n', (size_t)(end - at));
-		const size_t line = (size_t)((line_end ? line_end : end) - at);
-		unsigned long mark = 0;
-		char digits[MARK_SIZE] = "", *stop = digits;
-		if (line > MARK_SIZE && line_end && at[MARK_SIZE - 1] == ' ') {
-			memcpy(digits, at, MARK_SIZE - 1);
-			mark = strtoul(digits, &stop, 16);
-		}
-		if (stop == digits + MARK_SIZE - 1 &&
-			crc32(0, (const Bytef *)at + MARK_SIZE, (uInt)(line - MARK_SIZE)) == mark) {
-			memmove(bytes + kept, at + MARK_SIZE, line - MARK_SIZE + 1);
-			kept += line - MARK_SIZE + 1;
-			++*ret_events;
-		}
-		at += line + 1;
-	}
-	return kept;
-}
-
-/* The whole file; the caller frees it. */
-static int read_file(int folder, const char *name, char **ret, size_t *ret_size)
-{
-	const int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	struct stat status;
-	int error = fstat(fd, &status) != 0 ? -errno : 0;
-	if (error == 0 && (!S_ISREG(status.st_mode) || status.st_size > SEGMENT_FILE_MAX))
-		error = -EFBIG;
-	char *bytes = error == 0 ? malloc((size_t)status.st_size + 1) : NULL;
-	if (error == 0 && !bytes)
-		error = -ENOMEM;
-	size_t size = 0;
-	while (error == 0 && size < (size_t)status.st_size) {
-		const ssize_t got = read(fd, bytes + size, (size_t)status.st_size - size);
-		if (got < 0 && errno != EINTR)
-			error = -errno;
-		else if (got == 0)
-			break;
-		else if (got > 0)
-			size += (size_t)got;
-	}
-	close(fd);
-	if (error != 0) {
-		free(bytes);
-		return error;
-	}
-	*ret = bytes;
-	*ret_size = size;
-	return 0;
-}
-
 int log_spool_load(struct log_spool *spool, char **ret_lines, size_t *ret_size)
 {
 	while (spool->waiting.count > 0) {
-		char name[NAME_SIZE], *bytes = NULL;
+		char name[LOG_SPOOL_FILE_NAME_SIZE], *bytes = NULL;
 		struct segment *oldest = &spool->waiting.list[0];
 		size_t size = 0;
 		uint64_t events = 0;
-		name_of(&spool->waiting, oldest->number, name);
-		const int error = read_file(spool->folder, name, &bytes, &size);
+		log_spool_file_name(spool->waiting.suffix, oldest->number, name);
+		const int error = log_spool_file_read(spool->folder, name, &bytes, &size);
 		if (error == -ENOMEM || error == -EMFILE || error == -ENFILE)
 			return error;
 		if (error == 0)
-			size = check_lines(bytes, size, &events);
+			size = log_spool_lines_check(bytes, size, &events);
 		/* What was counted when it was written or found, and is not there any more. */
 		const uint64_t missing = oldest->events > events ? oldest->events - events : 0;
 		oldest->events -= missing;
@@ -361,6 +261,8 @@ static int take_lock(struct log_spool *spool)
 	spool->lock = openat(spool->folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (spool->lock < 0)
 		return -errno;
+	if (!log_spool_file_is_own(spool->lock))
+		return LOG_SPOOL_E_FOREIGN;
 	if (flock(spool->lock, LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	return errno == EWOULDBLOCK ? LOG_SPOOL_E_LOCKED : -errno;
@@ -371,6 +273,10 @@ static int map_account(struct log_spool *spool)
 	const int fd = openat(spool->folder, "account", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
+	if (!log_spool_file_is_own(fd)) {
+		close(fd);
+		return LOG_SPOOL_E_FOREIGN;
+	}
 	/* Its place on disk is taken now: writing to a mapped page without one would be a signal. */
 	const int error = posix_fallocate(fd, 0, sizeof(struct log_account));
 	void *map =
@@ -392,14 +298,14 @@ static int find_segment(struct log_spool *spool, struct segments *segments, cons
 	char *bytes = NULL;
 	size_t size = 0;
 	struct segment segment = {.number = number};
-	const int error = read_file(spool->folder, name, &bytes, &size);
+	const int error = log_spool_file_read(spool->folder, name, &bytes, &size);
 	if (error == -ENOMEM)
 		return error;
 	segment.size = size;
 	if (error == 0 && segments == &spool->waiting)
-		(void)check_lines(bytes, size, &segment.events);
+		(void)log_spool_lines_check(bytes, size, &segment.events);
 	else if (error == 0)
-		segment.events = log_spool_count_lines(bytes, size);
+		segment.events = log_spool_lines_count(bytes, size);
 	free(bytes);
 	/* Nothing in it, a line that was torn at most; or unreadable, and then not ours to delete. */
 	if (segment.events == 0) {
@@ -423,9 +329,9 @@ static int find_segments(struct log_spool *spool)
 	}
 	int error = 0;
 	for (const struct dirent *entry; error == 0 && (entry = readdir(folder)) != NULL;) {
-		char *suffix;
-		const unsigned long long number = strtoull(entry->d_name, &suffix, 10);
-		if (entry->d_name[0] < '0' || entry->d_name[0] > '9')
+		uint64_t number;
+		const char *suffix = log_spool_file_number(entry->d_name, &number);
+		if (!suffix)
 			continue;
 		if (number >= spool->next_number)
 			spool->next_number = number + 1;
@@ -457,16 +363,13 @@ int log_spool_open(const struct log_spool_options *options, struct log_spool **r
 	struct log_spool *spool = calloc(1, sizeof(*spool));
 	if (!spool)
 		return -ENOMEM;
-	spool->lock = spool->waiting.fd = spool->aside.fd = -1;
+	spool->folder = spool->lock = spool->waiting.fd = spool->aside.fd = -1;
 	spool->waiting.suffix = ".spool";
 	spool->aside.suffix = ".aside";
 	spool->limit = options->limit;
 	spool->segment_size = options->segment_size;
 	spool->next_number = 1;
-	int error = mkdir(options->folder, 0700) != 0 && errno != EEXIST ? -errno : 0;
-	spool->folder = error == 0 ? open(options->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	if (error == 0 && spool->folder < 0)
-		error = -errno;
+	int error = log_spool_file_open_folder(options->folder, &spool->folder);
 	if (error == 0)
 		error = take_lock(spool);
 	if (error == 0)

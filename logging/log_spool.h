@@ -6,7 +6,8 @@
  * events as make one request; each line of it is "CRC32 EVENT", so that a line which was torn by a kill or
  * changed on disk is known, left out and counted, and all others are read. Failure modes: a full disk refuses
  * an append and leaves nothing of it; past its limit the spool drops its oldest segments and counts their
- * events; another process has it: LOG_SPOOL_E_LOCKED. What Loggly has refused is set aside in files of its
+ * events; another process has it: LOG_SPOOL_E_LOCKED; others can write to it, or own it: LOG_SPOOL_E_FOREIGN, and nothing of it is touched. A file in it
+ * that is not the spool's by its name, or that somebody else can change, is passed over and stays. What Loggly has refused is set aside in files of its
  * own, as it is, for people to look at; nothing reads them again.
  *
  * The spool also holds the account of its events in a file that is mapped, so that it is right after a kill.
@@ -45,9 +46,13 @@ struct log_spool_options {
 	size_t segment_size; /* bytes of events in a file */
 };
 
-enum log_spool_error { LOG_SPOOL_E_LOCKED = 1, LOG_SPOOL_E_EMPTY = 2 };
+enum log_spool_error {
+	LOG_SPOOL_E_LOCKED = 1,
+	LOG_SPOOL_E_EMPTY,
+	LOG_SPOOL_E_FOREIGN, /* others can write to the folder, or to its lock or account; or another user owns it; or it is a link */
+};
 
-/* Opens it, and brings its account up to date with what is there. LOG_SPOOL_E_LOCKED; a negative errno. */
+/* Opens it, and brings its account up to date with what is there. LOG_SPOOL_E_LOCKED, LOG_SPOOL_E_FOREIGN; a negative errno. */
 __attribute__((warn_unused_result)) int log_spool_open(
 	const struct log_spool_options *options, struct log_spool **ret);
 
@@ -84,8 +89,5 @@ void log_spool_remove(struct log_spool *spool);
 
 /* Lets go of the loaded segment, which stays. */
 void log_spool_unload(struct log_spool *spool);
-
-/* Lines ended by \n. */
-uint64_t log_spool_count_lines(const char *lines, size_t size);
 
 #endif

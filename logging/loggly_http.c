@@ -1,6 +1,7 @@
 /* loggly_http.c - see loggly_http.h. */
 #include "loggly_http.h"
 
+#include "certificate_names.h"
 #include "log_secret.h"
 
 #include <curl/curl.h>
@@ -93,6 +94,21 @@ static void free_url(char *url)
 	free(url);
 }
 
+static CURLcode on_tls(CURL *easy, void *context, void *owner)
+{
+	(void)easy, (void)owner;
+	certificate_names_demand(context);
+	return CURLE_OK;
+}
+
+/* libcurl takes the common name where a certificate has no other; built with GnuTLS it offers no way to forbid that. */
+static bool demand_names(CURL *easy)
+{
+	const char *library = curl_version_info(CURLVERSION_NOW)->ssl_version;
+	return !library || strncmp(library, "OpenSSL/", 8) != 0 ||
+	       curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls) == CURLE_OK;
+}
+
 static bool set_options(struct loggly_http *http, const struct loggly_http_options *options, const char *url)
 {
 	CURL *easy = http->easy;
@@ -109,6 +125,7 @@ static bool set_options(struct loggly_http *http, const struct loggly_http_optio
 	good &= curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK;
+	good &= demand_names(easy);
 	good &= curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;
 	good &= curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)options->connect_ms) == CURLE_OK;

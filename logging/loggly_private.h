@@ -58,6 +58,7 @@ struct loggly {
 	bool spool_said; /* that it cannot be used */
 };
 
+/* By chance, of all 64 bits. Any thread. */
 uint64_t loggly_random(void);
 
 /* The thread that ships; its argument is a struct loggly. */

@@ -8,6 +8,7 @@
  * After a failure what is in `sending` goes to the spool, unless it came from there or no disk takes it.
  */
 #include "clock.h"
+#include "log_spool_lines.h"
 #include "loggly_private.h"
 
 #include "log.h"
@@ -48,7 +49,10 @@ static void say_spool_failed(struct loggly *l, int error, int64_t now)
 		"the log's spool cannot be used: what cannot be shipped stays in memory, as long as there is room",
 		LOG_TEXT("folder", l->spool_folder),
 		LOG_TEXT("reason",
-			error == LOG_SPOOL_E_LOCKED ? "another process uses it" : strerror(-error)));
+			error == LOG_SPOOL_E_LOCKED ? "another process uses it"
+			: error == LOG_SPOOL_E_FOREIGN
+				? "others can write to it, or own it, or it is a link: expected a folder of cashewd's user alone (chmod 700)"
+				: strerror(-error)));
 }
 
 static void open_spool(struct loggly *l, int64_t now)
@@ -169,7 +173,7 @@ static void forget_sending(struct loggly *l)
 /* What was sent of it is dealt with; the account has it in `as`. */
 static void end_sending(struct loggly *l, _Atomic uint64_t *as)
 {
-	const uint64_t events = log_spool_count_lines(l->sending.bytes, l->sending.size);
+	const uint64_t events = log_spool_lines_count(l->sending.bytes, l->sending.size);
 	if (l->from_spool)
 		log_spool_remove(l->spool);
 	if (as)
@@ -226,7 +230,7 @@ static void set_aside(struct loggly *l, const struct loggly_answer *answer)
 {
 	const char *lines = l->sending.bytes + l->sent;
 	/* Too large: that one event; bad: all that was sent, and what stands behind it is tried. */
-	const uint64_t events = log_spool_count_lines(lines, l->part);
+	const uint64_t events = log_spool_lines_count(lines, l->part);
 	const bool kept = l->spool && log_spool_set_aside(l->spool, lines, l->part) == 0;
 	log_error("loggly_set_aside", "Loggly refused events, which are set aside and not sent again",
 		LOG_INT("events", events), LOG_TEXT("kept", kept ? "yes" : "no"),
@@ -283,7 +287,7 @@ static void handle_answer(struct loggly *l, const struct loggly_answer *answer, 
 	case LOGGLY_BAD: set_aside(l, answer); break;
 	case LOGGLY_FORBIDDEN: refused(l, answer, now); break;
 	case LOGGLY_TOO_LARGE:
-		if (log_spool_count_lines(sent, l->part) <= 1)
+		if (log_spool_lines_count(sent, l->part) <= 1)
 			set_aside(l, answer);
 		else
 			l->part_max = l->part / 2 > PART_MIN ? l->part / 2 : PART_MIN;
@@ -403,12 +407,12 @@ static void put_away(struct loggly *l)
 	}
 	while (collect(l, now, true))
 		continue;
-	account_add(&l->account->lost_disk, log_spool_count_lines(l->building.bytes, l->building.size));
+	account_add(&l->account->lost_disk, log_spool_lines_count(l->building.bytes, l->building.size));
 	account_add(&l->account->lost_disk,
-		log_spool_count_lines(l->taken.bytes + l->taken_at, l->taken.size - l->taken_at));
+		log_spool_lines_count(l->taken.bytes + l->taken_at, l->taken.size - l->taken_at));
 	l->taken_at = l->taken.size;
 	if (take(l))
-		account_add(&l->account->lost_disk, log_spool_count_lines(l->taken.bytes, l->taken.size));
+		account_add(&l->account->lost_disk, log_spool_lines_count(l->taken.bytes, l->taken.size));
 	l->taken_at = l->taken.size;
 	l->building.size = 0;
 }

@@ -13,6 +13,7 @@ struct buffer {
 	size_t begin, end, room;
 };
 
+/* Frees its bytes; it is empty then, and can be used again. */
 void buffer_free(struct buffer *buffer);
 
 /* Room for so many bytes behind what is there, at *ret_bytes. False when out of memory. buffer_added() says how many have
@@ -32,9 +33,11 @@ static inline size_t buffer_size(const struct buffer *buffer)
 	return buffer->end - buffer->begin;
 }
 
+/* Never NULL, so that whoever adds 0 to it may. */
 static inline const uint8_t *buffer_bytes(const struct buffer *buffer)
 {
-	return buffer->block + buffer->begin;
+	static const uint8_t nothing;
+	return buffer->block ? buffer->block + buffer->begin : &nothing;
 }
 
 #endif

@@ -8,6 +8,8 @@
 #define CLOCK_H
 
 #include "random.h"
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -42,5 +44,11 @@ void clock_iso(int64_t unix_ms, char ret[static CLOCK_ISO_SIZE]);
 
 /* The same to the millisecond: "2026-11-23T07:04:06.123Z". */
 void clock_iso_ms(int64_t unix_ms, char ret[static CLOCK_ISO_SIZE]);
+
+/*
+ * The way back: a time as RFC 3339, 5.6 has it, "2026-11-23T07:04:06.123Z": with a T and a Z or an offset, in the years 0001 to 9999, and with no more
+ * than milliseconds that are not 0. False for anything else; a leap second is no Unix time. *ret_unix_ms is untouched then.
+ */
+bool clock_read(const char *text, size_t size, int64_t *ret_unix_ms);
 
 #endif

@@ -4,7 +4,8 @@
  * all.
  *
  * The places, in the order in which a command passes them: command_read, before_handler, after_effect,
- * before_event, event_acknowledged, before_acknowledgement, after_acknowledgement.
+ * before_event, event_acknowledged, before_acknowledgement, after_acknowledgement. A schedule's run passes schedule_begun,
+ * schedule_parked, before_handler, after_effect, schedule_ended.
  */
 #ifndef FAILPOINT_H
 #define FAILPOINT_H

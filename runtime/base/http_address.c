@@ -4,14 +4,15 @@
 #include "http_address.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-enum { PORT_DIGITS = 5 };
+enum { PORT_DIGITS = 5, NAME_MAX_SIZE = 253 }; /* RFC 1035, 2.3.4, as text */
+
+static const char name_characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._";
 
 static int read_port(const char *text, in_port_t *ret)
 {
@@ -110,4 +111,49 @@ bool http_address_host_is_local(const char *host)
 		return false;
 	return http_address_read(with_port, &address) == 0 && !address.off &&
 	       http_address_is_loopback((const struct sockaddr *)&address.socket);
+}
+
+static bool list_holds(const char *names, const char *name, size_t size)
+{
+	for (const char *at = names; *at != '\0';) {
+		at += strspn(at, ", \t");
+		const size_t item = strcspn(at, ", \t");
+		if (item == size && strncasecmp(at, name, size) == 0)
+			return true;
+		at += item;
+	}
+	return false;
+}
+
+bool http_address_host_is_ours(const char *host, const char *names)
+{
+	char name[NAME_MAX_SIZE + 1];
+	in_port_t port;
+	unsigned char address[sizeof(struct in6_addr)];
+	const bool bracketed = host[0] == '[';
+	const char *begin = host + bracketed, *end = begin + strcspn(begin, bracketed ? "]" : ":");
+	const size_t size = (size_t)(end - begin);
+	if (size == 0 || size >= sizeof(name) || (bracketed && *end != ']'))
+		return false;
+	end += bracketed;
+	if (*end != '\0' && (*end != ':' || read_port(end + 1, &port) != 0))
+		return false;
+	memcpy(name, begin, size);
+	name[size] = '\0';
+	if (bracketed)
+		return inet_pton(AF_INET6, name, address) == 1;
+	return inet_pton(AF_INET, name, address) == 1 || list_holds(names, name, size) ||
+	       (strspn(name, name_characters) == size && !strchr(name, '.'));
+}
+
+bool http_address_names_plain(const char *names)
+{
+	for (const char *at = names; *at != '\0';) {
+		at += strspn(at, ", \t");
+		const size_t item = strcspn(at, ", \t");
+		if (item > NAME_MAX_SIZE || strspn(at, name_characters) < item)
+			return false;
+		at += item;
+	}
+	return true;
 }

@@ -29,4 +29,11 @@ bool http_address_is_loopback(const struct sockaddr *address);
  * port. A page in a browser that was lured here by a name of its own has that name in it. */
 bool http_address_host_is_local(const char *host);
 
+/* Whether a Host header names this machine by what nobody else can give it: an address, a name without a dot, or one of `names`, which commas
+ * separate; each with or without a port. A name with a dot may be anybody's who lets it lead here (DNS rebinding). */
+bool http_address_host_is_ours(const char *host, const char *names);
+
+/* Whether `names` is a list of host names as http_address_host_is_ours() takes it. "" is one. */
+bool http_address_names_plain(const char *names);
+
 #endif

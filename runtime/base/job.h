@@ -7,8 +7,10 @@
 #define JOB_H
 
 struct job {
-	struct job *next; /* in the pool's queues, and in the list of what was collected */
-	void (*run)(struct job *job, void *context); /* on a thread of the pool; context: that thread's */
+	struct job *
+		next; /* in the pool's queues, in the list of what was collected, and of those that are run together */
+	/* On a thread of the pool; context: that thread's. With those that joined it behind it; the list stays as it is. */
+	void (*run)(struct job *job, void *context);
 };
 
 #endif

@@ -15,3 +15,9 @@ int output_flush(const char *program, int code)
 	fprintf(stderr, "%s: standard output cannot be written: %s\n", program, strerror(errno));
 	return code != 0 ? code : EXIT_IO;
 }
+
+int output_no_memory(const char *program)
+{
+	fprintf(stderr, "%s: out of memory\n", program);
+	return EXIT_SOFTWARE;
+}

@@ -13,6 +13,7 @@ struct ring {
 	size_t first, count;
 };
 
+/* Empty; nothing is allocated yet. element_size: in bytes. ring_free() frees the elements, not what they point to. */
 void ring_init(struct ring *ring, size_t element_size);
 void ring_free(struct ring *ring);
 

@@ -22,6 +22,7 @@ static inline bool text_is_c1(const unsigned char *at, size_t left)
 	return left >= 2 && at[0] == 0xc2 && at[1] >= 0x80 && at[1] <= 0x9f;
 }
 
+/* Whether those bytes are UTF-8 (RFC 3629) without a NUL. No bytes are. */
 bool text_is_utf8(const char *text, size_t size);
 
 /* The text without them, to be freed; NULL when out of memory. */

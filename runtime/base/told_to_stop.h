@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 
+/* Whether one of the two is pending for this process or this thread. Waits for nothing. */
 bool told_to_stop(void);
 
 #endif

@@ -3,7 +3,6 @@
  */
 #include "value_text.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 size_t value_text_secret_size(const char *text, size_t size)
@@ -78,4 +77,9 @@ const char *value_text_oddity(const char *text, size_t size)
 	if (holds_variable(text, size))
 		return "holds a name in ${} or $(), which nothing replaces here";
 	return NULL;
+}
+
+bool value_text_repeats(const char *text, size_t size)
+{
+	return size < 2 || memcmp(text, text + 1, size - 1) == 0;
 }

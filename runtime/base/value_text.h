@@ -7,6 +7,7 @@
 #ifndef VALUE_TEXT_H
 #define VALUE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The size in bytes of the secret that the text holds: without one CR LF, LF or CR behind it. */
@@ -17,5 +18,8 @@ size_t value_text_secret_size(const char *text, size_t size);
  * ${NAME} or $(NAME) inside, which a shell or an orchestrator would have replaced. NULL where there is nothing odd. Quotes nothing of the text.
  */
 const char *value_text_oddity(const char *text, size_t size);
+
+/* Whether the text is one byte over and over: a secret that is guessed by its length. "" and a single byte are. */
+bool value_text_repeats(const char *text, size_t size);
 
 #endif

@@ -11,13 +11,12 @@
 #include "nearest.h"
 #include "settings_file.h"
 #include "settings_private.h"
+#include "small_file.h"
 #include "value_text.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { NAME_MAX_BYTES = 64 };
 
 /* A value that is not as it stands in the file or the environment. */
 struct copy {
@@ -50,6 +49,24 @@ static void reader_free(struct reader *r)
 	}
 }
 
+static const struct setting *find_setting(const char *name)
+{
+	for (size_t i = 0; i < settings_count; i++) {
+		if (strcmp(settings_table[i].name, name) == 0)
+			return &settings_table[i];
+	}
+	return NULL;
+}
+
+static struct own_value *find_own(const struct reader *r, const char *name)
+{
+	for (size_t i = 0; i < r->own_count; i++) {
+		if (strcmp(r->own[i].setting->name, name) == 0)
+			return &r->own[i];
+	}
+	return NULL;
+}
+
 static struct settings_found find_value(const struct reader *r, const char *name, const char *default_value)
 {
 	const size_t size = strlen(name);
@@ -63,24 +80,66 @@ static struct settings_found find_value(const struct reader *r, const char *name
 	return (struct settings_found){.value = default_value, .is_default = true};
 }
 
-/* The same of a secret: one line end behind it is no part of it. What another process has read already is as it should be. */
-static struct settings_found find_secret(struct reader *r, const char *name, const char *default_value)
+/* Makes a value of those bytes, which live as long as the reader. Without memory the value stays as it was. */
+static void take_copy(struct reader *r, const char *bytes, size_t size, struct settings_found *found)
 {
-	struct settings_found found = find_value(r, name, default_value);
-	const size_t whole = found.value ? strlen(found.value) : 0;
-	const size_t size = whole > 0 && r->path ? value_text_secret_size(found.value, whole) : whole;
-	if (size == whole)
-		return found;
 	struct copy *copy = malloc(sizeof(*copy) + size + 1);
 	if (!copy) {
 		r->no_memory = true;
-		return found;
+		return;
 	}
-	memcpy(copy->text, found.value, size);
+	memcpy(copy->text, bytes, size);
 	copy->text[size] = '\0';
 	copy->next = r->copies;
 	r->copies = copy;
-	found.value = copy->text;
+	found->value = copy->text;
+}
+
+/* Whether a file of its own is named for that secret; ret_name is then the setting that names it. What another process has read is in none. */
+static bool find_secret_file(const struct reader *r, const char *name, struct settings_found *ret,
+	char ret_name[static SETTINGS_NAME_SIZE])
+{
+	if (!r->path || !settings_secret_file_name(name, ret_name) || find_setting(ret_name) ||
+		find_own(r, ret_name))
+		return false;
+	*ret = find_value(r, ret_name, NULL);
+	return ret->value && ret->value[0] != '\0';
+}
+
+/* The secret that a file holds. NULL, after a problem, where that cannot be used. */
+static struct settings_found read_secret_file(struct reader *r, const struct settings_found *beside,
+	const struct settings_found *file, const char *name, const char *file_name)
+{
+	struct settings_found found = {.where = file->value, .line = 1};
+	char *bytes = NULL;
+	size_t size = 0;
+	if (beside->value && !beside->is_default && beside->value[0] != '\0') {
+		r->base.unread = true;
+		settings_problem(&r->base, file, file_name, false);
+		fprintf(r->base.problems, "%s is set as well: expected one of them\n", name);
+		return found;
+	}
+	const int error = settings_secret_file_read(&r->base, file, file_name, &bytes, &size);
+	r->no_memory |= error == -ENOMEM;
+	r->base.unread |= error != 0;
+	if (error == 0)
+		take_copy(r, bytes, size, &found);
+	small_file_free(bytes, size);
+	return found;
+}
+
+/* The same of a secret: it may stand in a file of its own, and one line end behind it is no part of it. What another process has read already is
+ * as it should be. */
+static struct settings_found find_secret(struct reader *r, const char *name, const char *default_value)
+{
+	struct settings_found found = find_value(r, name, default_value), file;
+	char file_name[SETTINGS_NAME_SIZE];
+	if (find_secret_file(r, name, &file, file_name))
+		return read_secret_file(r, &found, &file, name, file_name);
+	const size_t whole = found.value ? strlen(found.value) : 0;
+	const size_t size = whole > 0 && r->path ? value_text_secret_size(found.value, whole) : whole;
+	if (size != whole)
+		take_copy(r, found.value, size, &found);
 	return found;
 }
 
@@ -113,7 +172,7 @@ static void read_table(struct reader *r, struct settings *settings)
 							    : find_value(r, setting->name, NULL);
 		if (found.value)
 			settings_store(&r->base, setting, &found, settings);
-		else if (!preset) {
+		else if (!preset && !found.where) {
 			settings_problem(&r->base, &found, setting->name, false);
 			fprintf(r->base.problems, "it is not set. %s\n", setting->help);
 			r->base.unset = true;
@@ -130,26 +189,13 @@ static bool is_selected(const struct settings *settings, const struct cashew_han
 
 static bool own_name_valid(const char *name)
 {
-	return name[0] >= 'A' && name[0] <= 'Z' && strlen(name) <= NAME_MAX_BYTES &&
+	return name[0] >= 'A' && name[0] <= 'Z' && strlen(name) <= SETTINGS_NAME_MAX &&
 	       name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
 }
 
-static const struct setting *find_setting(const char *name)
+static bool is_name_of_ours(const char *name)
 {
-	for (size_t i = 0; i < settings_count; i++) {
-		if (strcmp(settings_table[i].name, name) == 0)
-			return &settings_table[i];
-	}
-	return NULL;
-}
-
-static struct own_value *find_own(const struct reader *r, const char *name)
-{
-	for (size_t i = 0; i < r->own_count; i++) {
-		if (strcmp(r->own[i].setting->name, name) == 0)
-			return &r->own[i];
-	}
-	return NULL;
+	return find_setting(name) || settings_secret_file_of(name);
 }
 
 /* Takes in one declaration of a handler. Two handlers may share a setting that both declare alike. */
@@ -157,7 +203,7 @@ static void declare_own(
 	struct reader *r, const struct cashew_handler *handler, const struct cashew_setting *setting)
 {
 	const struct own_value *other = find_own(r, setting->name);
-	if (!own_name_valid(setting->name) || find_setting(setting->name)) {
+	if (!own_name_valid(setting->name) || is_name_of_ours(setting->name)) {
 		r->base.count++;
 		fprintf(r->base.problems, "handler %s declares a setting %s: %s\n", handler->name,
 			setting->name,
@@ -212,8 +258,10 @@ static void read_own(struct reader *r, const struct settings *settings)
 	for (size_t i = 0; r->handlers[i]; i++) {
 		const struct cashew_setting *at = r->handlers[i]->settings;
 		for (; is_selected(settings, r->handlers[i]) && at && at->name; at++) {
+			char file_name[SETTINGS_NAME_SIZE];
+			struct settings_found file;
 			const struct settings_found found = find_value(r, at->name, at->default_value);
-			if (found.value)
+			if (found.value || (at->secret && find_secret_file(r, at->name, &file, file_name)))
 				continue;
 			settings_problem(&r->base, &found, at->name, false);
 			fprintf(r->base.problems, "it is not set, and handler %s needs it. %s\n",
@@ -244,56 +292,44 @@ static void check_retired(struct reader *r)
 	}
 }
 
-/* As settings are called, and not like a piece of base64. */
-static bool is_written_as_name(const char *text)
+/* Whether a handler's own secret may stand in a file that the setting of that name names. */
+static bool is_file_of_own(const struct reader *r, const char *name)
 {
-	return text[strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
+	char file_name[SETTINGS_NAME_SIZE];
+	for (size_t i = 0; i < r->own_count; i++)
+		if (r->own[i].setting->secret &&
+			settings_secret_file_name(r->own[i].setting->name, file_name) &&
+			strcmp(name, file_name) == 0)
+			return true;
+	return false;
 }
 
-/* What is left of a secret that goes on over a second line: letters, and the padding of base64 behind them. */
-static bool is_end_of_secret(const struct settings_entry *entry)
+/* What the nearest name is looked for among. */
+static const char **known_names(const struct reader *r)
 {
-	const bool is_base64 = entry->name[strcspn(entry->name, "_.-")] == '\0';
-	return is_base64 && !is_written_as_name(entry->name) &&
-	       (strcmp(entry->value, "") == 0 || strcmp(entry->value, "=") == 0);
-}
-
-/* A name that nothing reads. Nearly one of ours it is a typing error, which must not leave a default in force; else it may be for another program:
- * a .env is often shared, with compose for one. Text that may be a piece of a secret is not shown. */
-static void tell_unknown(struct reader *r, const struct settings_entry *entry, const char *nearest)
-{
-	const bool is_problem = nearest || is_end_of_secret(entry);
-	FILE *out = is_problem ? r->base.problems : r->base.warnings;
-	r->base.count += is_problem;
-	fprintf(out, "%s:%u: ", r->path, entry->line);
-	if (nearest)
-		fprintf(out, "%.*s: there is no setting of that name; did you mean %s?\n", NAME_MAX_BYTES,
-			entry->name, nearest);
-	else if (is_problem)
-		fputs("what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help settings lists them)\n",
-			out);
-	else if (is_written_as_name(entry->name))
-		fprintf(out, "%.*s is no setting of cashewd, and not used (--help settings lists them)\n",
-			NAME_MAX_BYTES, entry->name);
-	else
-		fputs("what stands before the = is no setting of cashewd, and not used (--help settings lists them)\n",
-			out);
+	const char **names = calloc(2 * settings_count + r->own_count + 1, sizeof(*names));
+	size_t count = 0;
+	for (size_t i = 0; i < settings_count && names; i++) {
+		names[count++] = settings_table[i].name;
+		if (settings_table[i].file_name)
+			names[count++] = settings_table[i].file_name;
+	}
+	for (size_t i = 0; i < r->own_count && names; i++)
+		names[count++] = r->own[i].setting->name;
+	return names;
 }
 
 /* Tells names in the file that nothing reads, and those that are set again. */
 static int check_names(struct reader *r)
 {
-	const char **names = calloc(settings_count + r->own_count + 1, sizeof(*names));
+	const char **names = known_names(r);
 	if (!names)
 		return -ENOMEM;
-	for (size_t i = 0; i < settings_count; i++)
-		names[i] = settings_table[i].name;
-	for (size_t i = 0; i < r->own_count; i++)
-		names[settings_count + i] = r->own[i].setting->name;
 
 	for (size_t i = 0; i < r->file.count; i++) {
 		const struct settings_entry *entry = &r->file.entries[i];
-		if (find_setting(entry->name) || find_own(r, entry->name)) {
+		if (is_name_of_ours(entry->name) || find_own(r, entry->name) ||
+			is_file_of_own(r, entry->name)) {
 			const struct settings_entry *last = settings_file_find(&r->file, entry->name);
 			if (last != entry)
 				fprintf(r->base.warnings,
@@ -307,10 +343,10 @@ static int check_names(struct reader *r)
 			r->base.count++;
 			fprintf(r->base.problems,
 				"%s:%u: %.*s: set it in the environment that cashewd is started with: libraries read it there, and not in this file\n",
-				r->path, entry->line, NAME_MAX_BYTES, entry->name);
+				r->path, entry->line, SETTINGS_NAME_MAX, entry->name);
 			continue;
 		}
-		tell_unknown(r, entry, nearest_name(entry->name, names));
+		settings_name_unknown(&r->base, r->path, entry, nearest_name(entry->name, names));
 	}
 	free(names);
 	return 0;

@@ -5,7 +5,7 @@
  * every value and fills struct settings. Failure: each problem is one line on `problems` that names file, line, key, what was found and what was
  * expected, and the nearest known name. All problems are told, not only the first.
  *
- * The table (settings_table) makes the parser, --help, --check, README's table and the test of .env.example.
+ * The table (settings_table) makes the parser, --help, --check, the table of docs/settings.md and the test of .env.example.
  */
 #ifndef SETTINGS_H
 #define SETTINGS_H
@@ -33,6 +33,7 @@ struct settings {
 	const char *broker_ca_file;   /* "": the system's certificate authorities */
 	const char *broker_cert_file; /* "": no client certificate */
 	const char *broker_key_file;
+	const char *broker_user;
 	const char *client_id;
 	unsigned keepalive_s;
 	unsigned session_expiry_s;
@@ -66,7 +67,8 @@ struct settings {
 	const char *log_spool_dir;  /* "": no spool */
 	size_t log_spool_max;
 	/* watching */
-	const char *metrics_addr; /* as http_address_read() takes it */
+	const char *metrics_addr;  /* as http_address_read() takes it */
+	const char *metrics_hosts; /* as http_address_host_is_ours() takes them */
 	/* all texts and the handlers' own settings, which settings_own_value() reads; NULL: nothing was read */
 	struct settings_block *block;
 };
@@ -85,6 +87,7 @@ struct setting {
 	const char *unit;	    /* "s", "ms", "bytes" or NULL */
 	const char *const *choices; /* of SETTING_CHOICE, in the order of their values; ended by NULL */
 	bool secret;		    /* masked wherever it is shown */
+	const char *file_name;	    /* the setting that names a file which holds this one; NULL: none */
 	const char *group;	    /* heading in --help and .env.example */
 	const char *help;	    /* one sentence */
 	size_t offset;		    /* of the field in struct settings */
@@ -100,6 +103,7 @@ enum settings_error { SETTINGS_E_INVALID = 1 };
 /* Reads and checks everything.
  * env_file: path of .env, which may be missing. One that cannot be read, or is malformed, is a problem. NULL: no file at all, and the environment
  * is what settings_write() wrote. Otherwise one line end behind a secret, and behind MONGO_DB_URL, is no part of it (value_text.h).
+ * A secret NAME, the handlers' own ones too, may stand in a file of its own, which NAME_FILE names; it is read each time the settings are.
  * environment: environ. A setting of the file counts only where the environment has none of that name; there an empty value is a value too.
  * handlers: those built in, ended by NULL. Their own settings are known names too.
  * Where a setting is missing, and the file too, a last line says so.
@@ -115,6 +119,14 @@ __attribute__((warn_unused_result)) int settings_read(const char *env_file, char
  * whatever .env and the environment say. What spans settings is not checked. */
 __attribute__((warn_unused_result)) int settings_read_some(const char *env_file, char *const *environment,
 	const char *const *names, FILE *problems, FILE *warnings, struct settings *ret);
+
+/*
+ * For a program that looks for its secrets by itself: reads one out of the file at path, which a setting of that name ("JWT_SECRET_FILE") names.
+ * 0 with *ret_size bytes of *ret, which small_file_free() frees, and which may hold a line end behind them; SETTINGS_E_INVALID after one line on
+ * `problems`; -ENOMEM.
+ */
+__attribute__((warn_unused_result)) int settings_secret_file(
+	const char *path, const char *name, FILE *problems, FILE *warnings, char **ret, size_t *ret_size);
 
 /* Overwrites the texts (they hold secrets) and frees them. */
 void settings_free(struct settings *settings);
@@ -142,7 +154,7 @@ void settings_print(const struct settings *settings, FILE *out);
 /* Every setting as "NAME=value" and a NUL, secrets as they are. Another process reads this as its environment, by settings_read() without a file. */
 void settings_write(const struct settings *settings, FILE *out);
 
-/* What --help settings says, wrapped to 80 columns; README's Markdown table of them; .env.example. */
+/* What --help settings says, wrapped to 80 columns; the Markdown table of them in docs/settings.md; .env.example. */
 void settings_help(FILE *out);
 void settings_markdown(FILE *out);
 void settings_example(FILE *out);

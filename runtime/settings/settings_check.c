@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -66,8 +65,9 @@ static void check_secret(struct settings_reader *reader, const struct settings *
 			"JWT_HANDLER_SECRET: it is the same as JWT_SECRET: expected another one, or none");
 	if (settings->handler_token_file[0] != '\0')
 		return;
-	reader->unset |= users[0] == '\0' && handlers[0] == '\0';
-	if (users[0] == '\0' && handlers[0] == '\0')
+	const bool unset = users[0] == '\0' && handlers[0] == '\0' && !reader->unread;
+	reader->unset |= unset;
+	if (unset)
 		problem(reader,
 			"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a HANDLER_TOKEN_FILE");
 	check_secret_size(reader, settings, "JWT_SECRET", users);
@@ -188,6 +188,10 @@ static void check_metrics(struct settings_reader *reader, const struct settings 
 		problem(reader,
 			"METRICS_ADDR=%s: expected an address of this machine and a port, like 127.0.0.1:9883 or [::1]:9883, or off",
 			settings->metrics_addr);
+	if (!http_address_names_plain(settings->metrics_hosts))
+		problem(reader,
+			"METRICS_HOSTS=%s: expected host names without ports, like host1.example.com, separated by commas",
+			settings->metrics_hosts);
 }
 
 static void check_handlers(struct settings_reader *reader, const struct settings *settings)
@@ -230,4 +234,5 @@ void settings_check(struct settings_reader *reader, const struct settings *setti
 	check_loggly(reader, settings);
 	check_metrics(reader, settings);
 	check_handlers(reader, settings);
+	settings_risks(reader, settings);
 }

@@ -16,6 +16,7 @@
 #include "settings_file.h"
 
 #include "clock.h"
+#include "file_trust.h"
 #include "told_to_stop.h"
 
 #include <errno.h>
@@ -311,6 +312,16 @@ static void tell_unreadable(const struct parser *p, int error)
 		fprintf(p->problems, "%s: cannot be read: %s\n", p->path, strerror(-error));
 }
 
+/* Whoever can change the settings chooses which broker gets the token. */
+static void tell_writers(const struct parser *p, const struct stat *status)
+{
+	char doubt[FILE_TRUST_SIZE];
+	if (file_trust_doubt(status, doubt))
+		fprintf(p->warnings, "%s: %s\n", p->path, doubt);
+	if (file_trust_doubt_folder(p->path, doubt))
+		fprintf(p->warnings, "%s: the folder that it is in: %s\n", p->path, doubt);
+}
+
 /* Reads the file's bytes into p and *ret_size. An error that a person can mend is told and becomes
  * SETTINGS_FILE_E_INVALID. */
 static int load(struct parser *p, int fd, char *text, size_t *ret_size)
@@ -321,6 +332,8 @@ static int load(struct parser *p, int fd, char *text, size_t *ret_size)
 		fprintf(p->warnings,
 			"%s: others can read it (mode %04o), and it may hold secrets: chmod 600 %s\n",
 			p->path, (unsigned)(status.st_mode & 07777), p->path);
+	if (known && S_ISREG(status.st_mode))
+		tell_writers(p, &status);
 	const int error = read_all(fd, known && S_ISFIFO(status.st_mode), text, ret_size);
 	if (error != 0) {
 		tell_unreadable(p, error);

@@ -10,6 +10,7 @@ struct cashew_handler;
 struct cashew_setting;
 struct setting;
 struct settings;
+struct settings_entry;
 
 /* The value of a handler's own setting. */
 struct own_value {
@@ -29,11 +30,31 @@ struct settings_reader {
 	FILE *problems, *warnings;
 	unsigned count; /* of problems */
 	bool unset;	/* something that must be set is not */
+	bool unread;	/* the file of a secret could not be read, which was told */
 	const struct cashew_handler *const *handlers;
 };
 
 /* Whether the setting's value may hold a secret: it is never shown, and one line end behind it is no part of it. */
 bool settings_hides(const struct setting *setting);
+
+/* ---- Secrets in files of their own ---- */
+
+enum { SETTINGS_NAME_MAX = 64, SETTINGS_NAME_SIZE = 80 };
+
+/* "JWT_SECRET" to "JWT_SECRET_FILE". False where the name is too long for that. */
+bool settings_secret_file_name(const char *name, char ret[static SETTINGS_NAME_SIZE]);
+
+/* The setting of the table whose secret's file the setting of that name names; NULL: it is no such name. */
+const struct setting *settings_secret_file_of(const char *name);
+
+struct settings_found;
+
+/*
+ * Reads the secret out of the file that the setting `name` names; where that was found is told in problems. 0 with *ret_size bytes of *ret, which
+ * small_file_free() frees and which may hold a line end behind them; SETTINGS_E_INVALID after one problem; -ENOMEM.
+ */
+__attribute__((warn_unused_result)) int settings_secret_file_read(struct settings_reader *reader,
+	const struct settings_found *found, const char *name, char **ret, size_t *ret_size);
 
 /* Where a value was found. */
 struct settings_found {
@@ -69,7 +90,14 @@ extern const struct retired_setting settings_retired[]; /* ended by a name that 
 /* Whether a connection string's option of that name may hold a secret. */
 bool settings_option_is_secret(const char *name, size_t size);
 
+/* Tells of an assignment in the .env at path whose name nothing reads. nearest: the setting that was probably meant; NULL: none. */
+void settings_name_unknown(struct settings_reader *reader, const char *path,
+	const struct settings_entry *entry, const char *nearest);
+
 /* Tells what is wrong between settings whose values are each in range. */
 void settings_check(struct settings_reader *reader, const struct settings *settings);
+
+/* Warns of what can be used and should not be: secrets that are guessed, files that others can change, ways on which others can listen. */
+void settings_risks(struct settings_reader *reader, const struct settings *settings);
 
 #endif

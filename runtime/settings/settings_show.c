@@ -1,5 +1,5 @@
 /*
- * settings_show.c - the settings as text: --check, --help, README's table, .env.example.
+ * settings_show.c - the settings as text: --check, --help, the table of docs/settings.md, .env.example.
  *
  * Everything is written to a stream, whose errors are its owner's to look at. Secrets are masked: the whole value of a secret setting, and in a
  * connection string the password and the options that hold one.
@@ -140,6 +140,8 @@ static void print_range(const struct setting *setting, FILE *out)
 	else
 		fprintf(out, "default %s",
 			setting->default_value[0] != '\0' ? setting->default_value : "empty");
+	if (setting->file_name)
+		fprintf(out, "; or set %s", setting->file_name);
 }
 
 /* Writes text after `column` columns of `width`, wrapped at words; the lines that follow begin with `indent`. */
@@ -181,6 +183,10 @@ void settings_help(FILE *out)
 		print_range(setting, out);
 		fputs(")\n", out);
 	}
+	fputs("\nA secret NAME may stand in a file of its own, as containers and systemd mount\n"
+	      "them: NAME_FILE says which. One line end behind the secret is no part of it.\n"
+	      "Secrets that handlers declare may as well.\n",
+		out);
 }
 
 void settings_markdown(FILE *out)
@@ -202,6 +208,8 @@ void settings_markdown(FILE *out)
 				fprintf(out, "%s`%s`", k > 0 ? ", " : "", setting->choices[k]);
 			break;
 		}
+		if (setting->file_name)
+			fprintf(out, "; or `%s`", setting->file_name);
 		if (!setting->default_value)
 			fputs(" | must be set", out);
 		else if (setting->default_value[0] == '\0')
@@ -215,7 +223,8 @@ void settings_markdown(FILE *out)
 void settings_example(FILE *out)
 {
 	fputs("# Settings of cashewd. Copy this file to .env, then: chmod 600 .env\n"
-	      "# What is commented out shows its default. The real environment wins over .env.\n",
+	      "# What is commented out shows its default. The real environment wins over .env.\n"
+	      "# A secret NAME may stand in a file of its own: set NAME_FILE to the file's name instead.\n",
 		out);
 	for (size_t i = 0; i < settings_count; i++) {
 		const struct setting *setting = &settings_table[i];

@@ -34,6 +34,7 @@ const struct setting settings_table[] = {
 		.default_value = "",
 		.max = 4096,
 		.secret = true,
+		.file_name = "JWT_SECRET_FILE",
 		.group = IDENTITY,
 		FIELD(jwt_secret),
 		.help = "Secret that signs this host's token for the broker (HS256), 32 bytes or more; make one with: openssl rand -base64 48. "
@@ -43,6 +44,7 @@ const struct setting settings_table[] = {
 		.default_value = "",
 		.max = 4096,
 		.secret = true,
+		.file_name = "JWT_HANDLER_SECRET_FILE",
 		.group = IDENTITY,
 		FIELD(jwt_handler_secret),
 		.help = "Secret that signs this host's token instead of JWT_SECRET, where the broker verifies handlers' tokens with one of their own: "
@@ -126,6 +128,14 @@ const struct setting settings_table[] = {
 		.group = BROKER,
 		FIELD(broker_key_file),
 		.help = "PEM file with the private key of BROKER_CERT_FILE, without a pass phrase."},
+	{.name = "BROKER_USER",
+		.type = SETTING_TEXT,
+		.default_value = "JWT",
+		.min = 1,
+		.max = 1024,
+		.group = BROKER,
+		FIELD(broker_user),
+		.help = "MQTT user name, with the token as the password; a broker with cashewd's plugin expects JWT."},
 	{.name = "CLIENT_ID",
 		.type = SETTING_TEXT,
 		.default_value = "cashewd",
@@ -169,6 +179,7 @@ const struct setting settings_table[] = {
 		.example = "mongodb://127.0.0.1:27017",
 		.min = 1,
 		.max = 8192,
+		.file_name = "MONGO_DB_URL_FILE",
 		.group = DATABASE,
 		FIELD(mongo_db_url),
 		.help = "Connection string of MongoDB, mongodb:// or mongodb+srv://; what it leaves open is set to w=majority, journal=true, "
@@ -232,7 +243,7 @@ const struct setting settings_table[] = {
 		.max = 1000,
 		.group = RUNNING,
 		FIELD(max_attempts),
-		.help = "How often a command that fails for now is tried, its first second counting once, before it becomes a dead letter; the "
+		.help = "How often a command that fails for now is tried, those before it is parked counting once, before it becomes a dead letter; the "
 			"pauses double from 1 s to 5 min."},
 	{.name = "CRASH_LIMIT",
 		.type = SETTING_INTEGER,
@@ -314,6 +325,7 @@ const struct setting settings_table[] = {
 		.max = 256,
 		.plain = true,
 		.secret = true,
+		.file_name = "LOGGLY_TOKEN_FILE",
 		.group = LOG,
 		FIELD(loggly_token),
 		.help = "Customer token of Loggly, where the log is shipped to; empty: it is not shipped."},
@@ -375,6 +387,14 @@ const struct setting settings_table[] = {
 		FIELD(metrics_addr),
 		.help = "Where /metrics, /healthz, /readyz and /status are served over HTTP: an address and a port, of which 0 means any free one, "
 			"or off. Where the port is taken a warning says so, and all else goes on."},
+	{.name = "METRICS_HOSTS",
+		.type = SETTING_TEXT,
+		.default_value = "",
+		.max = 1024,
+		.group = WATCHING,
+		FIELD(metrics_hosts),
+		.help = "Names with a dot that the pages may be asked for by, like host1.example.com, separated by commas. Addresses and names without "
+			"a dot always may; any other name may be a stranger's, who lets it lead here."},
 };
 
 const struct retired_setting settings_retired[] = {
