@@ -3,17 +3,16 @@
  * sender's contacts.
  *
  * The event is contact_list {"contacts": [{"contact_id": "23412", "since": "2026-01-31T12:00:00.000Z"}, ..],
- * "next": null}, ordered by user id; "next" is a user id to pass as "after" when there are more.
+ * "next": null}, ordered by user id; "next" is what to pass as "after" when there are more.
  */
-#include "contact_page.h"
+#include "contacts.h"
+
+CASHEW_PAGE(contact_list, contact);
 
 static cashew_result get_contact_list(cashew_command *cmd)
 {
-	struct contact_page page;
-	CASHEW_TRY(contact_page_begin(&page, cmd, "contacts", "contact_id", "since"));
-	CASHEW_TRY(cashew_stored(cmd, contact_list(cashew_store(cmd), cashew_user(cmd), page.after,
-					      page.limit + 1, contact_page_add, &page)));
-	return contact_page_reply(&page, "contact_list");
+	return cashew_reply_page(cmd, contact_list, contact, (key, user_id, cashew_user(cmd)));
 }
 
-CASHEW_HANDLER(.topic = "+/get_contact_list", .handle = get_contact_list, .collections = "contacts:read");
+CASHEW_HANDLER(get_contact_list, .payload = CASHEW_PAYLOAD(cashew_page),
+	.events = CASHEW_EVENTS(contact_list), .reads = CASHEW_COLLECTIONS(contact));

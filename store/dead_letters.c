@@ -10,8 +10,6 @@
 #include "dead_letters.h"
 
 #include "store_document.h"
-#include <stdlib.h>
-#include <string.h>
 
 /* A document holds 16 MiB (MongoDB's manual, "BSON Document Size"); topic and reason need some of it. */
 enum { PAYLOAD_KEPT_MAX = 15 * 1024 * 1024, DAY_MS = 24 * 60 * 60 * 1000 };

@@ -54,6 +54,7 @@ typedef bool (*dead_letter_visitor)(const struct dead_letter *letter, void *cont
 STORE_USE_RESULT int dead_letter_list(struct store_client *client, const struct dead_letter_query *query,
 	dead_letter_visitor visit, void *context);
 
+/* How many the query finds, whatever its limit. 0 or a store error. */
 STORE_USE_RESULT int dead_letter_count(
 	struct store_client *client, const struct dead_letter_query *query, uint64_t *ret_count);
 

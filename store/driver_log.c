@@ -81,6 +81,9 @@ static void driver_logged(mongoc_log_level_t level, const char *domain, const ch
 	/* What it says of a connection that breaks, each operation on it also answers to its caller. */
 	if (strcmp(domain, "stream") == 0 && level >= MONGOC_LOG_LEVEL_WARNING)
 		level = MONGOC_LOG_LEVEL_DEBUG;
+	/* The same of one that is refused, while a server is away or starts. */
+	if (strncmp(message, "Failed connection to ", 21) == 0)
+		level = MONGOC_LOG_LEVEL_DEBUG;
 	/* Its goodbye, for which it opens no connection anew where one broke: the server forgets sessions by
 	 * itself. */
 	if (strncmp(message, "Couldn't send \"endSessions\"", 27) == 0)

@@ -5,11 +5,11 @@
  * Appending is one ordered insert, so that what is written is always a beginning of the list. When it is repeated it meets what it has written
  * before, one duplicate key after the other; so after the first of them it asks which of the ids are there, and inserts the rest, and the last one
  * whatever that question said: the answer to a duplicate key waits for the write concern like any other, and says that all before it is durable.
- * Finishing is one ordered bulk: the lease first, then the deletes, so that a crash in between leaves the lease on two documents, and an end of the
+ * Finishing is one ordered bulk: the leases first, then the deletes, so that a crash in between leaves the lease on two documents, and an end of the
  * list.
  *
- * Filters are {_id, user_id}: the first finds the document, the second leads to the shard where the collection is sharded by user_id. But a delete's is
- * {_id}, see remove_done(); of a sharded collection all shards are asked then.
+ * Filters are {_id, user_id}: the first finds the document, the second leads to the shard where the collection is sharded by user_id. But those of
+ * finishing have the _ids of several users, see remove_done(); of a sharded collection all shards are asked then.
  */
 #include "parked_document.h"
 #include <string.h>
@@ -18,6 +18,39 @@ static const enum store_collection collection = STORE_PARKED_COMMANDS;
 
 /* A document holds 16 MiB (MongoDB's manual, "BSON Document Size"). The driver would refuse a larger one too, but say so of the whole call. */
 enum { DOCUMENT_MAX = 16 * 1024 * 1024, DUPLICATE_KEY = 11000 };
+
+/* ---- Several ids ---- */
+
+/* A filter {_id: {$in: [..]}}: servers take many times longer for a statement each. */
+struct ids {
+	bson_t filter, in, array;
+	uint32_t count;
+};
+
+static void ids_begin(struct ids *ids)
+{
+	ids->count = 0;
+	bson_init(&ids->filter);
+	BSON_APPEND_DOCUMENT_BEGIN(&ids->filter, "_id", &ids->in);
+	BSON_APPEND_ARRAY_BEGIN(&ids->in, "$in", &ids->array);
+}
+
+static void ids_add(struct ids *ids, const struct store_id *id)
+{
+	bson_oid_t oid;
+	char name[16];
+	const char *key;
+
+	bson_oid_init_from_data(&oid, id->bytes);
+	(void)bson_uint32_to_string(ids->count++, &key, name, sizeof(name));
+	BSON_APPEND_OID(&ids->array, key, &oid);
+}
+
+static void ids_end(struct ids *ids)
+{
+	bson_append_array_end(&ids->in, &ids->array);
+	bson_append_document_end(&ids->filter, &ids->in);
+}
 
 /* ---- Appending ---- */
 
@@ -99,28 +132,21 @@ static bool note_there(const bson_t *document, void *context)
 /* Which of them, from that on, are there by their ids. */
 static int find_there(struct store_client *client, struct documents *documents, size_t from)
 {
-	bson_t filter = BSON_INITIALIZER, ids, list, options = BSON_INITIALIZER;
+	bson_t options = BSON_INITIALIZER;
 	struct search search = {documents, from};
+	struct ids ids;
 
-	BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &ids);
-	BSON_APPEND_ARRAY_BEGIN(&ids, "$in", &list);
+	ids_begin(&ids);
 	for (size_t i = from; i < documents->count; i++) {
 		const struct store_id id = store_id_of(documents->all[i]);
-		char buffer[16];
-		const char *place;
-		bson_oid_t oid;
-
-		(void)bson_uint32_to_string((uint32_t)(i - from), &place, buffer, sizeof(buffer));
-		bson_oid_init_from_data(&oid, id.bytes);
-		BSON_APPEND_OID(&list, place, &oid);
+		ids_add(&ids, &id);
 	}
-	bson_append_array_end(&ids, &list);
-	bson_append_document_end(&filter, &ids);
+	ids_end(&ids);
 	BCON_APPEND(&options, "projection", "{", "_id", BCON_INT32(1), "}");
 	mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(
-		store_client_collection(client, collection), &filter, &options, NULL);
+		store_client_collection(client, collection), &ids.filter, &options, NULL);
 	bson_destroy(&options);
-	bson_destroy(&filter);
+	bson_destroy(&ids.filter);
 	return store_iterate(client, collection, cursor, note_there, &search);
 }
 
@@ -221,45 +247,83 @@ static void lease_update(bson_t *update, const struct backlog_lease *lease, int6
 	BCON_APPEND(update, "$unset", "{", "behind", BCON_UTF8(""), "}");
 }
 
-static bool lease_next(mongoc_bulk_operation_t *bulk, const char *user, const struct store_id *next,
-	const struct backlog_lease *lease, int64_t now_ms, bson_error_t *driver)
+/* All that stay get the lease of the first of them: one host's are alike. */
+static bool lease_next(mongoc_bulk_operation_t *bulk, const struct parked_finish *finishes, size_t count,
+	int64_t now_ms, bson_error_t *driver)
 {
-	bson_t filter = BSON_INITIALIZER, update = BSON_INITIALIZER;
+	const struct backlog_lease *lease = NULL;
+	bson_t update = BSON_INITIALIZER;
+	struct ids ids;
+	bool added = true;
 
-	append_own(&filter, user, next);
-	append_not_others(&filter, lease->owner);
-	lease_update(&update, lease, now_ms);
-	const bool added = mongoc_bulk_operation_update_one_with_opts(bulk, &filter, &update, NULL, driver);
-	bson_destroy(&filter);
+	ids_begin(&ids);
+	for (size_t i = 0; i < count; i++) {
+		if (!finishes[i].next || !finishes[i].lease)
+			continue;
+		lease = finishes[i].lease;
+		ids_add(&ids, finishes[i].next);
+	}
+	ids_end(&ids);
+	if (lease) {
+		append_not_others(&ids.filter, lease->owner);
+		lease_update(&update, lease, now_ms);
+		added = mongoc_bulk_operation_update_many_with_opts(bulk, &ids.filter, &update, NULL, driver);
+	}
+	bson_destroy(&ids.filter);
 	bson_destroy(&update);
 	return added;
 }
 
-/* By _id alone, which every server finds at once: some walk the whole collection for a filter with more than an index's keys. */
-static bool remove_done(mongoc_bulk_operation_t *bulk, const struct store_id *id, bson_error_t *driver)
+/* How many from `from` on stand in the order of their _id. */
+static size_t ascending(const struct parked_finish *finish, size_t from)
 {
-	bson_t filter = BSON_INITIALIZER;
+	size_t end = from + 1;
+	while (end < finish->count && memcmp(finish->done[end - 1].bytes, finish->done[end].bytes,
+					      sizeof(finish->done[end].bytes)) < 0)
+		end++;
+	return end - from;
+}
 
-	store_append_id(&filter, id);
-	const bool added = mongoc_bulk_operation_remove_one_with_opts(bulk, &filter, NULL, driver);
-	bson_destroy(&filter);
+/* By _id alone, which every server finds at once: some walk the whole collection for a filter with more than an index's keys. They are removed in the
+ * order of that index, which is that of their positions, but where a user's were written by two hosts within a second: then one statement ends there and
+ * the next begins. Those `removed` are counted up; *ret_any: whether there was something. */
+static bool remove_done(mongoc_bulk_operation_t *bulk, const struct parked_finish *finishes, size_t count,
+	size_t *removed, bool *ret_any, bson_error_t *driver)
+{
+	struct ids ids;
+
+	ids_begin(&ids);
+	for (size_t i = 0; i < count; i++) {
+		if (removed[i] == finishes[i].count)
+			continue;
+		const size_t end = removed[i] + ascending(&finishes[i], removed[i]);
+		while (removed[i] < end)
+			ids_add(&ids, &finishes[i].done[removed[i]++]);
+	}
+	ids_end(&ids);
+	*ret_any = ids.count > 0;
+	const bool added = ids.count == 0 ||
+			   mongoc_bulk_operation_remove_many_with_opts(bulk, &ids.filter, NULL, driver);
+	bson_destroy(&ids.filter);
 	return added;
 }
 
-int parked_commands_finish(struct store_client *client, const char *user, const struct store_id *done,
-	size_t count, const struct store_id *next, const struct backlog_lease *lease)
+int parked_commands_finish(struct store_client *client, const struct parked_finish *finishes, size_t count)
 {
 	const int error = store_know_time(client);
 	bson_error_t driver;
+	bool any = false;
 
-	if (error != 0 || (count == 0 && !next))
+	for (size_t i = 0; i < count; i++)
+		any = any || finishes[i].count > 0 || (finishes[i].next && finishes[i].lease);
+	if (error != 0 || !any)
 		return error;
+	size_t *removed = bson_malloc0(count * sizeof(removed[0]));
 	mongoc_bulk_operation_t *bulk = store_ordered_bulk(client, collection);
-	bool added =
-		!next || !lease || lease_next(bulk, user, next, lease, store_now_ms(client->store), &driver);
-
-	for (size_t i = 0; added && i < count; i++)
-		added = remove_done(bulk, &done[i], &driver);
+	bool added = lease_next(bulk, finishes, count, store_now_ms(client->store), &driver);
+	while (added && any)
+		added = remove_done(bulk, finishes, count, removed, &any, &driver);
+	bson_free(removed);
 	if (!added) {
 		mongoc_bulk_operation_destroy(bulk);
 		return store_failed(client, collection, "write", driver.message, STORE_E_PERMANENT);
@@ -333,6 +397,31 @@ int parked_commands_release(
 	BCON_APPEND(&update, "$set", "{", "not_before", BCON_DATE_TIME(store_now_ms(client->store)), "}",
 		"$unset", "{", "claimed_by", BCON_UTF8(""), "lease_until", BCON_UTF8(""), "}");
 	return update_one(client, "release", &filter, &update, NULL);
+}
+
+/* What changes here is named by a claim that is under way: that one comes too late. */
+int parked_commands_move(struct store_client *client, const char *user, const struct store_id *id,
+	const char *lane, unsigned since_ms, bool *ret_moved)
+{
+	bson_t filter = BSON_INITIALIZER, update = BSON_INITIALIZER, set;
+	const int error = store_know_time(client);
+
+	*ret_moved = false;
+	if (error != 0) {
+		bson_destroy(&filter);
+		bson_destroy(&update);
+		return error;
+	}
+	const int64_t now_ms = store_now_ms(client->store);
+	append_own(&filter, user, id);
+	BCON_APPEND(&filter, "lane", "{", "$ne", BCON_UTF8(lane), "}", "not_before", "{", "$lte",
+		BCON_DATE_TIME(now_ms - since_ms), "}");
+	BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
+	store_append_text(&set, "lane", lane);
+	BSON_APPEND_DATE_TIME(&set, "not_before", now_ms);
+	bson_append_document_end(&update, &set);
+	BCON_APPEND(&update, "$unset", "{", "claimed_by", BCON_UTF8(""), "lease_until", BCON_UTF8(""), "}");
+	return update_one(client, "move", &filter, &update, ret_moved);
 }
 
 int parked_command_count(struct store_client *client, uint64_t *ret_count)

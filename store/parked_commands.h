@@ -85,15 +85,25 @@ STORE_USE_RESULT int parked_commands_claim(struct store_client *client, const ch
 void parked_batch_free(struct parked_batch *batch);
 void parked_command_free(struct parked_command *command);
 
+/* What is done of one user's backlog. */
+struct parked_finish {
+	const char *user;
+	const struct store_id *
+		done; /* in the order of their positions; the user's own, as parked_commands_claim() gave them: not asked again */
+	size_t count;
+	const struct store_id *
+		next; /* the first that stays, on which the lease is set before; NULL: none is known to stay */
+	const struct backlog_lease *lease; /* NULL: it is not to go on; else alike in all of one call */
+};
+
 /*
- * Removes commands that are done, in the order given, which is that of their positions: a crash in between leaves an end of the list, never a hole.
- * They are the user's own, as parked_commands_claim() gave them: that is not asked again. First the lease is set on next, the first that stays; NULL:
- * none is known to stay, or the lease is not to go on. Of several, those not yet removed are without a lease for that moment: another owner who claims
- * then runs them once more, in order. One that is gone already counts as removed. 0 or a store error.
+ * Removes commands that are done, of one user or of several at once, in the order given: a crash in between leaves an end of a backlog, never a
+ * hole. Of several of one user, those not yet removed are without a lease for that moment: another owner who claims then runs them once more, in
+ * order. One that is gone already counts as removed. 0 or a store error; then it is not known which are removed, and the call may be repeated, for
+ * all or for each by itself.
  */
-STORE_USE_RESULT int parked_commands_finish(struct store_client *client, const char *user,
-	const struct store_id *done, size_t count, const struct store_id *next,
-	const struct backlog_lease *lease);
+STORE_USE_RESULT int parked_commands_finish(
+	struct store_client *client, const struct parked_finish *finishes, size_t count);
 
 /*
  * The user's first is not run before delay_ms from now, nor is what follows it; its new attempts, crashes, settled, end, handler and reason are kept,
@@ -109,6 +119,13 @@ STORE_USE_RESULT int parked_commands_renew(struct store_client *client, const ch
 /* Gives the lease back: the backlog is due, for any owner. 0 also where it was not the owner's; or a store error. */
 STORE_USE_RESULT int parked_commands_release(
 	struct store_client *client, const char *user, const struct store_id *first, const char *owner);
+
+/*
+ * The user's command is of `lane` from now on, due, if it is of another one, has been due for since_ms, and nobody holds a lease on it: whoever served
+ * that lane is not there any more. *ret_moved: that was so. Does nothing to any other. For a backlog of one command. 0 or a store error.
+ */
+STORE_USE_RESULT int parked_commands_move(struct store_client *client, const char *user,
+	const struct store_id *id, const char *lane, unsigned since_ms, bool *ret_moved);
 
 /* Called for each user of a lane who has a backlog. due_in_ms: of its first, as in struct parked_command; 0 where the owner asking holds its lease. */
 typedef void (*parked_backlog_visitor)(void *context, const char *user, int64_t due_in_ms);

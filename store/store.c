@@ -1,5 +1,5 @@
 /*
- * store.c - the pool of connections, and what a client does with its connection.
+ * store.c - the pool of connections, what its clients share, and what each has of its own; what they read is in store_read.c.
  *
  * The driver's pool (store_pools.h) makes the connections and watches the servers. Each of its clients stays in a struct
  * store_client of ours, together with the collection handles made for it, and those wait in a list: last
@@ -13,6 +13,7 @@
 #include "store_clock.h"
 #include "store_describe.h"
 #include "store_error.h"
+#include "store_indexes.h"
 #include "store_pools.h"
 #include "store_url.h"
 #include <errno.h>
@@ -29,9 +30,12 @@ struct store {
 	char *database;
 	struct store_notes notes;
 	bson_t upsert;
+	bson_t upsert_any, update_any;
 	bson_t unordered;
 	unsigned wait_ms;
 	struct store_clock clock;
+	struct store_wanted_index *wanted;
+	size_t wanted_count;
 	pthread_mutex_t lock; /* of all below */
 	pthread_cond_t released;
 	struct store_pools pools;
@@ -44,12 +48,10 @@ struct store {
 };
 
 static const char *const collection_names[STORE_COLLECTIONS] = {
-	[STORE_CONTACTS] = "contacts",
-	[STORE_CONTACT_REQUESTS] = "contact_requests",
-	[STORE_APPLES] = "apples",
 	[STORE_DEAD_LETTERS] = "dead_letters",
 	[STORE_PARKED_COMMANDS] = "parked_commands",
 	[STORE_HOSTS] = "hosts",
+	[STORE_SCHEDULES] = "schedules",
 };
 
 /* ---- the driver ---- */
@@ -112,6 +114,11 @@ static struct store *store_new(const struct store_options *options, const char *
 	store_clock_init(&store->clock);
 	bson_init(&store->upsert);
 	BSON_APPEND_BOOL(&store->upsert, "upsert", true);
+	bson_init(&store->upsert_any);
+	BSON_APPEND_BOOL(&store->upsert_any, "upsert", true);
+	BSON_APPEND_BOOL(&store->upsert_any, "validate", false);
+	bson_init(&store->update_any);
+	BSON_APPEND_BOOL(&store->update_any, "validate", false);
 	bson_init(&store->unordered);
 	BSON_APPEND_BOOL(&store->unordered, "ordered", false);
 	store->size = options->pool_size;
@@ -167,6 +174,11 @@ static void client_clear(struct store_client *client)
 		mongoc_collection_destroy(client->collections[i]);
 		client->collections[i] = NULL;
 	}
+	for (size_t i = 0; i < STORE_NAMED; i++) {
+		mongoc_collection_destroy(client->named[i].collection);
+		bson_free(client->named[i].name);
+		client->named[i] = (struct store_named){.name = NULL};
+	}
 	mongoc_database_destroy(client->database);
 	client->database = NULL;
 	if (client->mongo)
@@ -190,10 +202,13 @@ void store_close(struct store *store)
 	store_pools_close(&store->pools);
 	mongoc_uri_destroy(store->uri);
 	bson_destroy(&store->upsert);
+	bson_destroy(&store->upsert_any);
+	bson_destroy(&store->update_any);
 	bson_destroy(&store->unordered);
 	pthread_cond_destroy(&store->released);
 	pthread_mutex_destroy(&store->lock);
 	store_clock_destroy(&store->clock);
+	free(store->wanted);
 	free(store->database);
 	free(store);
 }
@@ -309,9 +324,27 @@ const bson_t *store_upsert_options(const struct store *store)
 	return &store->upsert;
 }
 
+const bson_t *store_any_options(const struct store *store, bool upsert)
+{
+	return upsert ? &store->upsert_any : &store->update_any;
+}
+
 const bson_t *store_unordered_options(const struct store *store)
 {
 	return &store->unordered;
+}
+
+void store_want_indexes(struct store *store, struct store_wanted_index *indexes, size_t count)
+{
+	free(store->wanted);
+	store->wanted = indexes;
+	store->wanted_count = count;
+}
+
+const struct store_wanted_index *store_wanted_indexes(const struct store *store, size_t *ret_count)
+{
+	*ret_count = store->wanted_count;
+	return store->wanted;
 }
 
 const char *store_database_name(const struct store *store)
@@ -383,31 +416,17 @@ mongoc_collection_t *store_client_collection(struct store_client *client, enum s
 	return client->collections[collection];
 }
 
-const char *store_last_error(const struct store_client *client)
+mongoc_collection_t *store_client_named(struct store_client *client, const char *name)
 {
-	return client->last_error;
-}
-
-int store_failed(struct store_client *client, enum store_collection collection, const char *action,
-	const char *message, int store_error)
-{
-	snprintf(client->last_error, sizeof(client->last_error), "%s of %s: %s", action,
-		collection_names[collection], message);
-	client->last_code = 0;
-	return store_error;
-}
-
-void store_note_code(struct store_client *client, const bson_error_t *error)
-{
-	const bool server =
-		error->domain == MONGOC_ERROR_SERVER || error->domain == MONGOC_ERROR_WRITE_CONCERN;
-
-	client->last_code = server ? (int)error->code : 0;
-}
-
-int store_last_code(const struct store_client *client)
-{
-	return client->last_code;
+	for (size_t i = 0; i < STORE_NAMED; i++)
+		if (client->named[i].name && strcmp(client->named[i].name, name) == 0)
+			return client->named[i].collection;
+	struct store_named *named = &client->named[client->named_next++ % STORE_NAMED];
+	mongoc_collection_destroy(named->collection);
+	bson_free(named->name);
+	named->name = bson_strdup(name); /* aborts where there is no memory, as all the driver's do */
+	named->collection = mongoc_client_get_collection(client->mongo, client->store->database, name);
+	return named->collection;
 }
 
 /* The driver does not say that it found a server, and took it for none because it is not of the set. */
@@ -454,71 +473,4 @@ int store_ping(struct store_client *client)
 		return STORE_E_TRANSIENT;
 	}
 	return 0;
-}
-
-int store_find(struct store_client *client, enum store_collection collection, const bson_t *command,
-	bson_t *ret_reply, bson_iter_t *ret_documents)
-{
-	bson_error_t error;
-	bson_iter_t iter, batch;
-
-	if (!client->mongo)
-		return STORE_E_AWAY;
-	if (!mongoc_client_read_command_with_opts(
-		    client->mongo, client->store->database, command, NULL, NULL, ret_reply, &error)) {
-		const int r = store_classify_read(ret_reply, &error);
-
-		bson_destroy(ret_reply);
-		(void)store_failed(client, collection, "find", error.message, r);
-		store_note_code(client, &error);
-		return r;
-	}
-	if (!bson_iter_init(&iter, ret_reply) ||
-		!bson_iter_find_descendant(&iter, "cursor.firstBatch", &batch) ||
-		!BSON_ITER_HOLDS_ARRAY(&batch) || !bson_iter_recurse(&batch, ret_documents)) {
-		bson_destroy(ret_reply);
-		return store_failed(
-			client, collection, "find", "the server's answer has no batch", STORE_E_PERMANENT);
-	}
-	return 0;
-}
-
-int store_count(struct store_client *client, enum store_collection collection, const bson_t *filter,
-	uint64_t *ret_count)
-{
-	bson_error_t error;
-	bson_t reply;
-
-	if (!client->mongo)
-		return STORE_E_AWAY;
-	const int64_t count = mongoc_collection_count_documents(
-		store_client_collection(client, collection), filter, NULL, NULL, &reply, &error);
-	const int r = count < 0 ? store_classify_read(&reply, &error) : 0;
-	bson_destroy(&reply);
-	if (r != 0) {
-		(void)store_failed(client, collection, "count", error.message, r);
-		store_note_code(client, &error);
-		return r;
-	}
-	*ret_count = (uint64_t)count;
-	return 0;
-}
-
-int store_iterate(struct store_client *client, enum store_collection collection, mongoc_cursor_t *cursor,
-	bool (*visit)(const bson_t *document, void *context), void *context)
-{
-	const bson_t *document, *reply;
-	bson_error_t error;
-	int r = 0;
-
-	while (mongoc_cursor_next(cursor, &document))
-		if (!visit(document, context))
-			break;
-	if (mongoc_cursor_error_document(cursor, &error, &reply)) {
-		r = store_failed(
-			client, collection, "find", error.message, store_classify_read(reply, &error));
-		store_note_code(client, &error);
-	}
-	mongoc_cursor_destroy(cursor);
-	return r;
 }

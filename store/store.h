@@ -77,8 +77,8 @@ STORE_USE_RESULT int store_renew(struct store *store, bool answers, char message
 void store_close(struct store *store);
 
 /*
- * Makes the indexes and the apples. Can be repeated, by several hosts at once. Any thread. What the server refuses, or has not built within three
- * times socketTimeoutMS, is told in the log with its reason (index_not_made, apples_not_made), and does not count: nothing is wrong without an
+ * Makes the indexes: the runtime's own, and those of store_want_indexes(). Can be repeated, by several hosts at once. Any thread. What the server refuses, or has not built within three
+ * times socketTimeoutMS, is told in the log with its reason (index_not_made), and does not count: nothing is wrong without an
  * index, only slower, or, where it removes documents in time, undone. 0, or a store error where the server cannot be used.
  */
 STORE_USE_RESULT int store_prepare(struct store_client *client);

@@ -11,16 +11,21 @@
 #include <mongoc/mongoc.h>
 
 enum store_collection {
-	STORE_CONTACTS,
-	STORE_CONTACT_REQUESTS,
-	STORE_APPLES,
 	STORE_DEAD_LETTERS,
 	STORE_PARKED_COMMANDS,
 	STORE_HOSTS,
+	STORE_SCHEDULES,
 	STORE_COLLECTIONS, /* how many */
 };
 
 struct store_pool;
+
+/* A collection of the handlers', which the store knows only by name. */
+enum { STORE_NAMED = 16 };
+struct store_named {
+	char *name; /* NULL: the place is free */
+	mongoc_collection_t *collection;
+};
 
 struct store_client {
 	struct store *store;
@@ -29,6 +34,8 @@ struct store_client {
 	struct store_pool *pool;			     /* which it is of */
 	mongoc_database_t *database;			     /* made when it is asked for */
 	mongoc_collection_t *collections[STORE_COLLECTIONS]; /* likewise */
+	struct store_named named[STORE_NAMED];		     /* likewise */
+	unsigned named_next;				     /* which makes place for another */
 	char last_error[STORE_MESSAGE_SIZE];
 	int last_code; /* the server's, of that; 0: it has none, or the words are not the server's */
 };
@@ -36,11 +43,18 @@ struct store_client {
 /* Has the operations of the pool's clients counted: see store_waits.h. Before the first client is taken. */
 void store_waits_observe(mongoc_client_pool_t *pool);
 
+/* As it is called in the database. It lives for ever. */
 const char *store_collection_name(enum store_collection collection);
 
 /* What every client shares; read-only after store_open(). */
 const bson_t *store_upsert_options(const struct store *store);	  /* {upsert: true} */
 const bson_t *store_unordered_options(const struct store *store); /* {ordered: false} */
+/* Of an update whose values are anybody's: the driver lets names in it be empty, or have dots, as names in JSON may. */
+const bson_t *store_any_options(const struct store *store, bool upsert);
+
+/* What store_want_indexes() was given. */
+struct store_wanted_index;
+const struct store_wanted_index *store_wanted_indexes(const struct store *store, size_t *ret_count);
 
 /* For what takes its time: a connection outside of the pool, whose operations may each take STORE_PATIENCE times socketTimeoutMS. To be destroyed with
  * mongoc_client_destroy(). NULL: the name of a mongodb+srv:// URL could not be looked up. */
@@ -63,6 +77,9 @@ void store_note_code(struct store_client *client, const bson_error_t *error);
 
 /* The collection of this client. The client has a connection. */
 mongoc_collection_t *store_client_collection(struct store_client *client, enum store_collection collection);
+
+/* The same by name. Lives until STORE_NAMED others were asked for. */
+mongoc_collection_t *store_client_named(struct store_client *client, const char *name);
 
 /*
  * Runs a find command with {limit, singleBatch}, or an aggregation of one batch. 0 and an iterator on the

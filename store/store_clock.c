@@ -40,6 +40,9 @@ void store_clock_note(struct store_clock *clock, int64_t asked_us, int64_t answe
 	const int64_t apart_us = llabs(difference_us - clock->difference_us);
 	if (!clock->known || within_us <= clock->within_us || apart_us > within_us + clock->within_us ||
 		answered_us - clock->noted_us > KEPT_US) {
+		const bool agrees = clock->known && apart_us <= within_us + clock->within_us;
+		const int64_t open_us = agrees ? within_us + clock->within_us : 0;
+		clock->open_us = agrees && clock->open_us > open_us ? clock->open_us : open_us;
 		clock->known = true;
 		clock->difference_us = difference_us;
 		clock->within_us = within_us;
@@ -52,8 +55,11 @@ int64_t store_clock_now_us(struct store_clock *clock)
 {
 	pthread_mutex_lock(&clock->lock);
 	int64_t us = clock->known ? store_clock_here_us() + clock->difference_us : read_us(CLOCK_REALTIME);
-	if (us < clock->told_us && clock->told_us - us < STORE_CLOCK_STEP_MS * INT64_C(1000))
+	const int64_t back_us = clock->told_us - us;
+	if (back_us > 0 && (back_us < STORE_CLOCK_STEP_MS * INT64_C(1000) || back_us <= clock->open_us))
 		us = clock->told_us;
+	else
+		clock->open_us = 0; /* it has caught up, or was set back */
 	clock->told_us = us;
 	pthread_mutex_unlock(&clock->lock);
 	return us;

@@ -1,5 +1,5 @@
 /*
- * store_prepare.c - indexes and apples, made at start.
+ * store_prepare.c - indexes, made at start: the runtime's own, and those that handlers' collections need.
  *
  * createIndexes does nothing where an index is there, so hosts may start at the same time. Index names are
  * those that MongoDB makes from the keys: an operator who made the same index by hand has made this one. An
@@ -12,43 +12,41 @@
 #include "store_describe.h"
 
 #include "log.h"
-#include "store_apples.h"
-#include "store_rights.h"
+#include "store_client.h"
+#include "store_error.h"
+#include "store_indexes.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEYS_MAX = 5 };
+enum { KEYS_MAX = STORE_INDEX_KEYS_MAX, NAME_SIZE = 2048 };
 
-/* expireAfterSeconds of an index on one date. */
-struct expiry {
-	bool expires;
-	int32_t after_s;
-};
-
-static const struct index {
-	enum store_collection collection;
-	const char *keys[KEYS_MAX];
-	struct expiry expiry;
-} indexes[] = {
-	{STORE_CONTACTS, {"user_id", "contact_id"}},
-	{STORE_CONTACT_REQUESTS, {"user_id", "from"}},
-	{STORE_APPLES, {"position"}},
-	{STORE_DEAD_LETTERS, {"when", "_id"}},
-	{STORE_DEAD_LETTERS, {"user_id", "when", "_id"}},
-	{STORE_DEAD_LETTERS, {"handler", "when", "_id"}},
-	{STORE_DEAD_LETTERS, {"expires"}, {true, 0}},
+/* The runtime's own; those of the handlers' collections come behind them: store_want_indexes(). */
+static const struct store_wanted_index own[] = {
+	{.collection = "dead_letters", .keys = {"when", "_id"}},
+	{.collection = "dead_letters", .keys = {"user_id", "when", "_id"}},
+	{.collection = "dead_letters", .keys = {"handler", "when", "_id"}},
+	{.collection = "dead_letters", .keys = {"expires"}, .expires = true},
 	/* A user's commands on a lane, and the users of a lane who have any. `done` is null, but for what earlier versions left. */
-	{STORE_PARKED_COMMANDS, {"lane", "done", "user_id", "position"}},
+	{.collection = "parked_commands", .keys = {"lane", "done", "user_id", "position"}},
 	/* What is due. */
-	{STORE_PARKED_COMMANDS, {"not_before", "lane", "user_id"}},
+	{.collection = "parked_commands", .keys = {"not_before", "lane", "user_id"}},
 	/* A lane's highest position. */
-	{STORE_PARKED_COMMANDS, {"lane", "position"}},
+	{.collection = "parked_commands", .keys = {"lane", "position"}},
 };
 
-enum { INDEXES = sizeof(indexes) / sizeof(indexes[0]), NAME_SIZE = 64 };
+enum { OWN = sizeof(own) / sizeof(own[0]) };
 
-static void write_name(const struct index *index, char ret_name[static NAME_SIZE])
+/* Number i of all; NULL behind the last. */
+static const struct store_wanted_index *index_at(const struct store *store, size_t i)
+{
+	size_t count;
+	const struct store_wanted_index *wanted = store_wanted_indexes(store, &count);
+
+	return i < OWN ? &own[i] : i - OWN < count ? &wanted[i - OWN] : NULL;
+}
+
+static void write_name(const struct store_wanted_index *index, char ret_name[static NAME_SIZE])
 {
 	size_t size = 0;
 
@@ -58,7 +56,7 @@ static void write_name(const struct index *index, char ret_name[static NAME_SIZE
 }
 
 /* Appends {key: {user_id: 1, when: 1}, name: "user_id_1_when_1"}. */
-static void append_index(bson_t *array, const char *position, const struct index *index)
+static void append_index(bson_t *array, const char *position, const struct store_wanted_index *index)
 {
 	char name[NAME_SIZE];
 	bson_t document, key;
@@ -70,8 +68,8 @@ static void append_index(bson_t *array, const char *position, const struct index
 	bson_append_document_end(&document, &key);
 	write_name(index, name);
 	BSON_APPEND_UTF8(&document, "name", name);
-	if (index->expiry.expires)
-		BSON_APPEND_INT32(&document, "expireAfterSeconds", index->expiry.after_s);
+	if (index->expires)
+		BSON_APPEND_INT32(&document, "expireAfterSeconds", 0);
 	bson_append_document_end(array, &document);
 }
 
@@ -85,30 +83,25 @@ struct making {
 };
 
 /* Asks for one index, or for every one of the collection. 0, or what it came to, in *ret_why. */
-static int create(
-	const struct making *making, enum store_collection collection, int which, bson_error_t *ret_why)
+static int create(const struct making *making, const char *collection, int which, bson_error_t *ret_why)
 {
 	bson_t command = BSON_INITIALIZER, array, reply;
+	const struct store_wanted_index *index;
 	uint32_t count = 0;
 	const char *words;
 
-	BSON_APPEND_UTF8(&command, "createIndexes", store_collection_name(collection));
+	BSON_APPEND_UTF8(&command, "createIndexes", collection);
 	BSON_APPEND_ARRAY_BEGIN(&command, "indexes", &array);
-	for (int i = 0; i < INDEXES; i++) {
+	for (size_t i = 0; (index = index_at(making->client->store, i)); i++) {
 		char buffer[16];
 		const char *position;
 
-		if (indexes[i].collection != collection || (which != EVERY && which != i))
+		if (strcmp(index->collection, collection) != 0 || (which != EVERY && (size_t)which != i))
 			continue;
 		(void)bson_uint32_to_string(count++, &position, buffer, sizeof(buffer));
-		append_index(&array, position, &indexes[i]);
+		append_index(&array, position, index);
 	}
 	bson_append_array_end(&command, &array);
-	if (count == 0) {
-		/* The server refuses an empty list. */
-		bson_destroy(&command);
-		return 0;
-	}
 	const bool created = mongoc_client_write_command_with_opts(
 		making->mongo, store_database_name(making->client->store), &command, NULL, &reply, ret_why);
 	const int error = created ? 0 : store_classify_write(created, &reply, ret_why, &words);
@@ -117,24 +110,27 @@ static int create(
 	return error;
 }
 
-static void tell(enum store_collection collection, const char *index, int error, const bson_error_t *why)
+static void tell(const char *collection, const char *index, bool expires, int error, const bson_error_t *why)
 {
 	const bool conflict = why->domain == MONGOC_ERROR_SERVER &&
 			      (why->code == INDEX_OPTIONS_CONFLICT || why->code == INDEX_KEY_SPECS_CONFLICT);
 	const char *message =
 		error == STORE_E_AWAY
 			? "the server has not answered yet that its indexes are built: cashewd works meanwhile, but slower"
+		: conflict && expires
+			? "another index is in the way, so documents are not removed in time: drop it, the right one is made at the next start"
 		: conflict
 			? "another index is in the way, and cashewd works without this one: drop it, the right one is made at the next start"
-			: "an index could not be made: cashewd works without it, but slower, or does not remove old dead letters";
+			: "an index could not be made: cashewd works without it, but slower, or does not remove documents in time";
 
-	log_warn("index_not_made", message, LOG_TEXT("collection", store_collection_name(collection)),
-		LOG_TEXT("index", index), LOG_TEXT("reason", why->message));
+	log_warn("index_not_made", message, LOG_TEXT("collection", collection), LOG_TEXT("index", index),
+		LOG_TEXT("reason", why->message));
 }
 
 /* 0, also where the server refuses some or builds longer than we wait; or a store error: it cannot be used. */
-static int create_indexes(const struct making *making, enum store_collection collection)
+static int create_indexes(const struct making *making, const char *collection)
 {
+	const struct store_wanted_index *index;
 	bson_error_t why;
 	int error = create(making, collection, EVERY, &why);
 
@@ -144,19 +140,28 @@ static int create_indexes(const struct making *making, enum store_collection col
 		/* The server has gone, or it builds, or it broke this connection alone. */
 		error = store_ping(making->client);
 		if (error == 0)
-			tell(collection, "all", STORE_E_AWAY, &why);
+			tell(collection, "all", false, STORE_E_AWAY, &why);
 		return error;
 	}
-	for (int i = 0; i < INDEXES; i++) {
+	for (int i = 0; (index = index_at(making->client->store, (size_t)i)); i++) {
 		char name[NAME_SIZE];
 
-		error = indexes[i].collection == collection ? create(making, collection, i, &why) : 0;
+		error = strcmp(index->collection, collection) == 0 ? create(making, collection, i, &why) : 0;
 		if (error == 0)
 			continue;
-		write_name(&indexes[i], name);
-		tell(collection, name, error, &why);
+		write_name(index, name);
+		tell(collection, name, index->expires, error, &why);
 	}
 	return store_ping(making->client);
+}
+
+/* Whether an index before this one is of the same collection. */
+static bool was_seen(const struct store *store, size_t i)
+{
+	for (size_t before = 0; before < i; before++)
+		if (strcmp(index_at(store, before)->collection, index_at(store, i)->collection) == 0)
+			return true;
+	return false;
 }
 
 /* ---- which of them are there ---- */
@@ -218,9 +223,8 @@ struct search {
 	char *found; /* the one in the way, as JSON */
 };
 
-static bool compare_index(const bson_t *found, void *context)
+static bool compare_index(const bson_t *found, struct search *search)
 {
-	struct search *search = context;
 	const bool name = strcmp(text_of(found, "name"), text_of(search->wanted, "name")) == 0;
 	const bool keys = same_keys(found, search->wanted);
 
@@ -233,12 +237,33 @@ static bool compare_index(const bson_t *found, void *context)
 	return search->state == STORE_INDEX_MISSING;
 }
 
+static int iterate_indexes(struct store_client *client, const char *collection, struct search *search)
+{
+	mongoc_cursor_t *cursor =
+		mongoc_collection_find_indexes_with_opts(store_client_named(client, collection), NULL);
+	const bson_t *document, *reply;
+	bson_error_t error;
+	int r = 0;
+
+	while (mongoc_cursor_next(cursor, &document))
+		if (!compare_index(document, search))
+			break;
+	if (mongoc_cursor_error_document(cursor, &error, &reply)) {
+		r = store_classify_read(reply, &error);
+		snprintf(client->last_error, sizeof(client->last_error), "find of %s: %s", collection,
+			error.message);
+		store_note_code(client, &error);
+	}
+	mongoc_cursor_destroy(cursor);
+	return r;
+}
+
 int store_indexes(struct store_client *client, store_index_visitor visit, void *context)
 {
 	if (!client->mongo)
 		return STORE_E_AWAY;
-	for (int i = 0; i < INDEXES; i++) {
-		const enum store_collection collection = indexes[i].collection;
+	const struct store_wanted_index *index;
+	for (size_t i = 0; (index = index_at(client->store, i)); i++) {
 		bson_t array = BSON_INITIALIZER, wanted;
 		struct search search = {.wanted = &wanted, .state = STORE_INDEX_MISSING};
 		const uint8_t *bytes;
@@ -246,19 +271,16 @@ int store_indexes(struct store_client *client, store_index_visitor visit, void *
 		bson_iter_t iter;
 		int r;
 
-		append_index(&array, "0", &indexes[i]);
+		append_index(&array, "0", index);
 		if (!bson_iter_init_find(&iter, &array, "0"))
 			abort();
 		bson_iter_document(&iter, &size, &bytes);
 		if (!bson_init_static(&wanted, bytes, size))
 			abort();
 		/* A collection that is not there has none. */
-		r = store_iterate(client, collection,
-			mongoc_collection_find_indexes_with_opts(
-				store_client_collection(client, collection), NULL),
-			compare_index, &search);
+		r = iterate_indexes(client, index->collection, &search);
 		if (r == 0)
-			visit(context, &(struct store_index){.collection = store_collection_name(collection),
+			visit(context, &(struct store_index){.collection = index->collection,
 					       .name = text_of(&wanted, "name"),
 					       .state = search.state,
 					       .found = search.found});
@@ -271,18 +293,6 @@ int store_indexes(struct store_client *client, store_index_visitor visit, void *
 }
 
 /* ---- all of it ---- */
-
-/* Only one of the handlers reads them. */
-static int seed_apples(struct store_client *client)
-{
-	const int error = apples_seed(client);
-
-	if (error != STORE_E_PERMANENT && (error == 0 || !store_rights_refuses(client->last_code)))
-		return error;
-	log_warn("apples_not_made", "the apples of get_more_apples could not be written",
-		LOG_TEXT("reason", store_last_error(client)));
-	return 0;
-}
 
 int store_prepare(struct store_client *client)
 {
@@ -300,8 +310,10 @@ int store_prepare(struct store_client *client)
 			"the name in the database URL could not be looked up");
 		return STORE_E_AWAY;
 	}
-	for (int i = 0; error == 0 && i < STORE_COLLECTIONS; i++)
-		error = create_indexes(&making, (enum store_collection)i);
+	const struct store_wanted_index *index;
+	for (size_t i = 0; error == 0 && (index = index_at(client->store, i)); i++)
+		if (!was_seen(client->store, i))
+			error = create_indexes(&making, index->collection);
 	mongoc_client_destroy(making.mongo);
-	return error == 0 ? seed_apples(client) : error;
+	return error;
 }

@@ -8,8 +8,13 @@
  */
 #include "call.h"
 
+#include "documents.h"
+#include "ends.h"
+#include "id.h"
+#include "log_secret.h"
 #include "payload.h"
 #include "settings.h"
+#include "shape.h"
 #include "store.h"
 #include "topic.h"
 
@@ -26,11 +31,17 @@ static void call_begin(struct cashew_command *cmd)
 	cmd->events = NULL;
 	cmd->events_end = &cmd->events;
 	cmd->reason = NULL;
-	cmd->reason_of = CASHEW_DONE;
+	cmd->failure = 0;
 	cmd->store_away = false;
+	cmd->retry_after_ms = 0;
 	cmd->duration_us = 0;
 	cmd->json = NULL;
+	cmd->given = NULL;
 	cmd->client = NULL;
+	cmd->documents = NULL;
+	cmd->flush = NULL;
+	cmd->now_ms = 0;
+	cmd->id = NULL;
 }
 
 static void drop_events(struct cashew_command *cmd)
@@ -43,6 +54,7 @@ static enum call_end end_out_of_memory(struct cashew_command *cmd)
 {
 	drop_events(cmd);
 	cmd->reason = "out of memory";
+	cmd->retry_after_ms = 0;
 	return CALL_RETRY;
 }
 
@@ -63,17 +75,26 @@ static json_t *text_to_json(struct arena *arena, const char *text)
 
 static enum call_end end_rejected(struct cashew_command *cmd, const char *reason)
 {
-	if (!reason)
+	/* It goes to a phone: what a library or a server has said may hold a secret. */
+	char *told = reason ? arena_copy(cmd->arena, reason, strlen(reason)) : NULL;
+	if (!told)
 		return end_out_of_memory(cmd);
+	log_secret_hide(told);
 	drop_events(cmd);
+	cmd->failure = 0;
+	/* There is no sender to be told: what a schedule cannot do, people are to look at. */
+	if (cmd->handler && cmd->handler->scheduled) {
+		cmd->reason = reason;
+		return CALL_FAILED;
+	}
 	json_t *json = json_object();
 	if (json_object_set_new(json, "command", text_to_json(cmd->arena, cmd->input->command)) != 0 ||
-		json_object_set_new(json, "reason", text_to_json(cmd->arena, reason)) != 0) {
+		json_object_set_new(json, "reason", text_to_json(cmd->arena, told)) != 0) {
 		json_decref(json);
 		return end_out_of_memory(cmd);
 	}
 	/* not to the Response Topic, which is for answers: a rejection goes where every device listens */
-	const cashew_result added = cashew_send_json(cmd, cmd->input->user, "command_rejected", json);
+	const cashew_result added = cashew_event_json(cmd, cmd->input->user, "command_rejected", json);
 	if (cmd->arena->out_of_memory)
 		return end_out_of_memory(cmd);
 	if (added != CASHEW_DONE)
@@ -96,7 +117,7 @@ enum call_end call_tell_dead(struct cashew_command *cmd)
 		json_decref(json);
 		return end_out_of_memory(cmd);
 	}
-	const cashew_result added = cashew_send_json(cmd, cmd->input->user, "command_failed", json);
+	const cashew_result added = cashew_event_json(cmd, cmd->input->user, "command_failed", json);
 	if (cmd->arena->out_of_memory)
 		return end_out_of_memory(cmd);
 	return added == CASHEW_DONE ? CALL_DONE : CALL_FAILED;
@@ -123,15 +144,41 @@ static json_t *empty_object(void)
 	return object;
 }
 
+/* The payload as the handler's struct. CALL_DONE: the handler may run. */
+static enum call_end read_struct(struct cashew_command *cmd)
+{
+	char reason[SHAPE_REASON_SIZE];
+	cmd->given = shape_read(cmd->handler->payload, cmd->json, &cmd->scratch, reason);
+	if (cmd->given)
+		return CALL_DONE;
+	return reason[0] ? end_rejected(cmd, arena_copy(cmd->arena, reason, strlen(reason)))
+			 : end_out_of_memory(cmd);
+}
+
+/* The sender's own id, which the handler needs. */
+static enum call_end read_id(struct cashew_command *cmd)
+{
+	if (id_is_given(cmd))
+		return CALL_DONE;
+	if (cmd->arena->out_of_memory || cmd->scratch.out_of_memory)
+		return end_out_of_memory(cmd);
+	return end_rejected(cmd,
+		cmd->failure
+			? cmd->reason
+			: "command_id is missing: expected a text of 1 to 64 bytes, another one for each "
+			  "command and the same when the command is sent again");
+}
+
 /* CALL_DONE: the handler may run. */
-static enum call_end read_payload(struct cashew_command *cmd)
+static enum call_end read_json(struct cashew_command *cmd)
 {
 	const struct call_input *input = cmd->input;
-	const enum cashew_payload kind = cmd->handler->payload;
+	const struct cashew_shape *shape = cmd->handler->payload;
+	const bool object = shape != CASHEW_ANY_JSON;
 	const size_t size_max = cmd->settings->payload_max;
 	char reason[PAYLOAD_REASON_SIZE];
 
-	if (kind == CASHEW_BYTES) {
+	if (shape == CASHEW_BYTES) {
 		if (payload_too_large(input->payload_size, size_max, reason))
 			return end_rejected(cmd, arena_copy(cmd->arena, reason, strlen(reason)));
 		return CALL_DONE;
@@ -140,14 +187,14 @@ static enum call_end read_payload(struct cashew_command *cmd)
 		cmd->json = empty_object();
 		return cmd->json ? CALL_DONE : end_out_of_memory(cmd);
 	}
-	if (input->payload_size == 0 && kind == CASHEW_OBJECT)
+	if (input->payload_size == 0 && object)
 		return end_rejected(cmd, "the payload is empty: expected a JSON object");
 	const int error = payload_parse(input->payload, input->payload_size, size_max, &cmd->json, reason);
 	if (error == PAYLOAD_E_REFUSED)
 		return end_rejected(cmd, arena_copy(cmd->arena, reason, strlen(reason)));
 	if (error)
 		return end_out_of_memory(cmd);
-	if (kind == CASHEW_OBJECT && !json_is_object(cmd->json))
+	if (object && !json_is_object(cmd->json))
 		return end_rejected(cmd, arena_format(cmd->arena, "the payload is %s: expected a JSON object",
 						 payload_type_name(cmd->json)));
 	return CALL_DONE;
@@ -161,7 +208,7 @@ static unsigned microseconds_between(const struct timespec *start, const struct 
 /* The reason the handler gave for that result, or what to say where it gave none. NULL when out of memory. */
 static const char *reason_for(struct cashew_command *cmd, cashew_result result, const char *otherwise)
 {
-	if (cmd->reason && cmd->reason_of == result)
+	if (cmd->failure == result)
 		return cmd->reason;
 	return arena_format(cmd->arena, "handler %s %s and gave no reason", cmd->handler->name, otherwise);
 }
@@ -179,12 +226,15 @@ static enum call_end run_handler(struct cashew_command *cmd)
 {
 	struct timespec start, end;
 	clock_gettime(CLOCK_MONOTONIC, &start);
-	const cashew_result result = cmd->handler->handle(cmd);
+	cashew_result result = cmd->handler->handle(cmd);
+	ends_flush(cmd);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	cmd->duration_us = microseconds_between(&start, &end);
 
 	if (cmd->arena->out_of_memory || cmd->scratch.out_of_memory)
 		return end_out_of_memory(cmd);
+	if (cmd->failure != 0)
+		result = cmd->failure;
 	switch ((int)result) {
 	case CASHEW_DONE: cmd->reason = NULL; return CALL_DONE;
 	case CASHEW_RETRY:
@@ -209,9 +259,15 @@ enum call_end call_run(struct cashew_command *cmd)
 			arena_format(cmd->arena,
 				"the Response Topic is not one below %s/: expected a topic of the sender's own",
 				input->user));
-	enum call_end end = read_payload(cmd);
+	enum call_end end = read_json(cmd);
+	if (end == CALL_DONE && cmd->handler->needs_id)
+		end = read_id(cmd);
+	if (end == CALL_DONE && cmd->handler->payload && cmd->handler->payload->count > 0)
+		end = read_struct(cmd);
 	if (end == CALL_DONE)
 		end = run_handler(cmd);
+	if (cmd->documents)
+		documents_end(cmd->documents);
 	if (cmd->client)
 		store_release(cmd->client);
 	json_decref(cmd->json);

@@ -14,6 +14,7 @@
 #include "cashew.h"
 #include <stdint.h>
 
+struct documents;
 struct settings;
 struct store;
 struct store_client;
@@ -42,7 +43,13 @@ struct call_input {
 	const void *payload; /* followed by a NUL */
 	size_t payload_size;
 	const char *response_topic; /* MQTT 5; NULL: none */
-	unsigned attempt;	    /* 1 for the first run */
+	const char *id;		    /* what cashew_id() says, of a schedule's run; NULL: see id.h */
+	const void *correlation;    /* MQTT 5 Correlation Data; NULL: none */
+	uint16_t correlation_size;
+	unsigned char made_id[12]; /* the host's: no other command has it */
+	unsigned attempt;	   /* 1 for the first run */
+	int64_t slot_ms,
+		since_ms; /* of a schedule's run, whose user is "": when it was due, and the run before it; Unix time */
 };
 
 /* What a run of a handler came to. */
@@ -66,13 +73,21 @@ struct cashew_command {
 	/* set by the run */
 	struct call_event *events, **events_end; /* in the order they were made */
 	const char *reason;
-	bool store_away;      /* the store answered STORE_E_AWAY at least once */
-	unsigned duration_us; /* how long the handler ran */
+	bool store_away;	 /* the store answered STORE_E_AWAY at least once */
+	unsigned retry_after_ms; /* with CALL_RETRY: not before; 0: the host's own back-off */
+	unsigned duration_us;	 /* how long the handler ran */
 	/* private */
-	struct arena scratch;	 /* what the handler allocates for itself: gone when it returns */
-	cashew_result reason_of; /* which result `reason` was given for */
+	struct arena scratch;  /* what the handler allocates for itself: gone when it returns */
+	cashew_result failure; /* the first one of this run, which `reason` was given for; 0: none so far */
 	json_t *json;
+	const void *given; /* the payload as the handler's struct; NULL: it takes none */
 	struct store_client *client;
+	struct documents *
+		documents; /* what cashew_find() and the others have read and let wait; NULL: they were not called */
+	/* Writes what waits to be written, or fails; NULL: nothing waits. Set by who lets it wait. See ends_flush(). */
+	void (*flush)(cashew_command *cmd);
+	int64_t now_ms; /* what cashew_now() answers; 0: nobody has asked */
+	const char *id; /* what cashew_id() answers; NULL: nobody has asked */
 };
 
 /*

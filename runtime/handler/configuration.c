@@ -9,7 +9,6 @@
 #include "settings_file.h"
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 void configuration_free(struct configuration *configuration)

@@ -4,6 +4,7 @@
  */
 #include "routes.h"
 
+#include "timetable.h"
 #include "topic.h"
 #include <errno.h>
 #include <stdio.h>
@@ -45,21 +46,49 @@ static void add_handler(struct route_lane *lane, const struct cashew_handler *ha
 	route->light = route->light && handler->light;
 }
 
+/* Each has a route of its own, whose filter is its runs' topic. */
+static int add_schedule(struct routes *routes, const struct cashew_handler *handler, unsigned index)
+{
+	struct route_lane *lane = &routes->schedules;
+	char topic[TIMETABLE_TOPIC_SIZE];
+	timetable_topic(handler->name, topic);
+	char *filter = strdup(topic);
+	if (!filter)
+		return -ENOMEM;
+	lane->routes[lane->route_count++] =
+		(struct route){.filter = filter, .handler_count = 1, .handlers = {index}};
+	return 0;
+}
+
+static int add(struct routes *routes, unsigned index)
+{
+	const struct cashew_handler *handler = routes->handlers[index];
+	if (handler->scheduled)
+		return add_schedule(routes, handler, index);
+	struct route_lane *lane = find_lane(routes, routes_lane_name(handler));
+	if (!lane)
+		return -ENOMEM;
+	add_handler(lane, handler, index);
+	return 0;
+}
+
 int routes_new(const struct cashew_handler *const *handlers, struct routes *ret)
 {
 	struct routes routes = {.handlers = handlers};
 	while (handlers[routes.handler_count])
 		routes.handler_count++;
-	routes.lanes = calloc(routes.handler_count, sizeof(*routes.lanes));
-	if (!routes.lanes)
-		return -ENOMEM;
-	for (unsigned i = 0; i < routes.handler_count; i++) {
-		struct route_lane *lane = find_lane(&routes, routes_lane_name(handlers[i]));
-		if (!lane) {
-			routes_free(&routes);
-			return -ENOMEM;
-		}
-		add_handler(lane, handlers[i], i);
+	routes.lanes = calloc(routes.handler_count + 1, sizeof(*routes.lanes));
+	routes.schedules.name = "schedules";
+	routes.schedules.routes = calloc(routes.handler_count, sizeof(*routes.schedules.routes));
+	int error = routes.lanes && routes.schedules.routes ? 0 : -ENOMEM;
+	for (unsigned i = 0; i < routes.handler_count && error == 0; i++)
+		error = add(&routes, i);
+	/* Where there are schedules alone: they go by the name of a lane in the store. */
+	if (error == 0 && routes.lane_count == 0 && !find_lane(&routes, "main"))
+		error = -ENOMEM;
+	if (error != 0) {
+		routes_free(&routes);
+		return error;
 	}
 	*ret = routes;
 	return 0;
@@ -70,6 +99,9 @@ void routes_free(struct routes *routes)
 	for (size_t i = 0; i < routes->lane_count; i++)
 		free(routes->lanes[i].routes);
 	free(routes->lanes);
+	for (size_t i = 0; i < routes->schedules.route_count; i++)
+		free((void *)(uintptr_t)routes->schedules.routes[i].filter);
+	free(routes->schedules.routes);
 	*routes = (struct routes){0};
 }
 
@@ -89,10 +121,44 @@ const struct route *routes_find(const struct route_lane *lane, const char *topic
 	return NULL;
 }
 
+const struct route *routes_find_schedule(const struct routes *routes, const char *topic)
+{
+	for (size_t i = 0; i < routes->schedules.route_count; i++)
+		if (strcmp(routes->schedules.routes[i].filter, topic) == 0)
+			return &routes->schedules.routes[i];
+	return NULL;
+}
+
 void routes_client_id(
 	const struct route_lane *lane, const char *base, char ret_client_id[static ROUTE_CLIENT_ID_SIZE])
 {
 	const bool is_main = strcmp(lane->name, "main") == 0;
 	snprintf(ret_client_id, ROUTE_CLIENT_ID_SIZE, "%s%s%s", base, is_main ? "" : "-",
 		is_main ? "" : lane->name);
+}
+
+static bool holds(const char *const *texts, size_t count, const char *text)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(texts[i], text) == 0)
+			return true;
+	return false;
+}
+
+int routes_filters(const struct routes *routes, const char ***ret_filters, size_t *ret_count)
+{
+	const char **filters = calloc(routes->handler_count + 1, sizeof(*filters));
+	size_t count = 0;
+	if (!filters)
+		return -ENOMEM;
+	for (size_t i = 0; i < routes->lane_count; i++) {
+		const struct route_lane *lane = &routes->lanes[i];
+		for (size_t j = 0; j < lane->route_count; j++)
+			if (lane->routes[j].filter[0] != '$' &&
+				!holds(filters, count, lane->routes[j].filter))
+				filters[count++] = lane->routes[j].filter;
+	}
+	*ret_filters = filters;
+	*ret_count = count;
+	return 0;
 }

@@ -3,49 +3,13 @@
  */
 #include "select.h"
 
+#include "check.h"
 #include "exit_codes.h"
 #include "routes.h"
 #include "settings.h"
 #include "topic.h"
 #include <stdlib.h>
 #include <string.h>
-
-static unsigned check_deadline(const struct cashew_handler *handler, FILE *problems)
-{
-	if (handler->deadline_ms <= SETTINGS_HANDLER_TIMEOUT_MAX_S * 1000)
-		return 0;
-	fprintf(problems, "handler %s: .deadline_ms = %u: expected %d or less, which is %d s\n",
-		handler->name, handler->deadline_ms, SETTINGS_HANDLER_TIMEOUT_MAX_S * 1000,
-		SETTINGS_HANDLER_TIMEOUT_MAX_S);
-	return 1;
-}
-
-static unsigned check_handler(const struct cashew_handler *handler, FILE *problems)
-{
-	unsigned found = check_deadline(handler, problems);
-	if (!handler->handle) {
-		fprintf(problems, "handler %s: .handle is missing\n", handler->name);
-		found++;
-	}
-	if (handler->topic && topic_filter_shared(handler->topic)) {
-		fprintf(problems,
-			"handler %s: .topic = \"%s\": a shared subscription would break up the order of a user's "
-			"commands: expected a topic filter like \"+/get_apples\"\n",
-			handler->name, handler->topic);
-		found++;
-	} else if (!handler->topic || !topic_filter_valid(handler->topic)) {
-		fprintf(problems,
-			"handler %s: .topic = \"%s\": expected an MQTT topic filter like \"+/get_apples\"\n",
-			handler->name, handler->topic ? handler->topic : "");
-		found++;
-	}
-	if (handler->lane && !topic_event_valid(handler->lane)) {
-		fprintf(problems, "handler %s: .lane = \"%s\": expected 1 to 64 of a-z 0-9 _\n",
-			handler->name, handler->lane);
-		found++;
-	}
-	return found;
-}
 
 /* Within a lane each command must come once: equal filters share a subscription, overlapping ones would bring it twice. */
 static unsigned check_overlaps(const struct cashew_handler *const *selected, FILE *problems)
@@ -55,7 +19,8 @@ static unsigned check_overlaps(const struct cashew_handler *const *selected, FIL
 		unsigned same = 0;
 		for (size_t j = 0; selected[j]; j++) {
 			const struct cashew_handler *a = selected[i], *b = selected[j];
-			if (strcmp(routes_lane_name(a), routes_lane_name(b)) != 0)
+			if (a->scheduled || b->scheduled ||
+				strcmp(routes_lane_name(a), routes_lane_name(b)) != 0)
 				continue;
 			if (strcmp(a->topic, b->topic) == 0) {
 				same++;

@@ -1,29 +1,37 @@
 /*
  * cashew.h - everything a handler needs.
  *
- * A handler is one function in one file of handlers/: it is given a command ("68946/get_apples"), may read
- * and write MongoDB, sends events, and says how it ended. The file's name is the handler's name; nothing
- * else is edited. The smallest one:
+ * A handler is one function in one file of handlers/. It is given a command ("68946/wash_dishes"), reads and
+ * writes documents, sends events, and says how it ended. The file's name is the handler's name and its topic.
  *
  *	#include <cashew.h>
  *
- *	static cashew_result get_apples(cashew_command *cmd)
+ *	CASHEW_COLLECTION(dishes, "dishes",             declares struct dishes: a document of "dishes"
+ *		(user, user_id, .key = true),
+ *		(integer, total));
+ *	CASHEW_STRUCT(wash, (integer, count, .min = 1, .max = 100));
+ *	CASHEW_STRUCT(dishes_washed, (integer, total)); an event's name is its struct's name
+ *
+ *	static cashew_result wash_dishes(cashew_command *cmd)
  *	{
- *		return cashew_reply(cmd, "got_apples", "[\"red\",\"yellow\",\"blue\"]");
+ *		const struct wash *in = cashew_input(cmd, wash);
+ *		const struct dishes *d = cashew_update(cmd, dishes,
+ *			(key, user_id, cashew_user(cmd)), (inc, total, in->count));
+ *		return cashew_reply(cmd, dishes_washed, .total = d->total);
  *	}
  *
- *	CASHEW_HANDLER(.topic = "+/get_apples", .handle = get_apples, .light = true);
+ *	CASHEW_HANDLER(wash_dishes, .needs_id = true, .payload = CASHEW_PAYLOAD(wash),
+ *		.events = CASHEW_EVENTS(dishes_washed), .collections = CASHEW_COLLECTIONS(dishes));
  *
- * Rules of the house:
- * - A command may run more than once: the host or the broker may crash before it is acknowledged. So write handlers that can be repeated: insert by a
- *   derived _id, upsert, set, delete.
- * - Commands of one user run one at a time, in order; those of different users run in parallel.
- * - What a function here returns by pointer lives until the handler returns. There is nothing to free and nothing to lock.
- * - Events leave only when the handler returned CASHEW_DONE, and the command is acknowledged only when the
- *   broker has them.
- * - Out of memory is sticky: every later call on the same command fails too, so straight-line code is right.
- *
- * All functions here are called from the thread that runs the handler, and only until it returns.
+ * Five rules:
+ * 1. A command may run again. All writes below can be repeated: what they say is what the document is then.
+ * 2. The first failure stays. After it every call does nothing and answers as if nothing were there, and
+ *    whatever you return, the handler ends as that failure wants. So write straight on; only before an effect
+ *    outside (an HTTP call, a file) ask cashew_ok().
+ * 3. Commands of one user run one at a time, in order; those of different users in parallel.
+ * 4. Events leave when the handler has returned CASHEW_DONE; then the command is acknowledged.
+ * 5. What a pointer from here points at lives until the handler returns. Nothing to free, nothing to lock.
+ * Lower case is a call, upper case a declaration at file scope. Texts are UTF-8, times milliseconds UTC.
  */
 #ifndef CASHEW_H
 #define CASHEW_H
@@ -34,198 +42,252 @@
 #include <stdint.h>
 
 typedef struct cashew_command cashew_command;
+typedef int64_t cashew_time; /* milliseconds since 1970, UTC; 0: none */
 
-/* How a handler ends. Anything else is garbage, and makes the command a dead letter. */
 typedef enum cashew_result {
-	CASHEW_DONE = 1,   /* the work is durably done: publish the events, then acknowledge */
-	CASHEW_RETRY = 2,  /* a transient failure: run it again a little later, with the same command */
-	CASHEW_REJECT = 3, /* the command is bad: the sender gets command_rejected. Made by cashew_reject() */
-	CASHEW_FAIL = 4,   /* it can never succeed: keep it as a dead letter. Made by cashew_fail() */
+	CASHEW_DONE = 1,   /* durably done: publish the events, then acknowledge */
+	CASHEW_RETRY = 2,  /* not now: again later, with the same command. Made by cashew_retry() */
+	CASHEW_REJECT = 3, /* the command is bad: the sender is told. Made by cashew_reject() */
+	CASHEW_FAIL = 4,   /* it can never succeed: dead letter. Made by cashew_fail() */
 } cashew_result;
 
-#define CASHEW_USE_RESULT __attribute__((warn_unused_result))
+/* ---- Structs: payloads, events, documents ---- */
 
 /*
- * CASHEW_TRY(expression): goes on if the expression is CASHEW_DONE, else returns its value from the handler:
- *	CASHEW_TRY(cashew_text(cmd, "colour", &colour));
+ * CASHEW_STRUCT(name, (kind, member, options..), ..) declares `struct name` and what the world may put into
+ * it. At most 24 members. As a payload it is checked before the handler runs; as an event it is named so.
+ *
+ *	kind     member's type    as JSON                       as BSON
+ *	text     const char *     string                        string
+ *	user     const char *     string that is a user id      string
+ *	integer  int64_t          integer                       int64
+ *	number   double           number                        double
+ *	boolean  bool             true, false                   bool
+ *	time     cashew_time      "2026-01-31T12:00:00.000Z"    date
+ *	bytes    cashew_bytes     string, base64                binary
+ *	json     const json_t *   anything                      document, array ..
+ *
+ *	.min, .max   of an integer; of a text its bytes, 1 and 1024 unless given; of bytes their number, 0 and 65536
+ *	.optional    may be missing or null: the member is then .otherwise, NULL or 0. What is so is left out of JSON
+ *	.otherwise   of an integer
+ *	.as          its name in JSON, where that is another than the member's: "user_id"
+ *	.help        a sentence for `cashewd asyncapi`
  */
-#define CASHEW_TRY(expression)                                        \
-	do {                                                          \
-		const cashew_result cashew_try_result = (expression); \
-		if (cashew_try_result != CASHEW_DONE)                 \
-			return cashew_try_result;                     \
-	} while (0)
+#define CASHEW_STRUCT(name, ...) CASHEW_STRUCT_(name, __VA_ARGS__)
+
+/*
+ * CASHEW_COLLECTION(name, "collection", (kind, member, options..), ..): the same for the documents of a
+ * collection. Further options:
+ *	.key      part of the _id, in the order they stand: "68946/23412". The first should be a user's id: it is
+ *	          the shard key. text, user, integer (>= 0) or time; a / or % within a text is escaped
+ *	.index    CASHEW_WITHIN: cashew_list() can order by it within the first key; CASHEW_ACROSS: in all
+ *	.expires  a time after which the database removes the document
+ * Indexes are made before the first command is taken. Members that are not declared stay untouched.
+ */
+#define CASHEW_COLLECTION(name, collection, ...) CASHEW_COLLECTION_(name, collection, __VA_ARGS__)
+
+/* CASHEW_PAGE(name, collection): declares the event of cashew_reply_page(). */
+#define CASHEW_PAGE(name, collection) CASHEW_PAGE_(name, collection)
+
+/* CASHEW_ANY_EVENT(name, help): an event without a struct, of cashew_event_text() and the like, for .events. */
+#define CASHEW_ANY_EVENT(name, help) CASHEW_ANY_EVENT_(name, help)
 
 /* ---- The command ---- */
 
-/* The sender's user id: the first level of the topic, which the broker has verified. Never NULL. */
+/* The sender, verified by the broker. "" for a schedule. */
 const char *cashew_user(const cashew_command *cmd);
 
-/* The whole topic, "68946/get_apples". */
-const char *cashew_topic(const cashew_command *cmd);
-
 /*
- * Which attempt this is: 1 at first, one more each time the command is run again after CASHEW_RETRY. A command that is still not done after a second is
- * kept in the store; all its attempts of that second count as one, so its first run from the store is attempt 2.
+ * What tells this command from all others of its sender, 1 to 64 bytes: the payload's "command_id"; else the
+ * Correlation Data, where it has 16 bytes or more; else one that the host made when the command came, which is
+ * another when the host dies and it comes again. With .needs_id it is the sender's, or the command is rejected.
+ * Of a schedule: "name/2026-01-31T12:00:00.000Z". Good as an Idempotency-Key.
  */
+const char *cashew_id(const cashew_command *cmd);
+
+/* The payload: `const struct wash *in = cashew_input(cmd, wash)`. Never NULL. */
+#define cashew_input(cmd, name) name##_of_(cashew_input_(CASHEW_AT_(cmd), &name##_shape))
+
+/* As it came: the JSON, NULL of CASHEW_BYTES; the bytes, behind which is a NUL; the topic. */
+const json_t *cashew_json(const cashew_command *cmd);
+const void *cashew_payload(const cashew_command *cmd, size_t *ret_size);
+const char *cashew_topic(const cashew_command *cmd);
+/* 1 at the first run; those before the command is parked count once. */
 unsigned cashew_attempt(const cashew_command *cmd);
 
-/* The payload's bytes as they came; *ret_size is their number. They are followed by a NUL that is not counted. */
-const void *cashew_payload(const cashew_command *cmd, size_t *ret_size);
+/* Now, by the database's clock; the same throughout a run. */
+cashew_time cashew_now(const cashew_command *cmd);
 
-/* The payload as JSON, borrowed and read-only; NULL for a handler with .payload = CASHEW_BYTES. */
-const json_t *cashew_json(const cashew_command *cmd);
-
-/*
- * Typed access to the fields of a payload that is an object. A field that is missing, null or of another type
- * gives CASHEW_REJECT with a reason that names the field, what was expected and what was found;
- * *ret_... is untouched then. The optional ones leave *ret_... as it is, and give CASHEW_DONE, where the
- * field is missing or null.
- */
-CASHEW_USE_RESULT cashew_result cashew_text(cashew_command *cmd, const char *field, const char **ret_text);
-CASHEW_USE_RESULT cashew_result cashew_text_optional(
-	cashew_command *cmd, const char *field, const char **ret_text);
-CASHEW_USE_RESULT cashew_result cashew_integer(
-	cashew_command *cmd, const char *field, int64_t min, int64_t max, int64_t *ret_integer);
-CASHEW_USE_RESULT cashew_result cashew_integer_optional(
-	cashew_command *cmd, const char *field, int64_t min, int64_t max, int64_t *ret_integer);
-CASHEW_USE_RESULT cashew_result cashew_boolean(cashew_command *cmd, const char *field, bool *ret_boolean);
-CASHEW_USE_RESULT cashew_result cashew_boolean_optional(
-	cashew_command *cmd, const char *field, bool *ret_boolean);
-
-/* A text that is a user id: 1 to 64 of A-Z a-z 0-9 . _ | -. Safe in a topic and in a derived _id. */
-CASHEW_USE_RESULT cashew_result cashew_user_id(cashew_command *cmd, const char *field, const char **ret_user);
-CASHEW_USE_RESULT cashew_result cashew_user_id_optional(
-	cashew_command *cmd, const char *field, const char **ret_user);
-
-/* ---- Events ---- */
-
-/*
- * An event to the sender: "{sender}/{event}", or to the command's MQTT 5 Response Topic. An event's name is a
- * past tense, 1 to 64 of a-z 0-9 _. The payload is copied: JSON text for _reply, a JSON value for _reply_json
- * (the reference is stolen, also on failure), any bytes for _reply_bytes. A NULL payload counts as out of
- * memory, so json_pack() and cashew_format() can stand in the call. CASHEW_DONE when the event is collected;
- * CASHEW_FAIL for a bad event name or an event larger than cashew_event_max(); CASHEW_RETRY when out of
- * memory. Return its value to end with it.
- */
-CASHEW_USE_RESULT cashew_result cashew_reply(cashew_command *cmd, const char *event, const char *json_text);
-CASHEW_USE_RESULT cashew_result cashew_reply_json(cashew_command *cmd, const char *event, json_t *json);
-CASHEW_USE_RESULT cashew_result cashew_reply_bytes(
-	cashew_command *cmd, const char *event, const void *bytes, size_t size);
-
-/* The same to another user: "{user}/{event}". CASHEW_FAIL also where user is no user id. */
-CASHEW_USE_RESULT cashew_result cashew_send(
-	cashew_command *cmd, const char *user, const char *event, const char *json_text);
-CASHEW_USE_RESULT cashew_result cashew_send_json(
-	cashew_command *cmd, const char *user, const char *event, json_t *json);
-CASHEW_USE_RESULT cashew_result cashew_send_bytes(
-	cashew_command *cmd, const char *user, const char *event, const void *bytes, size_t size);
-
-/* The largest payload in bytes that an event may have: what the broker takes in one packet, EVENT_MAX at most. */
-size_t cashew_event_max(const cashew_command *cmd);
+/* Of a schedule: the time this run was due, and that of the run before it; the same when the run is repeated. From
+ * run to run they join without gap or overlap, also over a time away. */
+cashew_time cashew_slot(const cashew_command *cmd);
+cashew_time cashew_since(const cashew_command *cmd);
 
 /* ---- Ends ---- */
 
-/* "return cashew_reject(cmd, ...)": the sender gets command_rejected {command, reason}. printf style; the
- * reason is for the sender's eyes and is cut at 500 bytes. */
-CASHEW_USE_RESULT cashew_result cashew_reject(cashew_command *cmd, const char *reason, ...)
-	__attribute__((format(printf, 2, 3)));
+/* Whether nothing has failed so far; what is still to be written is written first. Ask before an effect outside. */
+bool cashew_ok(cashew_command *cmd);
 
-/* "return cashew_fail(cmd, ...)": the command becomes a dead letter with that reason; the sender sees nothing. */
-CASHEW_USE_RESULT cashew_result cashew_fail(cashew_command *cmd, const char *reason, ...)
+/* `return` one of these, or what cashew_reply() gives. After a failure they all return that failure. */
+cashew_result cashew_done(cashew_command *cmd);
+cashew_result cashew_reject(cashew_command *cmd, const char *reason, ...)
 	__attribute__((format(printf, 2, 3)));
+cashew_result cashew_fail(cashew_command *cmd, const char *reason, ...) __attribute__((format(printf, 2, 3)));
+/* after_ms: not before; 0: the host's own back-off. */
+cashew_result cashew_retry(cashew_command *cmd, unsigned after_ms, const char *reason, ...)
+	__attribute__((format(printf, 3, 4)));
 
-/* ---- The store ---- */
+/* ---- Events ---- */
+
+/* cashew_reply(cmd, dishes_washed, .total = 3): to the sender, or to his Response Topic. CASHEW_DONE, or the
+ * failure. */
+#define cashew_reply(cmd, event, ...) \
+	cashew_event_(CASHEW_AT_(cmd), NULL, &event##_shape, &(const struct event){__VA_ARGS__})
+
+/* The same to another user. NULL is nobody: a failure. */
+#define cashew_send(cmd, user, event, ...) \
+	cashew_event_(                     \
+		CASHEW_AT_(cmd), cashew_receiver_(user), &event##_shape, &(const struct event){__VA_ARGS__})
+
+/* Documents of a collection, in the order of their keys, as {"contacts": [..], "next": null}: from
+ * after, at most limit, as many as fit an event. The first keys are given: (key, user_id, me). "next" is what
+ * to pass as after. Handlers take .payload = CASHEW_PAYLOAD(cashew_page) for {"after"?, "limit"?}. */
+#define cashew_reply_page(cmd, event, collection, ...)                          \
+	cashew_page_(CASHEW_AT_(cmd), &event##_shape, &collection##_collection, \
+		CASHEW_CHANGES_(collection, __VA_ARGS__))
+
+/* Without a struct: JSON text; a value whose reference is stolen; any bytes. user NULL: the sender. */
+cashew_result cashew_event_text(cashew_command *cmd, const char *user, const char *event, const char *json);
+cashew_result cashew_event_json(cashew_command *cmd, const char *user, const char *event, json_t *json);
+cashew_result cashew_event_bytes(
+	cashew_command *cmd, const char *user, const char *event, const void *bytes, size_t size);
+
+/* ---- Documents ---- */
+/* One document is one atomic write. Two documents: order them so that doing both again repairs a crash in
+ * between. Writes reach the database in their order, before the next read, the next effect or the end. */
+
+/* const struct contact *c = cashew_find(cmd, contact, .user_id = me, .contact_id = other): all keys.
+ * NULL when there is none. */
+#define cashew_find(cmd, name, ...) \
+	name##_of_(cashew_find_(CASHEW_AT_(cmd), &name##_collection, &(const struct name){__VA_ARGS__}))
+
+/* Makes the document unless its key is there: whoever is first keeps it. Who that was, cashew_find() tells:
+ * compare, as in strcmp(doc->owner, me), and a second run says the same. */
+#define cashew_add(cmd, name, ...) \
+	cashew_add_(CASHEW_AT_(cmd), &name##_collection, &(const struct name){__VA_ARGS__})
+
+/* cashew_put(cmd, dishes, &d): writes all members, and says what the document is now. If this run has read it and
+ * somebody changed it since, the handler is run again. With .needs_id it is written once for each command, like inc
+ * below: reply with what this says, not with what you wrote. */
+#define cashew_put(cmd, name, ...) \
+	name##_of_(cashew_put_(CASHEW_AT_(cmd), &name##_collection, name##_is_(__VA_ARGS__)))
+
+/* Nothing happens where there is none. */
+#define cashew_remove(cmd, name, ...) \
+	cashew_remove_(CASHEW_AT_(cmd), &name##_collection, &(const struct name){__VA_ARGS__})
 
 /*
- * cashew_store(): the store for the typed functions of cashew_store.h. Never NULL: when the database is away, the typed functions say so.
- * cashew_database(): the whole database, for those who know MongoDB. NULL with the tests' stand-in store.
- * A time is best written by the database itself ($currentDate): this machine's clock may be wrong, and set while nobody looks.
- * A connection is taken from the pool at the first call. A handler that is .light must not call either: all other commands would wait, so the call aborts.
+ * Changes members and says what the document is now; makes it where it is missing.
+ *	(key, member, value)            all keys, first
+ *	(set, ..)  (max, ..)  (min, ..) the new value; the greater; the smaller
+ *	(init, ..)                      only where the document is made
+ *	(inc, ..)                       adds, once for each command
+ *	(if_equal, ..) (if_least, ..)   only where the member equals value, is value or more; else NULL
+ * With inc or if_ the handler has .needs_id, and the document notes the command's id in the same write: a command
+ * that comes again finds its note, changes nothing, and gets the document. A document keeps its last USER_WINDOW
+ * notes, and takes one from a command: put all its incs into one call. Never NULL without if_.
  */
-struct store_client;
-struct _mongoc_database_t;
-struct store_client *cashew_store(cashew_command *cmd);
+#define cashew_update(cmd, name, ...) \
+	name##_of_(cashew_update_(CASHEW_AT_(cmd), &name##_collection, CASHEW_CHANGES_(name, __VA_ARGS__)))
+
+/*
+ * The first limit documents, 10,000 at most, *ret_count of them, in order:
+ *	(key, member, value)   the first keys
+ *	(from, member, value)  (before, member, value)   >= and <; that member gives the order. Needs .index
+ */
+#define cashew_list(cmd, name, limit, ret_count, ...) \
+	name##_of_(cashew_list_(                      \
+		CASHEW_AT_(cmd), &name##_collection, limit, ret_count, CASHEW_CHANGES_(name, __VA_ARGS__)))
+
+/* The driver's database for everything else, and what its answer means: DONE, or the failure. A duplicate key
+ * is a failure; look at the error first where it is not. In tests it is a real database or the test says so. */
 struct _mongoc_database_t *cashew_database(cashew_command *cmd);
-
-/*
- * What the store answered, as a result: 0 is CASHEW_DONE; the database away, a transient error or out of memory is CASHEW_RETRY; anything else is
- * CASHEW_FAIL. A handler that cares about a condition (STORE_E_NOT_FOUND) looks at the error before it calls this.
- *
- * cashew_mongo() is the same for a call of your own on cashew_database(): pass what it returned and its bson_error_t. A duplicate key is CASHEW_FAIL:
- * another command may have made that document, as two users who take one nickname.
- *
- * cashew_mongo_write() is for writes of your own, and sees more: pass the reply, too, which the driver's write functions fill (a bson_t that you
- * bson_destroy() after the call; NULL where there is none). Then a write that is not as durable as it should be is CASHEW_RETRY even where the driver
- * tells of another error first, and so is what the server labels as passing. With CASHEW_DUPLICATE_IS_DONE a duplicate key is CASHEW_DONE: for an
- * insert whose _id is derived from the command, so that only this command's own earlier attempt can have made the document.
- */
-struct _bson_t;
 struct _bson_error_t;
+cashew_result cashew_mongo(cashew_command *cmd, bool succeeded, const struct _bson_error_t *error);
+
+/* The same for a write, with the reply that the driver's write functions fill (NULL: none), and sees more: a write that is not as durable as it
+ * should be is run again even where another error is told first. CASHEW_DUPLICATE_IS_DONE: for an insert whose _id only this command can have made. */
+struct _bson_t;
 enum cashew_write_flags { CASHEW_DUPLICATE_IS_DONE = 1 };
-CASHEW_USE_RESULT cashew_result cashew_stored(cashew_command *cmd, int store_error);
-CASHEW_USE_RESULT cashew_result cashew_mongo(
-	cashew_command *cmd, bool succeeded, const struct _bson_error_t *error);
-CASHEW_USE_RESULT cashew_result cashew_mongo_write(cashew_command *cmd, bool succeeded,
-	const struct _bson_t *reply, const struct _bson_error_t *error, unsigned flags);
+cashew_result cashew_mongo_write(cashew_command *cmd, bool succeeded, const struct _bson_t *reply,
+	const struct _bson_error_t *error, unsigned flags);
 
 /* ---- Memory, log, settings, state ---- */
 
-/* size bytes, zeroed, aligned for any type, that live until the handler returns. NULL when out of memory. */
+/* Memory that is zero, and a text as printf() makes it. Both live until the handler has returned. NULL after a failure; a text is "" then. */
 void *cashew_alloc(cashew_command *cmd, size_t size) __attribute__((alloc_size(2)));
-
-/* printf into such memory. NULL when out of memory. */
-char *cashew_format(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* A log line with the command's user, topic, handler and attempt. Never blocks. Never log what a payload holds. */
+const char *cashew_format(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A line in the log, with the command's user, topic and handler: as information, or as a warning. */
 void cashew_log(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void cashew_warn(cashew_command *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* The value of one of the handler's own settings (see .settings below): never NULL for a declared one. */
+/* The text of a struct as JSON: cashew_text_of(cmd, dog, in). */
+#define cashew_text_of(cmd, name, value) cashew_text_of_(CASHEW_AT_(cmd), &name##_shape, name##_is_(value))
+/* The value of a setting of the handler's own, one of its .settings. It lives as long as the program. */
 const char *cashew_setting(const cashew_command *cmd, const char *name);
-
-/* The state that .init made for this worker thread; NULL without .init. */
+/* What .init made for this thread; NULL: the handler has no .init. */
 void *cashew_state(const cashew_command *cmd);
+
+struct cashew_setting {
+	const char *name, *default_value; /* "DOG_URL"; NULL: must be set */
+	bool secret; /* hidden wherever it would be shown; NAME_FILE may name a file that holds it */
+	const char *help;
+};
+
+/* What load and init are given. */
+typedef struct cashew_setup cashew_setup;
+/* As cashew_setting(). cashew_setup_failed() says why it cannot go on, in a line; its result is to be returned. */
+const char *cashew_setup_setting(const cashew_setup *setup, const char *name);
+int cashew_setup_failed(cashew_setup *setup, const char *reason, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- The descriptor ---- */
 
-/* What the payload must be for the handler to be called; other payloads are rejected before. */
-enum cashew_payload {
-	CASHEW_OBJECT = 0, /* a JSON object: the default */
-	CASHEW_ANY_JSON,   /* any JSON value */
-	CASHEW_BYTES,	   /* anything, also nothing; it is not parsed */
-};
-
-/* A setting of a handler's own, read from .env and the environment. An array of them ends with {0}. */
-struct cashew_setting {
-	const char *name;	   /* capitals, as in the environment: "APPLES_LIMIT" */
-	const char *default_value; /* NULL: it must be set */
-	bool secret;		   /* masked wherever settings are shown */
-	const char *help;	   /* one sentence */
-};
-
 struct cashew_handler {
-	const char *name;			   /* filled in by CASHEW_HANDLER: the file's name */
-	const char *topic;			   /* an MQTT topic filter: "+/", then the command */
-	cashew_result (*handle)(cashew_command *); /* the handler */
-	bool light; /* never waits (no store, no file): may run on the I/O thread */
-	enum cashew_payload payload;
-	const char *lane;     /* a broker session of its own, for slow work; NULL: "main" */
-	unsigned deadline_ms; /* longer counts as hung; 0: HANDLER_TIMEOUT */
-	/* Names of the database's collections that it uses, separated by commas; with ":read" behind the name of one that it only reads:
-	 * "contacts, apples:read". Where the database refuses the host one of them, the host is not ready (/readyz names it), and commands wait at
-	 * the broker instead of becoming dead letters. NULL: none is looked at. */
-	const char *collections;
-	/* State of each thread that runs handlers. init sets *ret_state and returns 0; where it returns anything else the host does not start. fini is called
-	 * with that state at the end, never where there is no init. */
-	int (*init)(void **ret_state);
+	const char *name, *file; /* filled in */
+	int line;
+	cashew_result (*handle)(cashew_command *);	    /* first in CASHEW_HANDLER() */
+	const char *topic;				    /* unless given "+/" and the name */
+	const struct cashew_shape *payload;		    /* NULL: any JSON object */
+	const struct cashew_shape *const *events;	    /* what it may send */
+	const struct cashew_collection *const *collections; /* what it reads and writes */
+	const struct cashew_collection *const *reads;	    /* what it only reads */
+	bool needs_id;			       /* a command without an id of its sender's is rejected */
+	bool light;			       /* never waits: no documents, no files */
+	const char *lane;		       /* a broker session of its own, for slow work */
+	unsigned deadline_ms;		       /* longer counts as hung; 0: HANDLER_TIMEOUT */
+	const struct cashew_setting *settings; /* ended by {0} */
+	int (*load)(cashew_setup *);	       /* once per process; not 0: cashewd does not start */
+	int (*init)(cashew_setup *, void **ret_state); /* once per worker thread */
 	void (*fini)(void *state);
-	const struct cashew_setting *settings; /* own settings, ended by {0}; NULL: none */
+	/* of a schedule */
+	unsigned every_s; /* 3600: each full hour, UTC */
+	const char *cron; /* "30 4 * * 1-5", UTC */
+	bool skip_missed; /* else, after a time away, it runs once for all it missed */
+	bool scheduled;	  /* filled in */
 };
 
-/* Last in a handler's file. The build defines the two names from the file's name. */
-#define CASHEW_HANDLER(...)                                       \
-	extern const struct cashew_handler CASHEW_HANDLER_SYMBOL; \
-	const struct cashew_handler CASHEW_HANDLER_SYMBOL = {.name = CASHEW_HANDLER_NAME, __VA_ARGS__}
+#define CASHEW_PAYLOAD(name)	(&name##_shape)
+#define CASHEW_ANY_JSON		(&cashew_any_json_shape)
+#define CASHEW_BYTES		(&cashew_bytes_shape)
+#define CASHEW_EVENTS(...)	CASHEW_EVENTS_(__VA_ARGS__)
+#define CASHEW_COLLECTIONS(...) CASHEW_COLLECTIONS_(__VA_ARGS__)
+
+/* Last in a handler's file: CASHEW_HANDLER(function, .member = value, ..). */
+#define CASHEW_HANDLER(...) CASHEW_DESCRIPTOR_(.topic = "+/" CASHEW_HANDLER_NAME, .handle = __VA_ARGS__)
+
+/* Runs by the clock instead of a command, once for all hosts: CASHEW_SCHEDULE(function, .every_s = 3600). It has no
+ * sender: cashew_send() only. */
+#define CASHEW_SCHEDULE(...) CASHEW_DESCRIPTOR_(.scheduled = true, .handle = __VA_ARGS__)
+
+#include "cashew_macros.h"
 
 #endif
