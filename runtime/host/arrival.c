@@ -11,10 +11,12 @@
 #include "fingerprint.h"
 #include "lane.h"
 #include "log.h"
+#include "random.h"
 #include "settings.h"
 #include "topic.h"
 #include "unpromised.h"
 #include "users.h"
+#include <endian.h>
 #include <mqtt_protocol.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +89,18 @@ static uint64_t identity_of(const struct host_lane *home, const struct arrival *
 	return identity != 0 ? identity : 1;
 }
 
+/* An ObjectId, as every command gets one and few need it: the driver's way asks for the process's number each time. The seconds, five bytes of chance, and
+ * a count: so many do not come in a second. */
+static void make_id(struct host *host, unsigned char ret_id[static 12])
+{
+	if (host->made_ids++ == 0)
+		random_bytes(host->id_chance, sizeof(host->id_chance));
+	const uint32_t parts[] = {htobe32((uint32_t)(clock_unix_ms() / 1000)), htobe32(host->made_ids)};
+	memcpy(ret_id, &parts[0], 4);
+	memcpy(ret_id + 4, host->id_chance, sizeof(host->id_chance));
+	memcpy(ret_id + 9, (const unsigned char *)&parts[1] + 1, 3);
+}
+
 /* All that came with the message stands in one block with the command, with room for a few small events behind it. A
  * payload that is too large is not kept: it is going to be rejected. NULL when out of memory. */
 static struct command *new_command(struct host_lane *home, const struct arrival *arrival)
@@ -121,6 +135,9 @@ static struct command *new_command(struct host_lane *home, const struct arrival 
 	if (arrival->correlation)
 		command->correlation = append(&at, arrival->correlation, arrival->correlation_size);
 	command->correlation_size = arrival->correlation_size;
+	command->input.correlation = command->correlation;
+	command->input.correlation_size = command->correlation_size;
+	make_id(host, command->input.made_id);
 	command->payload_cut_from = arrival->payload_size - payload_size;
 	command->fingerprint = arrival->fingerprint;
 	if (arrival->number != LANE_NO_PLACE)

@@ -145,7 +145,7 @@ int host_begin(const struct cashew_handler *const *handlers, bool trial)
 		return error == -EAGAIN ? EXIT_TEMPORARY : EXIT_SOFTWARE;
 	code = read_configuration(handlers, trial ? board : NULL, &configuration);
 	if (code == 0 && trial) {
-		code = host_try(&configuration.settings, board);
+		code = host_try(&configuration.settings, configuration.handlers, board);
 	} else if (code == 0) {
 		log_set(LOG_FORMAT_JSON, (enum log_level)configuration.settings.log_level);
 		code = run(&configuration, board);

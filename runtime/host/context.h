@@ -23,6 +23,7 @@ struct lane;
 struct parking;
 struct pool;
 struct resolver;
+struct schedule_watch;
 struct settings;
 struct store;
 struct store_watch;
@@ -63,10 +64,13 @@ struct host {
 	struct pool *storing_pool; /* what is written and claimed never waits for a worker */
 	struct parking *parking;
 	struct store_watch *store_watch;
+	struct schedule_watch *schedules;     /* that one's; NULL: there are none */
 	struct own_certificates certificates; /* the watch's */
 	struct worker_context light;	      /* for the handlers that the I/O thread runs itself */
 	unsigned *places;		      /* of the handlers in the board's figures */
 	uint64_t log_dropped_before;	      /* lines of earlier hosts */
+	uint32_t made_ids;		      /* of commands, so far */
+	unsigned char id_chance[5];	      /* in each of them */
 	_Atomic size_t event_max;
 	struct command *retrying; /* linked by retry_next */
 	struct command *shelved;  /* the same: until the store answers again */

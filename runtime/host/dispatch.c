@@ -20,7 +20,8 @@
 
 enum {
 	RETRY_MIN_MS = 25,    /* of a handler's transient failure, doubling .. */
-	RETRY_MAX_MS = 400,   /* .. up to that, while the place may be held */
+	RETRY_MAX_MS = 400,   /* .. up to that for a second .. */
+	RETRY_LONG_MS = 6400, /* .. and to that while nobody waits for its PUBACK */
 	REFUSED_MIN_MS = 100, /* of a refused event, the same */
 	REFUSED_MAX_MS = 10000,
 	LIGHT_MAX = 4096, /* bytes of a payload that the I/O thread handles itself */
@@ -78,13 +79,16 @@ void dispatch_settle(struct host *host, struct command *command, enum command_en
 		log_error("dead_letter", "a command was given up and kept as a dead letter",
 			LOG_TEXT("user", command->input.user), LOG_TEXT("topic", command->input.topic),
 			LOG_TEXT("handler", command->handler), LOG_INT("attempt", command->attempts),
+			LOG_TEXT("run", command->schedule ? command->input.id : NULL),
 			LOG_TEXT("reason", command->reason));
 	if (end != COMMAND_PARKED) {
 		if (command->marked && end == COMMAND_DEAD)
 			board_mark_buried(host->board, command->fingerprint, host->now_ms);
 		else if (command->marked)
 			board_mark_clear(host->board, command->fingerprint);
-		if (command->origin == COMMAND_FROM_STORE)
+		/* Of no place, which would count it when it is acknowledged. What is done without a promise is in no account. */
+		if ((command->origin == COMMAND_FROM_STORE && !command->schedule) ||
+			(command->origin == COMMAND_UNPROMISED && end == COMMAND_REJECTED))
 			board_count_command(host->board, end);
 	}
 	dispatch_settle_place(command, end);
@@ -237,16 +241,19 @@ static void retry_handlers(struct host *host, struct command *command)
 	const unsigned tries = command->attempts > command->base_attempts
 				       ? command->attempts - command->base_attempts - 1
 				       : 0;
-	const unsigned delay_ms = clock_jitter_ms(backoff_ms(tries, RETRY_MIN_MS, RETRY_MAX_MS));
 	if (command->failing_since_ms == 0)
 		command->failing_since_ms = host->now_ms;
-	const int64_t held_ms = command->origin == COMMAND_FROM_BROKER
-					? dispatch_held_ms(host, command)
-					: host->now_ms - command->failing_since_ms;
-	const bool spent = held_ms + delay_ms > DISPATCH_HOLD_MS;
+	const bool is_new = command->origin == COMMAND_FROM_BROKER;
+	const int64_t held_ms =
+		is_new ? dispatch_held_ms(host, command) : host->now_ms - command->failing_since_ms;
+	unsigned delay_ms = (unsigned)clock_jitter_ms(
+		backoff_ms(tries, RETRY_MIN_MS, held_ms < DISPATCH_HOLD_MS ? RETRY_MAX_MS : RETRY_LONG_MS));
+	if (command->retry_after_ms > delay_ms)
+		delay_ms = command->retry_after_ms;
+	const bool spent = held_ms + (int64_t)delay_ms > DISPATCH_HOLD_MS;
 	if (spent && command->origin == COMMAND_UNPROMISED)
 		drop_unpromised(host, command);
-	else if (!spent || !dispatch_run_later(host, command))
+	else if (!spent || (is_new && !dispatch_hinders(host, command)) || !dispatch_run_later(host, command))
 		dispatch_wait(host, command, delay_ms);
 }
 
@@ -271,7 +278,7 @@ static void bury(struct host *host, struct command *command)
 		.correlation = command->correlation,
 		.correlation_size = command->correlation_size,
 		.response_topic = command->input.response_topic,
-		.user = command->input.user,
+		.user = command->schedule ? command->document->user : command->input.user,
 		.handler = command->handler,
 		.reason = command->reason,
 		.attempts = command->attempts,
@@ -292,6 +299,9 @@ void dispatch_advance(struct host *host, struct command *command)
 		struct call_event *events = command->events;
 		command->events = NULL;
 		command->events_end = &command->events;
+		if (command->schedule)
+			for (const struct call_event *event = events; event; event = event->next)
+				command->events_sent++;
 		publish(host, command, events);
 	} else if (command->refused) {
 		dispatch_wait(host, command,
@@ -349,6 +359,9 @@ static void after_run(struct host *host, struct command *command)
 			log_rejected(host, command, command->handler, command->reason);
 		if (command->identity != 0 && board_near_any(host->board))
 			board_near_forget(host->board, command->identity);
+		if (command->failing_since_ms != 0 &&
+			host->now_ms - command->failing_since_ms >= DISPATCH_HOLD_MS)
+			dispatch_retry_now(host, command->route);
 		through(host, command);
 	}
 	dispatch_advance(host, command);
@@ -414,6 +427,10 @@ void dispatch_buried(struct host *host, struct command *command)
 {
 	struct cashew_command call = call_of(host, command);
 	command->buried = true;
+	if (command->schedule) { /* nobody has sent it */
+		dispatch_complete(host, command);
+		return;
+	}
 	/* Where there is no memory or no room for the event, the letter is what is left of the command. */
 	if (call_tell_dead(&call) == CALL_DONE)
 		publish(host, command, call.events);

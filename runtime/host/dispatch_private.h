@@ -8,7 +8,8 @@
 
 struct user;
 
-enum { DISPATCH_HOLD_MS = 1000 }; /* of its user's own time, after which a place is held no longer */
+/* Of its user's own time: after HOLD_MS a place is held no longer if others wait for it, after HOLD_MAX_MS whoever waits. */
+enum { DISPATCH_HOLD_MS = 1000, DISPATCH_HOLD_MAX_MS = 30000 };
 
 /* ---- dispatch.c ---- */
 
@@ -51,7 +52,7 @@ bool dispatch_park(struct host *host, struct command *command, unsigned attempts
 /* The same, of a command that came from the store. */
 void dispatch_postpone(struct host *host, struct command *command, unsigned attempts, unsigned delay_ms);
 
-/* A run has failed for now, and it has had its second: it is parked, postponed, or dead. False: it cannot be now. */
+/* A run has failed for now, and it is not tried again where it is: it is parked, postponed, or dead. False: it cannot be now. */
 bool dispatch_run_later(struct host *host, struct command *command);
 
 /* It has been held for long: it goes on from the store, if it can. */
@@ -65,10 +66,16 @@ void dispatch_follow(struct host *host, struct user *user, int64_t hold_ms);
 /* How long it has been held through its user's own doing: see users.h. */
 int64_t dispatch_held_ms(const struct host *host, const struct command *command);
 
+/* Whether it has to go into the store, as others wait for its PUBACK; or has been held for too long. */
+bool dispatch_hinders(const struct host *host, const struct command *command);
+
 /* It is RETRYING, and tried again after that delay; or when the store answers again: that is no attempt, and nobody's
  * time. */
 void dispatch_wait(struct host *host, struct command *command, unsigned delay_ms);
 void dispatch_shelve(struct host *host, struct command *command);
 void dispatch_unlink_retry(struct command *command);
+
+/* The first of the route's commands has come through after it had failed for long: the others are tried again now. */
+void dispatch_retry_now(struct host *host, const struct route *route);
 
 #endif

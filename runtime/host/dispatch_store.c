@@ -24,6 +24,8 @@ enum {
 	BURY_AGAIN_MS = 300000, /* a dead letter that the database refuses */
 	WAIT_MS = 400,		/* where memory has run out */
 	UNBURIED_MS = 10000,	/* where it can be neither buried nor kept beside */
+	CROWD_MIN = 8,		/* users with a backlog .. */
+	CROWD_PART = 4,		/* .. and one of so many */
 };
 
 /* ---- Into the store ---- */
@@ -99,22 +101,25 @@ void dispatch_postpone(struct host *host, struct command *command, unsigned atte
 	parking_postpone(host->parking, command, delay_ms);
 }
 
-/* A run has failed for now, and it has had its second. False: it cannot be parked now. */
+/* A run has failed for now, and it is not tried again where it is. False: it cannot be parked now. */
 bool dispatch_run_later(struct host *host, struct command *command)
 {
 	const unsigned attempts = command->base_attempts + 1;
 	if (command->origin == COMMAND_FROM_BROKER && !may_be_stored(host, command))
 		return false;
 	if (attempts >= host->settings->max_attempts) {
-		/* Those of its last second count once. */
+		/* Those in place count once. */
 		command->attempts = attempts;
 		dispatch_unlink_retry(command);
 		dispatch_die(host, command, command->reason);
 		return true;
 	}
+	unsigned delay_ms = record_delay_ms(attempts);
+	if (command->retry_after_ms > delay_ms)
+		delay_ms = command->retry_after_ms;
 	if (command->origin == COMMAND_FROM_BROKER)
-		return dispatch_park(host, command, attempts, record_delay_ms(attempts));
-	dispatch_postpone(host, command, attempts, record_delay_ms(attempts));
+		return dispatch_park(host, command, attempts, delay_ms);
+	dispatch_postpone(host, command, attempts, delay_ms);
 	return true;
 }
 
@@ -142,6 +147,19 @@ void dispatch_step_aside(struct host *host, struct command *command)
 	dispatch_next_of(host, command->user);
 }
 
+/* Where so many have backlogs, these would not get shorter if all that comes went behind them: a command costs more by the store. So it waits in memory,
+ * while there is room, unless its backlog itself waits for a time. */
+static bool waits_in_crowd(const struct host *host, const struct command *command)
+{
+	const struct lane *lane = command->home->lane;
+	const size_t backlogs = parking_backlog_count(host->parking);
+	const bool room = lane_held(lane) * 2 < host->settings->window;
+	return backlogs >= CROWD_MIN && backlogs * CROWD_PART >= users_count(command->user->users) &&
+	       parking_is_due(host->parking, command->user->backlog) &&
+	       host->now_ms - command->arrived_ms < DISPATCH_HOLD_MAX_MS &&
+	       !lane_is_idle(lane, host->now_ms) && (room || !dispatch_hinders(host, command));
+}
+
 /* While the store is slow they wait, as all do: to write them would make it slower. */
 void dispatch_follow(struct host *host, struct user *user, int64_t hold_ms)
 {
@@ -156,7 +174,8 @@ void dispatch_follow(struct host *host, struct user *user, int64_t hold_ms)
 		command = command->user_next;
 	if (!command || !host->store_up ||
 		(parking_lets_wait(host->parking, user->backlog) &&
-			dispatch_held_ms(host, command) < hold_ms))
+			dispatch_held_ms(host, command) < hold_ms) ||
+		waits_in_crowd(host, command))
 		return;
 	for (; command; command = next) {
 		next = command->user_next;
@@ -212,6 +231,10 @@ static void on_stored(void *owner, struct command *command, bool refused)
  * another host's. */
 static void find_route(struct host *host, struct command *command)
 {
+	if (command->schedule) {
+		command->route = routes_find_schedule(&host->routes, command->input.topic);
+		return;
+	}
 	command->route = routes_find(command->home->routes, command->input.topic);
 	for (size_t i = 0; !command->route && i < host->lane_count; i++) {
 		command->route = routes_find(host->lanes[i].routes, command->input.topic);
@@ -241,7 +264,12 @@ static bool on_read(void *owner, struct backlog *backlog, struct parked_command 
 	user_insert(backlog->user, command);
 	parking_add(host->parking, backlog, command);
 	if (!command->route && !backlog->foreign)
-		command_settle_all(command, COMMAND_DEAD, "no handler wants the topic any more");
+		command_settle_all(command, COMMAND_DEAD,
+			command->schedule ? "there is no such schedule any more"
+					  : "no handler wants the topic any more");
+	else if (command->schedule && !record_schedule_readable(command))
+		command_settle_all(command, COMMAND_DEAD,
+			"its payload does not say when it was due: expected {\"since\": .., \"slot\": ..}");
 	return true;
 }
 

@@ -53,6 +53,15 @@ void dispatch_wait(struct host *host, struct command *command, unsigned delay_ms
 	link_retry(&host->retrying, command);
 }
 
+/* What they need is there again: nobody waits for the end of his pause, who was not told how long it has to be. */
+void dispatch_retry_now(struct host *host, const struct route *route)
+{
+	for (struct command *command = host->retrying; command; command = command->retry_next)
+		if (command->route == route && !command->refused && command->retry_after_ms == 0)
+			command->retry_at_ms = host->now_ms;
+	host->retries_at_ms = host->now_ms;
+}
+
 /* Until the store answers again: no attempt, and nobody's time. */
 void dispatch_shelve(struct host *host, struct command *command)
 {
@@ -98,6 +107,18 @@ int64_t dispatch_held_ms(const struct host *host, const struct command *command)
 	return (user_active_us(command->user, host->now_ms * 1000) - command->active_before_us) / 1000;
 }
 
+static int64_t hold_ms_of(const struct host *host, const struct host_lane *home)
+{
+	return lane_is_blocked(home->lane, users_count(home->users), host->now_ms) ? DISPATCH_HOLD_MS
+										   : DISPATCH_HOLD_MAX_MS;
+}
+
+bool dispatch_hinders(const struct host *host, const struct command *command)
+{
+	return hold_ms_of(host, command->home) == DISPATCH_HOLD_MS ||
+	       host->now_ms - command->arrived_ms >= DISPATCH_HOLD_MAX_MS;
+}
+
 /* The command of a place that has been held for long. Where the lane stalls it need not be its user's doing, but writing it down must help: it
  * waits neither for a worker nor for the store. */
 static void look_at(struct host *host, struct command *command, bool stalls)
@@ -111,14 +132,16 @@ static void look_at(struct host *host, struct command *command, bool stalls)
 		dispatch_step_aside(host, command);
 }
 
-static void look_at_places(struct host *host, struct lane *lane)
+static void look_at_places(struct host *host, const struct host_lane *home)
 {
+	struct lane *lane = home->lane;
+	const int64_t hold_ms = hold_ms_of(host, home);
 	const bool stalls = lane_stalls(lane, host->now_ms);
 	const struct place *place = lane_oldest(lane), *next;
 	if (place && stalls && place->command)
 		look_at(host, place->command, true);
 	/* A command that steps aside leaves its place where it is. */
-	for (place = lane_oldest(lane); place && host->now_ms - place->arrived_us / 1000 >= DISPATCH_HOLD_MS;
+	for (place = lane_oldest(lane); place && host->now_ms - place->arrived_us / 1000 >= hold_ms;
 		place = next) {
 		next = place->next;
 		if (place->command)
@@ -154,7 +177,7 @@ void dispatch_serve(struct host *host)
 	for (size_t i = 0; i < host->lane_count; i++) {
 		if (lane_stalls_at_ms(host->lanes[i].lane) != INT64_MAX)
 			host->places_at_ms = host->now_ms + STALL_LOOK_MS;
-		look_at_places(host, host->lanes[i].lane);
+		look_at_places(host, &host->lanes[i]);
 	}
 }
 

@@ -38,6 +38,7 @@ __attribute__((warn_unused_result)) int host_run(const struct host_options *opti
  * within five seconds. 0; EXIT_CONFIG, or EXIT_TEMPORARY where that may pass, after logging why, and noting it on the board. May end the process with
  * that code.
  */
-__attribute__((warn_unused_result)) int host_try(const struct settings *settings, struct board *board);
+__attribute__((warn_unused_result)) int host_try(
+	const struct settings *settings, const struct cashew_handler *const *handlers, struct board *board);
 
 #endif

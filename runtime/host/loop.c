@@ -224,6 +224,7 @@ static void tell(const struct host *host)
 	FIGURES_SET(figures->now.commands, host->commands);
 	FIGURES_SET(figures->now.jobs, host->jobs);
 	FIGURES_SET(figures->now.parked, parking_claimed_count(host->parking));
+	FIGURES_SET(figures->now.backlogs, parking_backlog_count(host->parking));
 	FIGURES_SET(figures->now.store_up, host->store_up);
 	FIGURES_SET(figures->now.ready, host->ready);
 	FIGURES_SET(figures->now.stopping, host->stopping);

@@ -23,6 +23,7 @@ struct rejections {
 	int64_t due_ms; /* when rejections_serve() has something to say, at the earliest; INT64_MAX: never */
 };
 
+/* Nobody has been rejected yet. */
 void rejections_init(struct rejections *rejections);
 
 /* A command of that user is rejected. As how many it is to be logged now; 0: not now. */

@@ -12,14 +12,18 @@
 #include "clock.h"
 #include "context.h"
 #include "dispatch.h"
+#include "documents_indexes.h"
 #include "egress.h"
 #include "exit_codes.h"
 #include "fingerprint.h"
+#include "handler_token.h"
 #include "log.h"
 #include "loop.h"
 #include "pool.h"
 #include "resolver.h"
+#include "schedule_watch.h"
 #include "settings.h"
+#include "setup.h"
 #include "store.h"
 #include "store_opening.h"
 #include "store_watch.h"
@@ -82,6 +86,9 @@ static int open_store(struct host *host, int signal_fd, int supervisor_fd)
 		return start_failed(error);
 	if (host->store)
 		log_notes(store_notes(host->store));
+	const int wanted = host->store ? documents_want_indexes(host->store, host->routes.handlers) : 0;
+	if (wanted != 0)
+		return start_failed(wanted);
 	return error == STORE_OPENING_E_REFUSED ? EXIT_CONFIG : EXIT_OK;
 }
 
@@ -122,9 +129,24 @@ static int open_lane(struct host *host, const struct route_lane *routes)
 	return 0;
 }
 
+/* A stolen token is then good for the topics of this host's handlers alone. */
+static int open_resolver(struct host *host)
+{
+	const char **filters = NULL;
+	struct handler_topics topics = {.count = 0};
+	int error = resolver_new(host->settings, &host->resolver);
+	if (error == 0)
+		error = routes_filters(&host->routes, &filters, &topics.count);
+	topics.filters = filters;
+	if (error == 0)
+		error = resolver_lock(host->resolver, &topics);
+	free(filters);
+	return error;
+}
+
 static int open_connections(struct host *host)
 {
-	int error = resolver_new(host->settings, &host->resolver);
+	int error = open_resolver(host);
 	const struct egress_options options = {
 		.settings = host->settings,
 		.resolver = host->resolver,
@@ -165,6 +187,16 @@ static int open_watch(struct host *host)
 	collections_of(host->routes.handlers, &host->needed);
 	for (size_t i = 0; i < host->needed.count; i++)
 		figures_need_collection(&host->board->figures, i, host->needed.needs[i].name);
+	const struct schedule_watch_options schedules = {
+		.handlers = host->routes.handlers,
+		.store = host->store,
+		.lane = host->lane_ids[0],
+		.owner = host->owner,
+		.figures = &host->board->figures,
+	};
+	const int error = schedule_watch_new(&schedules, &host->schedules);
+	if (error != 0)
+		return error;
 	const struct store_watch_options options = {
 		.store = host->store,
 		.wake = loop_wake,
@@ -175,6 +207,7 @@ static int open_watch(struct host *host)
 		.owner = host->owner,
 		.needed = &host->needed,
 		.board = host->board,
+		.schedules = host->schedules,
 		.certificates = &host->certificates,
 	};
 	return store_watch_new(&options, &host->store_watch);
@@ -195,6 +228,21 @@ static int open_figures(struct host *host)
 	return 0;
 }
 
+/* What handlers have for all threads. -ECANCELED after logging which one refused. */
+static int load_handlers(const struct host *host)
+{
+	for (size_t i = 0; i < host->routes.handler_count; i++) {
+		char reason[SETUP_REASON_SIZE];
+		const struct cashew_handler *handler = host->routes.handlers[i];
+		if (setup_load(handler, host->settings, reason) == 0)
+			continue;
+		log_error("handler_load_failed", "a handler's load failed: the host does not start",
+			LOG_TEXT("handler", handler->name), LOG_TEXT("reason", reason));
+		return -ECANCELED;
+	}
+	return 0;
+}
+
 static int open_threads(struct host *host)
 {
 	host->light = (struct worker_context){
@@ -208,14 +256,18 @@ static int open_threads(struct host *host)
 	};
 	int error = crash_thread_begin(&host->crash_stack, host->light.slot);
 	if (error == 0)
+		error = load_handlers(host);
+	if (error == 0)
 		error = worker_states_new(&host->light);
 	if (error == 0)
 		error = worker_pool_new(&host->light, host->settings->workers, &host->pool);
 	if (error == 0)
 		error = storing_pool_new(host->store, LOOP_STORING_THREADS, &host->storing_pool);
+	/* Few at once, so that what they have done is deleted many at a time, and more than the workers need. */
 	const struct parking_options options = {
 		.pool = host->storing_pool,
 		.lease_owner = host->owner,
+		.claimed_max = host->settings->workers * 3 / 2 + 1,
 		.callbacks = &dispatch_parking_owner,
 		.owner = host,
 	};
@@ -238,22 +290,34 @@ static void exit_now(int signal_number)
 	_exit(EXIT_OK);
 }
 
-/* Everything is freed when all threads have come to an end. That the store does not answer may not be known yet: the driver would
- * wait for it to take leave. */
+/* Where another host of the same supervisor follows it goes on with the lease: nobody is to come in between. */
+static void leave_lease(struct host *host)
+{
+	store_watch_free(host->store_watch, atomic_load(&host->board->ending) != 0);
+}
+
+/*
+ * Everything is freed when all threads have come to an end. That the store does not answer may not be known yet: the driver would
+ * wait for it to take leave. Where commands are left the process just ends. A handler that runs may still write then, and so may what is being
+ * stored: the lease is kept, so that a standby does not run the same commands beside them before it has run out.
+ */
 static void close_host(struct host *host, int code)
 {
 	for (size_t i = 0; i < host->lane_count; i++)
 		lane_free(host->lanes[i].lane);
-	if (code == EXIT_OK && (host->commands > 0 || !host->store_up || !parking_idle(host->parking))) {
-		log_close(LOG_CLOSE_MS);
-		_exit(code);
-	}
+	const bool still = host->jobs == 0 && host->store_up && parking_idle(host->parking);
 	if (code == EXIT_OK) {
 		signal(SIGALRM, exit_now);
 		alarm(CLOSE_S);
 	}
-	/* Where another host of the same supervisor follows it goes on with the lease: nobody is to come in between. */
-	store_watch_free(host->store_watch, atomic_load(&host->board->ending) != 0);
+	if (code == EXIT_OK && (host->commands > 0 || !still)) {
+		if (still)
+			leave_lease(host);
+		log_close(LOG_CLOSE_MS);
+		_exit(code);
+	}
+	leave_lease(host);
+	schedule_watch_free(host->schedules);
 	for (size_t i = 0; host->lane_ids && i < host->lane_count; i++)
 		free(host->lane_ids[i]);
 	free(host->lane_ids);

@@ -14,6 +14,7 @@
 #include "own_certificates.h"
 #include "parked_commands.h"
 #include "rights_watch.h"
+#include "schedule_watch.h"
 #include "store.h"
 #include <errno.h>
 #include <pthread.h>
@@ -61,6 +62,7 @@ struct turn {
 	int error; /* of the questions, not of the lease */
 	bool ours;
 	int64_t free_in_ms;
+	long rest_ms; /* until a schedule is due */
 	struct parked_user *due;
 	size_t due_count;
 	struct store_backlogs *backlogs;
@@ -283,8 +285,12 @@ static void take_turn(struct store_watch *watch, struct store_client *client, st
 	if (!rights_watch_ask(&watch->rights, client))
 		return;
 	turn->ours = hold_lease(watch, client, &turn->free_in_ms);
-	if (!turn->ours)
+	if (!turn->ours) {
+		schedule_watch_rest(watch->options.schedules);
 		return;
+	}
+	/* Before it is asked what is due: a run that is begun is among it. */
+	turn->rest_ms = schedule_watch_turn(watch->options.schedules, client, ASK_UP_MS);
 	turn->error = ask_due(watch, client, turn);
 	if (turn->error == 0 && watch->to_load)
 		turn->error = read_backlogs(watch, client, turn);
@@ -355,7 +361,7 @@ static long rest_ms(const struct turn *turn)
 {
 	if (turn->error != 0)
 		return ASK_AWAY_MS;
-	return turn->free_in_ms > 0 && turn->free_in_ms < ASK_UP_MS ? (long)turn->free_in_ms : ASK_UP_MS;
+	return turn->free_in_ms > 0 && turn->free_in_ms < ASK_UP_MS ? (long)turn->free_in_ms : turn->rest_ms;
 }
 
 /* Without the mutex. */
@@ -385,7 +391,7 @@ static void *run(void *argument)
 	pthread_mutex_lock(&watch->mutex);
 	while (!watch->stopping) {
 		const unsigned asked_for = watch->suspicion;
-		struct turn turn = {.error = 0};
+		struct turn turn = {.rest_ms = ASK_UP_MS};
 		watch->to_load = watch->to_load || watch->load;
 		watch->load = false;
 		const bool up = watch->news.up;

@@ -28,6 +28,7 @@ struct board;
 struct collections;
 struct own_certificates;
 struct parked_user;
+struct schedule_watch;
 struct store;
 struct store_watch;
 
@@ -46,6 +47,8 @@ struct store_watch_options {
 	const struct collections *needed;
 	unsigned try_every_ms; /* between trials of one; 0: STORE_WATCH_TRY_MS */
 	struct board *board;   /* store_seen_ms, store_back_ms and the store's figures are noted there */
+	struct schedule_watch
+		*schedules; /* the watch's from now on, but to be freed after it; NULL: there are none */
 	struct own_certificates *certificates; /* the watch's from now on; NULL: none are looked at */
 };
 

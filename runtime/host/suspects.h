@@ -9,7 +9,7 @@
  *
  * Copies of what is dead for killing hosts are dead at once, for BOARD_BURIED_MS. That ends before its time when somebody replays its dead letter,
  * since whoever does so means it to run; and with the board, which each supervisor makes anew: another host program, which may be mended, comes
- * with another supervisor (program.h). The dead letter of such a copy says so.
+ * with another supervisor (program.h), or with --dev. The dead letter of such a copy says so.
  */
 #ifndef SUSPECTS_H
 #define SUSPECTS_H

@@ -6,6 +6,8 @@
 #include "context.h"
 #include "log.h"
 #include "settings.h"
+#include "topic.h"
+#include "users.h"
 
 enum { TELL_MS = 10000 };
 
@@ -25,16 +27,27 @@ static void tell_once(struct unpromised *unpromised, const char *topic, int qos)
 			LOG_TEXT("topic", topic));
 }
 
+/* Whether the user has its part of the window, whatever they wait for: their events' PUBACKs too. */
+static bool has_share(const struct host_lane *home, const char *topic)
+{
+	const size_t size = topic_user_size(topic);
+	const struct user *user = users_find(home->users, users_key(topic, size), topic, size);
+	return user && user->unpromised >= home->host->settings->user_window;
+}
+
 bool unpromised_admit(struct host_lane *home, const char *topic, int qos)
 {
 	struct host *host = home->host;
 	board_count(&host->board->account.qos0, 1);
 	tell_once(&host->unpromised, topic, qos);
-	if (home->unpromised < host->settings->window) {
+	const char *reason = home->unpromised >= host->settings->window ? "too many are waiting"
+			     : has_share(home, topic) ? "too many of this user's are waiting"
+						      : NULL;
+	if (!reason) {
 		home->unpromised++;
 		return true;
 	}
-	unpromised_dropped(host, topic, NULL, 0, "too many are waiting");
+	unpromised_dropped(host, topic, NULL, 0, reason);
 	return false;
 }
 

@@ -11,7 +11,7 @@ struct command;
 struct host;
 struct host_lane;
 
-/* One has come. False: as many are under way as the window has room for, and it is dropped. */
+/* One has come. False: as many are under way as the window has room for, or USER_WINDOW of its user's, and it is dropped. */
 bool unpromised_admit(struct host_lane *home, const char *topic, int qos);
 
 /* One is gone, whatever came of it. */

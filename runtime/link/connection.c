@@ -4,11 +4,9 @@
 #include "connection_private.h"
 
 #include "figures.h"
-#include "settings.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
 	RELEASE_MS =
@@ -27,7 +25,7 @@ int connection_new(const struct connection_options *options, struct connection *
 	if (!connection)
 		return -ENOMEM;
 	connection->options = *options;
-	connection->mqtt5 = true;
+	connection->mqtt5 = !options->old_version || !atomic_load(options->old_version);
 	connection->connack = -1;
 	connection->local_fd = -1;
 	*ret = connection;

@@ -24,6 +24,7 @@
 
 #include <mosquitto.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,10 +56,11 @@ struct connection_terms {
 	bool session_present;
 	bool mqtt5;
 	unsigned keepalive_s;
-	unsigned receive_maximum; /* publishes to the broker that may be unacknowledged */
-	uint32_t packet_max;	  /* bytes; UINT32_MAX: no limit */
-	unsigned qos_max;	  /* of publishes to the broker */
-	bool wildcards;		  /* in filters */
+	unsigned receive_maximum;  /* publishes to the broker that may be unacknowledged */
+	uint32_t packet_max;	   /* bytes; UINT32_MAX: no limit */
+	unsigned qos_max;	   /* of publishes to the broker */
+	uint32_t session_expiry_s; /* how long it keeps the session; SESSION_EXPIRY where it says nothing */
+	bool wildcards;		   /* in filters */
 };
 
 /* How a link ended. */
@@ -72,7 +74,7 @@ struct connection_end {
 
 /* Who logs in, where that is not the handler. */
 struct connection_login {
-	const char *password; /* with the user name "JWT"; NULL: neither is sent */
+	const char *password; /* with the user name BROKER_USER; NULL: neither is sent */
 };
 
 /* down() is called once for each loss. All are called from within the functions below. A callback must not end its own
@@ -102,6 +104,8 @@ struct connection_options {
 	unsigned
 		window; /* places at most: the Receive Maximum, and where reading stops; 0: the protocol's default */
 	const struct connection_login *login; /* NULL: the handler, with the token that comes with the way */
+	_Atomic bool *
+		old_version; /* beyond this host: the broker has welcomed us under MQTT 3.1.1, which is tried first then; NULL: MQTT 5 is */
 	const struct settings *settings;
 	struct resolver *resolver;
 	const struct connection_owner *callbacks;

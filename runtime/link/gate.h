@@ -111,6 +111,7 @@ void gate_set_keepalive(struct gate *gate, unsigned keepalive_s, int64_t now_ms)
 __attribute__((warn_unused_result)) int gate_tick(struct gate *gate, bool reads, int64_t now_ms);
 int64_t gate_due_ms(const struct gate *gate);
 
+/* After GATE_E_BROKEN: why, for the log. Lives as long as the gate. */
 const char *gate_reason(const struct gate *gate);
 
 #endif

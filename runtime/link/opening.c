@@ -9,7 +9,6 @@
 
 #include "settings.h"
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 enum { PACKET_MARGIN = 256 * 1024 }; /* of a PUBLISH, beside its payload */

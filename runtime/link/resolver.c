@@ -44,6 +44,8 @@ struct resolver {
 	bool ending;
 	struct resolver_request *first, **last;
 	struct settings settings; /* only the texts that are copied, and numbers */
+	char **filters;		  /* NULL: tokens are not locked */
+	struct handler_topics topics;
 };
 
 /* ---- Settings that outlive the caller's ---- */
@@ -52,8 +54,9 @@ struct resolver {
 static const char **text(struct settings *settings, unsigned number)
 {
 	const char **const texts[] = {&settings->jwt_secret, &settings->jwt_handler_secret,
-		&settings->handler_name, &settings->handler_token_file, &settings->broker_host,
-		&settings->broker_ca_file, &settings->broker_cert_file, &settings->broker_key_file};
+		&settings->handler_name, &settings->client_id, &settings->handler_token_file,
+		&settings->broker_host, &settings->broker_ca_file, &settings->broker_cert_file,
+		&settings->broker_key_file};
 	return number < sizeof(texts) / sizeof(texts[0]) ? texts[number] : NULL;
 }
 
@@ -81,6 +84,13 @@ static int copy_settings(const struct settings *from, struct settings *ret)
 	return 0;
 }
 
+static void free_filters(char **filters)
+{
+	for (char **filter = filters; filter && *filter; filter++)
+		free(*filter);
+	free(filters);
+}
+
 /* ---- Ends: called with the lock held ---- */
 
 /* Unlocks. */
@@ -93,6 +103,7 @@ static void release_resolver(struct resolver *resolver)
 	pthread_cond_destroy(&resolver->quiet);
 	pthread_mutex_destroy(&resolver->lock);
 	free_settings(&resolver->settings);
+	free_filters(resolver->filters);
 	free(resolver);
 }
 
@@ -138,13 +149,15 @@ static bool look_up(const struct settings *settings, struct resolver_answer *ans
 	return false;
 }
 
-static bool prepare(const struct settings *settings, struct resolver_answer *answer)
+static bool prepare(const struct resolver *resolver, struct resolver_answer *answer)
 {
+	const struct settings *settings = &resolver->settings;
+	const struct handler_topics *topics = resolver->filters ? &resolver->topics : NULL;
 	snprintf(answer->reason, sizeof(answer->reason), "out of memory");
 	if (settings->broker_tls && tls_context_new(settings, &answer->context, answer->reason) != 0)
 		return false;
 	const char *reason = "";
-	if (handler_token(settings, clock_unix_ms() / 1000, &answer->token, &reason) == 0)
+	if (handler_token(settings, topics, clock_unix_ms() / 1000, &answer->token, &reason) == 0)
 		return true;
 	snprintf(answer->reason, sizeof(answer->reason), "the handler's token cannot be %s: %s",
 		settings->handler_token_file[0] != '\0' ? "read from HANDLER_TOKEN_FILE" : "signed", reason);
@@ -172,7 +185,7 @@ static bool answer(struct resolver *resolver, struct resolver_request *request)
 	if (busy) {
 		resolver->busy++;
 		pthread_mutex_unlock(&resolver->lock);
-		answer.ok = prepare(&resolver->settings, &answer);
+		answer.ok = prepare(resolver, &answer);
 		pthread_mutex_lock(&resolver->lock);
 	}
 	if (!answer.ok)
@@ -245,6 +258,22 @@ int resolver_new(const struct settings *settings, struct resolver **ret)
 	resolver->references = 1;
 	resolver->last = &resolver->first;
 	*ret = resolver;
+	return 0;
+}
+
+int resolver_lock(struct resolver *resolver, const struct handler_topics *topics)
+{
+	char **filters = calloc(topics->count + 1, sizeof(*filters));
+	bool copied = filters;
+	for (size_t i = 0; copied && i < topics->count; i++)
+		copied = (filters[i] = strdup(topics->filters[i]));
+	if (!copied) {
+		free_filters(filters);
+		return -ENOMEM;
+	}
+	resolver->filters = filters;
+	resolver->topics =
+		(struct handler_topics){.filters = (const char *const *)filters, .count = topics->count};
 	return 0;
 }
 

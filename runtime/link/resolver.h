@@ -36,6 +36,14 @@ struct resolver_answer {
 __attribute__((warn_unused_result)) int resolver_new(const struct settings *settings, struct resolver **ret);
 
 /*
+ * The tokens that are signed for it are locked to these topics (handler_token.h). Copies them. Before the first request, once. 0 or -ENOMEM: then they
+ * are not.
+ */
+struct handler_topics;
+__attribute__((warn_unused_result)) int resolver_lock(
+	struct resolver *resolver, const struct handler_topics *topics);
+
+/*
  * Threads that run end when they are done with what they are at; nothing else is begun. Returns at once where they look a name up; a thread that is
  * busy with OpenSSL is waited for, a second at most, so that main() may return and the library clean up. Requests may be forgotten later. NULL is
  * fine.

@@ -11,7 +11,6 @@
  */
 #include "connection_private.h"
 
-#include "figures.h"
 #include "log.h"
 #include "packet.h"
 #include "settings.h"
@@ -56,6 +55,19 @@ static void read_terms(const mosquitto_property *properties, struct connection_t
 	uint32_t size;
 	if (mosquitto_property_read_int32(properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &size, false))
 		terms->packet_max = size;
+	if (mosquitto_property_read_int32(properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, &size, false))
+		terms->session_expiry_s = size;
+}
+
+/* MQTT 5, section 3.2.2.3.2: the broker may have another opinion, and says so. */
+static void check_session_expiry(const struct connection *connection, uint32_t granted_s)
+{
+	const uint32_t asked_s = connection->options.settings->session_expiry_s;
+	if (connection->options.persistent && granted_s < asked_s)
+		log_warn("session_expiry_capped",
+			"the broker keeps the session for less time than SESSION_EXPIRY: commands are lost if no host comes back within it",
+			LOG_TEXT("connection", connection->options.label), LOG_INT("granted_s", granted_s),
+			LOG_INT("asked_s", asked_s));
 }
 
 static void choose_old_version(struct connection *connection)
@@ -96,6 +108,7 @@ static void welcomed(struct connection *connection, int flags, const mosquitto_p
 		.packet_max = UINT32_MAX,
 		.qos_max = 2,
 		.wildcards = true,
+		.session_expiry_s = settings->session_expiry_s,
 	};
 	read_terms(properties, &terms);
 	gate_set_keepalive(connection->gate, terms.keepalive_s, connection->now_ms);
@@ -103,11 +116,14 @@ static void welcomed(struct connection *connection, int flags, const mosquitto_p
 	connection->state = CONNECTION_UP;
 	connection->up_since_ms = connection->now_ms;
 	connection->spoke_mqtt5 = connection->spoke_mqtt5 || connection->mqtt5;
+	if (connection->options.old_version)
+		atomic_store(connection->options.old_version, !connection->mqtt5);
 	log_info("broker_connected", "connected to the broker",
 		LOG_TEXT("connection", connection->options.label), LOG_TEXT("broker", settings->broker_host),
 		LOG_INT("port", settings->broker_port), LOG_TEXT("client_id", connection->options.client_id),
 		LOG_TEXT("mqtt", terms.mqtt5 ? "5" : "3.1.1"),
 		LOG_TEXT("session", terms.session_present ? "resumed" : "new"));
+	check_session_expiry(connection, terms.session_expiry_s);
 	connection->options.callbacks->up(connection->options.owner, &terms);
 }
 
@@ -213,7 +229,8 @@ static int set_options(struct connection *connection)
 	if (code == MOSQ_ERR_SUCCESS)
 		code = mosquitto_int_option(mosquitto, MOSQ_OPT_SEND_MAXIMUM, 65535);
 	if (code == MOSQ_ERR_SUCCESS && password)
-		code = mosquitto_username_pw_set(mosquitto, "JWT", password);
+		code = mosquitto_username_pw_set(
+			mosquitto, connection->options.settings->broker_user, password);
 	return code;
 }
 

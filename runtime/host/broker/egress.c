@@ -282,6 +282,7 @@ int egress_new(const struct egress_options *options, struct egress **ret)
 	const struct connection_options connection = {
 		.label = "egress",
 		.client_id = egress->client_id,
+		.old_version = &egress->figures->connection.old_version,
 		.settings = options->settings,
 		.resolver = options->resolver,
 		.callbacks = &callbacks,

@@ -4,6 +4,7 @@
 #include "lane.h"
 
 #include "clock.h"
+#include "command.h"
 #include "connection.h"
 #include "copies.h"
 #include "failpoint.h"
@@ -13,12 +14,14 @@
 #include "subscriptions.h"
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
 	READS_PER_TURN = 4, /* bursts, so that one here does not keep events and other lanes waiting */
-	STALL_MS = 20,	    /* nothing has come for that long .. */
+	STALL_MS = 20,	    /* nothing has come or was released for that long .. */
 	STALL_SETTLED = 8,  /* .. and so many settled places are held: the broker's own window is full */
+	IDLE_MS = 1000,	    /* the same: nobody sends more than is done */
+	BLOCKED_PART = 4,   /* one place of so many .. */
+	BLOCKED_EACH = 8,   /* .. or so many for each user at work: that is no accident of who came first */
 	SPARE_MAX = 4096,
 };
 
@@ -36,7 +39,8 @@ struct lane {
 	struct places places;	 /* of this link */
 	struct place *unsettled; /* all places before it have settled; NULL: all */
 	size_t settled;		 /* places held that have */
-	int64_t came_ms;	 /* the last message */
+	size_t parked;		 /* of these, with their command in the store */
+	int64_t moved_ms;	 /* the last message, or PUBACK */
 	struct copies *copies;
 	struct place *spare; /* linked by next */
 	size_t spare_count;
@@ -61,10 +65,17 @@ static void forget_kept(void *owner, struct place *place)
 	free_place(owner, place, false);
 }
 
+static bool is_parked(const struct place *place)
+{
+	return place->settled && place->end == COMMAND_PARKED;
+}
+
 static void add_place(struct lane *lane, struct place *place)
 {
 	places_append(&lane->places, place);
+	lane->moved_ms = lane->now_ms;
 	lane->settled += place->settled;
+	lane->parked += is_parked(place);
 	if (!lane->unsettled && !place->settled)
 		lane->unsettled = place;
 }
@@ -104,12 +115,10 @@ bool lane_hold_settled(struct lane *lane, uint64_t number, uint16_t mid)
 struct place *lane_take_copy(
 	struct lane *lane, uint64_t number, uint16_t mid, bool dup, uint64_t user, uint64_t fingerprint)
 {
+	if (copies_any(lane->copies) && !dup)
+		copies_end(lane->copies);
 	if (!copies_any(lane->copies))
 		return NULL;
-	if (!dup) {
-		copies_end(lane->copies);
-		return NULL;
-	}
 	struct place *place = copies_take(lane->copies, mid, user, fingerprint);
 	if (!place)
 		return NULL;
@@ -136,6 +145,7 @@ void lane_settle(struct lane *lane, struct place *place, unsigned end)
 	if (place->kept)
 		return;
 	lane->settled++;
+	lane->parked += is_parked(place);
 	while (lane->unsettled && lane->unsettled->settled)
 		lane->unsettled = lane->unsettled->next;
 	/* A link that is being left releases nothing more. */
@@ -148,6 +158,12 @@ const struct place *lane_oldest(const struct lane *lane)
 	return lane->unsettled;
 }
 
+/* Then it is this host that reads no more. */
+static bool is_full(const struct lane *lane)
+{
+	return lane->places.count >= lane->options.settings->window;
+}
+
 bool lane_stalls(const struct lane *lane, int64_t now_ms)
 {
 	return now_ms >= lane_stalls_at_ms(lane);
@@ -156,7 +172,20 @@ bool lane_stalls(const struct lane *lane, int64_t now_ms)
 /* What is settled before the oldest unsettled place leaves with the next flush: what is left is behind it. */
 int64_t lane_stalls_at_ms(const struct lane *lane)
 {
-	return lane->unsettled && lane->settled >= STALL_SETTLED ? lane->came_ms + STALL_MS : INT64_MAX;
+	return lane->unsettled && lane->settled >= STALL_SETTLED && !is_full(lane) ? lane->moved_ms + STALL_MS
+										   : INT64_MAX;
+}
+
+bool lane_is_idle(const struct lane *lane, int64_t now_ms)
+{
+	return !is_full(lane) && now_ms - lane->moved_ms >= IDLE_MS;
+}
+
+bool lane_is_blocked(const struct lane *lane, size_t users, int64_t now_ms)
+{
+	const size_t done = lane->settled - lane->parked;
+	return done * BLOCKED_PART >= lane->places.count || done >= users * BLOCKED_EACH ||
+	       lane_stalls(lane, now_ms) || lane_is_idle(lane, now_ms);
 }
 
 size_t lane_held(const struct lane *lane)
@@ -174,10 +203,18 @@ void lane_stepped_aside(struct lane *lane)
 static void lane_on_up(void *owner, const struct connection_terms *terms)
 {
 	struct lane *lane = owner;
+	/* By whichever host of this supervisor: the session is for all of them. */
+	const bool had_one = FIGURES_GET(lane->figures->connection.opened) > 0;
 	figures_up(&lane->figures->connection, lane->now_ms);
-	if (!terms->session_present)
+	FIGURES_SET(lane->figures->session_expiry_s, terms->session_expiry_s);
+	if (!terms->session_present) {
+		figures_add(&lane->figures->sessions_lost, had_one);
+		if (had_one)
+			log_warn("session_lost", "the broker has forgotten the session and what waited in it",
+				LOG_TEXT("connection", lane->options.routes->name));
 		copies_end(lane->copies);
-	lane->came_ms = lane->now_ms;
+	}
+	lane->moved_ms = lane->now_ms;
 	subscriptions_start(
 		lane->subscriptions, connection_mosquitto(lane->connection), terms->mqtt5, lane->now_ms);
 }
@@ -188,7 +225,7 @@ static void lane_on_down(void *owner, bool was_up)
 	figures_down(&lane->figures->connection, was_up, false);
 	lane->give_up_reason = NULL;
 	lane->unsettled = NULL;
-	lane->settled = 0;
+	lane->settled = lane->parked = 0;
 	if (!was_up)
 		return;
 	copies_keep(lane->copies, &lane->places);
@@ -202,7 +239,6 @@ static void lane_on_message(void *owner, const struct mosquitto_message *message
 	const mosquitto_property *properties, uint64_t number, bool dup)
 {
 	struct lane *lane = owner;
-	lane->came_ms = lane->now_ms;
 	if (lane->give_up_reason)
 		return; /* one before it could not be held: all that follows comes again */
 	lane->options.callbacks->message(lane->options.owner, message, properties, number, dup);
@@ -211,7 +247,6 @@ static void lane_on_message(void *owner, const struct mosquitto_message *message
 static void lane_on_oversized(void *owner, const struct mosquitto_message *message, uint64_t number, bool dup)
 {
 	struct lane *lane = owner;
-	lane->came_ms = lane->now_ms;
 	if (!lane->give_up_reason)
 		lane->options.callbacks->oversized(lane->options.owner, message, number, dup);
 }
@@ -221,10 +256,12 @@ static void lane_on_released(void *owner, size_t count)
 	struct lane *lane = owner;
 	const int64_t now_us = clock_us();
 	figures_add(&lane->figures->acknowledged, count);
+	lane->moved_ms = lane->now_ms;
 	while (count-- > 0) {
 		struct place *place = lane->places.first;
 		places_remove(&lane->places, place);
 		lane->settled--;
+		lane->parked -= is_parked(place);
 		figures_observe(&lane->figures->hold, (uint64_t)(now_us - place->arrived_us));
 		free_place(lane, place, true);
 	}
@@ -238,11 +275,9 @@ static void lane_on_subscribed(void *owner, int mid, int count, const int *grant
 
 static void lane_on_unsubscribed(void *owner, int mid, const mosquitto_property *properties)
 {
-	(void)mid;
-	(void)properties;
+	(void)mid, (void)properties;
 	const struct lane *lane = owner;
-	log_info("unsubscribed", "a filter that no handler wants is unsubscribed",
-		LOG_TEXT("lane", lane->options.routes->name));
+	subscriptions_unsubscribed(lane->subscriptions);
 }
 
 static const struct connection_owner callbacks = {
@@ -273,6 +308,7 @@ int lane_new(const struct lane_options *options, struct lane **ret)
 		.persistent = true,
 		.holds = true,
 		.window = options->settings->window,
+		.old_version = &lane->figures->connection.old_version,
 		.settings = options->settings,
 		.resolver = options->resolver,
 		.callbacks = &callbacks,
@@ -330,12 +366,11 @@ void lane_serve(struct lane *lane, short revents, bool reads, int64_t now_ms)
 	connection_serve(lane->connection, revents, now_ms);
 	if (!was_up || connection_state(lane->connection) != CONNECTION_UP)
 		return;
-	if ((revents & POLLIN) != 0 || connection_pending(lane->connection)) {
-		bool more = true;
-		for (unsigned i = 0; i < READS_PER_TURN && more && may_read(lane, reads); i++)
-			more = connection_read(lane->connection) &&
-			       connection_state(lane->connection) == CONNECTION_UP;
-	}
+	if ((revents & POLLIN) != 0 || connection_pending(lane->connection))
+		for (unsigned i = 0; i < READS_PER_TURN && may_read(lane, reads); i++)
+			if (!connection_read(lane->connection) ||
+				connection_state(lane->connection) != CONNECTION_UP)
+				break;
 	if (connection_state(lane->connection) == CONNECTION_UP)
 		subscriptions_retry(lane->subscriptions, connection_mosquitto(lane->connection), now_ms);
 }
@@ -439,8 +474,7 @@ bool lane_stopped(const struct lane *lane)
 size_t lane_abandon(struct lane *lane, int64_t now_ms)
 {
 	const size_t left = lane->places.count;
-	lane->stopping = true;
-	lane->stopped = true;
+	lane->stopping = lane->stopped = true;
 	connection_want(lane->connection, false, now_ms);
 	return left;
 }

@@ -98,6 +98,16 @@ bool lane_stalls(const struct lane *lane, int64_t now_ms);
 /* When that may be so, if nothing comes; INT64_MAX: it may not. */
 int64_t lane_stalls_at_ms(const struct lane *lane);
 
+/* Whether for a second nothing came and nothing was released, though it would read. */
+bool lane_is_idle(const struct lane *lane, int64_t now_ms);
+
+/* Whether those who are done wait for the one that is not (head-of-line blocking): many places could be released but for the oldest, of so many users
+ * who have something to do. Where all wait alike, for a processor or for what all their handlers need, or where parked ones are all that has settled,
+ * it is not: who went into the store then would help nobody, and cost all. A lane that stalls or is idle is: there is time to write, and the broker may
+ * wait for it. */
+bool lane_is_blocked(const struct lane *lane, size_t users, int64_t now_ms);
+
+/* How many places it holds: messages of the broker that are not acknowledged yet. */
 size_t lane_held(const struct lane *lane);
 
 /* Counts a command that steps aside. */

@@ -2,8 +2,9 @@
  * subscriptions.h - the filters of a lane at the broker: subscribed at QoS 1, checked, and stale ones
  * unsubscribed.
  *
- * A filter that is refused, granted at QoS 0, or cannot be asked for is told and tried again every
- * SUBSCRIPTIONS_RETRY_MS; the others work on. I/O thread only.
+ * A filter that is refused, granted at QoS 0, or cannot be asked for is told and tried again every SUBSCRIPTIONS_RETRY_MS; one that a limit of the
+ * broker's forbids (MQTT 5: 0x83, 0x91, 0x97) after SUBSCRIPTIONS_SOON_MS, then twice as long, up to SUBSCRIPTIONS_LIMITED_MS. The others work on. I/O
+ * thread only.
  */
 #ifndef SUBSCRIPTIONS_H
 #define SUBSCRIPTIONS_H
@@ -15,7 +16,7 @@
 struct mosquitto;
 struct subscriptions;
 
-enum { SUBSCRIPTIONS_RETRY_MS = 30000 };
+enum { SUBSCRIPTIONS_RETRY_MS = 30000, SUBSCRIPTIONS_SOON_MS = 100, SUBSCRIPTIONS_LIMITED_MS = 10000 };
 
 /* NULL when out of memory. */
 struct subscriptions *subscriptions_new(const struct route_lane *routes);
@@ -46,5 +47,8 @@ size_t subscriptions_granted_count(const struct subscriptions *subscriptions);
  * left in the session. */
 void subscriptions_drop_stale(
 	struct subscriptions *subscriptions, struct mosquitto *mosquitto, const char *topic);
+
+/* An UNSUBACK came. */
+void subscriptions_unsubscribed(const struct subscriptions *subscriptions);
 
 #endif

@@ -105,6 +105,8 @@ struct command {
 	unsigned base_attempts;		 /* those that its document has counted */
 	unsigned crashes;		 /* that it is to blame for */
 	bool buried;			 /* its dead letter is written, and its sender is being told */
+	const char *schedule; /* it is a run of that schedule's, from the store; NULL: somebody's command */
+	unsigned events_sent; /* of a schedule's: so far */
 
 	/* the run: written by the thread that runs it */
 	struct arena arena;
@@ -115,6 +117,7 @@ struct command {
 	const char *reason;			 /* of a retry or a death; static or in the arena */
 	const char *handler;			 /* whose reason that is; "" */
 	bool store_away;
+	unsigned retry_after_ms;  /* a handler wants the next run not before; 0: the host's own back-off */
 	_Atomic bool alone;	  /* nothing else runs meanwhile */
 	_Atomic int64_t begun_us; /* when a worker began this run; 0: none has; INT64_MAX: it has returned */
 	int64_t ran_us;		  /* when it has returned: how long it ran, without its waits for the store */
@@ -139,6 +142,7 @@ const struct store_id *command_store_id(const struct command *command);
 /* Frees what it holds, and it. It is in no list, and nobody has it. */
 void command_free(struct command *command);
 
+/* As the log, /status and the tests have them: "running", "done". They live for ever. */
 const char *command_state_name(enum command_state state);
 const char *command_end_name(enum command_end end);
 

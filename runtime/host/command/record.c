@@ -7,6 +7,7 @@
 #include "command.h"
 #include "fingerprint.h"
 #include "log.h"
+#include "timetable.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +20,10 @@ unsigned record_delay_ms(unsigned attempts)
 
 static struct parked_command new_document(const struct command *command, const struct record_terms *terms)
 {
+	struct store_id id;
+	memcpy(id.bytes, command->input.made_id, sizeof(id.bytes));
 	return (struct parked_command){
-		.id = store_new_id(),
+		.id = id,
 		.lane = terms->lane_id,
 		.user = command->input.user,
 		.topic = command->input.topic,
@@ -79,6 +82,23 @@ bool record_make(struct command *command, const struct routes *routes, const str
 	return true;
 }
 
+/* When it was due. What is no payload of ours is told by record_schedule_readable(). */
+static void read_schedule(struct command *command)
+{
+	struct call_input *input = &command->input;
+	char id[TIMETABLE_ID_SIZE];
+	input->user = "";
+	if (!timetable_payload_read(input->payload, input->payload_size, &input->slot_ms, &input->since_ms))
+		return;
+	timetable_id(command->schedule, input->slot_ms, id);
+	input->id = arena_copy(&command->arena, id, strlen(id));
+}
+
+bool record_schedule_readable(const struct command *command)
+{
+	return command->input.id != NULL;
+}
+
 void record_read(struct command *command)
 {
 	const struct parked_command *document = command->document;
@@ -90,12 +110,18 @@ void record_read(struct command *command)
 		.payload = document->payload,
 		.payload_size = document->payload_size,
 		.response_topic = document->response_topic,
+		.correlation = document->correlation,
+		.correlation_size = (uint16_t)document->correlation_size,
 		.attempt = 1,
 	};
+	memcpy(command->input.made_id, document->id.bytes, sizeof(document->id.bytes));
 	command->correlation = document->correlation;
 	command->correlation_size = (uint16_t)document->correlation_size;
 	command->fingerprint = fingerprint(document->topic, document->payload, document->payload_size,
 		document->correlation, document->correlation_size);
+	command->schedule = timetable_name_of(document->topic);
+	if (command->schedule)
+		read_schedule(command);
 	command->identity = fingerprint_text((const char *)document->id.bytes, sizeof(document->id.bytes));
 	command->base_attempts = command->attempts = document->attempts;
 	command->crashes = document->crashes;

@@ -35,6 +35,9 @@ __attribute__((warn_unused_result)) bool record_make(
 void record_read(struct command *command);
 void record_read_progress(struct command *command, const struct routes *routes);
 
+/* Of a schedule's run that was read: whether its payload says when it was due. */
+bool record_schedule_readable(const struct command *command);
+
 /* The delay before the next run of a command that was tried so often: doubling from a second to five minutes, half of it
  * jitter. */
 unsigned record_delay_ms(unsigned attempts);

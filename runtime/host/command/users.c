@@ -99,6 +99,11 @@ void users_drop_idle(struct user *user)
 	users->spare_count++;
 }
 
+size_t users_count(const struct users *users)
+{
+	return users->count;
+}
+
 static void add_waiting(struct user *user, const struct command *command)
 {
 	user->waiting++;
@@ -121,6 +126,7 @@ void user_append(struct user *user, struct command *command)
 	else
 		user->first = command;
 	user->last = command;
+	user->unpromised += command->origin == COMMAND_UNPROMISED;
 	if (command->through)
 		return;
 	if (command->origin != COMMAND_FROM_STORE)
@@ -154,6 +160,7 @@ void user_stored(struct user *user, struct command *command)
 {
 	if (!command->through && command->origin != COMMAND_FROM_STORE)
 		take_waiting(user, command);
+	user->unpromised -= command->origin == COMMAND_UNPROMISED;
 	command->origin = COMMAND_FROM_STORE;
 }
 
@@ -190,6 +197,7 @@ void user_remove(struct user *user, struct command *command)
 		command->user_next->user_previous = command->user_previous;
 	else
 		user->last = command->user_previous;
+	user->unpromised -= command->origin == COMMAND_UNPROMISED;
 	command->user = NULL;
 	command->user_next = command->user_previous = NULL;
 }

@@ -29,6 +29,7 @@ struct user {
 	struct command *turn;	      /* the first that is not through; NULL: all are */
 	unsigned waiting;	      /* from the broker, not through */
 	size_t waiting_bytes;	      /* of their payloads */
+	unsigned unpromised;	      /* of those in the line: without a promise */
 	struct backlog *backlog;      /* what of his is in the store; NULL: nothing, as far as is known */
 	int64_t active_us;	      /* in all, up to the last change */
 	bool in_turn, again; /* dispatch.c's: his turn is being given, and is to be looked at once more */
@@ -47,6 +48,9 @@ struct user *users_get(struct users *users, uint64_t key, const char *name, size
 
 /* The same, but NULL where there is none. */
 struct user *users_find(const struct users *users, uint64_t key, const char *name, size_t size);
+
+/* How many there are: they have a command or a backlog. */
+size_t users_count(const struct users *users);
 
 /* Puts the command at the end of the line. */
 void user_append(struct user *user, struct command *command);

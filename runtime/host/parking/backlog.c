@@ -84,6 +84,7 @@ void backlog_end(struct parking *parking, struct backlog *backlog)
 	*backlog->link = backlog->next;
 	if (backlog->next)
 		backlog->next->link = backlog->link;
+	parking->backlog_count--;
 	user->backlog = NULL;
 	free(backlog->lane_id);
 	free(backlog);

@@ -17,7 +17,6 @@
 #include <string.h>
 
 enum {
-	CLAIMED_MAX = 64,    /* backlogs in memory at once, but for those that stepped aside */
 	DECLINED_MS = 60000, /* a backlog that nobody here can run */
 	SOON_MS = 1000,	     /* a backlog that is due by then lets commands wait in memory */
 };
@@ -32,6 +31,7 @@ int parking_new(const struct parking_options *options, struct parking **ret)
 	parking->options = *options;
 	parking->line_end = &parking->line;
 	parking->walk_at_ms = parking->repeat_at_ms = INT64_MAX;
+	parking->append_max = PARKING_APPEND_MAX;
 	parking->finish_max = PARKED_BATCH_MAX;
 	*ret = parking;
 	return 0;
@@ -77,6 +77,7 @@ struct backlog *parking_backlog(
 	if (parking->backlogs)
 		parking->backlogs->link = &backlog->next;
 	parking->backlogs = backlog;
+	parking->backlog_count++;
 	user->backlog = backlog;
 	parking_walk_by(parking, parking->now_ms + PARKING_WALK_MS);
 	return backlog;
@@ -103,12 +104,25 @@ static bool finish(struct parking *parking, struct backlog *backlog)
 	if (is_refused(parking, backlog))
 		return true;
 	const bool all = done == backlog->memory.count || done == parking->finish_max || backlog->postponed;
-	if (!all && parking->now_ms - backlog->done_since_ms < PARKING_FINISH_MS) {
-		parking_walk_by(parking, backlog->done_since_ms + PARKING_FINISH_MS);
+	/* At the same moments for all, so that they go together. */
+	const int64_t due_ms = (backlog->done_since_ms / PARKING_FINISH_MS + 1) * PARKING_FINISH_MS;
+	if (!all && parking->now_ms < due_ms) {
+		parking_walk_by(parking, due_ms);
 		return true;
 	}
 	parking_job_finish(parking, backlog, done);
 	return true;
+}
+
+/* What follows others' documents waits for the next walk, and is written with what other users have. Who has nothing else to do does not wait. */
+static bool gathers(struct parking *parking, const struct backlog *backlog)
+{
+	const bool waits = backlog->written && !backlog->to_store.first->stepping && !parking->walking &&
+			   !parking->stopping && backlog->to_store.count < parking->append_max &&
+			   (backlog->memory.first || backlog->state != BACKLOG_CLAIMED);
+	if (waits)
+		parking_walk_by(parking, parking->now_ms + PARKING_WALK_MS);
+	return waits;
 }
 
 /* It is another host's now: what is in memory of it is not ours. What was found again in the store meanwhile stays known. False: something has to be
@@ -143,7 +157,8 @@ void parking_next_step(struct parking *parking, struct backlog *backlog)
 		return;
 	}
 	if (backlog->to_store.first) {
-		parking_job_append(parking, backlog);
+		if (!gathers(parking, backlog))
+			parking_job_append(parking, backlog);
 		return;
 	}
 	if (backlog->declined) {
@@ -226,6 +241,7 @@ void parking_place_freed(struct parking *parking, struct backlog *backlog)
 static void walk(struct parking *parking)
 {
 	parking->walk_at_ms = INT64_MAX;
+	parking->walking = true;
 	for (struct backlog *backlog = parking->backlogs, *next; backlog; backlog = next) {
 		next = backlog->next;
 		if (backlog->state != BACKLOG_RESTING || backlog->to_store.first || backlog->dropped ||
@@ -244,6 +260,7 @@ static void walk(struct parking *parking)
 		*parking->line_end = backlog;
 		parking->line_end = &backlog->line_next;
 	}
+	parking->walking = false;
 	/* Not more often than a person would notice. */
 	if (parking->walk_at_ms < parking->now_ms + PARKING_WALK_MS)
 		parking->walk_at_ms = parking->now_ms + PARKING_WALK_MS;
@@ -276,7 +293,8 @@ void parking_serve(struct parking *parking, bool may_claim, int64_t now_ms)
 		repeat(parking);
 	if (now_ms >= parking->walk_at_ms)
 		walk(parking);
-	while (may_claim && !parking->stopping && parking->line && parking->counted < CLAIMED_MAX) {
+	while (may_claim && !parking->stopping && parking->line &&
+		parking->counted < parking->options.claimed_max) {
 		struct backlog *backlog = parking->line;
 		backlog_leave_line(parking, backlog);
 		if (!backlog->busy && !backlog->to_store.first)
@@ -307,10 +325,10 @@ void parking_stop(struct parking *parking)
 	parking->stopping = true;
 	for (struct backlog *backlog = parking->backlogs, *next; backlog; backlog = next) {
 		next = backlog->next;
-		if (backlog->state != BACKLOG_CLAIMED)
-			continue;
-		backlog_give_back(parking, backlog, false);
-		parking_next_step(parking, backlog);
+		if (backlog->state == BACKLOG_CLAIMED)
+			backlog_give_back(parking, backlog, false);
+		if (backlog->state == BACKLOG_CLAIMED || backlog->to_store.first)
+			parking_next_step(parking, backlog);
 	}
 }
 
@@ -362,7 +380,17 @@ bool parking_lets_wait(const struct parking *parking, const struct backlog *back
 		       backlog->due_ms >= parking->now_ms - SOON_MS && !backlog->after);
 }
 
+bool parking_is_due(const struct parking *parking, const struct backlog *backlog)
+{
+	return backlog->state != BACKLOG_RESTING || backlog->due_ms <= parking->now_ms + SOON_MS;
+}
+
 size_t parking_claimed_count(const struct parking *parking)
 {
 	return parking->in_memory;
+}
+
+size_t parking_backlog_count(const struct parking *parking)
+{
+	return parking->backlog_count;
 }

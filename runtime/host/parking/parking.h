@@ -49,6 +49,7 @@ struct parking_owner {
 struct parking_options {
 	struct pool *pool;	 /* of storing_pool_new() */
 	const char *lease_owner; /* the supervisor's random id */
+	unsigned claimed_max;	 /* backlogs in memory at once, but for those that stepped aside */
 	const struct parking_owner *callbacks;
 	void *owner;
 };
@@ -115,7 +116,13 @@ void parking_drop_all(struct parking *parking);
 /* Whether that backlog lets new commands of its user wait in memory. */
 bool parking_lets_wait(const struct parking *parking, const struct backlog *backlog);
 
+/* Whether it is being run, or as soon as its turn comes: its first does not wait for a time. */
+bool parking_is_due(const struct parking *parking, const struct backlog *backlog);
+
 /* Commands claimed from the store, in memory. */
 size_t parking_claimed_count(const struct parking *parking);
+
+/* Users of whom commands are in the store, as far as this host knows, or are on their way there. I/O thread. */
+size_t parking_backlog_count(const struct parking *parking);
 
 #endif

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { APPEND_MAX = 500 };
-
 void parking_submit(struct parking *parking, struct parking_job *job)
 {
 	parking->jobs++;
@@ -45,9 +43,8 @@ static struct parking_job *new_job(
 void parking_job_append(struct parking *parking, struct backlog *backlog)
 {
 	const bool steps = backlog->to_store.first->stepping;
-	const size_t count = steps				    ? 1
-			     : backlog->to_store.count < APPEND_MAX ? backlog->to_store.count
-								    : APPEND_MAX;
+	const size_t waiting = backlog->to_store.count;
+	const size_t count = steps ? 1 : waiting < parking->append_max ? waiting : parking->append_max;
 	struct parking_job *job = new_job(parking, backlog, STORING_APPEND, count * sizeof(void *));
 	if (!job)
 		return;
@@ -74,9 +71,19 @@ void parking_job_claim(struct parking *parking, struct backlog *backlog)
 
 void parking_job_finish(struct parking *parking, struct backlog *backlog, size_t count)
 {
+	const struct command *first = backlog->memory.first;
+	if (first->schedule)
+		count = 1; /* each has an end of its own */
 	struct parking_job *job = new_job(parking, backlog, STORING_FINISH, count * sizeof(struct store_id));
 	if (!job)
 		return;
+	job->storing.schedule = first->schedule;
+	if (first->schedule)
+		job->storing.schedule_outcome = (struct schedule_outcome){
+			.end = command_end_name(first->end),
+			.events = first->events_sent,
+			.ran_ms = (unsigned)(first->ran_us / 1000),
+		};
 	struct store_id *ids = (struct store_id *)job->inputs;
 	const struct command *command = backlog->memory.first;
 	for (size_t i = 0; i < count; i++, command = command->backlog_next)
@@ -91,10 +98,26 @@ void parking_job_finish(struct parking *parking, struct backlog *backlog, size_t
 	parking_submit(parking, job);
 }
 
+static void keep_first(struct parking_job *job, size_t count)
+{
+	struct backlog *backlog = job->backlog;
+	struct backlog_list kept = {0};
+	while (kept.count < count)
+		backlog_list_add(&kept, backlog_list_take(&job->list));
+	for (struct command *command; (command = backlog_list_take(&backlog->to_store));)
+		backlog_list_add(&job->list, command);
+	backlog->to_store = job->list;
+	job->list = kept;
+}
+
 void parking_job_halve(struct parking_job *job)
 {
 	struct storing *storing = &job->storing;
-	storing->count = storing->count / 2 > PARKING_FINISH_MIN ? storing->count / 2 : PARKING_FINISH_MIN;
+	storing->count = storing->count / 2 > PARKING_JOB_MIN ? storing->count / 2 : PARKING_JOB_MIN;
+	if (storing->kind == STORING_APPEND) {
+		keep_first(job, storing->count);
+		return;
+	}
 	job->first = storing->done[storing->count];
 	storing->next = &job->first;
 	storing->leased = true;

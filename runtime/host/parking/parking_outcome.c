@@ -40,6 +40,15 @@ static bool refused(struct parking *parking, const struct parking_job *job)
 	return refused;
 }
 
+/* So many were done in time. */
+static void more_at_once(size_t *max, size_t count, size_t most)
+{
+	if (count >= *max)
+		*max = count + PARKING_JOB_MIN;
+	if (*max > most)
+		*max = most;
+}
+
 static void appended(struct parking *parking, struct backlog *backlog, struct parking_job *job)
 {
 	const struct parking_owner *callbacks = parking->options.callbacks;
@@ -61,8 +70,10 @@ static void appended(struct parking *parking, struct backlog *backlog, struct pa
 		callbacks->stored(parking->options.owner, command, false);
 	}
 	struct command *refused = backlog_list_take(&job->list);
-	if (!refused)
+	if (!refused) {
+		more_at_once(&parking->append_max, written, PARKING_APPEND_MAX);
 		return;
+	}
 	/* Those behind it are written by the next job, before what has come since. */
 	for (struct command *command; (command = backlog_list_take(&backlog->to_store));)
 		backlog_list_add(&job->list, command);
@@ -109,15 +120,6 @@ static void claimed(struct parking *parking, struct backlog *backlog, struct par
 		parking->options.callbacks->claimed(parking->options.owner, backlog);
 }
 
-/* So many were deleted in time. */
-static void finish_more(struct parking *parking, size_t count)
-{
-	if (count >= parking->finish_max)
-		parking->finish_max = count + PARKING_FINISH_MIN;
-	if (parking->finish_max > PARKED_BATCH_MAX)
-		parking->finish_max = PARKED_BATCH_MAX;
-}
-
 static void finished(struct parking *parking, struct backlog *backlog, struct parking_job *job)
 {
 	if (refused(parking, job)) { /* what counted as deleted would run again at the next start */
@@ -129,7 +131,7 @@ static void finished(struct parking *parking, struct backlog *backlog, struct pa
 	else
 		backlog->leased = false;
 	backlog->done_since_ms = 0;
-	finish_more(parking, job->storing.count);
+	more_at_once(&parking->finish_max, job->storing.count, PARKED_BATCH_MAX);
 	for (size_t i = 0; i < job->storing.count; i++) {
 		parking->in_memory--;
 		parking->options.callbacks->finished(
@@ -206,18 +208,21 @@ static bool unanswered(const struct storing *storing)
 	       storing->error != STORE_E_PERMANENT;
 }
 
-/* Fewer deletions at once may be what the database can do in time. */
-static void finish_less(struct parking *parking, struct parking_job *job)
+/* Fewer at once may be what the database can do in time. */
+static void less_at_once(struct parking *parking, struct parking_job *job)
 {
+	size_t *max = job->storing.kind == STORING_APPEND ? &parking->append_max : &parking->finish_max;
 	parking_job_halve(job);
-	if (job->storing.count < parking->finish_max)
-		parking->finish_max = job->storing.count;
+	if (job->storing.count < *max)
+		*max = job->storing.count;
 }
 
 static void repeat_later(struct parking *parking, struct parking_job *job)
 {
-	if (job->storing.kind == STORING_FINISH && job->storing.count > PARKING_FINISH_MIN)
-		finish_less(parking, job);
+	const bool many = job->storing.kind == STORING_APPEND || job->storing.kind == STORING_FINISH;
+	if (many && job->storing.count > PARKING_JOB_MIN)
+		less_at_once(parking, job);
+	job->storing.alone = true;
 	job->next = parking->repeated;
 	parking->repeated = job;
 	if (job->storing.error == STORE_E_TRANSIENT) {

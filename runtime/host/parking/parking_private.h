@@ -11,22 +11,26 @@ enum {
 	PARKING_WALK_MS = 20,	    /* between two walks over all backlogs */
 	PARKING_RETRY_MS = 1000,    /* after what should not be */
 	PARKING_REFUSED_MS = 10000, /* after what the database has refused */
-	PARKING_FINISH_MIN = 10,    /* documents deleted at once, however long that takes */
+	PARKING_JOB_MIN = 10,	    /* documents written or deleted at once, however long that takes */
+	PARKING_APPEND_MAX = 500,   /* documents written at once */
 };
 
 struct parking {
 	struct parking_options options;
 	struct backlog *backlogs;	  /* linked by next */
+	size_t backlog_count;		  /* of these */
 	struct backlog *line, **line_end; /* those that are due, linked by line_next */
 	struct parking_job *repeated;	  /* linked by next: after a pause, or when the store answers again */
 	int64_t repeat_at_ms; /* when the first of them is due; INT64_MAX: when the store answers */
-	size_t finish_max;    /* so many documents are deleted at once: half of it after each failure */
-	size_t jobs;	      /* that the pool has */
-	size_t claimed;	      /* backlogs that are not RESTING */
-	size_t counted;	      /* of those: they have not stepped aside */
-	size_t in_memory;     /* commands of them */
+	/* So many documents are written, and deleted, at once: half of it after each failure. */
+	size_t append_max, finish_max;
+	size_t jobs;	  /* that the pool has */
+	size_t claimed;	  /* backlogs that are not RESTING */
+	size_t counted;	  /* of those: they have not stepped aside */
+	size_t in_memory; /* commands of them */
 	int64_t walk_at_ms;
 	int64_t now_ms;
+	bool walking; /* all backlogs are looked at: what they write goes together */
 	bool stopping;
 	bool told_refused[STORING_KINDS]; /* that such jobs are refused, until one is not */
 };
@@ -56,6 +60,7 @@ void parking_next_step(struct parking *parking, struct backlog *backlog);
 
 /* ---- backlog.c ---- */
 
+/* Takes it out of the line of those that wait to be claimed, if it is in there; and changes its state, with the counts that hang on it. */
 void backlog_leave_line(struct parking *parking, struct backlog *backlog);
 void backlog_set_state(struct parking *parking, struct backlog *backlog, enum backlog_state state);
 
@@ -93,8 +98,8 @@ void parking_job_postpone(struct parking *parking, struct backlog *backlog);
 void parking_job_renew(struct parking *parking, struct backlog *backlog);
 void parking_job_release(struct parking *parking, struct backlog *backlog);
 
-/* A FINISH of more than PARKING_FINISH_MIN documents becomes one of half as many, or of so many: the first ones. The lease goes on to the next
- * one. */
+/* An APPEND or a FINISH of more than PARKING_JOB_MIN documents becomes one of half as many, or of so many: the first ones. The lease goes on to the
+ * next one; what is not to be written now is so before all that has come since. */
 void parking_job_halve(struct parking_job *job);
 
 /* Hands it to the pool, for the first time or again. */

@@ -20,6 +20,8 @@ enum { STACK_SIZE = 1024 * 1024 };
  * so many times in a row, only every so many-th chance is taken, until one pays again. */
 enum { LET_RUN_IN_VAIN = 4, LET_RUN_EVERY = 64 };
 
+enum { TOGETHER_MAX = 64 }; /* jobs by one call */
+
 struct queue {
 	struct job *first, **end;
 };
@@ -111,14 +113,43 @@ static struct job *queue_take(struct queue *queue)
 	queue->first = job->next;
 	if (!queue->first)
 		queue->end = &queue->first;
+	job->next = NULL;
 	return job;
+}
+
+/* Takes what joins the job out of the queue, and links it behind it, in the order in which it waited. */
+static void take_joined(struct pool *pool, struct job *job)
+{
+	struct job *last = job;
+	unsigned count = 1;
+	if (!pool->options.joins(job, job))
+		return; /* however many wait */
+	for (struct job **at = &pool->out.first; *at && count < TOGETHER_MAX;) {
+		struct job *other = *at;
+		if (!pool->options.joins(job, other)) {
+			at = &other->next;
+			continue;
+		}
+		*at = other->next;
+		if (!other->next)
+			pool->out.end = at;
+		last->next = other;
+		last = other;
+		last->next = NULL;
+		count++;
+	}
 }
 
 /* Under out_mutex. */
 static struct job *take_next(struct pool *pool)
 {
 	struct job *job = queue_take(&pool->urgent);
-	return job || pool->held ? job : queue_take(&pool->out);
+	if (job || pool->held)
+		return job;
+	job = queue_take(&pool->out);
+	if (job && pool->options.joins)
+		take_joined(pool, job);
+	return job;
 }
 
 /* Waits for the next job; NULL: the pool stops. */
@@ -151,7 +182,10 @@ static void *work(void *argument)
 	while ((job = next_job(thread))) {
 		job->run(job, thread->context);
 		pthread_mutex_lock(&pool->back_mutex);
-		queue_append(&pool->back, job);
+		for (struct job *next; job; job = next) {
+			next = job->next;
+			queue_append(&pool->back, job);
+		}
 		pthread_mutex_unlock(&pool->back_mutex);
 		wake_sleeper(pool);
 	}

@@ -2,8 +2,9 @@
  * pool.h - threads that do jobs, and the two queues between them and the I/O thread: jobs out, finished ones back.
  *
  * Happy path: pool_submit() some jobs, pool_kick(); a thread does each; pool_collect() returns them. A thread takes one job at a time, so a slow
- * one delays no other while a thread is free. The I/O thread is woken through a descriptor, and only when it sleeps: it brackets its poll() by
- * pool_sleep() and pool_awake(), after pool_let_run(). It may have several pools: each has a descriptor of its own, and is bracketed by itself.
+ * one delays no other while a thread is free; or some that wait and may be done together (joins). The I/O thread is woken through a descriptor, and
+ * only when it sleeps: it brackets its poll() by pool_sleep() and pool_awake(), after pool_let_run(). It may have several pools: each has a
+ * descriptor of its own, and is bracketed by itself.
  * All functions but pool_wake(): the I/O thread.
  */
 #ifndef POOL_H
@@ -21,6 +22,9 @@ struct pool_options {
 	int (*open)(void *owner, unsigned thread, void **ret_context);
 	/* By the thread that calls pool_free(), when the thread has ended. */
 	void (*close)(void *owner, void *context);
+	/* Whether a job that waits may be run together with one that a thread takes now: by one call of run() of the first. Both have waited, so nobody
+	 * waits for it. Of a job and itself it says whether it joins any. By any thread. NULL: each by itself. */
+	bool (*joins)(const struct job *first, const struct job *other);
 	/* By the thread itself, before its first job and after its last. */
 	void (*enter)(void *context);
 	void (*leave)(void *context);

@@ -12,18 +12,12 @@
 #include "log.h"
 #include "pool.h"
 #include "settings.h"
+#include "setup.h"
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 
 _Static_assert((int)CALL_FAILED + 1 == FIGURES_ENDS, "the figures count all ends");
-
-/* What no init has made, no fini is called for. */
-static void state_end(const struct cashew_handler *handler, void *state)
-{
-	if (handler->init && handler->fini)
-		handler->fini(state);
-}
 
 int worker_states_new(struct worker_context *context)
 {
@@ -33,14 +27,13 @@ int worker_states_new(struct worker_context *context)
 		return -ENOMEM;
 	for (size_t i = 0; i < routes->handler_count; i++) {
 		const struct cashew_handler *handler = routes->handlers[i];
-		if (!handler->init)
-			continue;
-		const int error = handler->init(&context->states[i]);
+		char reason[SETUP_REASON_SIZE];
+		const int error = setup_init(handler, context->settings, &context->states[i], reason);
 		if (error != 0) {
 			log_error("handler_init_failed", "a handler's init failed: the host does not start",
-				LOG_TEXT("handler", handler->name), LOG_INT("returned", error));
+				LOG_TEXT("handler", handler->name), LOG_TEXT("reason", reason));
 			while (i-- > 0)
-				state_end(routes->handlers[i], context->states[i]);
+				setup_fini(routes->handlers[i], context->states[i]);
 			free(context->states);
 			context->states = NULL;
 			return -ECANCELED;
@@ -54,7 +47,7 @@ void worker_states_free(struct worker_context *context)
 	if (!context->states)
 		return;
 	for (size_t i = 0; i < context->routes->handler_count; i++)
-		state_end(context->routes->handlers[i], context->states[i]);
+		setup_fini(context->routes->handlers[i], context->states[i]);
 	free(context->states);
 	context->states = NULL;
 }
@@ -151,6 +144,8 @@ static void run_handler(const struct worker_context *context, struct command *co
 			command->handler = call.handler->name;
 		}
 		command->store_away = command->store_away || call.store_away;
+		if (call.retry_after_ms > command->retry_after_ms)
+			command->retry_after_ms = call.retry_after_ms;
 		return;
 	}
 	command->settled |= UINT32_C(1) << position;
@@ -167,6 +162,7 @@ void worker_run(const struct worker_context *context, struct command *command)
 	command->attempts++;
 	command->input.attempt = command->attempts;
 	command->store_away = false;
+	command->retry_after_ms = 0;
 	for (unsigned i = 0; i < command->route->handler_count; i++)
 		if ((command->settled & (UINT32_C(1) << i)) == 0)
 			run_handler(context, command, i);
