@@ -34,12 +34,13 @@ enum {
 
 /* What became of the commands, over all hosts. */
 struct board_account {
-	_Atomic uint64_t done, rejected, dead, parked; /* acknowledged, by end */
-	_Atomic uint64_t joined;		       /* redelivered copies that joined their first */
-	_Atomic uint64_t ignored;		       /* retained ones */
-	_Atomic uint64_t qos0;			       /* run without a promise */
-	_Atomic uint64_t qos0_dropped;		       /* of those, the ones that failed, or were too many */
-	_Atomic uint64_t left; /* read, but left to the broker unacknowledged when a host stopped */
+	_Atomic uint64_t done, rejected, dead,
+		parked;		       /* acknowledged, by end; rejected ones without a promise too */
+	_Atomic uint64_t joined;       /* redelivered copies that joined their first */
+	_Atomic uint64_t ignored;      /* retained ones */
+	_Atomic uint64_t qos0;	       /* run without a promise */
+	_Atomic uint64_t qos0_dropped; /* of those, the ones that failed, or were too many */
+	_Atomic uint64_t left;	       /* read, but left to the broker unacknowledged when a host stopped */
 };
 
 /* A run of one handler on one command. */

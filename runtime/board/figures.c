@@ -55,6 +55,12 @@ unsigned figures_lane_place(struct figures *figures, const char *name)
 	return index;
 }
 
+unsigned figures_schedule_place(struct figures *figures, const char *name)
+{
+	return place(figures->schedules[0].name, sizeof(figures->schedules[0]), &figures->schedule_count,
+		FIGURES_SCHEDULES, name);
+}
+
 void figures_up(struct figures_connection *connection, int64_t now_ms)
 {
 	FIGURES_SET(connection->since_ms, now_ms);
@@ -73,6 +79,14 @@ void figures_use_rows(struct figures *figures, unsigned rows)
 {
 	if (rows > FIGURES_GET(figures->rows))
 		FIGURES_SET(figures->rows, rows);
+}
+
+bool figures_standby(const struct figures *figures)
+{
+	for (unsigned i = 0; i < figures_lane_count(figures); i++)
+		if (FIGURES_GET(figures->lanes[i].connection.standby))
+			return true;
+	return false;
 }
 
 static void clear_connection(struct figures_connection *connection)
@@ -120,12 +134,17 @@ void figures_clear_host(struct figures *figures)
 	FIGURES_SET(now->commands, 0);
 	FIGURES_SET(now->jobs, 0);
 	FIGURES_SET(now->parked, 0);
+	FIGURES_SET(now->backlogs, 0);
 	FIGURES_SET(now->workers, 0);
 	FIGURES_SET(now->store_up, false);
 	FIGURES_SET(now->ready, false);
 	FIGURES_SET(now->stopping, false);
 	FIGURES_SET(figures->store.writable, false);
 	FIGURES_SET(figures->store.refused, 0);
+	for (unsigned i = 0; i < figures_schedule_count(figures); i++) {
+		FIGURES_SET(figures->schedules[i].here, false);
+		FIGURES_SET(figures->schedules[i].overdue_ms, 0);
+	}
 }
 
 /* ---- Reading ---- */
@@ -174,6 +193,17 @@ unsigned figures_handler_count(const struct figures *figures)
 unsigned figures_lane_count(const struct figures *figures)
 {
 	return count_of(&figures->lane_count, FIGURES_LANES);
+}
+
+unsigned figures_schedule_count(const struct figures *figures)
+{
+	return count_of(&figures->schedule_count, FIGURES_SCHEDULES);
+}
+
+const char *figures_schedule_end_name(uint32_t end)
+{
+	static const char *const names[] = {"none", "done", "dead"};
+	return end < sizeof(names) / sizeof(names[0]) ? names[end] : "?";
 }
 
 int figures_handler_find(const struct figures *figures, const char *name)

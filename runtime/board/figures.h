@@ -5,7 +5,7 @@
  * clock that is not read anyway. Readers are in the supervisor. They see each figure by itself: two of them may be of different moments. Counters
  * are of all hosts together and never fall. What says how things stand now is cleared when a host has died.
  *
- * Who writes: a row of `runs`, the thread with the slot of that number (BOARD_SLOTS). `store`, the store watch's thread. What the supervisor counts,
+ * Who writes: a row of `runs`, the thread with the slot of that number (BOARD_SLOTS). `store` and `schedules`, the store watch's thread. What the supervisor counts,
  * the supervisor. All else, the host's I/O thread.
  *
  * Handlers and lanes have their places by name, for all hosts: a host looks them up when it begins. Where there are more names than places, those
@@ -24,6 +24,7 @@ enum {
 	FIGURES_HANDLERS = 128,
 	FIGURES_LANES = 32,
 	FIGURES_COLLECTIONS = 64,
+	FIGURES_SCHEDULES = 64,
 	FIGURES_NAME_SIZE = 64, /* a longer name is cut */
 	FIGURES_BOUNDS = 20,
 	FIGURES_ENDS = 4,
@@ -60,6 +61,7 @@ struct figures_handler {
 struct figures_connection {
 	_Atomic uint32_t state;	  /* enum connection_state; 0: not wanted */
 	_Atomic bool standby;	  /* another host has its session */
+	_Atomic bool old_version; /* the broker has welcomed it under MQTT 3.1.1 */
 	_Atomic int64_t since_ms; /* UP: since when, by clock_ms(); else 0 */
 	_Atomic uint64_t opened, lost;
 };
@@ -69,12 +71,16 @@ struct figures_lane {
 	_Atomic bool here; /* the host that lives has it */
 	struct figures_connection connection;
 	_Atomic uint32_t filters, granted; /* of those that it subscribes to, the ones granted at QoS 1 */
-	_Atomic uint64_t held;		   /* commands whose PUBACK is held now */
-	_Atomic uint64_t unsettled;	   /* of those, the ones without an end */
-	_Atomic int64_t oldest_ms;	   /* since when the oldest of those is there; 0: all have an end */
-	_Atomic uint64_t dropped;	   /* connections given up with what they held */
-	_Atomic uint64_t acknowledged;	   /* PUBACKs that have left */
-	_Atomic uint64_t stepped_aside;	   /* commands that were slow and go on from the store */
+	_Atomic uint32_t
+		session_expiry_s; /* for which the broker keeps its session, as far as it says; 0: it was never connected */
+	_Atomic uint64_t held;	    /* commands whose PUBACK is held now */
+	_Atomic uint64_t unsettled; /* of those, the ones without an end */
+	_Atomic int64_t oldest_ms;  /* since when the oldest of those is there; 0: all have an end */
+	_Atomic uint64_t dropped;   /* connections given up with what they held */
+	_Atomic uint64_t
+		sessions_lost; /* connections on which the broker had no session of this lane any more */
+	_Atomic uint64_t acknowledged;	/* PUBACKs that have left */
+	_Atomic uint64_t stepped_aside; /* commands that were slow and go on from the store */
 	struct figures_histogram
 		hold; /* how long a command was held, from its arrival until its PUBACK left */
 };
@@ -92,6 +98,7 @@ struct figures_now {
 	_Atomic uint64_t commands; /* in memory, in whatever state */
 	_Atomic uint64_t jobs;	   /* of those, the ones that workers run or will run next */
 	_Atomic uint64_t parked;   /* claimed from the store */
+	_Atomic uint64_t backlogs; /* users of whom commands are in the store, as far as the host knows */
 	_Atomic uint64_t workers;
 	_Atomic bool store_up, ready, stopping;
 };
@@ -107,6 +114,22 @@ struct figures_store {
 	struct figures_histogram latency; /* of the question that is asked every second */
 };
 
+enum figures_schedule_end { FIGURES_NO_RUN, FIGURES_RUN_DONE, FIGURES_RUN_DEAD };
+
+/* A schedule, as the store watch of the active host has read it from the database. Times without more are the database's, Unix time in milliseconds. */
+struct figures_schedule {
+	char name[FIGURES_NAME_SIZE]; /* written before `schedule_count` */
+	_Atomic bool here;	      /* the host that lives is active, and knows how far it is */
+	_Atomic bool open;	      /* its last run has not ended */
+	_Atomic int64_t slot_ms;      /* when that was due */
+	_Atomic uint32_t end;	      /* enum figures_schedule_end: of the last run that has ended */
+	_Atomic int64_t next_ms;      /* when it is due next */
+	_Atomic int64_t
+		overdue_ms; /* since when, by clock_ms(), a run is due that has not ended; 0: none is */
+	_Atomic uint64_t begun,
+		skipped; /* runs that hosts here have begun; slots that they left out, as declared */
+};
+
 /* How hosts ended, and what the supervisor did about it. The supervisor. */
 struct figures_hosts {
 	_Atomic uint64_t stopped;   /* in order */
@@ -119,7 +142,7 @@ struct figures_hosts {
 };
 
 struct figures {
-	_Atomic uint32_t handler_count, lane_count;
+	_Atomic uint32_t handler_count, lane_count, schedule_count;
 	_Atomic uint32_t rows; /* of `runs` that were ever used: the others are not to be touched, or they
 				  become real memory */
 	_Atomic uint64_t log_dropped; /* lines of hosts that found no room */
@@ -128,6 +151,7 @@ struct figures {
 	struct figures_handler handlers[FIGURES_HANDLERS];
 	struct figures_lane lanes[FIGURES_LANES];
 	_Alignas(64) struct figures_store store;
+	struct figures_schedule schedules[FIGURES_SCHEDULES];
 	_Alignas(64) struct figures_hosts hosts;
 	struct figures_runs runs[FIGURES_SLOTS][FIGURES_HANDLERS];
 };
@@ -163,6 +187,9 @@ void figures_down(struct figures_connection *connection, bool was_up, bool taken
 unsigned figures_handler_place(struct figures *figures, const char *name);
 unsigned figures_lane_place(struct figures *figures, const char *name);
 
+/* The same of a schedule, but that it is not here before the store watch says so. */
+unsigned figures_schedule_place(struct figures *figures, const char *name);
+
 /* A host that begins has that many threads that run handlers: so many rows of `runs` are used. */
 void figures_use_rows(struct figures *figures, unsigned rows);
 
@@ -193,12 +220,23 @@ struct figures_run_sum {
 	struct figures_times durations;
 };
 
+/*
+ * What stands there now, added up: of one histogram; and of a handler, by its number, over all rows that have run it. Others write meanwhile, so a
+ * reading may hold a run's count without its time. Any thread, any process.
+ */
 void figures_read_times(const struct figures_histogram *histogram, struct figures_times *ret);
 void figures_read_runs(const struct figures *figures, unsigned handler, struct figures_run_sum *ret);
 
 /* The places in use; never more than there are, whatever a host has written. */
 unsigned figures_handler_count(const struct figures *figures);
 unsigned figures_lane_count(const struct figures *figures);
+unsigned figures_schedule_count(const struct figures *figures);
+
+/* Whether another host has the session or the lease of a lane, so that this one waits for its end. */
+bool figures_standby(const struct figures *figures);
+
+/* "done", "dead", or "none" before the first run has ended. */
+const char *figures_schedule_end_name(uint32_t end);
 
 /* The place of that name; -1: none has it. */
 int figures_handler_find(const struct figures *figures, const char *name);

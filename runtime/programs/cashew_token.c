@@ -3,16 +3,23 @@
  *
  * Happy path: `cashew-token user 68946 --expires 1h` prints a token, signed with JWT_SECRET, and nothing
  * else. `cashew-token show` reads a token from standard input, so that it never stands in a list of
- * processes. Failure modes, each with a line on standard error: a wrong command line (exit code 64), a secret
+ * processes. `exchange` and `jwks` are tools/provider's. Failure modes, each with a line on standard error: a wrong command line (exit code 64), a secret
  * that is missing, empty or short or a .env that cannot be read (78), a token that is refused (1), standard
  * output that cannot be written (74), no memory (70).
  */
+#include "cashew_token_exchange.h"
+#include "cashew_token_jwks.h"
 #include "clock.h"
+#include "duration.h"
 #include "exit_codes.h"
 #include "hardening.h"
 #include "output.h"
+#include "provider_options.h"
+#include "settings.h"
 #include "settings_file.h"
+#include "small_file.h"
 #include "token.h"
+#include "token_filters.h"
 #include "token_verify.h"
 #include "topic.h"
 #include "value_text.h"
@@ -28,9 +35,13 @@
 #include <strings.h>
 #include <time.h>
 
-static const int64_t lifetime_max_s = (int64_t)36500 * 24 * 3600;
-
 enum task { TASK_USER, TASK_HANDLER, TASK_SHOW };
+
+/* What a handler is locked to; without a filter: nothing. */
+struct filters {
+	const char *texts[TOKEN_FILTERS_MAX];
+	size_t count;
+};
 
 struct arguments {
 	enum task task;
@@ -38,24 +49,26 @@ struct arguments {
 	int64_t lifetime_s; /* 0: not given */
 	const char *env_file;
 	bool env_file_given;
+	struct filters subscribe, publish, client_ids;
 };
 
 static const char help[] =
 	"Usage: cashew-token user ID [--expires TIME]       a token for a user's devices\n"
-	"       cashew-token handler NAME [--expires TIME]  one for a handler, which acts\n"
-	"                                                   for all users\n"
+	"       cashew-token handler NAME [--expires TIME]  one that acts for all users\n"
 	"       cashew-token show                           what the token on standard\n"
 	"                                                   input says, and whether the\n"
 	"                                                   broker would accept it\n"
+	"       cashew-token exchange, jwks                 of a provider: see --help\n"
 	"\n"
 	"  --expires TIME    from now on, 1h by default: 90s, 15m, 1h or 30d\n"
+	"  --subscribe FILTER, --publish FILTER, --client-id ID   locks for a handler\n"
 	"  --env-file FILE   read secrets from FILE, which must exist, instead of .env\n"
 	"  --help, --version\n"
 	"\n"
 	"The secret is JWT_SECRET of the environment, else of .env in the working\n"
-	"directory: 32 bytes or more, unless ALLOW_SHORT_SECRET=on stands beside it. For\n"
-	"handlers it is JWT_HANDLER_SECRET where that is set. ID and NAME: 1 to 64 of\n"
-	"A-Z a-z 0-9 . _ | -\n"
+	"directory, or of the file that JWT_SECRET_FILE names: 32 bytes or more, unless\n"
+	"ALLOW_SHORT_SECRET=on. For handlers it is JWT_HANDLER_SECRET where that is set.\n"
+	"ID and NAME: 1 to 64 of A-Z a-z 0-9 . _ | -\n"
 	"\n"
 	"A token is all that a device needs to act for its user: hand it to nobody else,\n"
 	"and put it into no argument, which others on the machine see. For mosquitto_sub:\n"
@@ -78,26 +91,20 @@ __attribute__((format(printf, 1, 2), noreturn)) static void usage_fail(const cha
 	exit(EXIT_USAGE);
 }
 
-/* 90s, 15m, 1h, 30d; 0 if it is none of these. */
-static int64_t duration_parse(const char *text)
+static void filter_add(struct filters *filters, const char *filter)
 {
-	size_t digits = strspn(text, "0123456789");
-	if (digits == 0 || digits > 9 || strlen(text) != digits + 1)
-		return 0;
-	int64_t number = strtoll(text, NULL, 10);
-	switch (text[digits]) {
-	case 's': return number;
-	case 'm': return number * 60;
-	case 'h': return number * 3600;
-	case 'd': return number * 24 * 3600;
-	default: return 0;
-	}
+	if (filters->count == TOKEN_FILTERS_MAX)
+		usage_fail("%d filters of a kind at most", TOKEN_FILTERS_MAX);
+	filters->texts[filters->count++] = filter;
 }
 
 static void options_parse(int argc, char **argv, struct arguments *arguments)
 {
 	static const struct option options[] = {
 		{"expires", required_argument, NULL, 'e'},
+		{"subscribe", required_argument, NULL, 's'},
+		{"publish", required_argument, NULL, 'p'},
+		{"client-id", required_argument, NULL, 'c'},
 		{"env-file", required_argument, NULL, 'f'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'v'},
@@ -107,12 +114,13 @@ static void options_parse(int argc, char **argv, struct arguments *arguments)
 	while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
 		switch (option) {
 		case 'e':
-			arguments->lifetime_s = duration_parse(optarg);
-			if (arguments->lifetime_s < 1 || arguments->lifetime_s > lifetime_max_s) {
-				usage_fail(
-					"--expires: expected a number and s, m, h or d, up to 36500d, as in 1h");
-			}
+			arguments->lifetime_s = duration_read(optarg);
+			if (arguments->lifetime_s == 0)
+				usage_fail("--expires: " DURATION_EXPECTED);
 			break;
+		case 's': filter_add(&arguments->subscribe, optarg); break;
+		case 'p': filter_add(&arguments->publish, optarg); break;
+		case 'c': filter_add(&arguments->client_ids, optarg); break;
 		case 'f':
 			arguments->env_file = optarg;
 			arguments->env_file_given = true;
@@ -125,22 +133,30 @@ static void options_parse(int argc, char **argv, struct arguments *arguments)
 	}
 }
 
+static bool locks(const struct arguments *arguments)
+{
+	return arguments->subscribe.count + arguments->publish.count + arguments->client_ids.count > 0;
+}
+
 static void arguments_parse(int argc, char **argv, struct arguments *ret)
 {
 	*ret = (struct arguments){.env_file = ".env"};
 	options_parse(argc, argv, ret);
 	const char *task = argv[optind], *name = task ? argv[optind + 1] : NULL;
 	if (!task)
-		usage_fail("expected user, handler or show");
+		usage_fail("expected user, handler, show, exchange or jwks");
 	if (strcmp(task, "show") == 0) {
 		ret->task = TASK_SHOW;
-		if (name || ret->lifetime_s != 0)
+		if (name || ret->lifetime_s != 0 || locks(ret))
 			usage_fail("show takes nothing but a token on standard input");
 		return;
 	}
 	if (strcmp(task, "user") != 0 && strcmp(task, "handler") != 0)
-		usage_fail("%s: expected user, handler or show", task);
+		usage_fail("%s: expected user, handler, show, exchange or jwks, in front", task);
 	ret->task = task[0] == 'u' ? TASK_USER : TASK_HANDLER;
+	if (ret->task == TASK_USER && locks(ret))
+		usage_fail(
+			"--subscribe, --publish and --client-id are for handlers: a user has the topics below its id");
 	ret->name = name;
 	if (ret->lifetime_s == 0)
 		ret->lifetime_s = 3600;
@@ -189,13 +205,10 @@ static void secrets_free(struct secrets *secrets)
 	}
 }
 
-/* The secret of that name; *ret_secret stays NULL where it is empty or not set. */
-static int secret_read(const struct settings_file *file, const char *name, char **ret_secret)
+/* A copy of those bytes, which are a secret, once they have been looked at. */
+static int secret_take(const struct settings_file *file, const char *name, const char *secret, size_t size,
+	char **ret_secret)
 {
-	const char *secret = setting(file, name);
-	const size_t size = secret ? value_text_secret_size(secret, strlen(secret)) : 0;
-	if (size == 0)
-		return 0;
 	if (size < TOKEN_SECRET_MIN && !switched_on(setting(file, "ALLOW_SHORT_SECRET"))) {
 		fprintf(stderr,
 			"cashew-token: %s has %zu bytes: expected %d or more; for trials ALLOW_SHORT_SECRET=on accepts it\n",
@@ -207,6 +220,29 @@ static int secret_read(const struct settings_file *file, const char *name, char 
 		fprintf(stderr, "cashew-token: %s: the value %s: it is taken as it stands\n", name, oddity);
 	*ret_secret = strndup(secret, size);
 	return *ret_secret ? 0 : EXIT_SOFTWARE;
+}
+
+/* The secret of that name, or of the file that NAME_FILE names; *ret_secret stays NULL where it is empty or not set. */
+static int secret_read(const struct settings_file *file, const char *name, char **ret_secret)
+{
+	char file_name[64], *bytes = NULL;
+	const char *secret = setting(file, name);
+	size_t size = secret ? value_text_secret_size(secret, strlen(secret)) : 0;
+	snprintf(file_name, sizeof(file_name), "%s_FILE", name);
+	const char *path = setting(file, file_name);
+	if (!path || path[0] == '\0')
+		return size > 0 ? secret_take(file, name, secret, size, ret_secret) : 0;
+	if (size > 0) {
+		fprintf(stderr, "cashew-token: %s and %s are both set: expected one of them\n", name,
+			file_name);
+		return EXIT_CONFIG;
+	}
+	int error = settings_secret_file(path, file_name, stderr, stderr, &bytes, &size);
+	if (error != 0)
+		return error == SETTINGS_E_INVALID ? EXIT_CONFIG : EXIT_SOFTWARE;
+	error = secret_take(file, name, bytes, size, ret_secret);
+	small_file_free(bytes, size);
+	return error;
 }
 
 /* *ret_secrets is the caller's, also on failure. */
@@ -238,12 +274,24 @@ static int secrets_find(
 
 static int make(const struct arguments *arguments, const struct secrets *secrets)
 {
-	char *token = NULL;
+	char *token = NULL, reason[TOKEN_REASON_SIZE];
+	const struct filters *subscribe = &arguments->subscribe, *publish = &arguments->publish,
+			     *client_ids = &arguments->client_ids;
+	const struct token_topics topics = {.subscribe = subscribe->count > 0 ? subscribe->texts : NULL,
+		.subscribe_count = subscribe->count,
+		.publish = publish->count > 0 ? publish->texts : NULL,
+		.publish_count = publish->count,
+		.client_ids = client_ids->count > 0 ? client_ids->texts : NULL,
+		.client_ids_count = client_ids->count};
 	const char *secret = secrets->handlers ? secrets->handlers : secrets->users;
 	int error = arguments->task == TASK_USER ? token_sign_user(secret, arguments->name, time(NULL),
 							   arguments->lifetime_s, &token)
-						 : token_sign_handler(secret, arguments->name, time(NULL),
-							   arguments->lifetime_s, &token);
+						 : token_sign_locked_handler(secret, arguments->name, &topics,
+							   time(NULL), arguments->lifetime_s, &token, reason);
+	if (error == TOKEN_E_REFUSED) {
+		fprintf(stderr, "cashew-token: brokers would refuse it: %s\n", reason);
+		return EXIT_USAGE;
+	}
 	if (error != 0) {
 		fprintf(stderr, "cashew-token: the token could not be signed: %s\n", strerror(-error));
 		return EXIT_SOFTWARE;
@@ -301,7 +349,7 @@ static int show(const struct secrets *secrets)
 		printf("header: %s\nclaims: %s\n", header, claims);
 	free(header);
 	free(claims);
-	struct token_identity identity;
+	struct token_identity identity = {.filters = NULL};
 	const bool has_secret = secrets->users || secrets->handlers;
 	if (error == 0 && has_secret)
 		error = verify(secrets, token, size, &identity, reason);
@@ -319,15 +367,40 @@ static int show(const struct secrets *secrets)
 	char expires[CLOCK_ISO_SIZE] = "a day beyond the calendar";
 	if (identity.expires <= calendar_end)
 		clock_iso(identity.expires * 1000, expires);
-	printf("accepted: %s %s, until %s\n", identity.is_handler ? "handler" : "user",
-		identity.is_handler ? identity.name : identity.user_id, expires);
+	printf("accepted: %s %s, until %s%s\n", identity.is_handler ? "handler" : "user",
+		identity.is_handler ? identity.name : identity.user_id, expires,
+		identity.filters ? ", locked to topics" : "");
+	token_identity_clear(&identity);
 	return output_flush("cashew-token", EXIT_OK);
+}
+
+/* exchange and jwks. */
+static int provider(int argc, char **argv)
+{
+	struct provider_options options;
+	const int code = provider_options_parse(argc, argv, &options);
+	if (code != PROVIDER_OPTIONS_GO_ON)
+		return code;
+	if (!options.is_exchange)
+		return cashew_token_jwks(&options);
+	const struct arguments arguments = {
+		.task = TASK_USER, .env_file = options.env_file, .env_file_given = options.env_file_given};
+	struct settings_file file = {0};
+	__attribute__((cleanup(secrets_free))) struct secrets secrets = {.users = NULL};
+	int exit_code = secrets_find(&arguments, &file, &secrets);
+	settings_file_free(&file);
+	if (exit_code != 0)
+		return exit_code;
+	char token[TOKEN_SIZE_MAX + 64];
+	return cashew_token_exchange(&options, secrets.users, token, token_read(token));
 }
 
 int main(int argc, char **argv)
 {
 	/* Neither a core dump nor another process of this user's may show the secret. */
 	hardening_apply();
+	if (provider_options_are_meant(argc, argv))
+		return provider(argc, argv);
 	struct arguments arguments;
 	arguments_parse(argc, argv, &arguments);
 	struct settings_file file = {0};

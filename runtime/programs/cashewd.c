@@ -7,9 +7,13 @@
  * cannot be used with 78 after every problem was told on standard error, memory that runs out at start with
  * 70.
  */
+#include "asyncapi.h"
 #include "cashewd_dead_letters.h"
 #include "cashewd_doctor.h"
+#include "cashewd_healthcheck.h"
+#include "cashewd_schedules.h"
 #include "cashewd_top.h"
+#include "check.h"
 #include "configuration.h"
 #include "exit_codes.h"
 #include "handler_table.h"
@@ -25,7 +29,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <jansson.h>
 #include <mongoc/mongoc.h>
 #include <mosquitto.h>
 #include <poll.h>
@@ -34,13 +37,15 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LOG_CLOSE_MS = 2000, AGAIN_MS = 500 };
+enum { LOG_CLOSE_MS = 2000, AGAIN_MS = 500, WHEN_SIZE = 96 };
 
 /* What the program is asked to do. */
 enum task {
 	TASK_RUN,
 	TASK_CHECK,
 	TASK_LIST,
+	TASK_CHECK_HANDLERS,
+	TASK_ASYNCAPI,
 	TASK_HELP,
 	TASK_HELP_SETTINGS,
 	TASK_VERSION,
@@ -52,13 +57,15 @@ struct arguments {
 	enum task task;
 	const char *env_file;
 	bool env_file_given;
+	bool dev;
 };
 
 /* A terminal's: 24 lines of 80 columns. */
 static void print_help(void)
 {
 	puts("Usage: cashewd [OPTION]...\n"
-	     "       cashewd doctor|top|dead-letters ...   (each has a --help of its own)\n"
+	     "       cashewd doctor|top|dead-letters|schedules|healthcheck ... (each: --help)\n"
+	     "       cashewd asyncapi      writes what handlers take and send as AsyncAPI 3\n"
 	     "\n"
 	     "A handler runtime host for MQTT with MongoDB persistence. Runs a handler for\n"
 	     "each command from the broker, sends the events that it causes, and acknowledges\n"
@@ -66,9 +73,10 @@ static void print_help(void)
 	     "\n"
 	     "  --check              check the settings, show them without secrets, and exit\n"
 	     "  --list-handlers      show the handlers that are built in\n"
+	     "  --check-handlers     check their descriptors, as the build does\n"
 	     "  --env-file FILE      read settings from FILE, which must exist, not from .env\n"
-	     "  --settings-env       write a commented .env to start from\n"
-	     "  --settings-markdown  write the settings as a Markdown table\n"
+	     "  --dev                at SIGHUP, go on with the cashewd-host that is there then\n"
+	     "  --settings-env       write a commented .env; --settings-markdown: a table\n"
 	     "  --help, --version    --help settings explains every setting\n"
 	     "\n"
 	     "Settings are read from .env in the working directory; the environment wins\n"
@@ -89,14 +97,21 @@ static void print_version(void)
 		revision, mongoc_get_version(), jansson_version_str());
 }
 
-static const char *payload_name(enum cashew_payload payload)
+static const char *payload_name(const struct cashew_shape *payload)
 {
-	switch (payload) {
-	case CASHEW_OBJECT: return "object";
-	case CASHEW_ANY_JSON: return "any JSON";
-	case CASHEW_BYTES: return "bytes";
-	}
-	return "?";
+	return payload ? payload->name : "object";
+}
+
+/* Its topic; of a schedule, when it runs. */
+static const char *when_of(const struct cashew_handler *handler, char ret[static WHEN_SIZE])
+{
+	if (!handler->scheduled)
+		return handler->topic;
+	if (handler->cron)
+		snprintf(ret, WHEN_SIZE, "cron %s", handler->cron);
+	else
+		snprintf(ret, WHEN_SIZE, "every %u s", handler->every_s);
+	return ret;
 }
 
 /* settings: NULL where they are not known. */
@@ -105,7 +120,9 @@ static void print_handlers(const struct cashew_handler *const *handlers, const s
 	int name_width = (int)strlen("handler"), topic_width = (int)strlen("topic"),
 	    lane_width = (int)strlen("lane");
 	for (size_t i = 0; handlers[i]; i++) {
-		const int name = (int)strlen(handlers[i]->name), topic = (int)strlen(handlers[i]->topic);
+		char when[WHEN_SIZE];
+		const int name = (int)strlen(handlers[i]->name);
+		const int topic = (int)strlen(when_of(handlers[i], when));
 		const int lane = (int)strlen(routes_lane_name(handlers[i]));
 		name_width = name > name_width ? name : name_width;
 		topic_width = topic > topic_width ? topic : topic_width;
@@ -114,24 +131,28 @@ static void print_handlers(const struct cashew_handler *const *handlers, const s
 	printf("%-*s  %-*s  %-*s  light  %-15s  payload\n", name_width, "handler", topic_width, "topic",
 		lane_width, "lane", "deadline");
 	for (size_t i = 0; handlers[i]; i++) {
-		char deadline[32] = "HANDLER_TIMEOUT";
+		char deadline[32] = "HANDLER_TIMEOUT", when[WHEN_SIZE];
 		if (handlers[i]->deadline_ms != 0)
 			snprintf(deadline, sizeof(deadline), "%u ms", handlers[i]->deadline_ms);
 		else if (settings)
 			snprintf(deadline, sizeof(deadline), "%u ms", settings->handler_timeout_s * 1000);
 		printf("%-*s  %-*s  %-*s  %-5s  %-15s  %s\n", name_width, handlers[i]->name, topic_width,
-			handlers[i]->topic, lane_width, routes_lane_name(handlers[i]),
-			handlers[i]->light ? "yes" : "no", deadline, payload_name(handlers[i]->payload));
+			when_of(handlers[i], when), lane_width,
+			handlers[i]->scheduled ? "-" : routes_lane_name(handlers[i]),
+			handlers[i]->light ? "yes" : "no", deadline,
+			handlers[i]->scheduled ? "-" : payload_name(handlers[i]->payload));
 	}
 }
 
 static int parse_arguments(int count, char **values, struct arguments *ret)
 {
-	enum { ENV_FILE = 256, TASKS };
+	enum { ENV_FILE = 256, DEV, TASKS };
 	static const struct option options[] = {
 		{"env-file", required_argument, NULL, ENV_FILE},
+		{"dev", no_argument, NULL, DEV},
 		{"check", no_argument, NULL, TASKS + TASK_CHECK},
 		{"list-handlers", no_argument, NULL, TASKS + TASK_LIST},
+		{"check-handlers", no_argument, NULL, TASKS + TASK_CHECK_HANDLERS},
 		{"help", no_argument, NULL, TASKS + TASK_HELP},
 		{"version", no_argument, NULL, TASKS + TASK_VERSION},
 		{"settings-markdown", no_argument, NULL, TASKS + TASK_MARKDOWN},
@@ -147,6 +168,8 @@ static int parse_arguments(int count, char **values, struct arguments *ret)
 		if (option == ENV_FILE) {
 			found.env_file = optarg;
 			found.env_file_given = true;
+		} else if (option == DEV) {
+			found.dev = true;
 		} else {
 			found.task = option == 'h' ? TASK_HELP : (enum task)(option - TASKS);
 		}
@@ -155,12 +178,23 @@ static int parse_arguments(int count, char **values, struct arguments *ret)
 		found.task = TASK_HELP_SETTINGS;
 		optind++;
 	}
+	if (found.task == TASK_RUN && optind + 1 == count && strcmp(values[optind], "asyncapi") == 0) {
+		found.task = TASK_ASYNCAPI;
+		optind++;
+	}
 	if (optind < count) {
 		fprintf(stderr, "cashewd: unexpected argument '%s'; see cashewd --help\n", values[optind]);
 		return EXIT_USAGE;
 	}
 	*ret = found;
 	return 0;
+}
+
+static int write_asyncapi(void)
+{
+	if (asyncapi_write(handler_table, CASHEW_VERSION, stdout) == 0 || ferror(stdout))
+		return EXIT_OK; /* output_flush() tells of what could not be written */
+	return output_no_memory("cashewd");
 }
 
 static void forget(const char *name)
@@ -284,7 +318,7 @@ static int run(const struct arguments *arguments, char **environment, struct con
 						.env_file_must_exist = arguments->env_file_given,
 						.environment = environment,
 						.handlers = handler_table},
-		configuration);
+		configuration, arguments->dev);
 	log_close(LOG_CLOSE_MS);
 	return code;
 }
@@ -293,10 +327,8 @@ static int configure_and(const struct arguments *arguments)
 {
 	__attribute__((cleanup(configuration_free))) struct configuration configuration = {.handlers = NULL};
 	char **environment = copy_environment();
-	if (!environment) {
-		fputs("cashewd: out of memory\n", stderr);
-		return EXIT_SOFTWARE;
-	}
+	if (!environment)
+		return output_no_memory("cashewd");
 	int code = configuration_read(&(const struct configuration_source){.env_file = arguments->env_file,
 					      .env_file_must_exist = arguments->env_file_given,
 					      .environment = environ,
@@ -323,6 +355,10 @@ int main(int count, char **values)
 		hardening_apply();
 		return cashewd_dead_letters(count - 1, values + 1, handler_table, forget_secrets);
 	}
+	if (count > 1 && strcmp(values[1], "schedules") == 0) {
+		hardening_apply();
+		return cashewd_schedules(count - 1, values + 1, handler_table, forget_secrets);
+	}
 	if (count > 1 && strcmp(values[1], "doctor") == 0) {
 		hardening_apply();
 		return cashewd_doctor(count - 1, values + 1, handler_table, forget_secrets);
@@ -330,6 +366,10 @@ int main(int count, char **values)
 	if (count > 1 && strcmp(values[1], "top") == 0) {
 		hardening_apply();
 		return cashewd_top(count - 1, values + 1, forget_secrets);
+	}
+	if (count > 1 && strcmp(values[1], "healthcheck") == 0) {
+		hardening_apply();
+		return cashewd_healthcheck(count - 1, values + 1);
 	}
 	int code = parse_arguments(count, values, &arguments);
 	if (code != 0)
@@ -344,6 +384,10 @@ int main(int count, char **values)
 		code = configure_and(&arguments);
 		break;
 	case TASK_LIST: print_handlers(handler_table, NULL); break;
+	case TASK_CHECK_HANDLERS:
+		code = check_handlers(handler_table, stderr) > 0 ? EXIT_CONFIG : EXIT_OK;
+		break;
+	case TASK_ASYNCAPI: code = write_asyncapi(); break;
 	case TASK_HELP: print_help(); break;
 	case TASK_HELP_SETTINGS: settings_help(stdout); break;
 	case TASK_VERSION: print_version(); break;

@@ -19,6 +19,8 @@
 #include "log.h"
 #include "pages.h"
 #include "program.h"
+#include "reading.h"
+#include "service.h"
 #include "shipping.h"
 #include "verdict.h"
 #include "view.h"
@@ -27,7 +29,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -36,9 +37,8 @@
 enum { POLL_SIGNALS, POLL_HOST, POLL_HOST_PRINTED, POLL_TRIAL, POLL_TRIAL_PRINTED, POLLS };
 
 enum {
-	STOP_MARGIN_MS = 10000, /* beyond STOP_TIMEOUT, after which a host leaves by itself */
-	TRIAL_MS = 8000,	/* it ends by itself after five seconds */
-	REASON_SIZE = 512,
+	STOP_MARGIN_MS = 10000,	 /* beyond STOP_TIMEOUT, after which a host leaves by itself */
+	TRIAL_MS = 8000,	 /* it ends by itself after five seconds */
 	FORGET_MS = 3600 * 1000, /* a command that has not come again by then will not */
 };
 
@@ -47,12 +47,15 @@ struct trial {
 	pid_t pid; /* 0: none */
 	struct child_log logs, printed;
 	struct configuration configuration;
+	struct program program; /* with --dev: the one that lies there now; .fd -1: none */
 	int64_t kill_at_ms;
 	bool again; /* another SIGHUP came meanwhile */
 };
 
 struct supervisor {
 	const struct configuration_source *source;
+	bool dev;	      /* SIGHUP takes the host's program anew */
+	bool another_program; /* the next host is of another program than those before */
 	struct configuration configuration;
 	struct board *board;
 	int board_fd;
@@ -64,6 +67,7 @@ struct supervisor {
 	struct trial trial;
 	struct shipping loggly;
 	struct view view;
+	struct service service;
 	struct http_server *http;
 	int64_t now_ms;
 };
@@ -80,6 +84,10 @@ static void start_host(struct supervisor *s)
 	pid_t pid;
 	board_clear_host(s->board);
 	board_forget(s->board, s->now_ms - FORGET_MS, s->now_ms);
+	/* What killed the other program may be mended in this one. */
+	if (s->another_program)
+		board_forget(s->board, INT64_MAX, INT64_MAX);
+	s->another_program = false;
 	s->board->hosts++;
 	const int error = launch(&s->program, LAUNCH_HOST, &s->configuration.settings, s->board_fd, &s->logs,
 		&s->printed, &pid);
@@ -105,14 +113,6 @@ static void replace_host(struct supervisor *s)
 
 /* ---- New settings ---- */
 
-static void log_lines(enum log_level level, const char *event, char *lines)
-{
-	char *rest = lines;
-	for (char *line; (line = strsep(&rest, "\n")) != NULL;)
-		if (line[0] != '\0')
-			LOG_EVENT(level, event, line);
-}
-
 static void reload_failed(const char *reason)
 {
 	log_error("reload_failed",
@@ -120,24 +120,10 @@ static void reload_failed(const char *reason)
 		LOG_TEXT("reason", reason));
 }
 
-static int read_again(struct supervisor *s, struct configuration *ret, char ret_reason[static REASON_SIZE])
+static void drop_trial(struct trial *trial)
 {
-	char *problems = NULL;
-	size_t size;
-	FILE *stream = open_memstream(&problems, &size);
-	if (!stream)
-		return EXIT_SOFTWARE;
-	struct configuration_source source = *s->source;
-	source.again = true;
-	const int error = configuration_read(&source, stream, ret);
-	fclose(stream);
-	if (error != 0 && problems) {
-		/* All of them stand in the log, the first one in the event that says what followed. */
-		snprintf(ret_reason, REASON_SIZE, "%.*s", (int)strcspn(problems, "\n"), problems);
-		log_lines(LOG_LEVEL_ERROR, "bad_setting", problems);
-	}
-	free(problems);
-	return error;
+	configuration_free(&trial->configuration);
+	program_close(&trial->program);
 }
 
 /* What can be checked here is; the rest is for a process that may open what a host opens. */
@@ -146,24 +132,27 @@ static void reload(struct supervisor *s)
 	struct trial *trial = &s->trial;
 	if (s->child.state == CHILD_STOPPING || s->child.state == CHILD_ENDED)
 		return;
+	service_reloading(&s->service);
 	if (trial->pid != 0) {
 		trial->again = true;
 		return;
 	}
 	trial->again = false;
 	log_info("reloading", "SIGHUP: reading the settings again");
-	char reason[REASON_SIZE] = "out of memory";
-	if (read_again(s, &trial->configuration, reason) != 0) {
+	char reason[PROGRAM_MESSAGE_SIZE] = "out of memory";
+	if (reading_again(s->source, &trial->configuration, reason) != 0 ||
+		(s->dev && program_open(&trial->program, reason) != 0)) {
+		drop_trial(trial);
 		reload_failed(reason);
 		return;
 	}
 	s->board->trial[0] = '\0';
-	const int error = launch(&s->program, LAUNCH_TRIAL, &trial->configuration.settings, s->board_fd,
-		&trial->logs, &trial->printed, &trial->pid);
+	const int error = launch(trial->program.fd >= 0 ? &trial->program : &s->program, LAUNCH_TRIAL,
+		&trial->configuration.settings, s->board_fd, &trial->logs, &trial->printed, &trial->pid);
 	if (error != 0) {
 		snprintf(reason, sizeof(reason), "they cannot be tried out now: %s", strerror(-error));
 		trial->pid = 0;
-		configuration_free(&trial->configuration);
+		drop_trial(trial);
 		reload_failed(reason);
 		return;
 	}
@@ -172,18 +161,23 @@ static void reload(struct supervisor *s)
 
 static void open_http(struct supervisor *s)
 {
-	const struct http_options options = {
-		.address = s->configuration.settings.metrics_addr, .pages = pages_table, .view = &s->view};
+	const struct settings *settings = &s->configuration.settings;
+	const struct http_options options = {.address = settings->metrics_addr,
+		.names = settings->metrics_hosts,
+		.pages = pages_table,
+		.view = &s->view};
 	if (http_server_open(&options, &s->http) != 0) {
 		s->http = NULL;
 		log_error("metrics_failed", "metrics cannot be served: out of memory");
 	}
 }
 
-/* Port 0 is not asked for anew: whoever was told the port goes on with it. */
+/* Port 0 is not asked for anew unless the names change: whoever was told the port goes on with it. */
 static void change_http(struct supervisor *s, const struct settings *before)
 {
-	if (s->http && strcmp(before->metrics_addr, s->configuration.settings.metrics_addr) == 0)
+	const struct settings *after = &s->configuration.settings;
+	if (s->http && strcmp(before->metrics_addr, after->metrics_addr) == 0 &&
+		strcmp(before->metrics_hosts, after->metrics_hosts) == 0)
 		return;
 	http_server_close(s->http);
 	open_http(s);
@@ -192,7 +186,7 @@ static void change_http(struct supervisor *s, const struct settings *before)
 /* The trial says why. One that could not any more was killed, or died. */
 static void trial_failed(const struct supervisor *s, int status)
 {
-	char reason[REASON_SIZE];
+	char reason[READING_REASON_SIZE];
 	if (s->board->trial[0] != '\0')
 		snprintf(reason, sizeof(reason), "%.*s", BOARD_TRIAL_SIZE - 1, s->board->trial);
 	else if (WIFSIGNALED(status) && s->now_ms >= s->trial.kill_at_ms)
@@ -214,16 +208,18 @@ static void trial_ended(struct supervisor *s, int status)
 		struct configuration old = s->configuration;
 		s->configuration = trial->configuration;
 		trial->configuration = (struct configuration){.handlers = NULL};
+		s->another_program = s->dev;
+		program_take(&s->program, &trial->program);
 		const struct settings *settings = &s->configuration.settings;
 		shipping_change(&s->loggly, &old.settings, settings);
 		change_http(s, &old.settings);
 		configuration_free(&old);
 		log_set((enum log_format)settings->log_format, (enum log_level)settings->log_level);
-		log_lines(LOG_LEVEL_WARN, "settings_warning", s->configuration.warnings);
+		reading_warn(&s->configuration);
 		log_info("reloaded", "the new settings can be used: a fresh host follows");
 		replace_host(s);
 	} else {
-		configuration_free(&trial->configuration);
+		drop_trial(trial);
 		if (s->child.state != CHILD_STOPPING && s->child.state != CHILD_ENDED)
 			trial_failed(s, status);
 	}
@@ -290,7 +286,9 @@ static void stop(struct supervisor *s, int number)
 	if (s->trial.pid != 0)
 		kill(s->trial.pid, SIGKILL);
 	atomic_store(&s->board->ending, 1);
-	if (child_stop(&s->child, s->now_ms, again ? STOP_MARGIN_MS : stop_limit_ms(s)))
+	const int64_t limit_ms = again ? STOP_MARGIN_MS : stop_limit_ms(s);
+	service_stopping(&s->service, limit_ms);
+	if (child_stop(&s->child, s->now_ms, limit_ms))
 		kill(s->child.pid, number);
 }
 
@@ -315,6 +313,7 @@ static void look(struct supervisor *s)
 	struct child *child = &s->child;
 	size_t bytes;
 	view_tell_loggly(&s->view, s->loggly.loggly);
+	service_look(&s->service, child->state, s->trial.pid != 0);
 	if (s->http)
 		http_server_look(s->http, s->now_ms);
 	if (s->trial.pid != 0 && s->now_ms >= s->trial.kill_at_ms)
@@ -342,7 +341,9 @@ static void look(struct supervisor *s)
 
 static int timeout_ms(const struct supervisor *s, int64_t look_at_ms)
 {
-	int64_t due_ms = look_at_ms;
+	int64_t due_ms = service_due_ms(&s->service);
+	if (look_at_ms < due_ms)
+		due_ms = look_at_ms;
 	if (s->child.state == CHILD_WAITING && s->child.start_at_ms < due_ms)
 		due_ms = s->child.start_at_ms;
 	const int64_t wait_ms = due_ms - clock_ms();
@@ -367,6 +368,7 @@ static void loop(struct supervisor *s)
 		s->now_ms = clock_ms();
 		FIGURES_SET(s->view.turned_ms, s->now_ms);
 		FIGURES_SET(s->view.child_state, (int)s->child.state);
+		service_feed(&s->service, s->now_ms);
 		child_log_serve(&s->printed, polls[POLL_HOST_PRINTED].revents);
 		child_log_serve(&s->logs, polls[POLL_HOST].revents);
 		child_log_serve(&s->trial.printed, polls[POLL_TRIAL_PRINTED].revents);
@@ -423,7 +425,7 @@ static void end_trial(struct supervisor *s)
 	}
 	child_log_close(&s->trial.printed);
 	child_log_close(&s->trial.logs);
-	configuration_free(&s->trial.configuration);
+	drop_trial(&s->trial);
 }
 
 /* Says so where it cannot. */
@@ -448,20 +450,22 @@ static bool open_all(struct supervisor *s)
 	return true;
 }
 
-int supervisor_run(const struct configuration_source *source, struct configuration *first)
+int supervisor_run(const struct configuration_source *source, struct configuration *first, bool dev)
 {
 	struct supervisor s = {.source = source,
+		.dev = dev,
 		.configuration = *first,
 		.logs = {.fd = -1},
 		.printed = {.fd = -1},
-		.trial = {.logs = {.fd = -1}, .printed = {.fd = -1}},
+		.trial = {.logs = {.fd = -1}, .printed = {.fd = -1}, .program = {.fd = -1}},
 		.now_ms = clock_ms()};
 	*first = (struct configuration){.handlers = NULL};
 	if (!open_all(&s)) {
 		configuration_free(&s.configuration);
 		return EXIT_SOFTWARE;
 	}
-	log_lines(LOG_LEVEL_WARN, "settings_warning", s.configuration.warnings);
+	reading_warn(&s.configuration);
+	service_open(&s.service, s.board, s.now_ms);
 	view_init(&s.view, s.board);
 	shipping_open(&s.loggly, &s.configuration.settings);
 	open_http(&s);
@@ -476,6 +480,7 @@ int supervisor_run(const struct configuration_source *source, struct configurati
 	http_server_close(s.http);
 	view_destroy(&s.view);
 	shipping_close(&s.loggly);
+	service_close(&s.service);
 	configuration_free(&s.configuration);
 	board_unmap(s.board);
 	close(s.board_fd);

@@ -63,6 +63,7 @@ struct child_death {
 
 enum { CHILD_BACKOFF_MIN_MS = 100, CHILD_BACKOFF_MAX_MS = 30000, CHILD_LONG_LIFE_MS = 60000 };
 
+/* None yet, and one may be spawned at once. And one was spawned: it is starting from now on. */
 void child_init(struct child *child, int64_t now_ms);
 void child_spawned(struct child *child, pid_t pid, int64_t now_ms);
 
@@ -77,8 +78,13 @@ bool child_replace(struct child *child, int64_t now_ms, int64_t limit_ms);
 /* The end is wanted. Whether there is a host to be told; the second time as well. */
 bool child_stop(struct child *child, int64_t now_ms, int64_t limit_ms);
 
+/*
+ * It is gone, as `death` says. What follows is in its state: the next one after a while, or at once where this end was wanted; or CHILD_ENDED with
+ * exit_code, where the end was asked for or the first one could not begin.
+ */
 void child_died(struct child *child, const struct child_death *death, int64_t now_ms);
 
+/* As /status has it: "starting". It lives for ever. */
 const char *child_state_name(enum child_state state);
 
 #endif

@@ -75,5 +75,16 @@ int program_open(struct program *ret, char message[static PROGRAM_MESSAGE_SIZE])
 
 void program_close(struct program *program)
 {
-	close(program->fd);
+	if (program->fd >= 0)
+		close(program->fd);
+	program->fd = -1;
+}
+
+void program_take(struct program *program, struct program *from)
+{
+	if (from->fd < 0)
+		return;
+	program_close(program);
+	*program = *from;
+	from->fd = -1;
 }

@@ -4,7 +4,6 @@
 #include "verdict.h"
 
 #include "board.h"
-#include "clock.h"
 #include "log.h"
 #include "topic.h"
 #include <stdio.h>

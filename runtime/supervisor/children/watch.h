@@ -28,6 +28,7 @@ struct watch {
 	bool frozen;		/* the host is stopped by a signal */
 };
 
+/* Nobody is watched. */
 void watch_init(struct watch *watch);
 
 /* A host was started. */

@@ -7,19 +7,30 @@
 #include "log.h"
 #include <errno.h>
 #include <microhttpd.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { IDLE_S = 5, MEMORY = 8 * 1024, STACK_SIZE = 256 * 1024, BACKLOG = 16 };
+enum {
+	IDLE_S = 5,
+	MEMORY = 8 * 1024,
+	STACK_SIZE = 256 * 1024,
+	BACKLOG = 128,
+	/* What the library takes: those that were told to go are there until it has turned once more. */
+	CONNECTIONS_MAX = 2 * HTTP_CONNECTIONS,
+};
 
 #define TEXT "text/plain; charset=utf-8"
 
 /* A client's connection, for as long as it is open. */
 struct guest {
-	int fd; /* -1: none */
+	int fd;	      /* -1: none */
+	bool leaving; /* its socket is shut */
 	int64_t since_ms;
+	uint64_t number; /* of all that came */
 };
 
 struct http_server {
@@ -30,7 +41,8 @@ struct http_server {
 	bool told; /* that it could not */
 	int64_t again_ms;
 	pthread_mutex_t mutex;
-	struct guest guests[HTTP_CONNECTIONS]; /* under the mutex */
+	struct guest guests[CONNECTIONS_MAX]; /* under the mutex */
+	uint64_t came;			      /* the same */
 };
 
 /* ---- Answers ---- */
@@ -109,6 +121,24 @@ static bool is_local(struct MHD_Connection *connection)
 	       (!host || http_address_host_is_local(host));
 }
 
+/* A proxy on this machine says so: who asks it is somewhere else. */
+static bool is_forwarded(struct MHD_Connection *connection)
+{
+	static const char *const headers[] = {
+		"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via"};
+	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+		if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, headers[i]))
+			return true;
+	return false;
+}
+
+/* A browser sends the name that it was led here by; HTTP/1.0 may have none. */
+static bool is_asked_as_us(const struct http_server *http, struct MHD_Connection *connection)
+{
+	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+	return !host || http_address_host_is_ours(host, http->options.names);
+}
+
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
 	const char *method, const char *version, const char *upload, size_t *upload_size, void **request)
 {
@@ -120,6 +150,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		return answer_text(
 			connection, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are served here\n");
+	if (!is_asked_as_us(http, connection))
+		return answer_text(connection, MHD_HTTP_FORBIDDEN,
+			"ask for an address or a name without a dot; other names that lead here are to stand in METRICS_HOSTS\n");
 	const struct http_page *page = http->options.pages;
 	while (page->path && strcmp(page->path, url) != 0)
 		page++;
@@ -128,24 +161,72 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 	if (page->local_only && !is_local(connection))
 		return answer_text(connection, MHD_HTTP_FORBIDDEN,
 			"this page is for clients on the same machine, asking for an address or localhost\n");
+	if (page->local_only && is_forwarded(connection))
+		return answer_text(connection, MHD_HTTP_FORBIDDEN,
+			"this page is for clients on the same machine, and a proxy passes this request on\n");
 	return answer_page(http, page, connection);
 }
 
 /* ---- Connections ---- */
 
+/* Since something came, or was acknowledged. */
+static uint64_t idle_ms(const struct guest *guest)
+{
+	struct tcp_info info = {.tcpi_state = 0};
+	socklen_t size = sizeof(info);
+	if (getsockopt(guest->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0)
+		return UINT64_MAX; /* its other side is gone */
+	return info.tcpi_last_data_recv < info.tcpi_last_ack_recv ? info.tcpi_last_data_recv
+								  : info.tcpi_last_ack_recv;
+}
+
+static void guest_dismiss(struct guest *guest)
+{
+	guest->leaving = true;
+	(void)shutdown(guest->fd, SHUT_RDWR);
+}
+
+/* Of several the one that came first. */
+static struct guest *longest_idle(struct http_server *http, const struct guest *but)
+{
+	struct guest *longest = NULL;
+	uint64_t longest_ms = 0;
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+		struct guest *guest = &http->guests[i];
+		if (guest->fd < 0 || guest->leaving || guest == but)
+			continue;
+		const uint64_t guest_ms = idle_ms(guest);
+		if (longest && (guest_ms < longest_ms ||
+				       (guest_ms == longest_ms && guest->number > longest->number)))
+			continue;
+		longest = guest;
+		longest_ms = guest_ms;
+	}
+	return longest;
+}
+
+/* One too many: the longest idle one makes room, so that nobody keeps others out by doing nothing. */
 static void guest_add(struct http_server *http, int fd)
 {
-	for (size_t i = 0; i < HTTP_CONNECTIONS; i++) {
-		if (http->guests[i].fd >= 0)
-			continue;
-		http->guests[i] = (struct guest){.fd = fd, .since_ms = clock_ms()};
-		return;
+	struct guest *added = NULL;
+	size_t staying = 0;
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+		struct guest *guest = &http->guests[i];
+		staying += guest->fd >= 0 && !guest->leaving;
+		if (guest->fd < 0 && !added)
+			added = guest;
 	}
+	if (!added)
+		return;
+	*added = (struct guest){.fd = fd, .since_ms = clock_ms(), .number = http->came++};
+	struct guest *leaving = staying >= HTTP_CONNECTIONS ? longest_idle(http, added) : NULL;
+	if (leaving)
+		guest_dismiss(leaving);
 }
 
 static void guest_remove(struct http_server *http, int fd)
 {
-	for (size_t i = 0; i < HTTP_CONNECTIONS; i++)
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 		if (http->guests[i].fd == fd)
 			http->guests[i].fd = -1;
 }
@@ -171,10 +252,10 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
 static void cut_off(struct http_server *http, int64_t now_ms)
 {
 	pthread_mutex_lock(&http->mutex);
-	for (size_t i = 0; i < HTTP_CONNECTIONS; i++) {
-		const struct guest *guest = &http->guests[i];
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+		struct guest *guest = &http->guests[i];
 		if (guest->fd >= 0 && now_ms - guest->since_ms >= HTTP_AGE_MS)
-			(void)shutdown(guest->fd, SHUT_RDWR);
+			guest_dismiss(guest);
 	}
 	pthread_mutex_unlock(&http->mutex);
 }
@@ -211,7 +292,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *http, int fd)
 {
 	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
 		http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY,
 		MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_SIZE, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
 		http, MHD_OPTION_END);
@@ -281,12 +362,17 @@ int http_server_open(const struct http_options *options, struct http_server **re
 	if (!http)
 		return -ENOMEM;
 	http->options = *options;
-	http->options.address = strdup(options->address);
-	if (!http->options.address || http_address_read(options->address, &http->address) != 0)
-		http->address.off = true;
-	for (size_t i = 0; i < HTTP_CONNECTIONS; i++)
-		http->guests[i].fd = -1;
 	pthread_mutex_init(&http->mutex, NULL);
+	http->options.address = strdup(options->address);
+	http->options.names = strdup(options->names ? options->names : "");
+	if (!http->options.address || !http->options.names) {
+		http_server_close(http);
+		return -ENOMEM;
+	}
+	if (http_address_read(options->address, &http->address) != 0)
+		http->address.off = true;
+	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
+		http->guests[i].fd = -1;
 	*ret = http;
 	if (http->address.off)
 		log_info("metrics_off", "METRICS_ADDR is off: no metrics are served");
@@ -311,6 +397,7 @@ void http_server_close(struct http_server *http)
 		MHD_stop_daemon(http->daemon);
 	pthread_mutex_destroy(&http->mutex);
 	free((char *)(uintptr_t)http->options.address);
+	free((char *)(uintptr_t)http->options.names);
 	free(http);
 }
 

@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "http_server.h"
 #include "log.h"
+#include "metrics_schedules.h"
 #include "process.h"
 #include "view.h"
 #include <inttypes.h>
@@ -178,6 +179,9 @@ static void write_now(FILE *out, const struct board *board, uint64_t running)
 	one(out, "cashewd_workers", "gauge", "Threads that run handlers.", FIGURES_GET(now->workers));
 	one(out, "cashewd_parked_in_flight", "gauge",
 		"Parked commands that were taken from the store and are run.", FIGURES_GET(now->parked));
+	one(out, "cashewd_backlogs", "gauge",
+		"Users of whom commands wait in parked_commands, as far as the host knows: all of them where it is active.",
+		FIGURES_GET(now->backlogs));
 }
 
 /* ---- Lanes, connections, events ---- */
@@ -219,6 +223,12 @@ static double lane_granted(const struct figures_lane *lane, int64_t now_ms)
 	return FIGURES_GET(lane->granted);
 }
 
+static double lane_session_expiry_s(const struct figures_lane *lane, int64_t now_ms)
+{
+	(void)now_ms;
+	return FIGURES_GET(lane->session_expiry_s);
+}
+
 static const struct {
 	const char *name, *help;
 	lane_gauge read;
@@ -231,6 +241,9 @@ static const struct {
 		"How old the oldest command without an end is; 0: there is none.", lane_oldest_s},
 	{"cashewd_subscriptions", "Filters that the lane subscribes to.", lane_filters},
 	{"cashewd_subscriptions_granted", "Filters that the broker has granted at QoS 1.", lane_granted},
+	{"cashewd_session_expiry_seconds",
+		"How long the broker keeps the session while no host is there: SESSION_EXPIRY, or less where the broker says so.",
+		lane_session_expiry_s},
 };
 
 static void write_lane_gauges(FILE *out, const struct board *board, unsigned count, int64_t now_ms)
@@ -254,11 +267,14 @@ static const struct {
 	{"cashewd_acknowledgements_total", "Acknowledgements that have left.",
 		offsetof(struct figures_lane, acknowledged)},
 	{"cashewd_stepped_aside_total",
-		"Commands that took longer than a second: they are acknowledged, and go on from the database.",
+		"Commands that took longer than a second and held others up: they are acknowledged, and go on from the database.",
 		offsetof(struct figures_lane, stepped_aside)},
 	{"cashewd_lane_drops_total",
 		"Connections that were given up with the acknowledgements that they held.",
 		offsetof(struct figures_lane, dropped)},
+	{"cashewd_sessions_lost_total",
+		"How often the broker had no session for a lane that has had one before: what waited in it is gone.",
+		offsetof(struct figures_lane, sessions_lost)},
 };
 
 static void write_lanes(FILE *out, const struct board *board, int64_t now_ms)
@@ -464,6 +480,7 @@ unsigned metrics_write(struct view *view, FILE *out)
 	write_connections(out, board);
 	write_events(out, &board->figures.egress);
 	write_store(out, board);
+	metrics_schedules(out, &board->figures, clock_ms());
 	write_hosts(out, board);
 	write_log(out, view);
 	write_processes(out, view);

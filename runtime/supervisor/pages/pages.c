@@ -57,7 +57,7 @@ static void write_store(const struct board *board, int64_t now_ms, FILE *out)
 		fputs("store: it answers, but does not take writes\n", out);
 }
 
-static void write_why_not(const struct board *board, FILE *out)
+void pages_why_not(const struct board *board, FILE *out)
 {
 	const struct figures *figures = &board->figures;
 	const int64_t now_ms = clock_ms(), turned_at_ms = FIGURES_GET(figures->now.turned_ms);
@@ -85,7 +85,7 @@ static void write_why_not(const struct board *board, FILE *out)
 static unsigned write_readiness(struct view *view, FILE *out)
 {
 	const long before = ftell(out);
-	write_why_not(view->board, out);
+	pages_why_not(view->board, out);
 	if (ftell(out) != before)
 		return HTTP_UNAVAILABLE;
 	fputs("ready\n", out);

@@ -11,8 +11,13 @@
 
 #include "http_server.h"
 
+struct board;
+
 /* Ended by one without a path. */
 extern const struct http_page pages_table[];
+
+/* What /readyz says beside "ready": why commands are not taken now, a reason a line; nothing where they are. Any thread. */
+void pages_why_not(const struct board *board, FILE *out);
 
 enum {
 	PAGES_SUPERVISOR_MS =

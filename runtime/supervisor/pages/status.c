@@ -145,6 +145,33 @@ static json_t *store_json(const struct figures *figures)
 	return done(json, error);
 }
 
+/* ---- Schedules ---- */
+
+static json_t *schedule_json(const struct figures_schedule *schedule, int64_t now_ms)
+{
+	json_t *json = json_object();
+	int error = set_text(json, "name", schedule->name);
+	error |= set_number(json, "slot_ms", FIGURES_GET(schedule->slot_ms));
+	error |= set_number(json, "next_ms", FIGURES_GET(schedule->next_ms));
+	error |= set_flag(json, "running", FIGURES_GET(schedule->open));
+	error |= set_text(json, "end", figures_schedule_end_name(FIGURES_GET(schedule->end)));
+	error |= set_number(json, "overdue_ms", age(FIGURES_GET(schedule->overdue_ms), now_ms));
+	error |= set_number(json, "begun", (int64_t)FIGURES_GET(schedule->begun));
+	error |= set_number(json, "skipped", (int64_t)FIGURES_GET(schedule->skipped));
+	return done(json, error);
+}
+
+static json_t *schedules_json(const struct figures *figures, int64_t now_ms)
+{
+	json_t *schedules = json_array();
+	int error = 0;
+	for (unsigned i = 0; i < figures_schedule_count(figures); i++)
+		if (FIGURES_GET(figures->schedules[i].here))
+			error |= json_array_append_new(
+				schedules, schedule_json(&figures->schedules[i], now_ms));
+	return done(schedules, error);
+}
+
 /* ---- What runs now ---- */
 
 struct run {
@@ -259,14 +286,6 @@ static json_t *supervisor_json(const struct board *board, const struct status_fa
 	return done(json, error);
 }
 
-static bool is_standby(const struct figures *figures)
-{
-	for (unsigned i = 0; i < figures_lane_count(figures); i++)
-		if (FIGURES_GET(figures->lanes[i].connection.standby))
-			return true;
-	return false;
-}
-
 static json_t *host_json(const struct board *board, const struct status_facts *facts)
 {
 	const struct figures *figures = &board->figures;
@@ -275,7 +294,7 @@ static json_t *host_json(const struct board *board, const struct status_facts *f
 	json_t *json = json_object();
 	int error = set_text(json, "state", facts->host_state);
 	error |= set_flag(json, "ready", FIGURES_GET(figures->now.ready));
-	error |= set_flag(json, "standby", is_standby(figures));
+	error |= set_flag(json, "standby", figures_standby(figures));
 	error |= set_number(json, "pid", pid);
 	error |= set_number(json, "number", FIGURES_GET(board->hosts));
 	error |= set_number(json, "running_ms", pid != 0 ? age(facts->host_started_ms, facts->now_ms) : 0);
@@ -327,6 +346,7 @@ json_t *status_document(const struct board *board, const struct status_facts *fa
 	error |= json_object_set_new(json, "egress", egress_json(&figures->egress, facts->now_ms));
 	error |= json_object_set_new(json, "lanes", lanes_json(figures, facts->now_ms));
 	error |= json_object_set_new(json, "handlers", handlers_json(figures, &runs));
+	error |= json_object_set_new(json, "schedules", schedules_json(figures, facts->now_ms));
 	error |= json_object_set_new(json, "running", runs_json(&runs, facts->now_ms));
 	error |= set_number(json, "log_dropped", (int64_t)FIGURES_GET(figures->log_dropped));
 	free(runs.items);

@@ -27,6 +27,7 @@ struct view {
 		loggly; /* of this supervisor's life and the spool's; stays when shipping ends */
 };
 
+/* The board must outlive the view. view_destroy() when nobody reads it any more. */
 void view_init(struct view *view, const struct board *board);
 void view_destroy(struct view *view);
 

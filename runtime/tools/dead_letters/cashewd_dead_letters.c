@@ -11,14 +11,12 @@
 #include "dead_letter_options.h"
 #include "dead_letter_print.h"
 #include "exit_codes.h"
-#include "log_secret.h"
 #include "output.h"
 #include "replays.h"
 #include "routes.h"
 #include "select.h"
-#include "settings.h"
-#include "settings_file.h"
-#include "store.h"
+#include "timetable.h"
+#include "tool_store.h"
 #include "topic.h"
 
 #include <errno.h>
@@ -31,11 +29,9 @@
 
 struct work {
 	const struct dead_letter_options *options;
-	struct settings settings;
+	struct tool_store database;
 	const struct cashew_handler **handlers; /* for a replay */
 	struct routes routes;
-	struct store *store;
-	struct store_client *client;
 	struct dead_letter_query query;
 	int64_t last_position;
 	uint64_t done;
@@ -44,27 +40,9 @@ struct work {
 
 static void work_free(struct work *work)
 {
-	if (work->client)
-		store_release(work->client);
-	store_close(work->store);
 	routes_free(&work->routes);
 	free(work->handlers);
-	settings_free(&work->settings);
-}
-
-static int out_of_memory(void)
-{
-	fputs("cashewd: out of memory\n", stderr);
-	return EXIT_SOFTWARE;
-}
-
-static int store_failed(const struct work *work)
-{
-	char message[STORE_MESSAGE_SIZE];
-	snprintf(message, sizeof(message), "%s", store_last_error(work->client));
-	log_secret_hide(message);
-	fprintf(stderr, "cashewd: the database cannot be used: %s\n", message);
-	return EXIT_UNAVAILABLE;
+	tool_store_close(&work->database);
 }
 
 /* About one letter; the work goes on. */
@@ -93,11 +71,12 @@ static const char *letters(uint64_t count)
 static int make_query(struct work *work)
 {
 	const struct dead_letter_options *options = work->options;
-	if (store_ping(work->client) != 0)
-		return store_failed(work);
+	if (store_ping(work->database.client) != 0)
+		return tool_store_failed(&work->database);
 	/* What dies while this runs is for the next time: what is replayed may be among it. */
-	work->query = (struct dead_letter_query){
-		.handler = options->handler, .user = options->user, .until_ms = store_now_ms(work->store)};
+	work->query = (struct dead_letter_query){.handler = options->handler,
+		.user = options->user,
+		.until_ms = store_now_ms(work->database.store)};
 	if (options->since && !dead_letter_since(options->since, work->query.until_ms, &work->query.since_ms))
 		abort(); /* was read before */
 	return 0;
@@ -142,8 +121,8 @@ static int print_table(struct work *work, const struct listing *listing)
 		dead_letter_table_print(
 			&listing->table, terminal_width(), terminal && !getenv("NO_COLOR"), stdout);
 	if (work->options->limit > 0 && listing->count == work->options->limit &&
-		dead_letter_count(work->client, &work->query, &all) != 0)
-		return store_failed(work);
+		dead_letter_count(work->database.client, &work->query, &all) != 0)
+		return tool_store_failed(&work->database);
 	/* For people: a program counts the lines. */
 	if (terminal || listing->count == 0)
 		fprintf(terminal ? stdout : stderr, "%" PRIu64 " %s\n", all, letters(all));
@@ -163,11 +142,11 @@ static int list(struct work *work)
 	work->query.limit = work->options->limit;
 	if (listing.json)
 		fputs("[", stdout);
-	const int error = dead_letter_list(work->client, &work->query, list_one, &listing);
+	const int error = dead_letter_list(work->database.client, &work->query, list_one, &listing);
 	if (error != 0)
-		code = store_failed(work);
+		code = tool_store_failed(&work->database);
 	else if (listing.failed)
-		code = out_of_memory();
+		code = output_no_memory("cashewd");
 	if (listing.json)
 		fputs(code == 0 ? "]\n" : "\n", stdout);
 	else if (code == 0)
@@ -180,17 +159,17 @@ static int show(struct work *work)
 {
 	const struct store_id *id = &work->options->ids[0];
 	struct dead_letter *letter;
-	const int error = dead_letter_get(work->client, id, &letter);
+	const int error = dead_letter_get(work->database.client, id, &letter);
 	if (error == STORE_E_NOT_FOUND) {
 		complain(work, id, EXIT_NO_INPUT, "there is none");
 		return 0;
 	}
 	if (error != 0)
-		return store_failed(work);
+		return tool_store_failed(&work->database);
 	if (work->options->json) {
 		json_t *json = dead_letter_json(letter);
 		if (!json || json_dumpf(json, stdout, JSON_INDENT(2)) != 0)
-			work->code = out_of_memory();
+			work->code = output_no_memory("cashewd");
 		fputc('\n', stdout);
 		json_decref(json);
 	} else {
@@ -235,10 +214,10 @@ static int each(struct work *work, int (*one)(struct work *work, const struct st
 	if (options->id_count == 0 && code == 0) {
 		work->query.oldest_first = true;
 		work->query.no_payload = true;
-		if (dead_letter_list(work->client, &work->query, note_id, &ids) != 0)
-			code = store_failed(work);
+		if (dead_letter_list(work->database.client, &work->query, note_id, &ids) != 0)
+			code = tool_store_failed(&work->database);
 		else if (ids.failed)
-			code = out_of_memory();
+			code = output_no_memory("cashewd");
 	}
 	for (size_t i = 0; code == 0 && i < options->id_count; i++)
 		code = one(work, &options->ids[i]);
@@ -263,6 +242,9 @@ static bool lane_has(
 /* Where the handler that gave it up is, else the first that wants it; NULL where none does. */
 static const struct route_lane *lane_of(const struct routes *routes, const struct dead_letter *letter)
 {
+	/* A schedule's are kept by the name of the first. */
+	if (timetable_name_of(letter->topic))
+		return routes_find_schedule(routes, letter->topic) ? &routes->lanes[0] : NULL;
 	for (size_t i = 0; i < routes->lane_count; i++)
 		if (lane_has(&routes->lanes[i], routes, letter->topic, letter->handler))
 			return &routes->lanes[i];
@@ -276,7 +258,7 @@ static const struct route_lane *lane_of(const struct routes *routes, const struc
 static int read_payload(const struct work *work, char **ret, size_t *ret_size)
 {
 	const char *name = work->options->payload_file;
-	const size_t max = work->settings.payload_max;
+	const size_t max = work->database.settings.payload_max;
 	FILE *in = strcmp(name, "-") == 0 ? stdin : fopen(name, "rbe");
 	if (!in) {
 		fprintf(stderr, "%s: cannot be opened: %s\n", name, strerror(errno));
@@ -289,7 +271,7 @@ static int read_payload(const struct work *work, char **ret, size_t *ret_size)
 	if (in != stdin)
 		fclose(in);
 	if (!payload)
-		return out_of_memory();
+		return output_no_memory("cashewd");
 	if (failed || size > max) {
 		free(payload);
 		if (failed)
@@ -306,8 +288,8 @@ static int read_payload(const struct work *work, char **ret, size_t *ret_size)
 /* Whether it can be; complains where not. */
 static bool replayable(struct work *work, const struct dead_letter *letter, const struct route_lane *lane)
 {
-	const size_t max = work->settings.payload_max;
-	if (topic_user_size(letter->topic) == 0)
+	const size_t max = work->database.settings.payload_max;
+	if (topic_user_size(letter->topic) == 0 && !timetable_name_of(letter->topic))
 		complain(work, &letter->id, EXIT_DATA, "its topic holds no valid user id: it stays");
 	else if (!lane)
 		complain(work, &letter->id, EXIT_DATA,
@@ -331,19 +313,19 @@ static int replay_letter(struct work *work, const struct dead_letter *letter)
 	if (!replayable(work, letter, lane))
 		return 0;
 	char client_id[ROUTE_CLIENT_ID_SIZE];
-	routes_client_id(lane, work->settings.client_id, client_id);
-	if (work->last_position == 0 && store_ping(work->client) != 0)
-		return store_failed(work);
-	const int64_t now = store_now_us(work->store);
+	routes_client_id(lane, work->database.settings.client_id, client_id);
+	if (work->last_position == 0 && store_ping(work->database.client) != 0)
+		return tool_store_failed(&work->database);
+	const int64_t now = store_now_us(work->database.store);
 	work->last_position = now > work->last_position ? now : work->last_position + 1;
-	const int error = replay_dead_letter(work->client, letter, client_id, work->last_position);
+	const int error = replay_dead_letter(work->database.client, letter, client_id, work->last_position);
 	if (error == STORE_E_PERMANENT) {
 		complain(work, &letter->id, EXIT_DATA, "the database refuses it: %s",
-			store_last_error(work->client));
+			store_last_error(work->database.client));
 		return 0;
 	}
 	if (error != 0)
-		return store_failed(work);
+		return tool_store_failed(&work->database);
 	work->done++;
 	return 0;
 }
@@ -351,13 +333,13 @@ static int replay_letter(struct work *work, const struct dead_letter *letter)
 static int replay_one(struct work *work, const struct store_id *id)
 {
 	struct dead_letter *letter;
-	const int error = dead_letter_get(work->client, id, &letter);
+	const int error = dead_letter_get(work->database.client, id, &letter);
 	if (error == STORE_E_NOT_FOUND) {
 		complain(work, id, EXIT_NO_INPUT, "there is none");
 		return 0;
 	}
 	if (error != 0)
-		return store_failed(work);
+		return tool_store_failed(&work->database);
 	struct dead_letter changed = *letter;
 	char *payload = NULL;
 	int code = 0;
@@ -384,13 +366,13 @@ static int replay(struct work *work)
 
 static int drop_one(struct work *work, const struct store_id *id)
 {
-	const int error = dead_letter_drop(work->client, id);
+	const int error = dead_letter_drop(work->database.client, id);
 	if (error == STORE_E_NOT_FOUND) {
 		complain(work, id, EXIT_NO_INPUT, "there is none");
 		return 0;
 	}
 	if (error != 0)
-		return store_failed(work);
+		return tool_store_failed(&work->database);
 	work->done++;
 	return 0;
 }
@@ -411,16 +393,16 @@ static int drop(struct work *work)
 	int code = options->id_count == 0 ? make_query(work) : 0;
 	if (code != 0)
 		return code;
-	if (options->id_count == 0 && dead_letter_count(work->client, &work->query, &count) != 0)
-		return store_failed(work);
+	if (options->id_count == 0 && dead_letter_count(work->database.client, &work->query, &count) != 0)
+		return tool_store_failed(&work->database);
 	if (terminal && !options->yes && count > 0 && !confirmed(count)) {
 		fputs("Nothing is dropped.\n", stderr);
 		return 0;
 	}
 	if (options->id_count > 0)
 		code = each(work, drop_one);
-	else if (dead_letter_drop_all(work->client, &work->query, &work->done) != 0)
-		code = store_failed(work);
+	else if (dead_letter_drop_all(work->database.client, &work->query, &work->done) != 0)
+		code = tool_store_failed(&work->database);
 	printf("%" PRIu64 " %s dropped\n", work->done, letters(work->done));
 	return code;
 }
@@ -433,44 +415,21 @@ static int configure(struct work *work, const struct cashew_handler *const *hand
 	static const char *const names[] = {
 		"MONGO_DB_URL", "MONGO_DB_NAME", "CLIENT_ID", "HANDLERS", "PAYLOAD_MAX", "KEEPALIVE", NULL};
 	const struct dead_letter_options *options = work->options;
-	if (options->env_file_given && !settings_file_exists(options->env_file, stderr))
-		return EXIT_CONFIG;
-	const int error =
-		settings_read_some(options->env_file, environ, names, stderr, stderr, &work->settings);
-	if (error == SETTINGS_E_INVALID)
-		return EXIT_CONFIG;
-	/* What the database and its driver say may hold them. */
-	if (error != 0 || settings_secrets(&work->settings, log_secret_add) != 0)
-		return out_of_memory();
-	if (options->action != DEAD_LETTER_REPLAY)
-		return 0;
-	const int code = select_handlers(&work->settings, handlers, stderr, &work->handlers);
+	int code = tool_store_settings(&work->database, options->env_file, options->env_file_given, names);
 	if (code != 0)
 		return code;
-	return routes_new(work->handlers, &work->routes) != 0 ? out_of_memory() : 0;
-}
-
-static int open_store(struct work *work)
-{
-	char message[STORE_MESSAGE_SIZE];
-	const int error = store_open(&(struct store_options){.url = work->settings.mongo_db_url,
-					     .database = work->settings.mongo_db_name,
-					     .app_name = "cashewd dead-letters",
-					     .pool_size = 1},
-		&work->store, message);
-	if (error == 0) {
-		work->client = store_acquire(work->store);
+	if (options->action != DEAD_LETTER_REPLAY)
 		return 0;
-	}
-	log_secret_hide(message);
-	fprintf(stderr, "cashewd: %s\n", message);
-	return error == STORE_E_AWAY ? EXIT_UNAVAILABLE : EXIT_CONFIG;
+	code = select_handlers(&work->database.settings, handlers, stderr, &work->handlers);
+	if (code != 0)
+		return code;
+	return routes_new(work->handlers, &work->routes) != 0 ? output_no_memory("cashewd") : 0;
 }
 
 static int act(struct work *work)
 {
 	const struct dead_letter_options *options = work->options;
-	int code = open_store(work);
+	int code = tool_store_open(&work->database, "cashewd dead-letters");
 	if (code != 0)
 		return code;
 	switch (options->action) {
@@ -490,7 +449,7 @@ int cashewd_dead_letters(
 	__attribute__((cleanup(work_free))) struct work work = {.options = &options};
 	const int error = dead_letter_options_read(count, values, stderr, &options);
 	if (error != 0)
-		return error == DEAD_LETTER_OPTIONS_E_WRONG ? EXIT_USAGE : out_of_memory();
+		return error == DEAD_LETTER_OPTIONS_E_WRONG ? EXIT_USAGE : output_no_memory("cashewd");
 	if (options.action == DEAD_LETTER_HELP) {
 		dead_letter_help(stdout);
 		return output_flush("cashewd", 0);

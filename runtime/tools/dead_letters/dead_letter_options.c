@@ -3,10 +3,11 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define COMMAND "cashewd dead-letters"
 
 enum { LIMIT_MAX = 1000000 };
 
@@ -159,22 +160,12 @@ static const char *option_name(int option)
 	return "?";
 }
 
-__attribute__((format(printf, 2, 3))) static int wrong(FILE *problems, const char *format, ...)
-{
-	va_list arguments;
-	fputs("cashewd dead-letters: ", problems);
-	va_start(arguments, format);
-	vfprintf(problems, format, arguments);
-	va_end(arguments);
-	fputs("; see cashewd dead-letters --help\n", problems);
-	return DEAD_LETTER_OPTIONS_E_WRONG;
-}
-
 static int read_limit(const char *text, FILE *problems, struct dead_letter_options *options)
 {
 	const size_t digits = strspn(text, "0123456789");
 	if (digits == 0 || digits > 7 || text[digits] != '\0' || strtoul(text, NULL, 10) > LIMIT_MAX)
-		return wrong(problems, "--limit %s: expected a number from 0 to %d", text, LIMIT_MAX);
+		return usage_wrong(
+			problems, COMMAND, "--limit %s: expected a number from 0 to %d", text, LIMIT_MAX);
 	options->limit = (unsigned)strtoul(text, NULL, 10);
 	return 0;
 }
@@ -188,7 +179,7 @@ static int read_option(int option, const char *value, FILE *problems, struct dea
 	case OPTION_SINCE:
 		/* Whether it is one does not hang on what time it is. */
 		if (!dead_letter_since(value, 0, &ms))
-			return wrong(problems,
+			return usage_wrong(problems, COMMAND,
 				"--since %s: expected an age like 30m, 2h or 7d, or a date like 2026-11-23 or 2026-11-23T10:00:00Z",
 				value);
 		options->since = value;
@@ -223,15 +214,15 @@ static bool parse_id(const char *text, struct store_id *ret_id)
 static int read_ids(int count, char **values, FILE *problems, struct dead_letter_options *options)
 {
 	if (count > 0 && !actions[options->action].ids)
-		return wrong(
-			problems, "%s: unexpected argument '%s'", actions[options->action].name, values[0]);
+		return usage_wrong(problems, COMMAND, "%s: unexpected argument '%s'",
+			actions[options->action].name, values[0]);
 	options->ids = calloc((size_t)count + 1, sizeof(*options->ids));
 	if (!options->ids)
 		return -ENOMEM;
 	for (int i = 0; i < count; i++) {
 		if (!parse_id(values[i], &options->ids[options->id_count++]))
-			return wrong(problems, "'%s' is no id: expected 24 hexadecimal digits, as list shows",
-				values[i]);
+			return usage_wrong(problems, COMMAND,
+				"'%s' is no id: expected 24 hexadecimal digits, as list shows", values[i]);
 	}
 	return 0;
 }
@@ -243,13 +234,13 @@ static int check(const struct dead_letter_options *options, FILE *problems)
 	const bool query = options->filtered || options->all;
 	const bool changes = options->action == DEAD_LETTER_REPLAY || options->action == DEAD_LETTER_DROP;
 	if (options->action == DEAD_LETTER_SHOW && options->id_count != 1)
-		return wrong(problems, "show: expected one id");
+		return usage_wrong(problems, COMMAND, "show: expected one id");
 	if (changes && options->id_count == 0 && !query)
-		return wrong(problems, "%s: expected ids, a filter or --all", name);
+		return usage_wrong(problems, COMMAND, "%s: expected ids, a filter or --all", name);
 	if (options->id_count > 0 && query)
-		return wrong(problems, "%s: ids and filters cannot be combined", name);
+		return usage_wrong(problems, COMMAND, "%s: ids and filters cannot be combined", name);
 	if (options->payload_file && options->id_count != 1)
-		return wrong(problems, "replay --payload: expected one id");
+		return usage_wrong(problems, COMMAND, "replay --payload: expected one id");
 	return 0;
 }
 
@@ -259,16 +250,16 @@ static int read_all(int count, char **values, FILE *problems, struct dead_letter
 	opterr = 0;
 	for (int option; (option = getopt_long(count, values, ":h", long_options, NULL)) != -1;) {
 		if (option == '?')
-			return wrong(problems, "unknown option %s", values[optind - 1]);
+			return usage_wrong(problems, COMMAND, "unknown option %s", values[optind - 1]);
 		if (option == ':')
-			return wrong(problems, "%s needs a value", values[optind - 1]);
+			return usage_wrong(problems, COMMAND, "%s needs a value", values[optind - 1]);
 		if (option == 'h' || option == OPTION_HELP) {
 			options->action = DEAD_LETTER_HELP;
 			return 0;
 		}
 		if ((actions[options->action].options & BIT(option)) == 0)
-			return wrong(problems, "%s has no option --%s", actions[options->action].name,
-				option_name(option));
+			return usage_wrong(problems, COMMAND, "%s has no option --%s",
+				actions[options->action].name, option_name(option));
 		const int error = read_option(option, optarg, problems, options);
 		if (error != 0)
 			return error;
@@ -281,7 +272,7 @@ int dead_letter_options_read(int count, char **values, FILE *problems, struct de
 {
 	struct dead_letter_options options = {.env_file = ".env", .limit = DEAD_LETTER_LIMIT};
 	if (count < 2)
-		return wrong(problems, "expected list, show, replay or drop");
+		return usage_wrong(problems, COMMAND, "expected list, show, replay or drop");
 	if (strcmp(values[1], "--help") == 0 || strcmp(values[1], "-h") == 0) {
 		options.action = DEAD_LETTER_HELP;
 		*ret = options;
@@ -291,7 +282,7 @@ int dead_letter_options_read(int count, char **values, FILE *problems, struct de
 	while (action < ACTIONS && strcmp(values[1], actions[action].name) != 0)
 		action++;
 	if (action == ACTIONS)
-		return wrong(problems, "'%s': expected list, show, replay or drop", values[1]);
+		return usage_wrong(problems, COMMAND, "'%s': expected list, show, replay or drop", values[1]);
 	options.action = (enum dead_letter_action)action;
 	const int error = read_all(count - 1, values + 1, problems, &options);
 	if (error != 0) {

@@ -5,6 +5,7 @@
 #define DEAD_LETTER_OPTIONS_H
 
 #include "store.h"
+#include "usage.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,7 +37,7 @@ struct dead_letter_options {
 	const char *payload_file; /* "-": standard input; NULL: none */
 };
 
-enum dead_letter_options_error { DEAD_LETTER_OPTIONS_E_WRONG = 1 };
+enum dead_letter_options_error { DEAD_LETTER_OPTIONS_E_WRONG = USAGE_E_WRONG };
 
 /* values[0] is "dead-letters". 0 and *ret, whose texts are those of values, freed by
  * dead_letter_options_free(); DEAD_LETTER_OPTIONS_E_WRONG after one line on problems; -ENOMEM. Not
@@ -49,6 +50,7 @@ void dead_letter_options_free(struct dead_letter_options *options);
  * dated by. False for anything else. */
 __attribute__((warn_unused_result)) bool dead_letter_since(const char *text, int64_t now_ms, int64_t *ret_ms);
 
+/* What --help says. */
 void dead_letter_help(FILE *out);
 
 #endif

@@ -18,6 +18,7 @@ struct store_id;
 
 enum { DEAD_LETTER_ID_SIZE = 25, DEAD_LETTER_TIME_SIZE = 32 };
 
+/* 24 hexadecimal digits, in lower case. */
 void dead_letter_id_text(const struct store_id *id, char ret_text[static DEAD_LETTER_ID_SIZE]);
 
 /* Whether the bytes are UTF-8 without control characters but tab, line feed and carriage return. */

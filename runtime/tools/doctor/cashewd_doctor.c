@@ -15,7 +15,6 @@
 #include "log.h"
 #include "output.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,12 +47,14 @@ enum check_id {
 	CHECK_USER_LOGIN,
 	CHECK_ACCESS,
 	CHECK_ROUND_TRIP,
+	CHECK_NAMES,
 	CHECK_DATABASE,
 	CHECK_WRITES,
 	CHECK_RIGHTS,
 	CHECK_COLLECTIONS,
 	CHECK_INDEXES,
 	CHECK_WAITING,
+	CHECK_SCHEDULES,
 	CHECK_LOGGLY,
 	CHECKS,
 };
@@ -80,12 +81,14 @@ static const struct check {
 	[CHECK_USER_LOGIN] = {"user_login", doctor_check_user_login, {CHECK_LOGIN}},
 	[CHECK_ACCESS] = {"access", doctor_check_access, {CHECK_USER_LOGIN}},
 	[CHECK_ROUND_TRIP] = {"round_trip", doctor_check_round_trip, {CHECK_USER_LOGIN}},
+	[CHECK_NAMES] = {"names", doctor_check_names, {CHECK_USER_LOGIN}},
 	[CHECK_DATABASE] = {"database", doctor_check_database, {0}},
 	[CHECK_WRITES] = {"database_writes", doctor_check_writes, {CHECK_DATABASE}},
 	[CHECK_RIGHTS] = {"rights", doctor_check_rights, {CHECK_DATABASE}},
 	[CHECK_COLLECTIONS] = {"collections", doctor_check_collections, {CHECK_DATABASE}},
 	[CHECK_INDEXES] = {"indexes", doctor_check_indexes, {CHECK_DATABASE}},
 	[CHECK_WAITING] = {"waiting", doctor_check_waiting, {CHECK_DATABASE}},
+	[CHECK_SCHEDULES] = {"schedules", doctor_check_schedules, {CHECK_DATABASE}},
 	[CHECK_LOGGLY] = {"loggly", doctor_check_loggly, {0}},
 };
 
@@ -205,17 +208,14 @@ static int print_json(const struct doctor *doctor)
 	fputc('\n', stdout);
 	if (r == 0)
 		return 0;
-	fputs("cashewd: out of memory\n", stderr);
-	return EXIT_SOFTWARE;
+	return output_no_memory("cashewd");
 }
 
 static int examine(struct doctor *doctor, const struct options *options, int settings_code)
 {
 	const struct configuration *configuration = doctor->configuration;
-	if (configuration != NULL && routes_new(configuration->handlers, &doctor->routes) != 0) {
-		fputs("cashewd: out of memory\n", stderr);
-		return EXIT_SOFTWARE;
-	}
+	if (configuration != NULL && routes_new(configuration->handlers, &doctor->routes) != 0)
+		return output_no_memory("cashewd");
 	run_checks(doctor, !options->json);
 	const struct doctor_totals totals = doctor_totals(doctor->lines, doctor->line_count);
 	int code = totals.failed > 0 ? EXIT_FAILED : 0;
@@ -246,8 +246,7 @@ static int run(const struct options *options, const struct cashew_handler *const
 			stream, &configuration);
 	forget_secrets();
 	if (stream == NULL || fclose(stream) != 0 || doctor == NULL || code == EXIT_SOFTWARE) {
-		fputs("cashewd: out of memory\n", stderr);
-		code = EXIT_SOFTWARE;
+		code = output_no_memory("cashewd");
 	} else {
 		doctor->configuration = code == 0 ? &configuration : NULL;
 		doctor->env_file = options->env_file;

@@ -8,6 +8,8 @@
 #include "resolver.h"
 #include "store.h"
 #include "text_line.h"
+
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +97,25 @@ void doctor_advise(struct doctor *doctor, const char *format, ...)
 	va_start(arguments, format);
 	write_tame(line->advice, format, arguments);
 	va_end(arguments);
+}
+
+int doctor_topics(const struct doctor *doctor, const char ***ret_filters, struct handler_topics *ret_topics)
+{
+	static const char *const own[] = {"+/" DOCTOR_COMMAND, "+/" DOCTOR_ANSWER};
+	enum { OWN = sizeof(own) / sizeof(own[0]) };
+	const char **filters = NULL;
+	size_t count = 0;
+	if (routes_filters(&doctor->routes, &filters, &count) != 0)
+		return -ENOMEM;
+	const char **all = reallocarray(filters, count + OWN, sizeof(*filters));
+	if (!all) {
+		free(filters);
+		return -ENOMEM;
+	}
+	memcpy(all + count, own, sizeof(own));
+	*ret_filters = all;
+	*ret_topics = (struct handler_topics){.filters = all, .count = count + OWN};
+	return 0;
 }
 
 void doctor_clear(struct doctor *doctor)

@@ -17,6 +17,7 @@
 
 struct configuration;
 struct doctor_link;
+struct handler_topics;
 struct resolver;
 struct store;
 struct store_client;
@@ -28,6 +29,11 @@ enum {
 	DOCTOR_USER_SIZE = 32,
 	DOCTOR_DAYS_MIN = 21, /* a certificate that holds for less is worth a warning */
 };
+
+/* What the doctor's own users say: a command that no handler wants, and one whose answer it listens for. A handler's token that is locked to topics has to
+ * allow "+/" with each of them behind it. */
+#define DOCTOR_COMMAND "doctor_probe"
+#define DOCTOR_ANSWER  "pong"
 
 /* By weight. */
 enum doctor_outcome { DOCTOR_OK, DOCTOR_SKIP, DOCTOR_WARN, DOCTOR_FAIL };
@@ -67,7 +73,7 @@ struct doctor {
 	char client_id[DOCTOR_TEXT_SIZE];     /* of the first */
 	char user_id[DOCTOR_USER_SIZE];	      /* of an ordinary user that nobody else is */
 	char other_user[DOCTOR_USER_SIZE];    /* of another */
-	char command[DOCTOR_USER_SIZE];	      /* a command that no handler wants */
+	char command[DOCTOR_USER_SIZE];	      /* DOCTOR_COMMAND */
 	unsigned retained;		      /* commands that the broker keeps */
 	char retained_topics[DOCTOR_TEXT_SIZE], retained_first[DOCTOR_TEXT_SIZE];
 	struct store *store;
@@ -83,6 +89,7 @@ struct doctor {
 /* Frees what was found out, and closes what was opened. */
 void doctor_clear(struct doctor *doctor);
 
+/* A line of the check that runs, with what was seen, formatted as by printf(); doctor_advise() says what to do about the last one. Cut where it is too long. */
 #define DOCTOR_FORMAT __attribute__((format(printf, 2, 3)))
 DOCTOR_FORMAT void doctor_ok(struct doctor *doctor, const char *format, ...);
 DOCTOR_FORMAT void doctor_skip(struct doctor *doctor, const char *format, ...);
@@ -92,6 +99,13 @@ DOCTOR_FORMAT void doctor_advise(struct doctor *doctor, const char *format, ...)
 
 /* So many random hexadecimal digits, fewer than DOCTOR_USER_SIZE, behind the text. */
 void doctor_random_name(char ret[static DOCTOR_USER_SIZE], const char *text, unsigned digits);
+
+/*
+ * What the doctor's token is locked to: what the host's is, and the doctor's own. 0 and *ret_filters, freed with free(), whose texts are the handlers';
+ * *ret_topics points into it. -ENOMEM.
+ */
+__attribute__((warn_unused_result)) int doctor_topics(
+	const struct doctor *doctor, const char ***ret_filters, struct handler_topics *ret_topics);
 
 /* ---- The checks, in the order in which they run ---- */
 
@@ -123,6 +137,9 @@ void doctor_check_user_login(struct doctor *doctor);
 void doctor_check_access(struct doctor *doctor);
 void doctor_check_round_trip(struct doctor *doctor);
 
+/* doctor_names.c */
+void doctor_check_names(struct doctor *doctor);
+
 /* doctor_store.c. doctor_store_fails(): "what: the server's words", and what to do about a store error. */
 void doctor_store_fails(struct doctor *doctor, const char *what, int error);
 void doctor_check_database(struct doctor *doctor);
@@ -133,6 +150,9 @@ void doctor_check_waiting(struct doctor *doctor);
 /* doctor_collections.c */
 void doctor_check_rights(struct doctor *doctor);
 void doctor_check_collections(struct doctor *doctor);
+
+/* doctor_schedules.c */
+void doctor_check_schedules(struct doctor *doctor);
 
 /* doctor_host.c */
 void doctor_check_host(struct doctor *doctor);

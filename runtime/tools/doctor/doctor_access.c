@@ -3,8 +3,8 @@
  * topic is who sent it only as long as the broker lets nobody publish below another user's.
  *
  * Happy path: a token signed with another secret is refused, an ordinary user's is accepted, subscribing and
- * publishing below another user is refused or comes to nothing, below its own works. Users and command are
- * random names, which no device has and no handler wants. Whether something came through is not left to what
+ * publishing below another user is refused or comes to nothing, below its own works. Users have
+ * random names, which no device has, and their command is one that no handler wants. Whether something came through is not left to what
  * the broker says: a message that is known to arrive is sent behind it. Failure modes: a broker that lets
  * them is a failure in large letters; one that ends the connection for it has refused it too.
  */
@@ -18,10 +18,7 @@
 #include "token.h"
 #include "topic.h"
 
-#include <mqtt_protocol.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 enum {

@@ -44,8 +44,8 @@ static const struct doctor_advice advices[] = {
 		{"there is a database whose name differs by upper and lower case alone: set MONGO_DB_NAME, now",
 			", to that one's"},
 	[OTHER_SERVER] =
-		{.text = "the server does not know what cashewd asks of it: it is too old, or not MongoDB's own. The README says which "
-			 "servers will do"},
+		{.text = "the server does not know what cashewd asks of it: it is too old, or not MongoDB's own. docs/operations.md says "
+			 "which servers will do"},
 	[STABLE_API] =
 		{.text = "the server insists on a version of the Stable API, and cashewd names none: set requireApiVersion to false there"},
 	[CONCERN] =

@@ -15,24 +15,39 @@
 #include "configuration.h"
 #include "doctor_ear.h"
 #include "doctor_link.h"
+#include "handler_token.h"
 #include "resolver.h"
 
 #include <inttypes.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { REFUSED_MIN = 0x80, RETAINED_LISTED = 5, PING_EXPIRY_S = 10 };
 
 /* ---- Connections ---- */
 
+static int new_resolver(struct doctor *doctor)
+{
+	const char **filters = NULL;
+	struct handler_topics topics;
+	int error = resolver_new(&doctor->configuration->settings, &doctor->resolver);
+	if (error == 0)
+		error = doctor_topics(doctor, &filters, &topics);
+	if (error == 0)
+		error = resolver_lock(doctor->resolver, &topics);
+	free(filters);
+	return error;
+}
+
 static int open_link(struct doctor *doctor, const char *client_id, const struct connection_login *login,
 	struct doctor_link **ret)
 {
 	const struct settings *settings = &doctor->configuration->settings;
 	if (!doctor->resolver) {
-		const int error = resolver_new(settings, &doctor->resolver);
+		const int error = new_resolver(doctor);
 		if (error != 0)
 			return error;
 	}
@@ -110,7 +125,7 @@ void doctor_check_login(struct doctor *doctor)
 		doctor->configuration->settings.client_id, random);
 	doctor_random_name(doctor->user_id, "doctor_", 12);
 	doctor_random_name(doctor->other_user, "doctor_", 12);
-	doctor_random_name(doctor->command, "doctor_", 12);
+	snprintf(doctor->command, sizeof(doctor->command), "%s", DOCTOR_COMMAND);
 
 	struct doctor_link *link = NULL;
 	const int64_t start = clock_ms();
@@ -221,8 +236,8 @@ void doctor_check_retained(struct doctor *doctor)
 	doctor_advise(doctor,
 		"devices must publish commands without the retain flag; this clears one: mosquitto_pub -h %s "
 		"-p "
-		"%u -u JWT -P TOKEN -r -n -t '%s'",
-		settings->broker_host, settings->broker_port, doctor->retained_first);
+		"%u -u %s -P TOKEN -r -n -t '%s'",
+		settings->broker_host, settings->broker_port, settings->broker_user, doctor->retained_first);
 }
 
 /* ---- Whether a host serves the session ---- */
@@ -288,7 +303,7 @@ void doctor_check_session(struct doctor *doctor)
 		doctor_fail(doctor, "the broker is not there any more: %s", doctor->handler->reason);
 		return;
 	}
-	doctor_ear_new(&pong, doctor->user_id, "pong");
+	doctor_ear_new(&pong, doctor->user_id, DOCTOR_ANSWER);
 	doctor_ear_put(doctor->handler, &pong);
 	const int code = doctor_link_subscribe(doctor->handler, pong.topic, 1, 0);
 	if (code != 1) {

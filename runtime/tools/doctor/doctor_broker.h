@@ -4,7 +4,7 @@
 
 #include "doctor.h"
 
-/* Waits for CONNACK: another client than the handler. password: a token, with the user name "JWT"; NULL: neither. Both texts
+/* Waits for CONNACK: another client than the handler. password: a token, with the user name BROKER_USER; NULL: neither. Both texts
  * are kept by whoever calls. 0 and *ret, which need not be up; -ENOMEM. */
 __attribute__((warn_unused_result)) int doctor_broker_open(
 	struct doctor *doctor, const char *client_id, const char *password, struct doctor_link **ret);

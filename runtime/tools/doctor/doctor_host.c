@@ -7,7 +7,6 @@
 #include "configuration.h"
 #include "http_address.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <netinet/in.h>
 #include <stdio.h>

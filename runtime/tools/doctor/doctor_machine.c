@@ -10,6 +10,7 @@
 #include "cashew.h"
 #include "configuration.h"
 #include "doctor_print.h"
+#include "file_trust.h"
 #include "handler_token.h"
 #include "token.h"
 
@@ -157,11 +158,16 @@ void doctor_check_spool(struct doctor *doctor)
 		doctor_advise(doctor, "set LOG_SPOOL_DIR to a folder of this cashewd's own");
 		return;
 	}
-	const bool there = stat(path, &status) == 0;
+	const bool there = lstat(path, &status) == 0;
+	char doubt[FILE_TRUST_SIZE];
 	snprintf(parent, sizeof(parent), "%s", path);
 	const char *folder = there ? path : dirname(parent);
-	if (there && !S_ISDIR(status.st_mode)) {
-		doctor_fail(doctor, "LOG_SPOOL_DIR=%s is not a folder", path);
+	if (there && S_ISDIR(status.st_mode) && file_trust_doubt(&status, doubt)) {
+		doctor_fail(doctor, "LOG_SPOOL_DIR=%s is not used: %s", path, doubt);
+		doctor_advise(doctor, "give cashewd a folder of its own, which nobody else can write to");
+	} else if (there && !S_ISDIR(status.st_mode)) {
+		doctor_fail(doctor, "LOG_SPOOL_DIR=%s is not a folder%s", path,
+			S_ISLNK(status.st_mode) ? ", but a link" : "");
 		doctor_advise(doctor, "name a folder, or a name where one can be made");
 	} else if (access(folder, W_OK | X_OK) != 0) {
 		doctor_fail(doctor, "LOG_SPOOL_DIR=%s cannot be written to: %s: %s", path, folder,
@@ -227,6 +233,26 @@ static void look_into(struct doctor *doctor, const char *token)
 	free(claims);
 }
 
+/* Whether it is good for more than the handlers need. */
+static void say_locked(struct doctor *doctor, const struct settings *settings)
+{
+	char reason[TOKEN_REASON_SIZE] = "", *token = NULL;
+	const char *name, **filters = NULL;
+	struct handler_topics topics;
+	if (doctor_topics(doctor, &filters, &topics) != 0)
+		return;
+	const struct token_topics lists = {.subscribe = topics.filters, .subscribe_count = topics.count};
+	const int error = token_sign_locked_handler(settings_handler_secret(settings, &name),
+		settings->handler_name, &lists, (int64_t)time(NULL), 1, &token, reason);
+	if (error == TOKEN_E_REFUSED) {
+		doctor_warn(
+			doctor, "it is good for all topics, not only for those of the handlers: %s", reason);
+		doctor_advise(doctor, "run fewer handlers in one host (HANDLERS)");
+	}
+	handler_token_free(token);
+	free(filters);
+}
+
 /* With the time, by which a person sees whether the clock is right. */
 static void signed_here(struct doctor *doctor, const struct settings *settings)
 {
@@ -236,6 +262,7 @@ static void signed_here(struct doctor *doctor, const struct settings *settings)
 	clock_iso(clock_unix_ms(), text);
 	doctor_ok(doctor, "signed with %s for the handler %s, good for %u s; it is %s here", name,
 		settings->handler_name, settings->token_lifetime_s, text);
+	say_locked(doctor, settings);
 	if (settings->jwt_handler_secret[0] != '\0')
 		return;
 	doctor_warn(doctor,
@@ -249,7 +276,7 @@ void doctor_check_token(struct doctor *doctor)
 	const struct settings *settings = &doctor->configuration->settings;
 	char *token = NULL;
 	const char *reason = "";
-	if (handler_token(settings, (int64_t)time(NULL), &token, &reason) != 0) {
+	if (handler_token(settings, NULL, (int64_t)time(NULL), &token, &reason) != 0) {
 		doctor_fail(doctor, "the handler's token cannot be %s: %s",
 			settings->handler_token_file[0] != '\0' ? "read from HANDLER_TOKEN_FILE" : "signed",
 			reason);

@@ -10,7 +10,6 @@
 #include "configuration.h"
 #include "doctor_socket.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <netdb.h>

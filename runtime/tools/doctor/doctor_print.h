@@ -12,6 +12,7 @@ struct doctor_totals {
 	unsigned ok, skipped, warnings, failed; /* lines */
 };
 
+/* How many lines of each outcome there are. */
 struct doctor_totals doctor_totals(const struct doctor_line *lines, size_t count);
 
 /* "ok", "skip", "warn" or "fail". */

@@ -11,6 +11,7 @@
 
 #include "configuration.h"
 #include "dead_letters.h"
+#include "documents_indexes.h"
 #include "parked_commands.h"
 #include "store_describe.h"
 
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { OLDEST_MAJOR = 6, SLOW_MS = 100, OVERDUE_MS = 60000, USERS_MAX = 100, PINGS = 5 };
 
@@ -55,6 +55,8 @@ static bool open_store(struct doctor *doctor)
 					 .work_ms = settings->handler_timeout_s * 1000},
 		&doctor->store, message);
 	if (r == 0) {
+		/* without memory for them, those of the handlers are not looked for */
+		(void)!documents_want_indexes(doctor->store, doctor->configuration->handlers);
 		doctor->client = store_acquire(doctor->store);
 		tell_notes(doctor, store_notes(doctor->store));
 		const char *own = store_certificate_file(doctor->store);

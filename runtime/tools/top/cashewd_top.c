@@ -44,12 +44,6 @@ static bool colours(void)
 	return isatty(STDOUT_FILENO) && (!no_colour || no_colour[0] == '\0');
 }
 
-static int out_of_memory(void)
-{
-	fputs("cashewd: out of memory\n", stderr);
-	return EXIT_SOFTWARE;
-}
-
 static void top_free(struct top *top)
 {
 	if (top->fetch)
@@ -69,7 +63,7 @@ static int address_of_settings(struct top *top)
 		return EXIT_CONFIG;
 	const int error = settings_read_some(options->env_file, environ, names, stderr, stderr, &settings);
 	if (error != 0)
-		return error == SETTINGS_E_INVALID ? EXIT_CONFIG : out_of_memory();
+		return error == SETTINGS_E_INVALID ? EXIT_CONFIG : output_no_memory("cashewd");
 	const bool good = top_address(settings.metrics_addr, top->address);
 	if (!good)
 		fprintf(stderr,
@@ -101,7 +95,7 @@ static int print_view(const struct top *top, const json_t *document)
 	if (isatty(STDOUT_FILENO))
 		terminal_size(&options.width, &height);
 	if (top_view(document, NULL, &options, &text) != 0)
-		return out_of_memory();
+		return output_no_memory("cashewd");
 	fputs(text, stdout);
 	free(text);
 	return 0;
@@ -110,7 +104,7 @@ static int print_view(const struct top *top, const json_t *document)
 static int once(struct top *top)
 {
 	if (fetch_start(top->fetch) != 0)
-		return out_of_memory();
+		return output_no_memory("cashewd");
 	while (!fetch_wait(top->fetch, NULL, 0, FETCH_MS))
 		;
 	json_t *document = fetch_take(top->fetch, top->reason);
@@ -240,7 +234,7 @@ int cashewd_top(int count, char **values, void (*forget_secrets)(void))
 		code = find_address(&top);
 		forget_secrets();
 		if (code == 0 && fetch_open(top.address, &top.fetch) != 0)
-			code = out_of_memory();
+			code = output_no_memory("cashewd");
 		if (code == 0)
 			code = top.options.once || top.options.json || !terminal_usable() ? once(&top)
 											  : live(&top);

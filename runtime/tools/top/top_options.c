@@ -2,9 +2,10 @@
 #include "top_options.h"
 
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define COMMAND "cashewd top"
 
 enum { INTERVAL_MIN_MS = 100, INTERVAL_MAX_MS = 3600 * 1000 };
 
@@ -34,17 +35,6 @@ void top_help(FILE *out)
 	      "Exit codes: 0 left as told, 64 wrong option, 69 cashewd does not answer, 70\n"
 	      "internal failure, 74 output failed, 78 wrong settings.\n",
 		out);
-}
-
-__attribute__((format(printf, 2, 3))) static int wrong(FILE *problems, const char *format, ...)
-{
-	va_list arguments;
-	fputs("cashewd top: ", problems);
-	va_start(arguments, format);
-	vfprintf(problems, format, arguments);
-	va_end(arguments);
-	fputs("; see cashewd top --help\n", problems);
-	return TOP_OPTIONS_E_WRONG;
 }
 
 static bool read_interval(const char *text, unsigned *ret_ms)
@@ -97,12 +87,14 @@ static int read_option(int option, const char *value, FILE *problems, struct top
 	switch (option) {
 	case OPTION_ADDR:
 		if (!top_address(value, address))
-			return wrong(problems, "--addr %s: expected HOST:PORT, like 127.0.0.1:9883", value);
+			return usage_wrong(problems, COMMAND,
+				"--addr %s: expected HOST:PORT, like 127.0.0.1:9883", value);
 		options->address = value;
 		break;
 	case OPTION_INTERVAL:
 		if (!read_interval(value, &options->interval_ms))
-			return wrong(problems, "--interval %s: expected seconds from 0.1 to 3600", value);
+			return usage_wrong(
+				problems, COMMAND, "--interval %s: expected seconds from 0.1 to 3600", value);
 		break;
 	case OPTION_ONCE: options->once = true; break;
 	case OPTION_JSON: options->json = true; break;
@@ -133,16 +125,16 @@ int top_options_read(int count, char **values, FILE *problems, struct top_option
 	for (int option;
 		!options.help && (option = getopt_long(count, values, ":h", long_options, NULL)) != -1;) {
 		if (option == '?')
-			return wrong(problems, "unknown option %s", values[optind - 1]);
+			return usage_wrong(problems, COMMAND, "unknown option %s", values[optind - 1]);
 		if (option == ':')
-			return wrong(problems, "%s needs a value", values[optind - 1]);
+			return usage_wrong(problems, COMMAND, "%s needs a value", values[optind - 1]);
 		const int error =
 			read_option(option == 'h' ? OPTION_HELP : option, optarg, problems, &options);
 		if (error != 0)
 			return error;
 	}
 	if (!options.help && optind < count)
-		return wrong(problems, "unexpected argument '%s'", values[optind]);
+		return usage_wrong(problems, COMMAND, "unexpected argument '%s'", values[optind]);
 	*ret = options;
 	return 0;
 }

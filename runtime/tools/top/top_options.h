@@ -2,6 +2,7 @@
 #ifndef TOP_OPTIONS_H
 #define TOP_OPTIONS_H
 
+#include "usage.h"
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -13,7 +14,7 @@ struct top_options {
 	unsigned interval_ms;
 };
 
-enum top_options_error { TOP_OPTIONS_E_WRONG = 1 };
+enum top_options_error { TOP_OPTIONS_E_WRONG = USAGE_E_WRONG };
 enum { TOP_ADDRESS_SIZE = 300 };
 
 /* values[0] is "top". 0 and *ret, whose texts are those of values; TOP_OPTIONS_E_WRONG after one line on
@@ -25,6 +26,7 @@ __attribute__((warn_unused_result)) int top_options_read(
  * addresses become the loopback's. False: it is no such thing. */
 __attribute__((warn_unused_result)) bool top_address(const char *text, char ret[static TOP_ADDRESS_SIZE]);
 
+/* What --help says. */
 void top_help(FILE *out);
 
 #endif

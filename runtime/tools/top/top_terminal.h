@@ -35,6 +35,7 @@ enum terminal_event terminal_signals(void);
 enum terminal_event terminal_keys(void);
 int terminal_keys_fd(void);
 
+/* In columns and rows, as standard output says it now; 80 and 24 where it says nothing. */
 void terminal_size(unsigned *ret_width, unsigned *ret_height);
 
 /* Draws lines that each end in \n over what was there before. Gives up when a signal comes meanwhile, or the

@@ -23,7 +23,10 @@ enum {
 	NAMES_WIDE = 100,
 	LANES_MIN = 2,
 	RUNNING_MIN = 3,
-	HEADINGS = 6
+	SCHEDULES_MIN = 2,
+	SCHEDULE_LATE_MS = 60000, /* overdue for so long is marked */
+	HEADINGS = 6,		  /* of lanes, handlers and runs, with an empty line each */
+	SCHEDULE_HEADINGS = 2
 };
 
 /* ---- Numbers ---- */
@@ -260,6 +263,53 @@ static void fill_running(const struct view *view, struct top_table *table)
 	}
 }
 
+/* Those that are overdue come first, then those that are due first. */
+static int compare_schedules(const void *a, const void *b)
+{
+	const json_t *const *left = a, *const *right = b;
+	const int64_t late = view_number(*left, "overdue_ms"), other_late = view_number(*right, "overdue_ms");
+	const int64_t next = view_number(*left, "next_ms"), other_next = view_number(*right, "next_ms");
+	if (late != other_late)
+		return late > other_late ? -1 : 1;
+	return (next > other_next) - (next < other_next);
+}
+
+static void add_schedule(const struct view *view, const json_t *schedule, struct top_table *table)
+{
+	const int64_t late_ms = view_number(schedule, "overdue_ms");
+	const bool running = view_is(schedule, "running");
+	char *end = view_text(schedule, "end");
+	const bool dead = end && strcmp(end, "dead") == 0;
+	add_name(view, table, schedule, "name");
+	top_table_add(table, "%s%s" TOP_PLAIN, view_mark(late_ms >= SCHEDULE_LATE_MS, TOP_RED),
+		late_ms > 0 ? top_text_duration((double)late_ms).text : "-");
+	top_table_add(table, "%s%s" TOP_PLAIN, view_mark(dead, TOP_RED),
+		running ? "running"
+		: end	? end
+			: "?");
+	top_table_add(table, "%s", top_text_count(view_number(schedule, "begun")).text);
+	top_table_add(table, "%s", top_text_count(view_number(schedule, "skipped")).text);
+	top_table_add(table, "%s", top_text_clock(view_number(schedule, "next_ms")).text);
+	top_table_add(table, "%s", top_text_clock(view_number(schedule, "slot_ms")).text);
+	free(end);
+}
+
+static int fill_schedules(const struct view *view, struct top_table *table)
+{
+	const json_t *schedules = json_object_get(view->now, "schedules");
+	const size_t count = json_array_size(schedules);
+	const json_t **sorted = calloc(count + 1, sizeof(*sorted));
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++)
+		sorted[i] = json_array_get(schedules, i);
+	qsort(sorted, count, sizeof(*sorted), compare_schedules);
+	for (size_t i = 0; i < count; i++)
+		add_schedule(view, sorted[i], table);
+	free(sorted);
+	return 0;
+}
+
 static size_t take(size_t wanted, size_t *left)
 {
 	const size_t taken = wanted < *left ? wanted : *left;
@@ -267,17 +317,20 @@ static size_t take(size_t wanted, size_t *left)
 	return taken;
 }
 
-/* How many rows of lanes, handlers and runs fit: a few of each before one has the rest. */
-static void share_out(unsigned height, const size_t counts[static 3], size_t ret[static 3])
+/* How many rows of lanes, handlers, runs and schedules fit: a few of each before one has the rest. */
+static void share_out(unsigned height, const size_t counts[static 4], size_t ret[static 4])
 {
-	size_t left = height > TOP_HEAD_LINES + HEADINGS ? height - TOP_HEAD_LINES - HEADINGS : 0;
+	const unsigned heads = TOP_HEAD_LINES + HEADINGS + (counts[3] > 0 ? SCHEDULE_HEADINGS : 0);
+	size_t left = height > heads ? height - heads : 0;
 	if (height == 0)
 		left = SIZE_MAX;
 	ret[0] = take(counts[0] < LANES_MIN ? counts[0] : LANES_MIN, &left);
 	ret[2] = take(counts[2] < RUNNING_MIN ? counts[2] : RUNNING_MIN, &left);
+	ret[3] = take(counts[3] < SCHEDULES_MIN ? counts[3] : SCHEDULES_MIN, &left);
 	ret[1] = take(counts[1], &left);
 	ret[2] += take(counts[2] - ret[2], &left);
 	ret[0] += take(counts[0] - ret[0], &left);
+	ret[3] += take(counts[3] - ret[3], &left);
 }
 
 static int print_tables(const struct view *view)
@@ -288,18 +341,25 @@ static int print_tables(const struct view *view)
 	static const char *const handlers[] = {"HANDLER", "CRASH", "HANG", "FAIL", "RETRY", "REJECT", "P99",
 		"RUNS/S", "NOW", "P50", "DONE", NULL};
 	static const char *const running[] = {"RUNNING", "DEADLINE", "ATTEMPT", "HANDLER", "COMMAND", NULL};
-	struct top_table tables[3] = {{.headings = lanes, .left = 3}, {.headings = handlers, .left = 1},
-		{.headings = running, .left = 0x18}};
-	size_t counts[3], rows[3];
+	static const char *const schedules[] = {
+		"SCHEDULE", "OVERDUE", "LAST", "BEGUN", "SKIP", "NEXT", "LAST SLOT", NULL};
+	struct top_table tables[4] = {{.headings = lanes, .left = 3}, {.headings = handlers, .left = 1},
+		{.headings = running, .left = 0x18}, {.headings = schedules, .left = 1}};
+	size_t counts[4], rows[4];
 	fill_lanes(view, &tables[0]);
 	int error = fill_handlers(view, &tables[1]);
 	fill_running(view, &tables[2]);
-	for (size_t i = 0; i < 3; i++)
+	if (error == 0)
+		error = fill_schedules(view, &tables[3]);
+	for (size_t i = 0; i < 4; i++)
 		counts[i] = top_table_rows(&tables[i]);
 	share_out(view->options->height, counts, rows);
-	for (size_t i = 0; i < 3; i++) {
-		fputc('\n', view->out);
-		if (error == 0)
+	for (size_t i = 0; i < 4; i++) {
+		/* Where nothing runs by the clock there is no such table. */
+		const bool shown = i < 3 || counts[i] > 0;
+		if (shown)
+			fputc('\n', view->out);
+		if (error == 0 && shown)
 			error = top_table_print(&tables[i], rows[i], view->options->width, view->out);
 		top_table_free(&tables[i]);
 	}
