@@ -27,7 +27,7 @@
 struct request {
 	const char *token_files[STORY_DEVICES_MAX];
 	size_t users;
-	bool afresh;
+	bool afresh, once;
 	const char *event, *log_file;
 	long deadline_s, pause_ms;
 	const char *words[3]; /* what to play, and for send the command and its payload */
@@ -42,6 +42,7 @@ static void usage(void)
 	      "  --token-file FILE  the user's token, as cashew-token makes it; twice for contacts, which has two users\n"
 	      "  --afresh           contacts: first end the contact that an earlier run may have left\n"
 	      "  --event NAME       send: wait for this event, not just for any\n"
+	      "  --once             send: do not repeat it where nothing comes, as a phone should\n"
 	      "  --deadline S       give up after so many seconds (30)\n"
 	      "  --pause MS         wait so many milliseconds before each command, for show (0)\n"
 	      "  --log FILE         write what is shown into FILE, too\n"
@@ -69,11 +70,12 @@ static bool parse_number(const char *text, long max, long *ret)
 
 static int parse_options(int argc, char **argv, struct request *request)
 {
-	enum { TOKEN_FILE, AFRESH, EVENT, DEADLINE, PAUSE, LOG, HELP };
+	enum { TOKEN_FILE, AFRESH, ONCE, EVENT, DEADLINE, PAUSE, LOG, HELP };
 	static const struct option options[] = {{"token-file", required_argument, NULL, TOKEN_FILE},
-		{"afresh", no_argument, NULL, AFRESH}, {"event", required_argument, NULL, EVENT},
-		{"deadline", required_argument, NULL, DEADLINE}, {"pause", required_argument, NULL, PAUSE},
-		{"log", required_argument, NULL, LOG}, {"help", no_argument, NULL, HELP}, {0}};
+		{"afresh", no_argument, NULL, AFRESH}, {"once", no_argument, NULL, ONCE},
+		{"event", required_argument, NULL, EVENT}, {"deadline", required_argument, NULL, DEADLINE},
+		{"pause", required_argument, NULL, PAUSE}, {"log", required_argument, NULL, LOG},
+		{"help", no_argument, NULL, HELP}, {0}};
 
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (option) {
@@ -83,6 +85,7 @@ static int parse_options(int argc, char **argv, struct request *request)
 			request->token_files[request->users++] = optarg;
 			break;
 		case AFRESH: request->afresh = true; break;
+		case ONCE: request->once = true; break;
 		case EVENT: request->event = optarg; break;
 		case DEADLINE:
 			if (!parse_number(optarg, 86400, &request->deadline_s))
@@ -187,6 +190,7 @@ int main(int argc, char **argv)
 	if (request.log_file && !(story.log = fopen(request.log_file, "we")))
 		return wrong("cannot write --log ", request.log_file);
 	story.pause_ms = request.pause_ms;
+	story.once = request.once;
 	story.deadline_at = device_clock_ms() + request.deadline_s * 1000;
 	story.colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 	story.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;

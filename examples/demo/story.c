@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-enum { REPEAT_US = 3000000, TEXT_SIZE = 4096, COMMAND_SIZE = 100 };
+enum { REPEAT_US = 3000000, TEXT_SIZE = 4096, COMMAND_SIZE = 100, TOPIC_SIZE = 200, LINGER_MS = 30 };
 
 /* ---- Showing ---- */
 
@@ -65,15 +65,53 @@ static void show_apple(struct story *story, const char *colour)
 		printf(" %s", name);
 }
 
+static void write_json(json_t *json, char ret_text[static TEXT_SIZE + 1])
+{
+	size_t size = 0;
+	if (json)
+		size = json_dumpb(json, ret_text, TEXT_SIZE, JSON_ENCODE_ANY | JSON_COMPACT);
+	else
+		strcpy(ret_text, "(not JSON)");
+	if (json)
+		ret_text[size < TEXT_SIZE ? size : TEXT_SIZE] = '\0';
+	clean(ret_text);
+}
+
 static void show_json(struct story *story, json_t *json)
 {
-	char text[TEXT_SIZE + 1] = "(not JSON)";
-	if (json) {
-		const size_t size = json_dumpb(json, text, TEXT_SIZE, JSON_ENCODE_ANY | JSON_COMPACT);
-		text[size < TEXT_SIZE ? size : TEXT_SIZE] = '\0';
-		clean(text);
-	}
+	char text[TEXT_SIZE + 1];
+	write_json(json, text);
 	say(story, " %s", text);
+}
+
+/* "<- 68946/got_apples     ["red"]      2.8 ms" */
+static void show_event_by_topic(
+	struct story *story, const struct device *device, const char *event, json_t *payload)
+{
+	char topic[TOPIC_SIZE], text[TEXT_SIZE + 1];
+	snprintf(topic, sizeof(topic), "%s/%s", device_user(device), event);
+	clean(topic);
+	write_json(payload, text);
+	if (story->sent_at_us > 0)
+		say(story, "<- %-19s  %-76s  %.1f ms", topic, text,
+			(double)(device_clock_us() - story->sent_at_us) / 1000);
+	else
+		say(story, "<- %-19s  %s", topic, text);
+	end_line(story);
+}
+
+static void show_command(
+	struct story *story, const struct device *from, const char *command, const char *payload, bool again)
+{
+	const char *note = again ? "  (repeated)" : "";
+	char topic[TOPIC_SIZE];
+	const bool whole = strchr(command, '/') != NULL;
+	snprintf(topic, sizeof(topic), "%s%s%s", whole ? "" : device_user(from), whole ? "" : "/", command);
+	if (story->by_topic)
+		say(story, "-> %-19s  %s%s", topic, payload, note);
+	else
+		say(story, "  %-8s -> %-21s %s%s", device_user(from), command, payload, note);
+	end_line(story);
 }
 
 static void show_event(
@@ -81,6 +119,10 @@ static void show_event(
 {
 	char name[STORY_NAME_SIZE];
 
+	if (story->by_topic) {
+		show_event_by_topic(story, device, event, payload);
+		return;
+	}
 	snprintf(name, sizeof(name), "%s", event);
 	clean(name);
 	say(story, "  %-8s <- %-21s", device_user(device), name);
@@ -141,8 +183,8 @@ void story_event(void *context, struct device *device, const char *event, json_t
 	const bool again = strcmp(event, "got_apples") == 0 && !add_apples(story, payload);
 
 	show_event(story, device, event, payload, again);
-	if (strcmp(event, "command_rejected") == 0 &&
-		(!expectation->event || strcmp(expectation->event, event) != 0)) {
+	const bool bad_end = strcmp(event, "command_rejected") == 0 || strcmp(event, "command_failed") == 0;
+	if (bad_end && (!expectation->event || strcmp(expectation->event, event) != 0)) {
 		story->rejected = true;
 		return;
 	}
@@ -186,7 +228,7 @@ static bool connect_all(struct story *story)
 		}
 		devices_run(100);
 	}
-	for (size_t i = 0; i < story->count; i++) {
+	for (size_t i = 0; i < story->count && !story->by_topic; i++) {
 		say(story, "  %-8s is connected", device_user(story->devices[i]));
 		end_line(story);
 	}
@@ -207,12 +249,10 @@ static bool ask(struct story *story, struct device *from, const char *command, c
 	story->expectation = expectation;
 	story->came = story->rejected = false;
 	for (bool again = false; !story->came; again = true) {
-		say(story, "  %-8s -> %-21s %s%s", device_user(from), command, payload,
-			again ? "  (repeated)" : "");
-		end_line(story);
+		show_command(story, from, command, payload, again);
 		story->sent_at_us = device_clock_us();
 		device_send(from, command, payload);
-		while (!story->came && device_clock_us() < story->sent_at_us + REPEAT_US) {
+		while (!story->came && (story->once || device_clock_us() < story->sent_at_us + REPEAT_US)) {
 			if (story->rejected || refused(story))
 				return false;
 			if (late(story)) {
@@ -283,6 +323,10 @@ bool story_listen(struct story *story)
 
 bool story_send(struct story *story, const char *command, const char *payload, const char *event)
 {
-	return connect_all(story) && ask(story, story->devices[0], command, payload,
-					     (struct expectation){story->devices[0], event});
+	story->by_topic = true;
+	if (!connect_all(story) || !ask(story, story->devices[0], command, payload,
+					   (struct expectation){story->devices[0], event}))
+		return false;
+	run_until(device_clock_ms() + LINGER_MS); /* there may be more than one */
+	return true;
 }

@@ -31,6 +31,8 @@ struct story {
 	long deadline_at; /* on device_clock_ms() */
 	FILE *log;	  /* gets what is printed, without colours; NULL: none */
 	bool colours, utf8;
+	bool once;     /* a command is not repeated */
+	bool by_topic; /* for one device: shows topics as they are, "-> 68946/get_apples  {}" */
 	/* A basket takes each colour once, so that an event that comes twice changes nothing. */
 	char colours_seen[STORY_COLOURS_MAX][STORY_NAME_SIZE];
 	size_t apples, kinds;
@@ -46,7 +48,7 @@ void story_event(void *context, struct device *device, const char *event, json_t
 bool story_apples(struct story *story);		       /* one device */
 bool story_contacts(struct story *story, bool afresh); /* two devices; afresh: they may be contacts already */
 bool story_listen(struct story *story); /* one device; returns only when the broker refuses it */
-bool story_send(struct story *story, const char *command, /* one device; event NULL: any */
+bool story_send(struct story *story, const char *command, /* one device; event NULL: any. Sets by_topic */
 	const char *payload, const char *event);
 
 #endif

@@ -1,0 +1,83 @@
+# find_package(cashewd): makes programs of handlers that are a project of their own. docs/own-handlers.md tells how.
+#
+# Happy path: cashewd_add_handlers(my FILES handlers/greet.c.. TESTS tests/handlers/greet.c..) makes my-cashewd and my-cashewd-host, which are cashewd with
+# these handlers alone, and my-tests and my-tests-database with these tests, which ctest runs where the project has enable_testing(). The handlers are the
+# library my_handlers, to which what they share can be linked (PUBLIC).
+# Failure: a library that is missing, with the name of Debian's package; a component, of which there is none; a file that is not there, a name that is none
+# or comes twice, a library that pkg-config does not know. Each stops CMake, in words.
+set(cashewd_FOUND TRUE)
+set(cashewd_NOT_FOUND_MESSAGE "")
+
+foreach(cashewd_component IN LISTS cashewd_FIND_COMPONENTS)
+	if(cashewd_FIND_REQUIRED_${cashewd_component})
+		string(APPEND cashewd_NOT_FOUND_MESSAGE "  cashewd has no component ${cashewd_component}: expected find_package(cashewd) without components, it is all there\n")
+	endif()
+endforeach()
+if(NOT CMAKE_C_COMPILER_LOADED)
+	string(APPEND cashewd_NOT_FOUND_MESSAGE "  handlers are written in C: expected project(NAME LANGUAGES C)\n")
+else()
+	find_package(PkgConfig QUIET)
+	find_package(Threads QUIET)
+	if(NOT PKG_CONFIG_FOUND)
+		string(APPEND cashewd_NOT_FOUND_MESSAGE "  there is no pkg-config: on Debian it is in pkgconf\n")
+	else()
+		include(${CMAKE_CURRENT_LIST_DIR}/Libraries.cmake)
+		cashew_find_libraries(cashewd_missing)
+		string(APPEND cashewd_NOT_FOUND_MESSAGE "${cashewd_missing}")
+	endif()
+endif()
+if(cashewd_NOT_FOUND_MESSAGE)
+	set(cashewd_FOUND FALSE)
+	return()
+endif()
+
+include(${CMAKE_CURRENT_LIST_DIR}/cashewdTargets.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/Handlers.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/HandlerTests.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/Programs.cmake)
+
+# Handlers are compiled with the warnings of cashewd's own tree, and hardened as it is. Checked functions want optimisation.
+if(NOT TARGET cashewd::handler_flags)
+	add_library(cashewd::handler_flags INTERFACE IMPORTED)
+	target_link_libraries(cashewd::handler_flags INTERFACE cashewd::cashew_flags_common)
+	target_compile_options(cashewd::handler_flags INTERFACE
+		$<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:-U_FORTIFY_SOURCE> $<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:-D_FORTIFY_SOURCE=2>)
+endif()
+
+function(cashewd_add_handlers name)
+	cmake_parse_arguments(PARSE_ARGV 1 own "" "" "FILES;TESTS")
+	if(own_UNPARSED_ARGUMENTS)
+		message(FATAL_ERROR " cashewd_add_handlers(${name}): unknown: ${own_UNPARSED_ARGUMENTS}. Expected ${name} FILES FILE.. [TESTS FILE..]")
+	endif()
+	if(NOT name MATCHES "^[a-z][a-z0-9_-]*$")
+		message(FATAL_ERROR " cashewd_add_handlers(${name}): expected a name of a-z, then a-z 0-9 _ -, which begins the names of its programs")
+	endif()
+	if(NOT own_FILES)
+		message(FATAL_ERROR " cashewd_add_handlers(${name}): there are no handlers: expected FILES and a file of C for each")
+	endif()
+	foreach(kind FILES TESTS)
+		set(${kind} "")
+		foreach(file IN LISTS own_${kind})
+			get_filename_component(path "${file}" ABSOLUTE)
+			if(NOT EXISTS "${path}")
+				message(FATAL_ERROR " cashewd_add_handlers(${name}): ${kind} names ${path}, which is not there")
+			endif()
+			list(APPEND ${kind} "${path}")
+		endforeach()
+	endforeach()
+	cashew_add_handlers(${name}_handlers ${FILES})
+	cashew_add_programs(${name}-cashewd ${name}_handlers)
+	cashew_add_handler_tests(${name}-tests ${name}_handlers ${TESTS})
+	if(NOT TESTS)
+		set_target_properties(${name}-tests ${name}-tests-database PROPERTIES EXCLUDE_FROM_ALL ON)
+	endif()
+	foreach(test IN LISTS TESTS)
+		get_filename_component(test ${test} NAME_WE)
+		add_test(NAME ${name}.${test} COMMAND ${name}-tests ${test})
+	endforeach()
+
+	# For `cashew`, which builds and starts them.
+	set_property(GLOBAL APPEND_STRING PROPERTY cashewd_programs "${name}|${PROJECT_BINARY_DIR}\n")
+	get_property(programs GLOBAL PROPERTY cashewd_programs)
+	file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/cashewd-programs CONTENT "${programs}" @ONLY)
+endfunction()
