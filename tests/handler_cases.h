@@ -6,8 +6,9 @@
 #ifndef HANDLER_CASES_H
 #define HANDLER_CASES_H
 
-#include "cashew_test.h"
+#include "contact_documents.h"
 #include "fake_store.h"
+#include "handler_run.h"
 #include "store.h"
 #include <stdio.h>
 #include <string.h>

@@ -61,8 +61,7 @@ static void expect(const char *what, int error)
 		die(what, mosquitto_strerror(error));
 }
 
-/* ---- libmosquitto's thread
- * --------------------------------------------------------------------------------- */
+/* ---- libmosquitto's thread ---- */
 
 static void on_connect(struct mosquitto *mosquitto, void *context, int reason, int flags,
 	const mosquitto_property *properties)
@@ -119,8 +118,7 @@ static void on_message(struct mosquitto *mosquitto, void *context, const struct 
 		(void)pthread_cond_signal(&queue.not_empty);
 }
 
-/* ---- Workers
- * ----------------------------------------------------------------------------------------------- */
+/* ---- Workers ---- */
 
 static void publish(const char *user, const char *event, const char *payload, size_t size)
 {

@@ -13,6 +13,7 @@
  *
  * Failure: a message on standard error and exit code 1; 2 for bad arguments.
  */
+#include "contact_documents.h"
 #include "contacts_plain.h"
 #include "histogram.h"
 #include "store.h"
@@ -51,8 +52,7 @@ static struct store *open_store(const char *url, const char *name)
 	return store;
 }
 
-/* ---- prepare
- * ----------------------------------------------------------------------------------------------- */
+/* ---- prepare ---- */
 
 /* {_id: "<owner>/<other>", user_id: owner, OTHER: other, SINCE: date} for `count` others of each owner. */
 static void insert_pairs(mongoc_collection_t *collection, const char *other_name, const char *since_name,
@@ -110,7 +110,8 @@ static int prepare(const char *url, const char *name, unsigned users, unsigned c
 	contacts_open(&contacts, pool, name);
 	drop_database(&contacts, name);
 	struct store_client *const client = store_acquire(store);
-	if (store_prepare(client) != 0)
+	if (contact_documents_want_indexes(store) != 0 || store_prepare(client) != 0 ||
+		apples_add(client) != 0)
 		die("prepare", store_last_error(client));
 	store_release(client);
 	insert_pairs(contacts.contacts, "contact_id", "since", "p", users, contacts_each);
@@ -119,8 +120,7 @@ static int prepare(const char *url, const char *name, unsigned users, unsigned c
 	return 0;
 }
 
-/* ---- run
- * --------------------------------------------------------------------------------------------------- */
+/* ---- run ---- */
 
 struct job {
 	mongoc_client_pool_t *pool;
@@ -204,8 +204,7 @@ static int run(char **arguments)
 	return 0;
 }
 
-/* ---- queries
- * ----------------------------------------------------------------------------------------------- */
+/* ---- queries ---- */
 
 static bool skip_contact(const struct store_contact *item, void *count)
 {

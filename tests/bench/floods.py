@@ -9,19 +9,21 @@ import argparse
 import json
 import math
 import os
+import resource
 import shutil
 import tempfile
 import threading
 import time
 
-from floods_attacks import ATTACKS, Target, in_a_process
+from floods_attacks import ATTACKS, EXPIRING, PREPARE_S, Target, in_a_process
 from mqtt import Client
-from programs import Failed, Programs
+from programs import Failed, Programs, free_port
 from recovery_measure import Load, p99
 from recovery_stack import Stack
 
 HONEST = 20  # devices, a command a second each
 LEAD_S, BEFORE_S, ATTACK_S, SETTLE_S, AFTER_S = 2, 8, 12, 2, 6
+ENDS_S = 3  # of an attack, after which the tokens of those who have prepared it end
 FACTOR, SLACK_S = 2, 0.005
 ANSWERED = 0.999
 BROKER_BYTES = 256 * 1024 * 1024
@@ -86,8 +88,27 @@ def size_of(path):
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
+def prepare(load, target, name, programs):
+    """Starts an attack that has to prepare, and waits until it has. Returns (pid, descriptor), as in_a_process() does."""
+    prepare_s = PREPARE_S[name]
+    target.wide_port, target.secret = programs.wide_port, programs.secret
+    target.ends_at = int(time.time()) + prepare_s + BEFORE_S + ENDS_S
+    began = time.monotonic()
+    attack = in_a_process(name, target, prepare_s + BEFORE_S + ATTACK_S)
+    follow(load, began + prepare_s)
+    return attack
+
+
+def wide_listener(programs, name):
+    """Settings of the broker's: what takes the connections of an attack that needs more than a listener for devices takes."""
+    if name not in PREPARE_S:
+        return ""
+    programs.wide_port = free_port()
+    return f"listener {programs.wide_port} 127.0.0.1\nmax_connections {EXPIRING + 1000}\n"
+
+
 def run_attack(programs, tokens_file, tokens, name, quotas):
-    stack = Stack(programs, tokens_file, quotas=quotas)
+    stack = Stack(programs, tokens_file, quotas=quotas, extra=wide_listener(programs, name))
     try:
         stack.start_load(schedule=((600, HONEST),), drain=10, more=("--command", "ping", "--event", "pong"))
         load = Load(stack.load_file)
@@ -97,11 +118,13 @@ def run_attack(programs, tokens_file, tokens, name, quotas):
             if time.monotonic() > limit:
                 raise Failed(f"the honest devices did not begin:\n{stack.load.tail()}")
         target = Target(stack.broker_port, programs.plain_port, programs.ca, tokens)
-        follow(load, load.began + LEAD_S + BEFORE_S)
+        follow(load, load.began + LEAD_S)
+        attack = prepare(load, target, name, programs) if name in PREPARE_S else None
+        follow(load, time.monotonic() + BEFORE_S)
         logs = (stack.broker.path, stack.host.path)
         written = [size_of(path) for path in logs]
         begin = time.monotonic()
-        pid, pipe = in_a_process(name, target, ATTACK_S)
+        pid, pipe = attack or in_a_process(name, target, ATTACK_S)
         newcomers = Newcomers(target)
         newcomers.start()
         follow(load, begin + ATTACK_S)
@@ -167,6 +190,8 @@ def run(project, words, say, build, machine):
     if not arguments.no_build:
         build(arguments.build)
     os.makedirs(arguments.out, exist_ok=True)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the broker's too
     folder = tempfile.mkdtemp(prefix="floods-", dir=arguments.out)
     document = {"quotas": not arguments.without_quotas, "floods": {}}
     held = 0

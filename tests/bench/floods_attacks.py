@@ -2,7 +2,11 @@
 seconds that it has; it runs in a process of its own, does its worst, and returns a sentence about what came of it.
 """
 
+import base64
 import contextlib
+import hashlib
+import hmac
+import json
 import os
 import resource
 import select
@@ -10,7 +14,7 @@ import socket
 import ssl
 import time
 
-from mqtt import Client, large_properties, publish_packet, subscribe_packet
+from mqtt import Client, connect_packet, large_properties, publish_packet, subscribe_packet
 from programs import Failed
 
 STRANGER = "127.0.0.2"  # an address that is not exempt
@@ -18,8 +22,13 @@ BURST = 200
 
 
 class Target:
+    """Where the broker is, and who may get in. An attack of PREPARE_S has besides, in wide_port, a listener that takes as many connections as it needs, the
+    secret, and the second since 1970 in which its tokens are to end."""
+
     def __init__(self, port, plain_port, ca_file, tokens):
         self.port, self.plain_port, self.ca_file, self.tokens = port, plain_port, ca_file, tokens
+        self.wide_port = self.ends_at = 0
+        self.secret = ""
 
     def client(self, name, user="flood", keep=False):
         return Client(self.port, self.ca_file, f"{user}/{name}", self.tokens[user], keep=keep)
@@ -121,12 +130,17 @@ def wrong_tokens(target, seconds):
     return connects(seconds, connect)
 
 
-def plain_connections(port, count, beginning, until):
-    """Connections of a stranger's: each sends the beginning of something, and no more."""
+def room_for(count):
+    """How many of so many connections the machine gives this process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return min(count, max(soft, hard) - 100)
+
+
+def plain_connections(port, count, beginning, until):
+    """Connections of a stranger's: each sends the beginning of something, and no more."""
     opened = []
-    for _ in range(min(count, max(soft, hard) - 100)):
+    for _ in range(room_for(count)):
         if time.monotonic() > until:
             break
         try:
@@ -155,6 +169,39 @@ def idle_connections(target, seconds):
     return f"{len(opened):,} opened"
 
 
+def token(secret, user, ends_at):
+    """A user's token (RFC 7519) that ends in that second."""
+    def part(data):
+        return base64.urlsafe_b64encode(data).rstrip(b"=")
+    text = part(b'{"alg":"HS256"}') + b"." + part(json.dumps({"user_id": user, "exp": ends_at}).encode())
+    return (text + b"." + part(hmac.new(secret.encode(), text, hashlib.sha256).digest())).decode()
+
+
+EXPIRING = 17000
+
+
+def expiring_tokens(target, seconds):
+    """As many users as the machine gives, whose tokens end in the same second: they connect before, and wait for it."""
+    until, connects_until = time.monotonic() + seconds, time.monotonic() + PREPARE_S["expiring_tokens"]
+    opened, closed, last = {}, 0, 0.0
+    poll = select.epoll()
+    for at in range(room_for(EXPIRING)):
+        if time.monotonic() > connects_until:
+            break
+        one = socket.create_connection(("127.0.0.1", target.wide_port), timeout=2)
+        one.sendall(connect_packet(f"expiring{at}", token(target.secret, f"expiring{at}", target.ends_at)))
+        if one.recv(64)[3:4] != b"\0":
+            raise Failed(f"the broker refused number {at}")
+        opened[one.fileno()] = one
+        poll.register(one.fileno(), select.EPOLLRDHUP)
+    count = len(opened)
+    while opened and time.monotonic() < until:
+        for descriptor, _ in poll.poll(0.2, 1000):
+            opened.pop(descriptor).close()
+            closed, last = closed + 1, time.time() - target.ends_at
+    return f"{count:,} connected, {closed:,} closed, the last one {last:.1f} s after the tokens' end"
+
+
 WIDE_JSON = b"{" + b",".join(b'"k%05d":1' % at for at in range(9500)) + b"}"
 
 ATTACKS = {
@@ -171,7 +218,11 @@ ATTACKS = {
     "wrong_tokens": wrong_tokens,
     "unfinished_connects": unfinished_connects,
     "idle_connections": idle_connections,
+    "expiring_tokens": expiring_tokens,
 }
+
+# What an attack does in this time is no part of it: it begins so long before the honest devices are looked at.
+PREPARE_S = {"expiring_tokens": 30}
 
 
 def in_a_process(name, target, seconds):

@@ -10,6 +10,7 @@
  * refuses or goes away, a rejected command, no event for LOAD_STALL_S; 2 for bad arguments.
  */
 #include "load.h"
+#include "number.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -57,17 +58,6 @@ static int bad(const char *what, const char *value)
 {
 	(void)fprintf(stderr, "load: %s: %s\n%s", what, value, usage);
 	return 2;
-}
-
-static bool parse_number(const char *text, double min, double max, double *ret_value)
-{
-	char *end;
-	const double value = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !(value >= min && value <= max))
-		return false;
-	*ret_value = value;
-	return true;
 }
 
 static bool parse_watch(const char *text, struct load_options *options)

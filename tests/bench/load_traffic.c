@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
-#include <unistd.h>
 
 /* ---- CPU time of others ---- */
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static size_t write_length(unsigned char *out, size_t length)
+size_t packet_length(unsigned char *out, size_t length)
 {
 	size_t used = 0;
 
@@ -17,7 +17,7 @@ static size_t write_length(unsigned char *out, size_t length)
 	return used;
 }
 
-static size_t write_u16(unsigned char *out, size_t value)
+size_t packet_u16(unsigned char *out, size_t value)
 {
 	out[0] = (unsigned char)(value >> 8);
 	out[1] = (unsigned char)value;
@@ -26,7 +26,7 @@ static size_t write_u16(unsigned char *out, size_t value)
 
 static size_t write_text(unsigned char *out, const char *text, size_t size)
 {
-	(void)write_u16(out, size);
+	(void)packet_u16(out, size);
 	memcpy(out + 2, text, size);
 	return 2 + size;
 }
@@ -40,18 +40,18 @@ size_t packet_connect(unsigned char *out, const struct packet_connect *connect)
 	size_t used = 0;
 
 	out[used++] = 0x10;
-	used += write_length(out + used,
+	used += packet_length(out + used,
 		10 + (keeps ? 6 : 1) + 2 + id_size + (connect->token ? 4 + user_size + token_size : 0));
 	used += write_text(out + used, "MQTT", 4);
 	out[used++] = 5;
 	out[used++] = (unsigned char)((keeps ? 0 : 0x02) |
 				      (connect->token ? 0xC0 : 0)); /* Clean Start; user name and password */
-	used += write_u16(out + used, connect->keepalive_s);
+	used += packet_u16(out + used, connect->keepalive_s);
 	out[used++] = keeps ? 5 : 0; /* properties; without one Receive Maximum is 65,535 */
 	if (keeps) {
 		out[used++] = 0x11; /* Session Expiry Interval */
-		used += write_u16(out + used, connect->session_expiry_s >> 16);
-		used += write_u16(out + used, connect->session_expiry_s & 0xFFFF);
+		used += packet_u16(out + used, connect->session_expiry_s >> 16);
+		used += packet_u16(out + used, connect->session_expiry_s & 0xFFFF);
 	}
 	used += write_text(out + used, connect->client_id, id_size);
 	if (connect->token) {
@@ -67,9 +67,9 @@ size_t packet_publish(unsigned char *out, uint16_t id, const char *topic, size_t
 	size_t used = 0;
 
 	out[used++] = 0x32; /* QoS 1 */
-	used += write_length(out + used, 2 + topic_size + 2 + 1 + payload_size);
+	used += packet_length(out + used, 2 + topic_size + 2 + 1 + payload_size);
 	used += write_text(out + used, topic, topic_size);
-	used += write_u16(out + used, id);
+	used += packet_u16(out + used, id);
 	out[used++] = 0; /* no properties */
 	memcpy(out + used, payload, payload_size);
 	return used + payload_size;
@@ -79,7 +79,7 @@ size_t packet_puback(unsigned char *out, uint16_t id)
 {
 	out[0] = 0x40;
 	out[1] = 2;
-	return 2 + write_u16(out + 2, id);
+	return 2 + packet_u16(out + 2, id);
 }
 
 size_t packet_disconnect(unsigned char *out)
@@ -94,8 +94,8 @@ size_t packet_subscribe_begin(unsigned char *out, uint16_t id, size_t filters_si
 	size_t used = 0;
 
 	out[used++] = 0x82;
-	used += write_length(out + used, 2 + 1 + filters_size);
-	used += write_u16(out + used, id);
+	used += packet_length(out + used, 2 + 1 + filters_size);
+	used += packet_u16(out + used, id);
 	out[used++] = 0; /* no properties */
 	return used;
 }

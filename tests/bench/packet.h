@@ -35,6 +35,10 @@ struct packet {
 	size_t payload_size;
 };
 
+/* A Variable Byte Integer (MQTT 5.0, 1.5.5), up to 4 bytes, and a Two Byte Integer (1.5.2). How many bytes were written. */
+size_t packet_length(unsigned char *out, size_t length);
+size_t packet_u16(unsigned char *out, size_t value);
+
 /* What a CONNECT says. */
 struct packet_connect {
 	const char *client_id;

@@ -121,10 +121,11 @@ class Program:
 
 
 class Programs:
-    """All programs of a run. Use as a context manager."""
+    """All programs of a run. Use as a context manager. With disk_ms each sync of the database takes so long, whatever the disk does."""
 
-    def __init__(self, project, build, folder):
-        self.project, self.build, self.folder = project, build, folder
+    def __init__(self, project, build, folder, disk_ms=None):
+        self.project, self.build, self.folder, self.disk_ms = project, build, folder, disk_ms
+        self.database_build = build  # where the database is installed, if it has to be
         self.running = []
         self.started = self.runs = 0
         self.database = None
@@ -151,6 +152,16 @@ class Programs:
     def stop(self, program):
         program.stop()
         self.running.remove(program)
+
+    def effects(self, database, name):
+        """{user: [(nanoseconds, number)]} of what append has left in that list, by time."""
+        found = {}
+        for line in self.tool("bench-database", "effects", self.database_url, database, name).splitlines():
+            user, when, number = line.split()
+            found.setdefault(user, []).append((int(when), int(number)))
+        for effects in found.values():
+            effects.sort()
+        return found
 
     def tool(self, *arguments, limit=120, environment=None):
         """Runs a program of the build to its end and returns its output."""
@@ -182,8 +193,10 @@ class Programs:
         # Where examples/database/install-benchmark-server has put the compiled one.
         compiled = os.path.join(self.project, "build", "benchmark-server", "bin")
         environment = {**os.environ, "PATH": os.environ.get("PATH", "") + ":" + compiled}
+        if self.disk_ms is not None:
+            environment.update({"LD_PRELOAD": os.path.join(self.build, "bench-steady-disk.so"), "STEADY_DISK_MS": f"{self.disk_ms:g}"})
         program = self.start("database-start", [os.path.join(self.project, "examples", "database", "run"), "--state", state, "--port",
-                                                str(port), "--build", self.build], environment)
+                                                str(port), "--build", self.database_build], environment)
         began = time.monotonic()
         while not os.path.exists(path):
             # The first start may install the server.
@@ -206,10 +219,10 @@ class Programs:
         for name in names:
             self.tool("bench-database", "drop", self.database_url, name)
 
-    def start_broker(self, tls, state=None, port=0, handler_port=0, quotas=False):
+    def start_broker(self, tls, state=None, port=0, handler_port=0, quotas=False, extra=""):
         """The demo's own broker, as examples/broker/run starts it: plugin, persistence, its settings; and a fresh one, without a session
         or a queue of whoever was measured before, unless state and port are those of one that was ended. It listens with and without
-        TLS, and for hosts on self.handler_port; returns it and the port. Users have quotas only where that is said."""
+        TLS, and for hosts on self.handler_port; returns it and the port. Users have quotas only where that is said. extra: more settings."""
         self.runs += 1
         state = state or os.path.join(self.folder, f"broker-{self.runs}")
         port = port or free_port()
@@ -218,12 +231,12 @@ class Programs:
         if os.path.exists(env):
             os.unlink(env)
         os.makedirs(state, exist_ok=True)
-        extra = os.path.join(state, "extra.conf")
-        with open(extra, "w", encoding="utf-8") as output:
-            output.write("" if quotas else NO_QUOTAS)
+        extra_file = os.path.join(state, "extra.conf")
+        with open(extra_file, "w", encoding="utf-8") as output:
+            output.write(("" if quotas else NO_QUOTAS) + extra)
         self.handler_port = handler_port or free_port()
         program = self.start("mosquitto", [os.path.join(self.project, "examples", "broker", "run"), "--state", state, "--port", str(port),
-                                           "--handler-port", str(self.handler_port), "--plain-port", str(plain_port), "--extra", extra,
+                                           "--handler-port", str(self.handler_port), "--plain-port", str(plain_port), "--extra", extra_file,
                                            "--build", self.build, "--certificates", self.certificates],
                              {"PATH": os.environ.get("PATH", ""), "JWT_SECRET": self.secret})
         program.wait_for(lambda: os.path.exists(env))
@@ -235,11 +248,10 @@ class Programs:
         self.handler_token = self.handler_token or self.token("handler", "bench")
         return {"PATH": os.environ.get("PATH", ""), "MQTT_TOKEN": self.handler_token}
 
-    def start_host(self, binary, port, tls, workers=8, build="", settings=None, wait=True):
-        """cashewd or cashewd-bench, of another build where that is given; returns it and the seconds from its start to "ready". Each has
-        a client id of its own unless `settings` say otherwise: two of one id in one database are an active host and its standby, and one
-        that was killed is waited for. The same holds for the address of its figures."""
-        environment = {
+    def host_environment(self, port, tls, workers=8, settings=None):
+        """What cashewd is started with. Each has a client id of its own unless `settings` say otherwise: two of one id in one database are an
+        active host and its standby, and one that was killed is waited for. The same holds for the address of its figures."""
+        return {
             "PATH": os.environ.get("PATH", ""),
             "JWT_SECRET": self.secret,
             "BROKER_HOST": "127.0.0.1",
@@ -254,6 +266,10 @@ class Programs:
             "LOG_FORMAT": "json",
             **(settings or {}),
         }
+
+    def start_host(self, binary, port, tls, workers=8, build="", settings=None, wait=True):
+        """cashewd or cashewd-bench, of another build where that is given; returns it and the seconds from its start to "ready"."""
+        environment = self.host_environment(port, tls, workers, settings)
         program = self.start(binary, [os.path.join(build or self.build, binary)], environment)
 
         def ready():

@@ -16,7 +16,7 @@ import time
 
 import recovery_faults
 from programs import Failed, Programs
-from recovery_measure import TEN, Load, back, drain_per_s, judge_effects, limit_of, p99, typical
+from recovery_measure import TEN, Back, Load, back, drain_per_s, judge_effects, limit_of, p99, typical
 from recovery_picture import picture
 from recovery_report import checks_of, outcome, table, verdict
 from recovery_stack import DEVICES, Stack, users
@@ -38,6 +38,7 @@ def parse(project, words):
     parser.add_argument("--rounds", type=int, help="of which the median counts (3)")
     parser.add_argument("--quick", action="store_true", help="one round, shorter faults: a look, no verdict")
     parser.add_argument("--rate", type=float, help="commands a second instead of 0.7 of the capacity that is measured")
+    parser.add_argument("--disk-ms", type=float, help="what a sync takes the database, 0 to 1000, instead of what this machine's disk takes it now")
     parser.add_argument("--build", default=os.path.join(project, "build", "release"), help="build folder (build/release)")
     parser.add_argument("--no-build", action="store_true", help="the build folder is up to date")
     parser.add_argument("--out", help="folder for recovery.json and recovery.svg (BUILD/bench)")
@@ -47,6 +48,8 @@ def parse(project, words):
     for name in arguments.only:
         if name not in recovery_faults.NAMES:
             parser.error(f"--only: there is no {name!r}: expected some of {','.join(recovery_faults.NAMES)}")
+    if arguments.disk_ms is not None and not 0 <= arguments.disk_ms <= 1000:
+        parser.error(f"--disk-ms: {arguments.disk_ms:g}: expected milliseconds, 0 to 1000")
     arguments.rounds = arguments.rounds or (1 if arguments.quick else 3)
     arguments.build = os.path.realpath(arguments.build)
     arguments.out = os.path.realpath(arguments.out or os.path.join(arguments.build, "bench"))
@@ -127,12 +130,14 @@ def run_phase(programs, tokens, fault, capacity, rate, scale):
         if math.isinf(before):
             raise Noisy("machine too noisy: in most seconds before the fault one command of a hundred was not answered when the fault came")
 
+        everybody, hurt = Back(load, end, before), Back(load, begin, before, is_hurt)
+
         def is_back():
             # A second that has passed is known when its last command is answered: so look at those a while ago.
             # Of a hang the user it is about is looked at by himself, from the sending on, so that may take longer.
             until = time.monotonic() - limit_of(before) - 0.5
-            return (back(load, end, until, before) is not None
-                    and (fault.run is not recovery_faults.hang or back(load, begin, until, before, is_hurt) is not None))
+            return (everybody.by(until) is not None
+                    and (fault.run is not recovery_faults.hang or hurt.by(until) is not None))
         follow(load, end + scale.limit_s + TEN, is_back)
         until = time.monotonic() - limit_of(before) - 0.5
         stack.load.order("stop")
@@ -194,9 +199,10 @@ def run_rounds(programs, arguments, say, document):
     tokens = write_tokens(programs)
     document["capacity"] = capacity = measure_capacity(programs, tokens, arguments.quick)
     document["rate"] = rate = arguments.rate or LOAD * capacity
-    document["database"] = programs.database_kind
+    document["database"], document["disk_ms"] = programs.database_kind, arguments.disk_ms
     say(f"  database: {programs.database_kind}"
-        f"{'' if programs.database_kind in ('mongod', 'secantusd-rs') else '; slow: examples/database/install-benchmark-server builds a fast one'}")
+        f"{'' if programs.database_kind in ('mongod', 'secantusd-rs') else '; slow: examples/database/install-benchmark-server builds a fast one'}"
+        f"{'' if arguments.disk_ms is None else f'; each of its syncs takes {arguments.disk_ms:g} ms'}")
     say(f"  capacity: {capacity:,.0f} commands/s, {DEVICES} devices x {OUTSTANDING} outstanding; load: {rate:,.0f}/s\n")
     chosen = [fault for fault in recovery_faults.FAULTS if fault.name in arguments.only or fault.name == "none"]
     for turn in range(arguments.rounds):
@@ -221,7 +227,7 @@ def run(project, words, say, build, machine):
     folder = tempfile.mkdtemp(prefix="recovery-", dir=arguments.out)
     document = {"faults": {}}
     try:
-        with Programs(project, arguments.build, folder) as programs:
+        with Programs(project, arguments.build, folder, arguments.disk_ms) as programs:
             programs.make_certificates()
             chosen = run_rounds(programs, arguments, say, document)
             document["machine"] = machine(programs)

@@ -153,6 +153,15 @@ def loggly_away(stack, scale):
     return begin, time.monotonic()
 
 
+def service_away(stack, scale):
+    """What the handler needs beside the database: everybody's commands fail for now."""
+    begin = time.monotonic()
+    with open(stack.service_away, "w", encoding="utf-8"):
+        time.sleep(scale.outage_s)
+    os.unlink(stack.service_away)
+    return begin, time.monotonic()
+
+
 def overload(_stack, scale):
     """The schedule does it."""
     begin = time.monotonic()
@@ -188,6 +197,7 @@ FAULTS = (
     Fault("cut_links", "links cut every 0.7 s, PUBACKs lost", cut_links, relay=True, drops_links=True),
     Fault("flood", "a device floods its own topics, 2,000/s", flood),
     Fault("loggly", "Loggly away", loggly_away, back_s=0),
+    Fault("service_away", "the handler's own service away", service_away, outage=True),
     Fault("overload", "capacity x 2, then the load stops", overload, back_s=80),
 )
 NAMES = tuple(fault.name for fault in FAULTS)

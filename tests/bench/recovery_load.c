@@ -12,6 +12,7 @@
  * bad arguments. A command without an event is no failure here: who reads the file judges it.
  */
 #include "recovery_load.h"
+#include "number.h"
 #include "packet.h"
 
 #include <errno.h>
@@ -20,7 +21,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 static const char usage[] =
 	"usage: bench-recovery-load --port N --ca FILE --tokens FILE --out FILE (--schedule S | --outstanding N) [options]\n"
@@ -41,17 +41,6 @@ static int bad(const char *what, const char *value)
 }
 
 /* ---- Options ---- */
-
-static bool parse_number(const char *text, double min, double max, double *ret_value)
-{
-	char *end;
-	const double value = strtod(text, &end);
-
-	if (end == text || *end != '\0' || !(value >= min && value <= max))
-		return false;
-	*ret_value = value;
-	return true;
-}
 
 static bool parse_schedule(const char *text, struct recovery_options *options)
 {

@@ -22,6 +22,7 @@ class Load:
         self.path, self.at, self.rest = path, 0, b""
         self.began = None
         self.due = {}  # (user, command) -> when it was due
+        self.due_in = {}  # second of the clock -> the keys of what was due in it
         self.answered = {}  # (user, command) -> when its event came
         self.sends = {}  # user -> {number: command}
         self.refused = []
@@ -46,7 +47,7 @@ class Load:
             if key in self.due:
                 self.repeats += 1
             else:
-                self.due[key] = int(words[4]) / 1e9
+                self.was_due(key, int(words[4]) / 1e9)
             self.sends.setdefault(user, {})[number] = command
         elif words[0] == "A":
             self.answered[(words[1], int(words[2]))] = int(words[4]) / 1e9
@@ -57,13 +58,19 @@ class Load:
         elif words[0] == "E":
             self.ended = True
 
+    def was_due(self, key, due):
+        self.due[key] = due
+        self.due_in.setdefault(math.floor(due), []).append(key)
+
     def latencies(self, begin, end, keep=lambda user: True):
         """Of the commands that were due from begin to end, a list for each second, sorted."""
         seconds = [[] for _ in range(max(0, math.floor(end - begin)))]
-        for key, due in self.due.items():
-            at = math.floor(due - begin)
-            if due >= begin and at < len(seconds) and keep(key[0]):
-                seconds[at].append(self.answered.get(key, math.inf) - due)
+        for second in range(math.floor(begin), math.floor(begin) + len(seconds) + 1):
+            for key in self.due_in.get(second, ()):
+                due = self.due[key]
+                at = math.floor(due - begin)
+                if due >= begin and at < len(seconds) and keep(key[0]):
+                    seconds[at].append(self.answered.get(key, math.inf) - due)
         return [sorted(second) for second in seconds]
 
     def answered_per_second(self, begin, end):
@@ -94,13 +101,25 @@ def limit_of(before):
     return max(2 * before, before + 0.020)
 
 
+class Back:
+    """Seconds from `end` to the first of ten in a row of which nine are as before. Each second is looked at once: whoever asks again and again
+    while a backlog drains would take part of what drains it."""
+
+    def __init__(self, load, end, before, keep=lambda user: True):
+        self.load, self.end, self.before, self.keep, self.good = load, end, before, keep, []
+
+    def by(self, until):
+        """None: not yet."""
+        seconds = self.load.latencies(self.end + len(self.good), until, self.keep)
+        self.good += [p99(second) <= limit_of(self.before) for second in seconds]
+        for first in range(len(self.good) - TEN + 1):
+            if sum(self.good[first:first + TEN]) >= GOOD_OF_TEN:
+                return first
+        return None
+
+
 def back(load, end, until, before, keep=lambda user: True):
-    """Seconds from `end` to the first of ten in a row of which nine are as before; None: not yet."""
-    good = [p99(second) <= limit_of(before) for second in load.latencies(end, until, keep)]
-    for first in range(len(good) - TEN + 1):
-        if sum(good[first:first + TEN]) >= GOOD_OF_TEN:
-            return first
-    return None
+    return Back(load, end, before, keep).by(until)
 
 
 def drain_per_s(load, end, until, rate):

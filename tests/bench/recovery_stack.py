@@ -43,7 +43,7 @@ class Held(threading.Thread):
 
 
 class Stack:
-    def __init__(self, programs, tokens_file, relay=False, quotas=False):
+    def __init__(self, programs, tokens_file, relay=False, quotas=False, extra=""):
         self.programs, self.tokens_file = programs, tokens_file
         self.number = programs.runs
         self.load = self.relay = None
@@ -51,10 +51,11 @@ class Stack:
         folder = os.path.join(programs.folder, f"phase-{self.number}-{time.monotonic_ns()}")
         os.mkdir(folder)
         self.folder, self.list = folder, f"r{time.monotonic_ns()}"
+        self.service_away = os.path.join(folder, "service-away")  # while that file exists
         self.database_state = os.path.join(folder, "database")
         programs.start_database(self.database_state)
         self.database_port = int(programs.database_url.rsplit(":", 1)[1].split("/")[0]) if programs.database_pid else 0
-        self.broker, self.broker_port = programs.start_broker(tls=True, quotas=quotas)
+        self.broker, self.broker_port = programs.start_broker(tls=True, quotas=quotas, extra=extra)
         self.loggly_port = free_port()
         self.start_loggly()
         self.host_port = programs.handler_port
@@ -83,7 +84,8 @@ class Stack:
 
     def start_host(self, wait=True):
         settings = {"METRICS_ADDR": self.metrics, "LOGGLY_TOKEN": "bench", "LOGGLY_URL": f"https://localhost:{self.loggly_port}",
-                    "LOGGLY_CA_FILE": self.programs.ca, "BROKER_HOST": "localhost", "CLIENT_ID": "cashewd"}
+                    "LOGGLY_CA_FILE": self.programs.ca, "BROKER_HOST": "localhost", "CLIENT_ID": "cashewd",
+                    "APPEND_AWAY_FILE": self.service_away}
         self.host = self.programs.start_host("cashewd-bench", self.host_port, True, settings=settings, wait=wait)[0]
         self.host_logs.append(self.host.path)
 
@@ -119,15 +121,7 @@ class Stack:
             "pong", "--drain", "0", "--repeat", "3600"], orders=True)
 
     def effects(self):
-        """{user: [(nanoseconds, number)]} of what append has left, by time."""
-        found = {}
-        text = self.programs.tool("bench-database", "effects", self.programs.database_url, DATABASE, self.list)
-        for line in text.splitlines():
-            user, when, number = line.split()
-            found.setdefault(user, []).append((int(when), int(number)))
-        for effects in found.values():
-            effects.sort()
-        return found
+        return self.programs.effects(DATABASE, self.list)
 
     def log_events(self, names):
         """[(wall clock seconds, event)] of the host's log lines of these names."""

@@ -20,7 +20,7 @@ def load_of(latencies):
     for second, latency in enumerate(latencies):
         for at in range(RATE):
             key = ("u00", second * RATE + at + 1)
-            load.due[key] = second + at / RATE
+            load.was_due(key, second + at / RATE)
             if latency is not None:
                 load.answered[key] = load.due[key] + latency
     return load
@@ -113,7 +113,7 @@ class Drain(unittest.TestCase):
         load = Load("none")
         for at in range((4 + seconds) * RATE):
             key = ("u00", at + 1)
-            load.due[key] = -4 + at / RATE
+            load.was_due(key, -4 + at / RATE)
             load.answered[key] = max(load.due[key] + 0.001, at / served + 0.001)
         return load
 

@@ -9,11 +9,11 @@
  * window. Failure: a message and exit code 1 where the host goes away, breaks MQTT, exceeds the window, or answers nothing for 15 s.
  */
 #include "histogram.h"
+#include "packet.h"
 #include "stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -85,27 +85,6 @@ static bool measuring(void)
 
 /* ---- Commands out ---- */
 
-static size_t put_length(unsigned char *out, size_t length)
-{
-	size_t used = 0;
-
-	do {
-		out[used] = (unsigned char)(length & 127);
-		length >>= 7;
-		if (length != 0)
-			out[used] |= 128;
-		used++;
-	} while (length != 0);
-	return used;
-}
-
-static size_t put_u16(unsigned char *out, size_t value)
-{
-	out[0] = (unsigned char)(value >> 8);
-	out[1] = (unsigned char)value;
-	return 2;
-}
-
 static void publish(
 	struct link *link, struct user *user, char prefix, unsigned number, const char *command, uint64_t due)
 {
@@ -119,11 +98,11 @@ static void publish(
 	while (link->is_open[link->last_id]);
 	link->is_open[link->last_id] = true;
 	out[used++] = 0x32;
-	used += put_length(out + used, 2 + topic_size + 2 + (link->v5 ? 1 : 0) + 2);
-	used += put_u16(out + used, topic_size);
+	used += packet_length(out + used, 2 + topic_size + 2 + (link->v5 ? 1 : 0) + 2);
+	used += packet_u16(out + used, topic_size);
 	memcpy(out + used, topic, topic_size);
 	used += topic_size;
-	used += put_u16(out + used, link->last_id);
+	used += packet_u16(out + used, link->last_id);
 	if (link->v5)
 		out[used++] = 0;
 	out[used++] = '{';
@@ -214,7 +193,7 @@ static void take_filters(struct link *link, const unsigned char *body, size_t si
 	size_t used = 0;
 	const size_t codes_size = subscribe || link->v5 ? count : 0;
 	out[used++] = subscribe ? 0x90 : 0xB0;
-	used += put_length(out + used, 2 + (link->v5 ? 1 : 0) + codes_size);
+	used += packet_length(out + used, 2 + (link->v5 ? 1 : 0) + codes_size);
 	out[used++] = body[0];
 	out[used++] = body[1];
 	if (link->v5)

@@ -1,7 +1,7 @@
 /*
  * copies.h - a host before a scripted broker that sends things again: what tests of copies and their order stand on.
  *
- * Users u and v send commands to test_effect (tests/handlers/test_effect.c), which tells how often and in which order they were run. A command
+ * Users u and v send commands to test_effect (tests/e2e/handlers/test_effect.c), which tells how often and in which order they were run. A command
  * of v whose event the broker withholds holds its place, and with it all PUBACKs behind it, for as long as a test likes. A PUBACK is lost by
  * copies_cut(): the host has written it, and the broker sends its command again all the same.
  */

@@ -5,7 +5,6 @@
 #include <mqtt_protocol.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { TOKEN_LIFETIME_S = 3600, MISC_EVERY_MS = 500 };
 
@@ -371,6 +370,28 @@ void device_wait_all_pubacks_at(const char *file, int line, struct device *devic
 {
 	harness_wait_at(file, line, device->harness, all_pubacks_came, device, HARNESS_TIMEOUT_MS,
 		"%zu PUBACKs for device %s", device->published_count, device->client_id);
+}
+
+int device_publish_answered(struct device *device, const char *topic, const char *payload)
+{
+	const struct device_publish_options options = {
+		.topic = topic, .payload = payload, .payload_size = strlen(payload), .qos = 1};
+	return device_wait_puback(device, device_publish_with(device, NULL, &options));
+}
+
+void device_barrier(struct device *sender, struct device *receiver, const char *topic)
+{
+	assert_in_range(
+		device_publish_answered(sender, topic, "barrier"), 0, MQTT_RC_NO_MATCHING_SUBSCRIBERS);
+	device_expect(receiver, topic);
+}
+
+size_t device_count_on(const struct device *device, const char *topic)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < device->message_count; i++)
+		count += strcmp(device->messages[i].topic, topic) == 0;
+	return count;
 }
 
 void device_command_at(

@@ -103,6 +103,9 @@ struct device_publish_options {
 size_t device_publish_with(
 	struct device *device, const char *command, const struct device_publish_options *options);
 
+/* How many messages on that topic have come, taken or not. */
+size_t device_count_on(const struct device *device, const char *topic);
+
 /* Waits for the PUBACK and returns its reason code. */
 #define device_wait_puback(device, place) device_wait_puback_at(__FILE__, __LINE__, device, place)
 int device_wait_puback_at(const char *file, int line, struct device *device, size_t place);
@@ -116,6 +119,15 @@ void device_wait_all_pubacks_at(const char *file, int line, struct device *devic
 	device_command_at(__FILE__, __LINE__, device, command, payload)
 void device_command_at(
 	const char *file, int line, struct device *device, const char *command, const char *payload);
+
+/* Publishes on a whole topic at QoS 1 and waits for the PUBACK: its reason code. */
+int device_publish_answered(struct device *device, const char *topic, const char *payload);
+
+/*
+ * When it returns, everything that the broker was sent for the receiver before has come: a broker is one thread, and what it sends to a client stays in
+ * order. The sender may publish on the topic, and the receiver is sent what is published there, which may be nobody else.
+ */
+void device_barrier(struct device *sender, struct device *receiver, const char *topic);
 
 /* Waits for the first message on {user}/{event} that was not taken yet, and takes it. event may be a whole
  * topic. */

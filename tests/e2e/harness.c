@@ -1,10 +1,8 @@
 /* harness.c - the cases of a test program, and the one wait that all others are made of. See harness.h. */
 #include "harness_private.h"
 #include "panic.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <ftw.h>
 #include <mongoc/mongoc.h>
 #include <signal.h>
@@ -251,6 +249,20 @@ const char *harness_write_file(struct harness *h, const char *name, const char *
 	return path;
 }
 
+char *harness_read_file(struct harness *h, const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char *text = NULL;
+	size_t room = 0;
+	const ssize_t size = file != NULL ? getdelim(&text, &room, '\0', file) : -1;
+	if (file == NULL || ferror(file))
+		harness_fail("%s: %s", path, strerror(errno));
+	fclose(file);
+	char *copy = harness_format(h, "%s", size > 0 ? text : "");
+	free(text);
+	return copy;
+}
+
 int harness_execute(const char *folder, const char *output, const char *const *argv)
 {
 	struct process process;
@@ -300,7 +312,8 @@ static void serve_parts(struct harness *h, int timeout_ms)
 	/* Serving may add parts, always in front of this one. */
 	struct harness_part *const first = h->parts;
 	for (struct harness_part *part = first; part != NULL; part = part->next) {
-		counts[parts] = part->prepare(part->self, polls + count, POLLS_MAX - count);
+		counts[parts] =
+			part->prepare ? part->prepare(part->self, polls + count, POLLS_MAX - count) : 0;
 		count += counts[parts++];
 	}
 	size_t with_processes = count;
@@ -314,7 +327,8 @@ static void serve_parts(struct harness *h, int timeout_ms)
 	const struct pollfd *next = polls + 1;
 	parts = 0;
 	for (struct harness_part *part = first; part != NULL; part = part->next) {
-		part->serve(part->self, next, counts[parts]);
+		if (part->serve)
+			part->serve(part->self, next, counts[parts]);
 		next += counts[parts++];
 	}
 }

@@ -118,6 +118,9 @@ const char *harness_folder(struct harness *h);
 const char *harness_path(struct harness *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const char *harness_write_file(struct harness *h, const char *name, const char *text);
 
+/* All that is in a file, up to a NUL byte; a path, as harness_path() has it. Lives as long as the case. */
+char *harness_read_file(struct harness *h, const char *path);
+
 /* Memory that lives as long as the case. */
 char *harness_format(struct harness *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -126,9 +129,9 @@ char *harness_format(struct harness *h, const char *format, ...) __attribute__((
 struct harness_part {
 	struct harness_part *next;
 	void *self;
-	/* Describes what to poll for, in up to `room` entries; returns their number. */
+	/* Describes what to poll for, in up to `room` entries; returns their number. NULL: nothing. */
 	size_t (*prepare)(void *self, struct pollfd *polls, size_t room);
-	/* After the poll; the entries are those that prepare() filled in. */
+	/* After the poll; the entries are those that prepare() filled in. NULL: it is not served. */
 	void (*serve)(void *self, const struct pollfd *polls, size_t count);
 	/* Called at the end of the case, in reverse order. */
 	void (*free)(void *self);
@@ -240,7 +243,7 @@ pid_t broker_pid(const struct broker *broker);
 
 /* ---- The program under test: cashewd ---- */
 
-/* HOST_WITH_TEST_HANDLERS: the same program with the handlers of tests/handlers/ beside the product's. */
+/* HOST_WITH_TEST_HANDLERS: the same program with the handlers of tests/e2e/handlers/ beside the product's. */
 enum host_program { HOST_PRODUCT, HOST_WITH_TEST_HANDLERS };
 
 struct host;

@@ -103,21 +103,6 @@ struct database *harness_database(struct harness *h)
 	return shared;
 }
 
-static size_t no_polls(void *self, struct pollfd *polls, size_t room)
-{
-	(void)self;
-	(void)polls;
-	(void)room;
-	return 0;
-}
-
-static void no_serving(void *self, const struct pollfd *polls, size_t count)
-{
-	(void)self;
-	(void)polls;
-	(void)count;
-}
-
 static void free_own(void *self)
 {
 	database_end(self);
@@ -130,8 +115,7 @@ struct database *harness_own_database_stopped(struct harness *h)
 	struct database *database = harness_alloc(h, sizeof(*database));
 	database_init(database, harness_path(h, "database"));
 	database->harness = h;
-	database->part = (struct harness_part){
-		.self = database, .prepare = no_polls, .serve = no_serving, .free = free_own};
+	database->part = (struct harness_part){.self = database, .free = free_own};
 	harness_add(h, &database->part);
 	harness_add_process(h, &database->process);
 	harness_watch_folder(h, database->state);

@@ -1,13 +1,10 @@
 /* harness_host.c - the program under test. See harness.h. */
 #include "harness_private.h"
 #include "log_follow.h"
-#include "panic.h"
-#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { SETTINGS_MAX = 64, ARGUMENTS_MAX = 16 };
 

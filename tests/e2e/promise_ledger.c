@@ -20,6 +20,8 @@ static const char *const names[LEDGER_KINDS] = {
 	[LEDGER_REQUESTS] = "get_contact_requests",
 	[LEDGER_PING] = "ping",
 	[LEDGER_APPEND] = "append",
+	[LEDGER_COUNT] = "count_up",
+	[LEDGER_TRANSFER] = "transfer",
 };
 
 /* All of it is rejected; %s is the sender. */
@@ -63,21 +65,6 @@ static void free_commands(void *self)
 	}
 }
 
-static size_t no_polls(void *self, struct pollfd *polls, size_t room)
-{
-	(void)self;
-	(void)polls;
-	(void)room;
-	return 0;
-}
-
-static void no_serving(void *self, const struct pollfd *polls, size_t count)
-{
-	(void)self;
-	(void)polls;
-	(void)count;
-}
-
 struct ledger *ledger_new(struct harness *h)
 {
 	struct ledger *ledger = harness_alloc(h, sizeof(*ledger));
@@ -89,8 +76,7 @@ struct ledger *ledger_new(struct harness *h)
 		harness_fail("no file for the history");
 	for (unsigned i = 0; i < LEDGER_USERS; i++)
 		snprintf(ledger->users[i].name, sizeof(ledger->users[i].name), "p%02u", i);
-	*part = (struct harness_part){
-		.self = ledger, .prepare = no_polls, .serve = no_serving, .free = free_commands};
+	*part = (struct harness_part){.self = ledger, .free = free_commands};
 	harness_add(h, part);
 	return ledger;
 }
@@ -193,6 +179,11 @@ void ledger_write_payload(const struct ledger *ledger, const struct ledger_comma
 		break;
 	case LEDGER_APPEND:
 	case LEDGER_PING: snprintf(payload, LEDGER_PAYLOAD_SIZE, "{\"number\":%u}", command->number); break;
+	case LEDGER_COUNT:
+	case LEDGER_TRANSFER:
+		snprintf(payload, LEDGER_PAYLOAD_SIZE, "{\"number\":%u,\"command_id\":\"%u\"}",
+			command->number, command->number);
+		break;
 	case LEDGER_REFUSED: {
 		const char *text = refused[command->other].payload, *place = strstr(text, "%s");
 		const int before = place ? (int)(place - text) : (int)strlen(text);
@@ -301,6 +292,14 @@ static void check_list(struct ledger *ledger, const struct ledger_command *comma
 	}
 }
 
+/* Whether it is that event, with the command's number. */
+static bool is_numbered(
+	const struct ledger_command *command, const char *event, const char *expected, const json_t *payload)
+{
+	return strcmp(event, expected) == 0 &&
+	       json_integer_value(json_object_get(payload, "number")) == command->number;
+}
+
 /* Whether the command causes this event. Of a request that is handled again, after it was accepted, both are
  * told that they are contacts. */
 static bool fits(const struct ledger *ledger, const struct ledger_command *command, const char *to,
@@ -338,12 +337,10 @@ static bool fits(const struct ledger *ledger, const struct ledger_command *comma
 	case LEDGER_REQUESTS:
 		return to_user && strcmp(event, "contact_requests") == 0 &&
 		       json_is_array(json_object_get(payload, "contact_requests"));
-	case LEDGER_PING:
-		return to_user && strcmp(event, "pong") == 0 &&
-		       json_integer_value(json_object_get(payload, "number")) == command->number;
-	case LEDGER_APPEND:
-		return to_user && strcmp(event, "appended") == 0 &&
-		       json_integer_value(json_object_get(payload, "number")) == command->number;
+	case LEDGER_PING: return to_user && is_numbered(command, event, "pong", payload);
+	case LEDGER_APPEND: return to_user && is_numbered(command, event, "appended", payload);
+	case LEDGER_COUNT: return to_user && is_numbered(command, event, "counted", payload);
+	case LEDGER_TRANSFER: return to_user && is_numbered(command, event, "transferred", payload);
 	case LEDGER_REFUSED:
 		return to_user && strcmp(event, "command_rejected") == 0 &&
 		       text_is(payload, "command", ledger_command_name(command));
@@ -388,6 +385,9 @@ void ledger_event(struct ledger *ledger, bool observer, const char *topic, const
 	char to[LEDGER_NAME_SIZE];
 	snprintf(to, sizeof(to), "%.*s", slash ? (int)(slash - topic) : 0, topic);
 	if (ledger->stranger != NULL && strcmp(to, ledger->stranger) == 0)
+		return;
+	if (strncmp(to, "trial_", strlen("trial_")) ==
+		0) /* new settings are tried out: what the token may publish */
 		return;
 	ledger_note(ledger, "%s %s %s %.*s", observer ? "observed" : "received", correlation, topic,
 		(int)size, payload);

@@ -41,8 +41,10 @@ enum ledger_kind {
 	LEDGER_LIST,	 /* get_contact_list: all whom the sender has accepted since the last settlement */
 	LEDGER_REQUESTS, /* get_contact_requests */
 	LEDGER_PING,
-	LEDGER_APPEND,	/* leaves a line (tests/fault/handlers/append.c) */
-	LEDGER_REFUSED, /* input that is rejected, and leaves nothing */
+	LEDGER_APPEND, /* leaves a line (tests/fault/handlers/append.c) */
+	LEDGER_COUNT, /* adds 1 to the sender's counter, with a command_id (tests/fault/handlers/count_up.c) */
+	LEDGER_TRANSFER, /* a coin goes from one of the sender's documents to another (transfer.c there) */
+	LEDGER_REFUSED,	 /* input that is rejected, and leaves nothing */
 	LEDGER_KINDS
 };
 

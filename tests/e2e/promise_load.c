@@ -16,6 +16,7 @@ enum {
 	REPEAT_MS = 3000, /* a command that the broker may have lost waits so long for its event */
 	TROUBLE_MS = 1500,
 	APPEND_PERCENT = 25,
+	COUNT_PERCENT = 12,
 	TODO_PERCENT = 60, /* of a phone's commands, as long as it has something to do */
 };
 
@@ -185,6 +186,10 @@ static void send_something(struct caller *caller)
 		send_new(caller, LEDGER_APPEND, caller->user);
 		return;
 	}
+	if (dice_roll(dice, 100) < COUNT_PERCENT) {
+		send_new(caller, dice_roll(dice, 2) == 0 ? LEDGER_COUNT : LEDGER_TRANSFER, caller->user);
+		return;
+	}
 	const unsigned choice = dice_roll(dice, 100);
 	if (choice < 20 && send_request(caller))
 		return;
@@ -272,7 +277,7 @@ struct load *load_new(struct harness *h, struct ledger *ledger, struct dice *dic
 {
 	static const char *const observed[] = {"+/contact_requested", "+/contact_approved",
 		"+/contact_declined", "+/contact_removed", "+/contact_list", "+/contact_requests", "+/pong",
-		"+/appended", "+/command_rejected", "+/command_failed", NULL};
+		"+/appended", "+/counted", "+/transferred", "+/command_rejected", "+/command_failed", NULL};
 	const struct itimerspec tick = {
 		.it_value.tv_nsec = TICK_MS * 1000000, .it_interval.tv_nsec = TICK_MS * 1000000};
 	struct load *load = harness_alloc(h, sizeof(*load));

@@ -1,7 +1,6 @@
 /* promise_order.c - the order of each user's effects, by a ledger's trails: see promise_ledger.h and order.h. */
 #include "promise_order.h"
 
-#include "harness_private.h"
 #include "order.h"
 #include "panic.h"
 

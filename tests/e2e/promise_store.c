@@ -149,6 +149,54 @@ static void check_requests(struct ledger *ledger, struct database *database)
 		"]}");
 }
 
+/* ---- What counts once ---- */
+
+static size_t count_kind(const struct ledger *ledger, unsigned user, enum ledger_kind kind)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < ledger->users[user].count; i++)
+		count += ledger->users[user].commands[i]->kind == kind;
+	return count;
+}
+
+/* 0 where there is no such document. */
+static json_int_t number_in(const json_t *documents, const char *id, const char *field)
+{
+	size_t i;
+	json_t *document;
+	json_array_foreach(documents, i, document)
+	{
+		const char *found = json_string_value(json_object_get(document, "_id"));
+		if (found != NULL && strcmp(found, id) == 0)
+			return json_integer_value(json_object_get(document, field));
+	}
+	return 0;
+}
+
+static void check_number(const json_t *documents, const char *id, const char *field, json_int_t expected)
+{
+	const json_int_t found = number_in(documents, id, field);
+	if (found != expected)
+		harness_fail("%s of %s is %lld, where the commands leave %lld", field, id, (long long)found,
+			(long long)expected);
+}
+
+/* Exact, of all stages: their senders give ids, and the same when they repeat. */
+static void check_counts(struct ledger *ledger, struct database *database)
+{
+	json_t *counters = database_find(ledger->harness, database, "counters", "{}"),
+	       *purses = database_find(ledger->harness, database, "purses", "{}");
+	for (unsigned user = 0; user < LEDGER_USERS; user++) {
+		const char *name = ledger->users[user].name;
+		const json_int_t moved = (json_int_t)count_kind(ledger, user, LEDGER_TRANSFER);
+		check_number(counters, name, "total", (json_int_t)count_kind(ledger, user, LEDGER_COUNT));
+		check_number(purses, harness_format(ledger->harness, "%s/pocket", name), "coins", -moved);
+		check_number(purses, harness_format(ledger->harness, "%s/jar", name), "coins", moved);
+	}
+	json_decref(counters);
+	json_decref(purses);
+}
+
 /* A command that is dead comes again where its PUBACK was lost with its host, and is dead at once: a second letter of the same payload, which no
  * other command has. */
 size_t ledger_dead_commands(struct ledger *ledger, struct database *database)
@@ -177,6 +225,7 @@ void ledger_check_store(struct ledger *ledger, struct database *database)
 		harness_fail("%zu commands are not complete", ledger->open);
 	check_contacts(ledger, database);
 	check_requests(ledger, database);
+	check_counts(ledger, database);
 	check_count("dead commands", ledger_dead_commands(ledger, database), ledger->figures.dead);
 	check_count("parked commands that are not done",
 		database_count(ledger->harness, database, "parked_commands", "{\"done\":null}"), 0);

@@ -63,8 +63,9 @@ static int dial(unsigned port)
 
 bool scrape_page(struct scrape *scrape, const char *path)
 {
-	const char *request = harness_format(scrape->harness,
-		"GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nConnection: close\r\n\r\n", path, scrape->port);
+	const char *request =
+		harness_format(scrape->harness, "GET %s HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n\r\n",
+			path, scrape->asked_as ? scrape->asked_as : "127.0.0.1", scrape->port);
 	const int fd = dial(scrape->port);
 	if (fd < 0)
 		return false;

@@ -10,11 +10,12 @@
 struct scrape {
 	struct harness *harness;
 	unsigned port;
-	int status;	/* of the last answer */
-	char *head;	/* of the last answer */
-	char *body;	/* its body */
-	char *before;	/* the metrics before that */
-	unsigned taken; /* metrics so far */
+	const char *asked_as; /* the name in the Host header; NULL: the address */
+	int status;	      /* of the last answer */
+	char *head;	      /* of the last answer */
+	char *body;	      /* its body */
+	char *before;	      /* the metrics before that */
+	unsigned taken;	      /* metrics so far */
 };
 
 /* Where the host said that it serves metrics; waits until it has. */

@@ -139,6 +139,7 @@ struct scripted_welcome {
 	uint16_t receive_maximum;
 	uint16_t server_keep_alive;
 	uint32_t maximum_packet_size;
+	uint32_t session_expiry_interval;
 };
 
 /* Accepts both, whichever comes first, and answers CONNECT, then SUBSCRIBE as it comes. welcome may be NULL. */

@@ -1,7 +1,6 @@
 /* scripted_welcome.c - how a scripted broker lets a host in, and settles its events. See scripted_broker.h. */
 #include "scripted_broker.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +27,8 @@ struct scripted_link *scripted_welcome_one_at(
 		mqtt_add_number(&connack, 0x13, welcome->server_keep_alive);
 	if (welcome->maximum_packet_size > 0)
 		mqtt_add_number(&connack, 0x27, welcome->maximum_packet_size);
+	if (welcome->session_expiry_interval > 0)
+		mqtt_add_number(&connack, 0x11, welcome->session_expiry_interval);
 	link->grants = true;
 	scripted_send(link, &connack);
 	free(connack.properties);

@@ -47,14 +47,7 @@ HARNESS_CASE(plain_server_on_the_tls_port)
 
 static void copy_file(struct harness *h, const char *from, const char *to)
 {
-	char text[8192];
-	FILE *file = fopen(from, "re");
-	const size_t size = file != NULL ? fread(text, 1, sizeof(text) - 1, file) : 0;
-	if (size == 0)
-		harness_fail("%s cannot be read", from);
-	text[size] = '\0';
-	fclose(file);
-	harness_write_file(h, to, text);
+	harness_write_file(h, to, harness_read_file(h, from));
 }
 
 static void make_rubbish(struct harness *h, const char *path)

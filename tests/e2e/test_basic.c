@@ -3,7 +3,6 @@
 #include "relay.h"
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static struct device *connect_device(struct harness *h, const char *user)
 {

@@ -2,32 +2,10 @@
  * test_broker_away.c - whatever way the broker goes away, or is away from the start: the host notices,
  * reconnects for ever, and loses no command. Each over TLS and over plain TCP.
  */
+#include "broker_parts.h"
 #include "harness.h"
 #include <stdlib.h>
 #include <string.h>
-
-static struct device *connect_device(struct harness *h, const struct broker *broker, const char *user)
-{
-	struct device *device = device_new(h, user);
-	device->broker = broker;
-	device_connect(device);
-	return device;
-}
-
-static struct host *new_host(struct harness *h, const struct broker *broker)
-{
-	struct host *host = host_new(h, HOST_PRODUCT);
-	host_use_broker(host, broker);
-	return host;
-}
-
-static void assert_serves(struct harness *h, const struct broker *broker)
-{
-	struct device *phone = connect_device(h, broker, "68946");
-	device_command(phone, "get_apples", "{}");
-	device_expect(phone, "got_apples");
-	device_disconnect(phone);
-}
 
 /* ---- Gone, with commands on their way ---- */
 

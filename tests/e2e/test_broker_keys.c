@@ -3,14 +3,10 @@
  * their own, keys that change while the broker runs.
  */
 #include "harness.h"
-#include "token.h"
 #include "token_maker.h"
-#include <errno.h>
 #include <mqtt_protocol.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -213,8 +209,11 @@ HARNESS_CASE(what_a_token_says_of_its_origin)
 		{"as it should be", "\"iss\":\"https://login.example.com/\",\"aud\":\"cashew\",\"sub\":\"1\"",
 			3600, false, true},
 		{"for several",
-			"\"iss\":\"https://login.example.com/\",\"aud\":[\"a\",\"cashew\"],\"sub\":\"1\"",
+			"\"iss\":\"https://login.example.com/\",\"aud\":[\"cashew\",\"cashew\"],\"sub\":\"1\"",
 			3600, false, true},
+		{"for others, too",
+			"\"iss\":\"https://login.example.com/\",\"aud\":[\"a\",\"cashew\"],\"sub\":\"1\"",
+			3600, false, false},
 		{"of another issuer",
 			"\"iss\":\"https://login.example.com\",\"aud\":\"cashew\",\"sub\":\"1\"", 3600, false,
 			false},
@@ -245,6 +244,44 @@ HARNESS_CASE(what_a_token_says_of_its_origin)
 	assert_int_equal(broker_count_log(harness_broker(h), "the token's sub is not 1 to 64 of"), 1);
 	assert_int_equal(
 		broker_count_log(harness_broker(h), "handler pears is not one of those that are let in"), 1);
+	EVP_PKEY_free(point);
+}
+
+/* Several applications of one provider, whose access tokens are for its own service too. */
+HARNESS_CASE(whom_a_token_is_for)
+{
+	EVP_PKEY *point = maker_curve("P-256");
+	const struct broker_options options = {
+		.extra = harness_format(h,
+			ORIGIN
+			"plugin_opt_audience cashew on phones\nplugin_opt_trust_audience https://login.example.com/userinfo\n"
+			"plugin_opt_authorized_party shop\nplugin_opt_users_jwks_file %s\n",
+			harness_write_file(h, "jwks.json", set_of(h, point, "\"kid\":\"1\",")))};
+	harness_broker_with(h, &options);
+	static const struct {
+		const char *name, *claims;
+		bool in;
+	} cases[] = {
+		{"the first application", "\"aud\":\"cashew\"", true},
+		{"the other one", "\"aud\":\"cashew on phones\",\"azp\":\"cashew on phones\"", true},
+		{"with one that is trusted", "\"aud\":[\"cashew\",\"https://login.example.com/userinfo\"]",
+			true},
+		{"who is trusted alone", "\"aud\":\"https://login.example.com/userinfo\"", false},
+		{"with one that is not", "\"aud\":[\"cashew\",\"shop\"]", false},
+		{"made for a client that is named", "\"aud\":\"cashew\",\"azp\":\"shop\"", true},
+		{"made for another client", "\"aud\":\"cashew\",\"azp\":\"stranger\"", false},
+	};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const char *claims = harness_format(h,
+			"{\"iss\":\"https://login.example.com/\",\"user_id\":\"1\",%s,\"exp\":%lld}",
+			cases[i].claims, (long long)time(NULL) + 3600);
+		const int connack = connack_of(
+			h, "1", token_by_key(h, WITH_KID("ES256", "1"), claims, point, EVP_sha256()));
+		if (connack != (cases[i].in ? 0 : REFUSED))
+			harness_fail("%s: CONNACK %d", cases[i].name, connack);
+	}
+	assert_int_equal(broker_count_log(harness_broker(h), "which nobody said to trust"), 1);
+	assert_int_equal(broker_count_log(harness_broker(h), "it was made for another client"), 1);
 	EVP_PKEY_free(point);
 }
 
@@ -330,4 +367,5 @@ HARNESS_CASE(a_host_serves_users_of_an_identity_provider)
 
 HARNESS_MAIN(HARNESS_TEST(each_key_is_for_its_own_tokens), HARNESS_TEST(one_secret_for_both_is_warned_of),
 	HARNESS_TEST(keys_change_while_the_broker_runs), HARNESS_TEST(what_a_token_says_of_its_origin),
-	HARNESS_TEST(a_deny_list_ends_connections), HARNESS_TEST(a_host_serves_users_of_an_identity_provider))
+	HARNESS_TEST(whom_a_token_is_for), HARNESS_TEST(a_deny_list_ends_connections),
+	HARNESS_TEST(a_host_serves_users_of_an_identity_provider))

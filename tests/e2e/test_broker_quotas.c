@@ -12,9 +12,7 @@
 #include <errno.h>
 #include <mqtt_protocol.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,14 +60,6 @@ static size_t publish_many(struct device *device, const char *topic, size_t size
 	return taken;
 }
 
-static size_t count_on(const struct device *device, const char *topic)
-{
-	size_t count = 0;
-	for (size_t i = 0; i < device->message_count; i++)
-		count += strcmp(device->messages[i].topic, topic) == 0;
-	return count;
-}
-
 static bool is_closed(void *context)
 {
 	const struct device *device = context;
@@ -109,7 +99,7 @@ HARNESS_CASE(messages_over_the_rate_are_refused)
 	assert_int_equal(publish_many(other, "2/ping", 10, 200), 200);
 	device_wait_count(observer, "2/ping", 200);
 	/* What was refused went nowhere: the observer has been sent what was taken, in order, and no more. */
-	assert_in_range(count_on(observer, "1/ping"), taken, taken + 1000);
+	assert_in_range(device_count_on(observer, "1/ping"), taken, taken + 1000);
 	expect_log(h, "user 1 is over its quota: refused 1 messages over the rate");
 	assert_in_range(broker_count_log(harness_broker(h), "is over its quota"), 1, 2);
 	/* The counter of all that was refused. */
@@ -130,7 +120,7 @@ HARNESS_CASE(under_mqtt_311_what_is_refused_is_acknowledged_and_reaches_nobody)
 	device_connect(other);
 	assert_int_equal(publish_many(other, "2/ping", 10, 1), 1);
 	device_expect(observer, "2/ping");
-	assert_in_range(count_on(observer, "1/ping"), 200, 950);
+	assert_in_range(device_count_on(observer, "1/ping"), 200, 950);
 }
 
 HARNESS_CASE(bytes_over_the_rate_are_refused)
@@ -417,10 +407,17 @@ HARNESS_CASE(failed_logins_are_limited_by_address)
 		assert_int_equal(device_try_connect(stranger), REFUSED);
 	assert_in_range(broker_count_log(harness_broker(h), "refused client"), 30, 60);
 	expect_log(h, "is over its quota: refused 1 logins after too many that failed");
-	/* Who is in stays; from that address nobody gets in for now, whatever the token. */
+	/* Who is in stays; from that address nobody gets in for now, whatever the token: but one every two seconds, whom the stranger may be too slow to
+	 * keep out. */
 	assert_int_equal(publish_many(honest, "2/ping", 1, 1), 1);
 	struct device *neighbour = device_new(h, "3");
-	assert_int_equal(device_try_connect(neighbour), REFUSED);
+	int connack = 0;
+	for (unsigned i = 0; i < 10 && connack == 0; i++) {
+		assert_int_equal(device_try_connect(stranger), REFUSED);
+		connack = device_try_connect(neighbour);
+		device_drop(neighbour);
+	}
+	assert_int_equal(connack, REFUSED);
 }
 
 HARNESS_CASE(exempt_addresses_may_fail)

@@ -7,7 +7,6 @@
 #include "letter.h"
 #include "wall_clock.h"
 #include <inttypes.h>
-#include <string.h>
 
 enum { MINUTE_MS = 60 * 1000, HOUR_MS = 60 * MINUTE_MS, DAY_MS = 24 * HOUR_MS };
 

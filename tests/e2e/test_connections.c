@@ -2,37 +2,16 @@
  * test_connections.c - why a broker does not let the host in, and what they say to each other as it connects.
  * The host says why, and tries for ever. Ways to go away: test_broker_away.c.
  */
+#include "broker_parts.h"
 #include "harness.h"
 #include "scripted_broker.h"
+#include <signal.h>
 #include <string.h>
 
 /* MQTT 5.0 section 2.4 */
 enum { NOT_AUTHORIZED = 0x87, SERVER_UNAVAILABLE = 0x88, SESSION_TAKEN_OVER = 0x8e };
 /* MQTT 5.0 section 2.2.2.2 */
 enum { SESSION_EXPIRY_INTERVAL = 0x11, RECEIVE_MAXIMUM = 0x21 };
-
-static struct device *connect_device(struct harness *h, const struct broker *broker, const char *user)
-{
-	struct device *device = device_new(h, user);
-	device->broker = broker;
-	device_connect(device);
-	return device;
-}
-
-static struct host *new_host(struct harness *h, const struct broker *broker)
-{
-	struct host *host = host_new(h, HOST_PRODUCT);
-	host_use_broker(host, broker);
-	return host;
-}
-
-static void assert_serves(struct harness *h, const struct broker *broker)
-{
-	struct device *phone = connect_device(h, broker, "68946");
-	device_command(phone, "get_apples", "{}");
-	device_expect(phone, "got_apples");
-	device_disconnect(phone);
-}
 
 /* ---- Reasons not to be let in ---- */
 
@@ -141,12 +120,14 @@ HARNESS_CASE(connect_asks_for_a_session_and_a_window)
 	host_set(host, "SESSION_EXPIRY", "12345");
 	host_set(host, "WINDOW", "1400");
 	host_set(host, "KEEPALIVE", "42");
+	host_set(host, "BROKER_USER", "cashewd@example.org");
 	host_start(host);
 	struct scripted_pair links = scripted_welcome(broker, NULL);
 	const struct mqtt_packet *connect = links.ingress->connect;
 	assert_int_equal(connect->protocol, 5);
 	assert_string_equal(connect->client_id, "cashewd");
-	assert_string_equal(connect->user_name, "JWT");
+	assert_string_equal(connect->user_name, "cashewd@example.org");
+	assert_string_equal(links.egress->connect->user_name, "cashewd@example.org");
 	assert_false(connect->clean_start);
 	assert_int_equal(connect->keepalive_s, 42);
 	assert_int_equal(mqtt_property(connect, SESSION_EXPIRY_INTERVAL)->number, 12345);
@@ -169,6 +150,18 @@ HARNESS_CASE(connect_asks_for_a_session_and_a_window)
 	}
 	/* Ten handlers, two of them on one topic. */
 	assert_int_equal(filters, 9);
+}
+
+/* The egress has no session, and says nothing. */
+HARNESS_CASE(broker_that_keeps_the_session_for_less)
+{
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *host = start_scripted(h, broker);
+	scripted_welcome(broker, &(struct scripted_welcome){.session_expiry_interval = 7200});
+	host_expect_log(host, "session_expiry_capped", "connection", "main", "granted_s", "7200", "asked_s",
+		"604800");
+	host_wait_ready(host);
+	assert_int_equal(host_count_log(host, "session_expiry_capped"), 1);
 }
 
 HARNESS_CASE(suback_that_refuses)
@@ -232,6 +225,33 @@ HARNESS_CASE(broker_that_closes_without_a_word_gets_the_other_version)
 	host_wait_ready(host);
 }
 
+/* It is asked for MQTT 5 once, and not by each host anew. */
+HARNESS_CASE(broker_that_speaks_3_1_1_is_asked_for_5_once)
+{
+	enum { UNACCEPTABLE_PROTOCOL_VERSION = 1 };
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *host = start_scripted(h, broker);
+	host_may_die(host);
+	for (unsigned hosts = 0; hosts < 3; hosts++) {
+		unsigned refused = 0;
+		for (unsigned welcomed = 0; welcomed < 2;) {
+			struct scripted_link *link = scripted_accept(broker);
+			link->grants = true;
+			if (link->protocol == 5) {
+				scripted_connack(link, false, UNACCEPTABLE_PROTOCOL_VERSION);
+				refused++;
+			} else {
+				scripted_connack(link, hosts > 0 && scripted_is_ingress(link), 0);
+				welcomed++;
+			}
+		}
+		assert_int_equal(refused, hosts == 0 ? 2 : 0);
+		host_wait_ready(host);
+		if (hosts < 2)
+			host_signal_child(host, SIGKILL);
+	}
+}
+
 HARNESS_CASE(server_keep_alive_is_obeyed)
 {
 	struct scripted_broker *broker = scripted_new(h);
@@ -286,8 +306,9 @@ HARNESS_MAIN(HARNESS_TEST(certificate_of_an_unknown_authority), HARNESS_TEST(cer
 	HARNESS_TEST(certificate_for_another_name), HARNESS_TEST(plain_broker_on_the_tls_port),
 	HARNESS_TEST(tls_broker_and_a_host_without_tls), HARNESS_TEST(token_that_is_refused),
 	HARNESS_TEST(host_name_that_does_not_resolve), HARNESS_TEST(connect_asks_for_a_session_and_a_window),
-	HARNESS_TEST(suback_that_refuses), HARNESS_TEST(connack_that_refuses_for_now),
+	HARNESS_TEST(broker_that_keeps_the_session_for_less), HARNESS_TEST(suback_that_refuses),
+	HARNESS_TEST(connack_that_refuses_for_now),
 	HARNESS_TEST(broker_that_closes_without_a_word_gets_the_other_version),
-	HARNESS_TEST(server_keep_alive_is_obeyed),
+	HARNESS_TEST(broker_that_speaks_3_1_1_is_asked_for_5_once), HARNESS_TEST(server_keep_alive_is_obeyed),
 	HARNESS_TEST(broker_that_answers_no_pingreq_is_told_as_such),
 	HARNESS_TEST(who_lost_the_session_waits_before_it_tries_again))

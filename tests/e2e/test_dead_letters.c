@@ -1,106 +1,20 @@
 /*
- * test_dead_letters.c - `cashewd dead-letters` against a real database: what it shows and changes, what it
- * says of wrong words, and that a command that was replayed is run.
+ * test_dead_letters.c - `cashewd dead-letters` against a real database: what it shows and changes, and what it says of wrong words. What becomes of
+ * letters that are replayed: test_dead_letters_replayed.c.
  */
+#include "dead_letters_parts.h"
 #include "harness.h"
 #include "letter.h"
 #include "process.h"
 #include <errno.h>
 #include <pty.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { ARGUMENTS_MAX = 16, ENVIRONMENT_MAX = 16, RUN_MS = 30000 };
-enum { WRONG = 64, DATA = 65, NO_INPUT = 66, UNAVAILABLE = 69, CONFIG = 78 };
-
-#define ID_1 "650000000000000000000001"
-#define ID_2 "650000000000000000000002"
-#define ID_3 "650000000000000000000003"
-#define ID_4 "650000000000000000000004"
-#define ID_5 "650000000000000000000005"
 #define ID_0 "650000000000000000000000" /* of none */
 
 /* ---- Running the program ---- */
-
-struct answer {
-	int code;
-	char *out, *error;
-};
-
-static char *read_file(struct harness *h, const char *path)
-{
-	FILE *file = fopen(path, "re");
-	char *text = NULL;
-	size_t room = 0;
-	const ssize_t size = file != NULL ? getdelim(&text, &room, '\0', file) : -1;
-	if (file == NULL || ferror(file))
-		harness_fail("%s: %s", path, strerror(errno));
-	fclose(file);
-	char *copy = harness_format(h, "%s", size > 0 ? text : "");
-	free(text);
-	return copy;
-}
-
-/* In the case's folder, whose .env has the database. The shell is there to part the two outputs. */
-static struct answer run_in(struct harness *h, const char *program, const char *const *arguments)
-{
-	const char *out = harness_path(h, "out"), *error = harness_path(h, "error");
-	const char *script = harness_format(h, "exec \"$0\" dead-letters \"$@\" >'%s'", out);
-	const char *argv[ARGUMENTS_MAX + 8] = {"/bin/sh", "-c", script, program};
-	size_t count = 4;
-	for (; *arguments != NULL; arguments++)
-		argv[count++] = *arguments;
-	struct process process = {.pid = 0};
-	unlink(out);
-	unlink(error);
-	if (process_start(&process, &(struct process_options){.argv = argv,
-					    .environment = process_environment(),
-					    .folder = harness_folder(h),
-					    .output = error,
-					    .death_signal = SIGKILL}) != 0)
-		harness_fail("the program could not be started");
-	if (!process_reap(&process, RUN_MS)) {
-		process_signal(&process, SIGKILL);
-		harness_fail("the program did not end");
-	}
-	return (struct answer){
-		.code = process_exit_code(&process), .out = read_file(h, out), .error = read_file(h, error)};
-}
-
-#define run(h, ...) run_in(h, CASHEWD_PATH, (const char *const[]){__VA_ARGS__, NULL})
-
-#define expect(answer, expected_code, part_of_out, part_of_error) \
-	expect_at(__FILE__, __LINE__, answer, expected_code, part_of_out, part_of_error)
-static void expect_at(
-	const char *file, int line, struct answer answer, int code, const char *out, const char *error)
-{
-	if (answer.code != code)
-		harness_fail_at(file, line, "exit code %d, expected was %d: %s%s", answer.code, code,
-			answer.out, answer.error);
-	if (strstr(answer.out, out) == NULL || (out[0] == '\0' && answer.out[0] != '\0'))
-		harness_fail_at(file, line, "\"%s\" is not in the output \"%s\"", out, answer.out);
-	if (strstr(answer.error, error) == NULL || (error[0] == '\0' && answer.error[0] != '\0'))
-		harness_fail_at(file, line, "\"%s\" is not in what it said \"%s\"", error, answer.error);
-}
-
-static json_t *parsed(struct answer answer)
-{
-	json_error_t error;
-	json_t *json = json_loads(answer.out, 0, &error);
-	if (answer.code != 0 || json == NULL)
-		harness_fail("exit code %d, %s: %s%s", answer.code, error.text, answer.out, answer.error);
-	return json;
-}
-
-static const char *text_of(const json_t *json, const char *field)
-{
-	const char *text = json_string_value(json_object_get(json, field));
-	return text != NULL ? text : "(none)";
-}
 
 /* On a terminal of 110 columns, where somebody types those keys. Both outputs are one there. */
 static struct answer run_on_terminal(
@@ -136,50 +50,6 @@ static struct answer run_on_terminal(
 	return (struct answer){.code = WEXITSTATUS(status),
 		.out = harness_format(h, "%s", text),
 		.error = harness_format(h, "%s", "")};
-}
-
-/* ---- Letters ---- */
-
-static void write_env(struct harness *h, const char *url)
-{
-	harness_write_file(h, ".env",
-		harness_format(h, "MONGO_DB_URL=%s\nMONGO_DB_NAME=%s\nPAYLOAD_MAX=64\n", url,
-			harness_database_name(h)));
-}
-
-/* The letter is `hours` old. payload: in base64. */
-static void add_letter(struct harness *h, const char *id, const char *topic, const char *user,
-	const char *handler, int hours, const char *payload, const char *more)
-{
-	const long long when = ((long long)time(NULL) - 3600LL * hours) * 1000;
-	database_command(h, harness_database(h),
-		harness_format(h,
-			"{\"insert\":\"dead_letters\",\"documents\":[{\"_id\":{\"$oid\":\"%s\"},"
-			"\"topic\":\"%s\",\"user_id\":\"%s\",\"handler\":\"%s\",\"reason\":\"it said "
-			"\\u001b[31mso\",\"payload\":{\"$binary\":{\"base64\":\"%s\",\"subType\":\"00\"}},"
-			"\"attempts\":3,\"crashes\":1,\"host\":\"cashewd\","
-			"\"when\":{\"$date\":{\"$numberLong\":\"%lld\"}}%s}]}",
-			id, topic, user, handler, payload, when, more));
-}
-
-#define CONTACT_2 "eyJjb250YWN0X2lkIjoiMiJ9" /* {"contact_id":"2"} */
-
-static void add_letters(struct harness *h)
-{
-	write_env(h, database_url(harness_database(h)));
-	add_letter(h, ID_1, "1/request_contact", "1", "request_contact", 50, CONTACT_2,
-		",\"expires\":{\"$date\":\"2999-01-01T00:00:00Z\"},\"response_topic\":\"1/answers\","
-		"\"correlation\":{\"$binary\":{\"base64\":\"AAE=\",\"subType\":\"00\"}}");
-	add_letter(h, ID_2, "2/get_apples", "2", "get_apples", 30, "AAH/G1tt", "");
-	add_letter(h, ID_3, "2/request_contact", "2", "request_contact", 10, "",
-		",\"payload_cut_from\":{\"$numberLong\":\"5000\"}");
-	add_letter(h, ID_4, "1/no_such_command", "1", "", 1, "e30=", "");
-	add_letter(h, ID_5, "no_user", "", "", 0, "e30=", "");
-}
-
-static size_t count(struct harness *h, const char *collection)
-{
-	return database_count(h, harness_database(h), collection, "{}");
 }
 
 /* ---- List, show ---- */
@@ -438,121 +308,6 @@ HARNESS_CASE(settings)
 	expect(run(h, "list", "--env-file", "other"), 0, ID_1, "");
 }
 
-/* ---- The whole way ---- */
-
-/* A handler gives a command up; replayed as it was it dies again; with what it should have said, and where no
- * broker is, it is run. */
-HARNESS_CASE(a_replayed_command_is_run)
-{
-	struct host *host = host_new(h, HOST_PRODUCT);
-	host_start(host);
-	host_wait_ready(host);
-	add_letters(h);
-	struct device *asks = device_new(h, "1"), *asked = device_new(h, "2");
-	device_connect(asks);
-	device_connect(asked);
-	expect(run(h, "replay", ID_1), 0, "1 dead letter replayed\n", "");
-	device_expect_json(asked, "contact_requested", "{\"user_id\":\"1\"}");
-	database_wait_count(h, harness_database(h), "parked_commands", "{}", 0);
-	assert_int_equal(count(h, "contact_requests"), 1);
-	/* its user goes on as before */
-	device_command(asks, "ping", "1");
-	device_expect(asks, "pong");
-	assert_int_equal(letter_count(h, harness_database(h)), 4);
-	host_stop(host);
-}
-
-HARNESS_CASE(a_replayed_command_dies_again)
-{
-	struct host *host = host_new(h, HOST_WITH_TEST_HANDLERS);
-	host_start(host);
-	host_wait_ready(host);
-	write_env(h, database_url(harness_database(h)));
-	struct device *phone = device_new(h, "1");
-	device_connect(phone);
-	device_command(phone, "test_fail", "{\"a\":1}");
-	host_wait_log_count(host, 1, "dead_letter", "handler", "test_fail");
-	json_t *all = parsed(run(h, "list", "--json"));
-	const char *id = harness_format(h, "%s", text_of(json_array_get(all, 0), "id"));
-	assert_string_equal(text_of(json_array_get(all, 0), "payload"), "{\"a\":1}");
-	json_decref(all);
-	/* the product does not have that handler */
-	expect(run(h, "replay", id), DATA, "0 dead letters replayed\n", "no handler wants its topic");
-	expect(run_in(h, CASHEWD_TEST_PATH, (const char *const[]){"replay", id, NULL}), 0,
-		"1 dead letter replayed\n", "");
-	host_wait_log_count(host, 2, "dead_letter", "handler", "test_fail");
-	all = parsed(run(h, "list", "--json"));
-	assert_int_equal(json_array_size(all), 1);
-	assert_string_not_equal(text_of(json_array_get(all, 0), "id"), id);
-	assert_string_equal(text_of(json_array_get(all, 0), "payload"), "{\"a\":1}");
-	json_decref(all);
-	host_stop(host);
-}
-
-/* It has killed the host so often that it is dead, and its copies are, for ten minutes: until somebody replays it, or cashewd is started anew, as it is for a
- * mended program. */
-HARNESS_CASE(what_killed_the_host_is_run_when_it_is_replayed)
-{
-	static const char payload[] = "{\"how\":\"segv\",\"times\":3}";
-	struct host *host = host_new(h, HOST_WITH_TEST_HANDLERS);
-	host_may_die(host);
-	host_start(host);
-	host_wait_ready(host);
-	write_env(h, database_url(harness_database(h)));
-	struct device *phone = device_new(h, "1");
-	device_connect(phone);
-	for (int i = 1; i <= 2; i++) {
-		device_command(phone, "test_crash", payload);
-		host_wait_log_count(host, (size_t)i, "dead_letter", "handler", "test_crash");
-	}
-	assert_int_equal(host_count_log(host, "handler_crashed"), 3);
-	json_t *all = parsed(run(h, "list", "--json"));
-	assert_int_equal(json_array_size(all), 2);
-	/* the newest first: the copy's */
-	assert_non_null(strstr(text_of(json_array_get(all, 0), "reason"), "less than 10 minutes after that"));
-	assert_null(strstr(text_of(json_array_get(all, 1), "reason"), "10 minutes"));
-	const char *id = harness_format(h, "%s", text_of(json_array_get(all, 0), "id"));
-	json_decref(all);
-	/* It is calm by now, as if its handler had been mended. */
-	expect(run_in(h, CASHEWD_TEST_PATH, (const char *const[]){"replay", id, NULL}), 0,
-		"1 dead letter replayed\n", "");
-	device_expect(phone, "calm");
-	device_command(phone, "test_crash", payload);
-	device_expect(phone, "calm");
-	assert_int_equal(letter_count(h, harness_database(h)), 1);
-	host_stop(host);
-}
-
-HARNESS_CASE(what_killed_the_host_is_run_by_another_one)
-{
-	static const char payload[] = "{\"how\":\"segv\",\"times\":3}";
-	struct host *host = host_new(h, HOST_WITH_TEST_HANDLERS);
-	host_may_die(host);
-	host_start(host);
-	host_wait_ready(host);
-	struct device *phone = device_new(h, "1");
-	device_connect(phone);
-	device_command(phone, "test_crash", payload);
-	host_wait_log_count(host, 1, "dead_letter", "handler", "test_crash");
-	/* The same supervisor's next host is the same program. */
-	host_signal(host, SIGHUP);
-	host_expect_log(host, "reloaded");
-	host_expect_log(host, "host_stopped");
-	device_command(phone, "test_crash", payload);
-	host_wait_log_count(host, 2, "dead_letter", "handler", "test_crash");
-	host_stop(host);
-	host_start(host);
-	host_wait_ready(host);
-	device_command(phone, "test_crash", payload);
-	device_expect(phone, "calm");
-	assert_int_equal(host_count_log(host, "handler_crashed"), 3);
-	assert_int_equal(letter_count(h, harness_database(h)), 2);
-	host_stop(host);
-}
-
 HARNESS_MAIN(HARNESS_TEST(list), HARNESS_TEST(json), HARNESS_TEST(show), HARNESS_TEST(drop),
 	HARNESS_TEST(on_a_terminal), HARNESS_TEST(replay), HARNESS_TEST(replay_with_another_payload),
-	HARNESS_TEST(wrong_words), HARNESS_TEST(settings), HARNESS_TEST(a_replayed_command_is_run),
-	HARNESS_TEST(a_replayed_command_dies_again),
-	HARNESS_TEST(what_killed_the_host_is_run_when_it_is_replayed),
-	HARNESS_TEST(what_killed_the_host_is_run_by_another_one))
+	HARNESS_TEST(wrong_words), HARNESS_TEST(settings))

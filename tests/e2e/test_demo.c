@@ -5,7 +5,6 @@
  */
 #include "harness_private.h"
 #include <ctype.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,7 +304,7 @@ HARNESS_CASE(kept_demo_tells_where_it_is)
 		demo->state);
 	assert_int_equal(
 		harness_execute(demo->folder, demo->output, (const char *[]){"sh", "-c", ask, NULL}), 0);
-	assert_wrote(demo, "someone  <- got_apples");
+	assert_wrote(demo, "<- someone/got_apples");
 	const char *look = harness_format(h,
 		"set -eu; . '%s/env'; \"$DEMO_BUILD/cashewd\" top --once --addr \"$METRICS_ADDR\"",
 		demo->state);

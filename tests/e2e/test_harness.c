@@ -1,7 +1,6 @@
 /* test_harness.c - the harness itself: its database, broker, devices and scripted broker do what tests rely
  * on. */
 #include "harness.h"
-#include "relay.h"
 #include "scripted_broker.h"
 
 HARNESS_CASE(database_keeps_its_data_through_sigkill)

@@ -9,7 +9,6 @@
 #include "account.h"
 #include "harness.h"
 #include "scripted_broker.h"
-#include <string.h>
 
 enum { QUIET_MS = 300 };
 

@@ -6,6 +6,7 @@
 #include "harness_private.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +115,47 @@ HARNESS_CASE(upgrade_does_not_reach_what_runs)
 	assert_int_equal(host_wait_exit(host), 99);
 }
 
+/* With --dev it is started by SIGHUP, if it passes the trial. */
+HARNESS_CASE(dev_takes_what_was_built_at_sighup)
+{
+	const char *program = install_supervisor(h), *beside = harness_path(h, "bin/cashewd-host");
+	copy_program(CASHEWD_PATH "-host", beside);
+	struct host *host = host_new(h, HOST_PRODUCT);
+	host_use_program(host, program);
+	host_set_arguments(host, (const char *const[]){"--dev", NULL});
+	host_start(host);
+	host_wait_ready(host);
+	const pid_t first = host_child_pid(host);
+
+	const char *other = harness_write_file(h, "other", "#!/bin/sh\nexit 99\n");
+	assert_return_code(chmod(other, 0755), errno);
+	assert_return_code(rename(other, beside), errno);
+	host_signal(host, SIGHUP);
+	host_expect_log(host, "reload_failed", "reason", "their trial ended with code 99");
+	assert_return_code(unlink(beside), errno);
+	host_signal(host, SIGHUP);
+	const json_t *failed = host_expect_log(host, "reload_failed", "reason", "*");
+	const char *reason = json_string_value(json_object_get(failed, "reason"));
+	if (!strstr(reason, harness_format(h, "%s: No such file or directory", beside)))
+		harness_fail("the reason is: %s", reason);
+	assert_int_equal(host_child_pid(host), first);
+	assert_serves(h, "68946");
+
+	copy_program(CASHEWD_PATH "-host", beside);
+	host_signal(host, SIGHUP);
+	host_expect_log(host, "reloaded");
+	host_wait_ready(host);
+	assert_int_not_equal(host_child_pid(host), first);
+	char runs[PATH_MAX];
+	const ssize_t size = readlink(
+		harness_format(h, "/proc/%d/exe", (int)host_child_pid(host)), runs, sizeof(runs) - 1);
+	assert_return_code(size, errno);
+	runs[size] = '\0';
+	assert_string_equal(runs, beside); /* not "... (deleted)" */
+	assert_serves(h, "23412");
+	host_stop(host);
+}
+
 HARNESS_CASE(host_program_by_hand_is_refused)
 {
 	static const char *const arguments[][2] = {{NULL}, {"--trial"}, {"--help"}, {"extra"}};
@@ -130,7 +172,6 @@ HARNESS_CASE(host_program_by_hand_is_refused)
 /* The libraries that a program loads, those of its libraries too. */
 static const char *libraries_of(struct harness *h, const char *program)
 {
-	enum { SIZE = 64 * 1024 };
 	const char *output = harness_path(h, "%s.libraries", strrchr(program, '/') + 1);
 	struct process process;
 	const struct process_options options = {.argv = (const char *const[]){"ldd", program, NULL},
@@ -141,12 +182,7 @@ static const char *libraries_of(struct harness *h, const char *program)
 	if (process_start(&process, &options) != 0 || !process_reap(&process, HARNESS_TIMEOUT_MS) ||
 		process_exit_code(&process) != 0)
 		harness_fail("ldd %s: exit code %d", program, process_exit_code(&process));
-	char *text = harness_alloc(h, SIZE);
-	FILE *file = fopen(output, "re");
-	assert_non_null(file);
-	text[fread(text, 1, SIZE - 1, file)] = '\0';
-	fclose(file);
-	return text;
+	return harness_read_file(h, output);
 }
 
 /* Each takes memory as soon as it is loaded: that of libcurl and all that it brings is 4 MB. */
@@ -162,5 +198,6 @@ HARNESS_CASE(host_loads_nothing_that_only_the_supervisor_needs)
 }
 
 HARNESS_MAIN(HARNESS_TEST(missing_host_program_is_told), HARNESS_TEST(host_program_in_libexec_is_found),
-	HARNESS_TEST(upgrade_does_not_reach_what_runs), HARNESS_TEST(host_program_by_hand_is_refused),
+	HARNESS_TEST(upgrade_does_not_reach_what_runs), HARNESS_TEST(dev_takes_what_was_built_at_sighup),
+	HARNESS_TEST(host_program_by_hand_is_refused),
 	HARNESS_TEST(host_loads_nothing_that_only_the_supervisor_needs))

@@ -178,6 +178,32 @@ HARNESS_CASE(a_crash_has_the_handlers_name)
 			    "cashewd_handler_deaths_total{handler=\"test_crash\",kind=\"hung\"}") == 0);
 }
 
+HARNESS_CASE(a_backlog_and_a_lost_session_show)
+{
+	struct host *host = start_at(h, HOST_WITH_TEST_HANDLERS, "127.0.0.1:0");
+	struct scrape *scrape = scrape_new(h, host);
+	struct device *phone = device_new(h, "68946");
+	device_connect(phone);
+	scrape_wait_value(scrape, "cashewd_backlogs", 0);
+	device_command(phone, "test_flaky", "{\"gate\":\"a\"}");
+	scrape_wait_value(scrape, "cashewd_backlogs", 1);
+	device_disconnect(phone);
+	/* The broker comes back with its sessions, and then without. */
+	broker_stop(harness_broker(h));
+	broker_start(harness_broker(h));
+	scrape_wait_value(scrape, "cashewd_connections_opened_total{connection=\"main\"}", 2);
+	assert_true(scrape_value(scrape, "cashewd_sessions_lost_total{lane=\"main\"}") == 0);
+	broker_kill(harness_broker(h));
+	broker_forget(harness_broker(h));
+	broker_start(harness_broker(h));
+	scrape_wait_value(scrape, "cashewd_sessions_lost_total{lane=\"main\"}", 1);
+	host_expect_log(host, "session_lost", "connection", "main");
+	assert_int_equal(host_count_log(host, "session_lost"), 1);
+	host_wait_ready(host);
+	gate_open(h, host, "a");
+	scrape_wait_value(scrape, "cashewd_backlogs", 0);
+}
+
 HARNESS_CASE(ready_says_what_is_missing)
 {
 	struct database *database = harness_own_database(h);
@@ -304,8 +330,27 @@ HARNESS_CASE(another_address_at_sighup)
 	assert_false(scrape_page(after, "/metrics"));
 }
 
+/* A browser here that is led to the pages by a stranger's name sees none of them. */
+HARNESS_CASE(names_that_lead_here)
+{
+	const char *address = harness_format(h, "127.0.0.1:%d", port_reserve());
+	struct host *host = start_at(h, HOST_PRODUCT, address);
+	struct scrape *scrape = scrape_new(h, host);
+	scrape->asked_as = "host1.example.com";
+	static const char *const pages[] = {"/metrics", "/healthz", "/readyz", "/status"};
+	for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+		scrape_wait_page(scrape, pages[i], 403, "METRICS_HOSTS");
+	host_set(host, "METRICS_HOSTS", "host1.example.com");
+	host_write_env(host);
+	host_signal(host, SIGHUP);
+	host_expect_log(host, "reloaded");
+	scrape_wait_page(scrape, "/healthz", 200, "ok\n");
+	scrape_wait_page(scrape, "/status", 403, "clients on the same machine");
+}
+
 HARNESS_MAIN(HARNESS_TEST(numbers_are_those_of_what_was_sent), HARNESS_TEST(promtool_has_nothing_to_say),
 	HARNESS_TEST(counters_outlive_a_host_that_is_killed), HARNESS_TEST(a_crash_has_the_handlers_name),
-	HARNESS_TEST(ready_says_what_is_missing), HARNESS_TEST(ready_needs_a_store_that_takes_writes),
-	HARNESS_TEST(ready_needs_each_collection), HARNESS_TEST(a_port_that_is_taken_is_a_warning),
-	HARNESS_TEST(another_address_at_sighup))
+	HARNESS_TEST(a_backlog_and_a_lost_session_show), HARNESS_TEST(ready_says_what_is_missing),
+	HARNESS_TEST(ready_needs_a_store_that_takes_writes), HARNESS_TEST(ready_needs_each_collection),
+	HARNESS_TEST(a_port_that_is_taken_is_a_warning), HARNESS_TEST(another_address_at_sighup),
+	HARNESS_TEST(names_that_lead_here))

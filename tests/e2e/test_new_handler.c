@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* A compiler on a busy machine, with a whole tree before it. */
-enum { BUILD_MS = 400000, OUTPUT_MAX = 256 * 1024 };
+enum { BUILD_MS = 400000 };
 
 /* The file that the running case, or one that failed, has dropped into the copy; NULL: none. */
 static char *dropped;
@@ -45,11 +45,7 @@ static int execute(struct harness *h, const char *folder, const char **ret_outpu
 	(void)unlink(output);
 	if (process_start(&process, &options) != 0 || !process_reap(&process, BUILD_MS))
 		harness_fail("%s did not run to its end", argv[0]);
-	char *text = harness_alloc(h, OUTPUT_MAX);
-	FILE *file = fopen(output, "re");
-	assert_non_null(file);
-	text[fread(text, 1, OUTPUT_MAX - 1, file)] = '\0';
-	fclose(file);
+	char *text = harness_read_file(h, output);
 	unwrap(text);
 	*ret_output = text;
 	return process_exit_code(&process);
@@ -102,7 +98,7 @@ static void make_copy(struct harness *h, const char *tree)
 			execute(h, tree, &output, (const char *[]){"cp", "-r", source, tree, NULL}), 0);
 	}
 	const char *const configure[] = {"cmake", "-G", "Ninja", "-B", "build", "-DCASHEW_TESTS=OFF",
-		"-DCMAKE_BUILD_TYPE=Debug", NULL};
+		"-DCASHEW_DEVELOPMENT=OFF", "-DCMAKE_BUILD_TYPE=Debug", NULL};
 	if (execute(h, tree, &output, configure) != 0)
 		harness_fail("the copied tree cannot be configured:\n%s", output);
 	assert_built(h, tree);
@@ -136,15 +132,15 @@ HARNESS_CASE(file_dropped_in_is_a_handler)
 		"/* get_pears - answers \"<user>/get_pears\" with as many pears as asked for. */\n"
 		"#include <cashew.h>\n"
 		"\n"
+		"CASHEW_STRUCT(wish, (integer, count, .min = 1, .max = 9));\n"
+		"CASHEW_STRUCT(got_pears, (integer, pears));\n"
+		"\n"
 		"static cashew_result get_pears(cashew_command *cmd)\n"
 		"{\n"
-		"	int64_t count;\n"
-		"	CASHEW_TRY(cashew_integer(cmd, \"count\", 1, 9, &count));\n"
-		"	return cashew_reply_json(cmd, \"got_pears\", json_pack(\"{s:i}\", \"pears\", "
-		"(int)count));\n"
+		"	return cashew_reply(cmd, got_pears, .pears = cashew_input(cmd, wish)->count);\n"
 		"}\n"
 		"\n"
-		"CASHEW_HANDLER(.topic = \"+/get_pears\", .handle = get_pears);\n");
+		"CASHEW_HANDLER(get_pears, .payload = CASHEW_PAYLOAD(wish), .events = CASHEW_EVENTS(got_pears));\n");
 	assert_built(h, tree);
 	assert_holds(list_handlers(h, tree), "get_pears");
 
@@ -194,6 +190,27 @@ HARNESS_CASE(file_without_a_descriptor_is_named)
 	assert_built(h, tree);
 }
 
+HARNESS_CASE(descriptor_that_cannot_be_used_stops_the_build)
+{
+	const char *tree = tree_copy(h), *output;
+	drop_in(h, tree, "get_pears.c",
+		"/* get_pears - says its pears itself. */\n"
+		"#include <cashew.h>\n"
+		"\n"
+		"CASHEW_COLLECTION(pear, \"pears\", (user, user_id), (integer, count));\n"
+		"\n"
+		"static cashew_result get_pears(cashew_command *cmd)\n"
+		"{\n"
+		"	return cashew_done(cmd);\n"
+		"}\n"
+		"\n"
+		"CASHEW_HANDLER(get_pears, .collections = CASHEW_COLLECTIONS(pear));\n");
+	assert_int_not_equal(build(h, tree, &output), 0);
+	assert_holds(output, "handlers/get_pears.c:4: struct pear: no member is a key");
+	drop_out();
+	assert_built(h, tree);
+}
+
 HARNESS_CASE(filter_that_overlaps_another_does_not_start)
 {
 	const char *tree = tree_copy(h);
@@ -201,9 +218,9 @@ HARNESS_CASE(filter_that_overlaps_another_does_not_start)
 		"#include <cashew.h>\n"
 		"static cashew_result everything(cashew_command *cmd)\n"
 		"{\n"
-		"	return cashew_reply(cmd, \"something_came\", \"{}\");\n"
+		"	return cashew_event_text(cmd, NULL, \"something_came\", \"{}\");\n"
 		"}\n"
-		"CASHEW_HANDLER(.topic = \"+/#\", .handle = everything);\n");
+		"CASHEW_HANDLER(everything, .topic = \"+/#\");\n");
 	assert_built(h, tree);
 	struct host *host = host_new(h, HOST_PRODUCT);
 	host_use_program(host, harness_format(h, "%s/build/cashewd", tree));
@@ -217,4 +234,5 @@ HARNESS_CASE(filter_that_overlaps_another_does_not_start)
 HARNESS_MAIN(HARNESS_TEST(file_dropped_in_is_a_handler),
 	HARNESS_TEST(file_whose_name_is_no_handlers_stops_the_build),
 	HARNESS_TEST(file_without_a_descriptor_is_named),
+	HARNESS_TEST(descriptor_that_cannot_be_used_stops_the_build),
 	HARNESS_TEST(filter_that_overlaps_another_does_not_start))

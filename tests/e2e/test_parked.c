@@ -2,7 +2,7 @@
  * test_parked.c - commands whose failure lasts: parked in the database, acknowledged, and run again when they
  * are due, in the order of their user, whatever dies meanwhile.
  *
- * The handler test_flaky fails until its gate is open (tests/handlers/test_flaky.c).
+ * The handler test_flaky fails until its gate is open (tests/e2e/handlers/test_flaky.c).
  */
 #include "account.h"
 #include "harness.h"

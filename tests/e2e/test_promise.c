@@ -186,21 +186,6 @@ static uint64_t choose_seed(void)
 	return number_from_environment("PROMISE_SEED", random % 1000000 + 1);
 }
 
-static size_t no_polls(void *self, struct pollfd *polls, size_t room)
-{
-	(void)self;
-	(void)polls;
-	(void)room;
-	return 0;
-}
-
-static void no_serving(void *self, const struct pollfd *polls, size_t count)
-{
-	(void)self;
-	(void)polls;
-	(void)count;
-}
-
 static void tell_failure(void *self)
 {
 	const struct test *test = self;
@@ -218,7 +203,7 @@ HARNESS_CASE(the_promise_is_kept)
 	test = (struct test){.promise = {.harness = h},
 		.seed = choose_seed(),
 		.rounds = (unsigned)number_from_environment("PROMISE_ROUNDS", PROMISE_ROUNDS),
-		.part = {.self = &test, .prepare = no_polls, .serve = no_serving, .free = tell_failure}};
+		.part = {.self = &test, .free = tell_failure}};
 	struct promise *promise = &test.promise;
 	promise->dice.state = test.seed;
 	print_message("promise: PROMISE_SEED=%llu, %u rounds\n", (unsigned long long)test.seed, test.rounds);

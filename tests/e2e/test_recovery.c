@@ -10,7 +10,6 @@
 #include "promise_run.h"
 #include "relay.h"
 #include <signal.h>
-#include <string.h>
 #include <sys/random.h>
 
 enum {

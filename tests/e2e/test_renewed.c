@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,15 +17,8 @@ enum { DAY_S = OWN_CERTIFICATE_DAY_S, HOUR_S = 3600, EXIT_FAILED = 1 };
 /* Into the place of what is there, in one moment. */
 static void replace_file(struct harness *h, const char *from, const char *to)
 {
-	char text[8192];
-	FILE *file = fopen(from, "re");
-	const size_t size = file != NULL ? fread(text, 1, sizeof(text) - 1, file) : 0;
-	if (size == 0)
-		harness_fail("%s cannot be read", from);
-	text[size] = '\0';
-	fclose(file);
 	const char *fresh = harness_format(h, "%s.new", to);
-	harness_write_file(h, fresh, text);
+	harness_write_file(h, fresh, harness_read_file(h, from));
 	assert_int_equal(rename(fresh, to), 0);
 }
 
@@ -298,16 +290,11 @@ static const char *examine(struct harness *h, struct host *doctor, int expected)
 {
 	static const char *const arguments[] = {"doctor", "--json", "--timeout", "20", NULL};
 	const char *output = harness_format(h, "%s/cashewd.log", host_folder(doctor));
-	char text[64 * 1024];
 	(void)unlink(output);
 	host_set_arguments(doctor, arguments);
 	host_start(doctor);
 	assert_int_equal(host_wait_exit(doctor), expected);
-	FILE *file = fopen(output, "re");
-	assert_non_null(file);
-	text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
-	fclose(file);
-	return harness_format(h, "%s", text);
+	return harness_read_file(h, output);
 }
 
 static void expect_words(const char *text, const char *words)

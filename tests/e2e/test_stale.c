@@ -6,7 +6,6 @@
 #include "harness.h"
 #include "letter.h"
 #include "scripted_broker.h"
-#include <string.h>
 
 static struct host *host_with(struct harness *h, const char *handlers)
 {

@@ -2,7 +2,7 @@
  * test_step_aside.c - a slow command steps aside after a second: it is written to the database and runs on, its PUBACK leaves, and so do those
  * behind it. Nobody else waits for it, neither behind the broker that is installed nor behind one that keeps a window of twenty.
  *
- * The slow ones are held at gates (tests/handlers/test_gate.h) for as long as the test needs; nothing here is measured, only what comes before
+ * The slow ones are held at gates (tests/e2e/handlers/test_gate.h) for as long as the test needs; nothing here is measured, only what comes before
  * what. Where "slow" must be seen to be no matter, the gate is opened after everything else has happened.
  */
 #include "account.h"

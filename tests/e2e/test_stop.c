@@ -7,7 +7,6 @@
 #include "scripted_broker.h"
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* The least that can be set. */
 enum { STOP_TIMEOUT_MS = 12000 };
@@ -43,6 +42,13 @@ static void assert_account(struct host *host, size_t done, size_t rejected, size
 	assert_int_equal(account.left_to_the_broker, left);
 }
 
+/* Whether the host, which has ended, left its lease behind: nobody comes in then before that has run out. */
+static size_t leases_held(struct harness *h)
+{
+	return database_count(
+		h, harness_database(h), "hosts", "{\"_id\":\"cashewd\",\"owner\":{\"$ne\":null}}");
+}
+
 static void stop_idle(struct harness *h, int signal)
 {
 	struct scripted_broker *broker = scripted_new(h);
@@ -55,6 +61,7 @@ static void stop_idle(struct harness *h, int signal)
 	assert_int_equal(scripted_expect(links.ingress, MQTT_DISCONNECT)->reason, 0);
 	assert_int_equal(scripted_expect(links.egress, MQTT_DISCONNECT)->reason, 0);
 	assert_account(host, 0, 0, 0, 0);
+	assert_int_equal(leases_held(h), 0);
 }
 
 HARNESS_CASE(sigterm_when_idle)
@@ -138,6 +145,8 @@ HARNESS_CASE(what_does_not_finish_in_time_is_left_to_the_broker)
 	assert_int_equal(scripted_count(links.ingress, MQTT_PUBACK), 0);
 	assert_int_equal(scripted_count(links.ingress, MQTT_DISCONNECT), 0);
 	assert_account(host, 0, 0, 0, 2);
+	/* Its handler might have written still. */
+	assert_int_equal(leases_held(h), 1);
 }
 
 HARNESS_CASE(second_signal_hurries)
@@ -172,6 +181,8 @@ HARNESS_CASE(broker_that_takes_no_events_does_not_keep_it)
 	assert_in_range(harness_now_ms() - from_ms, 0, STOP_TIMEOUT_MS + 5000);
 	assert_int_equal(scripted_count(links.ingress, MQTT_PUBACK), 0);
 	assert_account(host, 0, 0, 0, 1);
+	/* Nothing of it runs any more: a standby need not wait. */
+	assert_int_equal(leases_held(h), 0);
 }
 
 HARNESS_CASE(stop_before_the_broker_was_there)

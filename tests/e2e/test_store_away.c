@@ -5,7 +5,6 @@
 #include "account.h"
 #include "harness.h"
 #include "scripted_broker.h"
-#include <stdlib.h>
 #include <string.h>
 
 enum { COMMANDS = 100 };

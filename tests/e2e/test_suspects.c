@@ -6,7 +6,6 @@
 #include "harness.h"
 #include "letter.h"
 #include <signal.h>
-#include <string.h>
 #include <sys/stat.h>
 
 /* A second by design; a sanitizer makes the next host slow to start. */

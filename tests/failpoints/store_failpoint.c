@@ -1,22 +1,32 @@
 /*
- * store_failpoint.c - a failpoint inside of handlers, inside_handler: before each write of the store that a
- * handler makes after its first one, or makes of several documents.
+ * store_failpoint.c - a failpoint inside of handlers, inside_handler: before each write of documents that a handler makes, and behind each change that counts
+ * once, where the document has it and nobody knows.
  *
- * The linker leads the handlers' calls here (--wrap) and names the store's own function __real_...
+ * The linker leads the calls here (--wrap) and names the store's own function __real_...
  */
 #include "failpoint.h"
-#include <cashew_store.h>
+#include "store_documents.h"
 
 /* Their names are the linker's. */
-#define WRAPPED(name)                                                                 \
-	int __real_##name(struct store_client *client, const char *a, const char *b); \
-	int __wrap_##name(struct store_client *client, const char *a, const char *b); \
-	int __wrap_##name(struct store_client *client, const char *a, const char *b)  \
-	{                                                                             \
-		failpoint("inside_handler");                                          \
-		return __real_##name(client, a, b);                                   \
-	}
+int __real_store_documents_write(struct store_client *client, const char *collection,
+	const struct store_statement *first, const struct store_statement **ret_failed);
+int __wrap_store_documents_write(struct store_client *client, const char *collection,
+	const struct store_statement *first, const struct store_statement **ret_failed);
+int __wrap_store_documents_write(struct store_client *client, const char *collection,
+	const struct store_statement *first, const struct store_statement **ret_failed)
+{
+	failpoint("inside_handler");
+	return __real_store_documents_write(client, collection, first, ret_failed);
+}
 
-WRAPPED(contact_add)
-WRAPPED(contact_remove)
-WRAPPED(contact_request_remove)
+int __real_store_documents_modify(struct store_client *client, const struct store_modification *modification,
+	bson_t *ret_reply, bson_iter_t *ret_document);
+int __wrap_store_documents_modify(struct store_client *client, const struct store_modification *modification,
+	bson_t *ret_reply, bson_iter_t *ret_document);
+int __wrap_store_documents_modify(struct store_client *client, const struct store_modification *modification,
+	bson_t *ret_reply, bson_iter_t *ret_document)
+{
+	const int error = __real_store_documents_modify(client, modification, ret_reply, ret_document);
+	failpoint("inside_handler");
+	return error;
+}

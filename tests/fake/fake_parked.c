@@ -2,19 +2,12 @@
  * fake_parked.c - the stand-in store's parked commands: an array sorted by user, lane and position, and the
  * rules of store/parked_commands.h over it.
  */
-#include "fake_store_private.h"
+#include "fake_parked.h"
 #include <stdlib.h>
 #include <string.h>
 
 /* What fits into no document; how long somebody need not look at one that is behind others. */
 enum { DOCUMENT_MAX = 16 * 1024 * 1024 - 1024, BEHIND_MS = 5 * 60 * 1000, NEW_MS = 60 * 1000 };
-
-struct fake_parked {
-	struct parked_command command; /* its pointers are copies of ours */
-	int64_t not_before_ms;	       /* when somebody should look at it */
-	char *claimed_by;	       /* NULL: nobody */
-	int64_t lease_until_ms;
-};
 
 /* ---- Copies ---- */
 
@@ -129,11 +122,6 @@ static struct fake_parked *by_id(struct store *store, const char *user, const st
 		       : NULL;
 }
 
-static bool is_of(const struct fake_parked *parked, const char *lane, const char *user)
-{
-	return strcmp(parked->command.lane, lane) == 0 && strcmp(parked->command.user, user) == 0;
-}
-
 static bool leased_by(const struct fake_parked *parked, const char *owner)
 {
 	return parked->claimed_by && strcmp(parked->claimed_by, owner) == 0;
@@ -157,11 +145,31 @@ static void end_lease(struct fake_parked *parked, int64_t not_before_ms)
 	parked->command.behind = false;
 }
 
+/* Into its place; there is room. */
+static void sort_in(struct store *store, struct fake_parked *parked)
+{
+	size_t place;
+
+	for (place = store->parked_count; place > 0; place--) {
+		if (compare(&store->parked[place - 1]->command, &parked->command) <= 0)
+			break;
+		store->parked[place] = store->parked[place - 1];
+	}
+	store->parked[place] = parked;
+	store->parked_count++;
+}
+
+static void take_out(struct store *store, size_t place)
+{
+	store->parked_count--;
+	memmove(&store->parked[place], &store->parked[place + 1],
+		(store->parked_count - place) * sizeof(store->parked[0]));
+}
+
 static void append(struct store *store, const struct parked_command *command,
 	const struct backlog_lease *lease, int64_t now_ms)
 {
 	struct fake_parked *parked = checked(calloc(1, sizeof(*parked)));
-	size_t place;
 
 	copy_command(&parked->command, command);
 	if (lease)
@@ -169,13 +177,7 @@ static void append(struct store *store, const struct parked_command *command,
 	else
 		parked->not_before_ms = now_ms + (command->behind ? BEHIND_MS : command->due_in_ms);
 	store->parked = checked(realloc(store->parked, (store->parked_count + 1) * sizeof(store->parked[0])));
-	for (place = store->parked_count; place > 0; place--) {
-		if (compare(&store->parked[place - 1]->command, command) <= 0)
-			break;
-		store->parked[place] = store->parked[place - 1];
-	}
-	store->parked[place] = parked;
-	store->parked_count++;
+	sort_in(store, parked);
 }
 
 int parked_commands_append(struct store_client *client, const struct parked_command *const *commands,
@@ -230,7 +232,8 @@ static void read_batch(struct store *store, size_t place, size_t count_max, size
 	size_t bytes = 0;
 
 	ret->commands = checked(calloc(count_max, sizeof(ret->commands[0])));
-	for (; place < store->parked_count && is_of(store->parked[place], first->lane, first->user);
+	for (; place < store->parked_count &&
+		fake_parked_is_of(store->parked[place], first->lane, first->user);
 		place++) {
 		bytes += store->parked[place]->command.payload_size +
 			 store->parked[place]->command.correlation_size;
@@ -252,7 +255,7 @@ int parked_commands_claim(struct store_client *client, const char *lane, const c
 	if (error != 0)
 		return error;
 	const int64_t now_ms = fake_now_ms(store);
-	while (place < store->parked_count && !is_of(store->parked[place], lane, user))
+	while (place < store->parked_count && !fake_parked_is_of(store->parked[place], lane, user))
 		place++;
 	if (place == store->parked_count)
 		return fake_operation_end(client, PARKED_E_NONE);
@@ -271,30 +274,34 @@ int parked_commands_claim(struct store_client *client, const char *lane, const c
 
 /* ---- What is there already ---- */
 
-int parked_commands_finish(struct store_client *client, const char *user, const struct store_id *done,
-	size_t count, const struct store_id *next, const struct backlog_lease *lease)
+static void finish(struct store *store, const struct parked_finish *finish)
 {
-	struct store *store = client->store;
-	const int error = fake_operation_begin(client);
+	const struct backlog_lease *lease = finish->lease;
+	struct fake_parked *stays = finish->next ? by_id(store, finish->user, finish->next) : NULL;
 
-	if (error != 0)
-		return error;
-	struct fake_parked *stays = next ? by_id(store, user, next) : NULL;
 	if (stays && lease && (!stays->claimed_by || leased_by(stays, lease->owner)))
 		set_lease(stays, lease, fake_now_ms(store));
-	for (size_t i = 0; i < count; i++) {
-		const size_t place = place_of(store, &done[i]);
+	for (size_t i = 0; i < finish->count; i++) {
+		const size_t place = place_of(store, &finish->done[i]);
 
 		if (place == store->parked_count)
 			continue;
 		/* The real one would remove it. */
-		if (strcmp(store->parked[place]->command.user, user) != 0)
+		if (strcmp(store->parked[place]->command.user, finish->user) != 0)
 			abort();
 		fake_parked_free(store->parked[place]);
-		store->parked_count--;
-		memmove(&store->parked[place], &store->parked[place + 1],
-			(store->parked_count - place) * sizeof(store->parked[0]));
+		take_out(store, place);
 	}
+}
+
+int parked_commands_finish(struct store_client *client, const struct parked_finish *finishes, size_t count)
+{
+	const int error = fake_operation_begin(client);
+
+	if (error != 0)
+		return error;
+	for (size_t i = 0; i < count; i++)
+		finish(client->store, &finishes[i]);
 	return fake_operation_end(client, 0);
 }
 
@@ -354,6 +361,28 @@ int parked_commands_release(
 	return fake_operation_end(client, 0);
 }
 
+int parked_commands_move(struct store_client *client, const char *user, const struct store_id *id,
+	const char *lane, unsigned since_ms, bool *ret_moved)
+{
+	struct store *store = client->store;
+	const int error = fake_operation_begin(client);
+
+	*ret_moved = false;
+	if (error != 0)
+		return error;
+	struct fake_parked *parked = by_id(store, user, id);
+	if (parked && strcmp(parked->command.lane, lane) != 0 &&
+		parked->not_before_ms <= fake_now_ms(store) - since_ms) {
+		take_out(store, place_of(store, id));
+		fake_forget(parked->command.lane);
+		parked->command.lane = fake_text_copy(lane);
+		end_lease(parked, fake_now_ms(store));
+		sort_in(store, parked);
+		*ret_moved = true;
+	}
+	return fake_operation_end(client, 0);
+}
+
 /* ---- Who has something parked ---- */
 
 int parked_commands_backlogs(struct store_client *client, const char *lane, const char *owner,
@@ -381,81 +410,6 @@ int parked_commands_backlogs(struct store_client *client, const char *lane, cons
 	}
 	*ret_last_position = last;
 	return fake_operation_end(client, 0);
-}
-
-static bool named(const char *lane, const char *const *lanes, size_t lane_count)
-{
-	for (size_t i = 0; i < lane_count; i++)
-		if (strcmp(lanes[i], lane) == 0)
-			return true;
-	return lane_count == 0;
-}
-
-static int compare_due(const void *a, const void *b)
-{
-	const int64_t left = (*(const struct fake_parked *const *)a)->not_before_ms;
-	const int64_t right = (*(const struct fake_parked *const *)b)->not_before_ms;
-
-	return (left > right) - (left < right);
-}
-
-/* The longest due one for each user and lane: their commands stand side by side. */
-static size_t collect_due(const struct store *store, const char *const *lanes, size_t lane_count,
-	int64_t before_ms, const struct fake_parked **due)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < store->parked_count; i++) {
-		const struct fake_parked *parked = store->parked[i];
-
-		if (parked->not_before_ms > before_ms || !named(parked->command.lane, lanes, lane_count))
-			continue;
-		if (count > 0 && is_of(due[count - 1], parked->command.lane, parked->command.user)) {
-			if (parked->not_before_ms < due[count - 1]->not_before_ms)
-				due[count - 1] = parked;
-			continue;
-		}
-		due[count++] = parked;
-	}
-	return count;
-}
-
-int parked_commands_due(struct store_client *client, const char *const *lanes, size_t lane_count,
-	unsigned since_ms, size_t limit, struct parked_user **ret_users, size_t *ret_count)
-{
-	struct store *store = client->store;
-	int error = fake_operation_begin(client);
-
-	if (error != 0)
-		return error;
-	const struct fake_parked **due = checked(calloc(store->parked_count + 1, sizeof(*due)));
-	size_t count = collect_due(store, lanes, lane_count, fake_now_ms(store) - since_ms, due);
-	qsort(due, count, sizeof(*due), compare_due);
-	if (limit > 0 && count > limit)
-		count = limit;
-	struct parked_user *users = checked(calloc(count + 1, sizeof(*users)));
-	for (size_t i = 0; i < count; i++) {
-		users[i].lane = fake_text_copy(due[i]->command.lane);
-		users[i].user = fake_text_copy(due[i]->command.user);
-	}
-	free(due);
-	error = fake_operation_end(client, 0);
-	if (error != 0) {
-		parked_users_free(users, count);
-		return error;
-	}
-	*ret_users = users;
-	*ret_count = count;
-	return 0;
-}
-
-void parked_users_free(struct parked_user *users, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		free(users[i].lane);
-		free(users[i].user);
-	}
-	free(users);
 }
 
 int parked_command_count(struct store_client *client, uint64_t *ret_count)

@@ -1,13 +1,13 @@
 /*
  * fake_store.c - the stand-in store: see fake_store.h.
  *
- * Documents about two users are kept in sorted arrays; dead letters and parked commands have files of their
- * own. All is behind one lock. Every operation begins with fake_operation_begin(), where failures are put in.
+ * Documents of handlers' collections, dead letters and parked commands have files of their own. All is behind one lock. Every operation begins with fake_operation_begin(), where failures are put in.
  * What an error of the driver means is judged by the real store's table, store_error.c, which is linked into
  * this one too.
  */
 #include "fake_store.h"
 #include "fake_store_private.h"
+#include <bson/bson.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,157 +45,6 @@ int fake_operation_end(struct store_client *client, int r)
 {
 	pthread_mutex_unlock(&client->store->lock);
 	return client->answer_lost ? STORE_E_AWAY : r;
-}
-
-static int refused(struct store_client *client)
-{
-	client->last_error = "expected user ids of 1 to 64 of A-Z a-z 0-9 . _ | -";
-	return STORE_E_PERMANENT;
-}
-
-/* ---- pairs ---- */
-
-static bool user_id_valid(const char *user)
-{
-	const size_t size =
-		strspn(user, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._|-");
-
-	return size > 0 && size <= PAIR_USER_MAX && user[size] == '\0';
-}
-
-static int list(struct store_client *client, const struct pairs *pairs, const char *owner, const char *after,
-	unsigned limit, store_contact_visitor visit, void *context)
-{
-	struct pair *page;
-	size_t count;
-	int r;
-
-	if (limit == 0)
-		return 0;
-	if (limit > STORE_LIST_MAX)
-		limit = STORE_LIST_MAX;
-	r = fake_operation_begin(client);
-	if (r != 0)
-		return r;
-	page = pairs_page(pairs, owner, after, limit, &count);
-	r = fake_operation_end(client, 0);
-	for (size_t i = 0; r == 0 && i < count; i++) {
-		const struct store_contact item = {.user_id = page[i].other, .at_ms = page[i].at_ms};
-
-		if (!visit(&item, context))
-			break;
-	}
-	free(page);
-	return r;
-}
-
-static int find(struct store_client *client, const struct pairs *pairs, const char *owner, const char *other)
-{
-	int r;
-
-	if (!user_id_valid(owner) || !user_id_valid(other))
-		return refused(client);
-	r = fake_operation_begin(client);
-	if (r != 0)
-		return r;
-	return fake_operation_end(client, pairs_have(pairs, owner, other) ? 0 : STORE_E_NOT_FOUND);
-}
-
-/* ---- cashew_store.h ---- */
-
-int contact_request_add(struct store_client *client, const char *from, const char *to)
-{
-	int r;
-
-	if (!user_id_valid(from) || !user_id_valid(to))
-		return refused(client);
-	r = fake_operation_begin(client);
-	if (r != 0)
-		return r;
-	pairs_add(&client->store->requests, to, from, fake_now_ms(client->store));
-	return fake_operation_end(client, 0);
-}
-
-int contact_request_find(struct store_client *client, const char *from, const char *to)
-{
-	return find(client, &client->store->requests, to, from);
-}
-
-int contact_request_remove(struct store_client *client, const char *from, const char *to)
-{
-	int r;
-
-	if (!user_id_valid(from) || !user_id_valid(to))
-		return refused(client);
-	r = fake_operation_begin(client);
-	if (r != 0)
-		return r;
-	pairs_remove(&client->store->requests, to, from);
-	return fake_operation_end(client, 0);
-}
-
-int contact_request_list(struct store_client *client, const char *user, const char *after, unsigned limit,
-	store_contact_visitor visit, void *context)
-{
-	return list(client, &client->store->requests, user, after, limit, visit, context);
-}
-
-int contact_add(struct store_client *client, const char *a, const char *b)
-{
-	int r;
-
-	if (!user_id_valid(a) || !user_id_valid(b))
-		return refused(client);
-	r = fake_operation_begin(client);
-	if (r != 0)
-		return r;
-	pairs_add(&client->store->contacts, a, b, fake_now_ms(client->store));
-	pairs_add(&client->store->contacts, b, a, fake_now_ms(client->store));
-	return fake_operation_end(client, 0);
-}
-
-int contact_find(struct store_client *client, const char *user, const char *contact)
-{
-	return find(client, &client->store->contacts, user, contact);
-}
-
-int contact_remove(struct store_client *client, const char *a, const char *b)
-{
-	int r;
-
-	if (!user_id_valid(a) || !user_id_valid(b))
-		return refused(client);
-	r = fake_operation_begin(client);
-	if (r != 0)
-		return r;
-	pairs_remove(&client->store->contacts, a, b);
-	pairs_remove(&client->store->contacts, b, a);
-	return fake_operation_end(client, 0);
-}
-
-int contact_list(struct store_client *client, const char *user, const char *after, unsigned limit,
-	store_contact_visitor visit, void *context)
-{
-	return list(client, &client->store->contacts, user, after, limit, visit, context);
-}
-
-int apple_list(struct store_client *client, unsigned limit, store_apple_visitor visit, void *context)
-{
-	static const char *const colours[] = {"orange", "pink", "white"};
-	size_t count;
-	int r;
-
-	if (limit == 0)
-		return 0;
-	r = fake_operation_begin(client);
-	if (r != 0)
-		return r;
-	count = client->store->apples ? sizeof(colours) / sizeof(colours[0]) : 0;
-	r = fake_operation_end(client, 0);
-	for (size_t i = 0; r == 0 && i < count && i < limit; i++)
-		if (!visit(colours[i], context))
-			break;
-	return r;
 }
 
 /* ---- store.h ---- */
@@ -254,7 +103,6 @@ struct store *fake_store_new(void)
 
 	if (store_open(&options, &store, message) != 0)
 		abort();
-	store->apples = true;
 	return store;
 }
 
@@ -267,8 +115,8 @@ void store_close(struct store *store)
 	fake_letters_free_all(store);
 	fake_parked_free_all(store);
 	fake_hosts_free_all(store);
-	free(store->contacts.items);
-	free(store->requests.items);
+	fake_documents_free_all(store);
+	fake_schedules_free_all(store);
 	pthread_mutex_destroy(&store->lock);
 	free(store);
 }
@@ -279,7 +127,6 @@ int store_prepare(struct store_client *client)
 
 	if (r != 0)
 		return r;
-	client->store->apples = true;
 	return fake_operation_end(client, 0);
 }
 
@@ -424,63 +271,58 @@ void fake_store_pass(struct store *store, int64_t ms)
 	pthread_mutex_unlock(&store->lock);
 }
 
-static bool has(struct store *store, const struct pairs *pairs, const char *owner, const char *other)
+static const char *pair_id(char id[static 160], const char *first, const char *second)
 {
-	bool found;
+	snprintf(id, 160, "%s/%s", first, second);
+	return id;
+}
 
-	pthread_mutex_lock(&store->lock);
-	found = pairs_have(pairs, owner, other);
-	pthread_mutex_unlock(&store->lock);
+static bool has(struct store *store, const char *collection, const char *id)
+{
+	bson_t document;
+	const bool found = fake_store_get(store, collection, id, &document);
+
+	if (found)
+		bson_destroy(&document);
 	return found;
 }
 
 bool fake_store_has_contact(struct store *store, const char *user, const char *contact)
 {
-	return has(store, &store->contacts, user, contact);
+	char id[160];
+
+	return has(store, "contacts", pair_id(id, user, contact));
 }
 
 bool fake_store_has_request(struct store *store, const char *from, const char *to)
 {
-	return has(store, &store->requests, to, from);
+	char id[160];
+
+	return has(store, "contact_requests", pair_id(id, to, from));
 }
 
 void fake_store_forget_contact(struct store *store, const char *user, const char *contact)
 {
-	pthread_mutex_lock(&store->lock);
-	pairs_remove(&store->contacts, user, contact);
-	pthread_mutex_unlock(&store->lock);
-}
+	char id[160];
 
-static size_t count_of(struct store *store, const size_t *count)
-{
-	size_t copy;
-
-	pthread_mutex_lock(&store->lock);
-	copy = *count;
-	pthread_mutex_unlock(&store->lock);
-	return copy;
+	fake_store_remove(store, "contacts", pair_id(id, user, contact));
 }
 
 size_t fake_store_contacts(struct store *store)
 {
-	return count_of(store, &store->contacts.count);
+	return fake_store_count(store, "contacts");
 }
 
 size_t fake_store_requests(struct store *store)
 {
-	return count_of(store, &store->requests.count);
+	return fake_store_count(store, "contact_requests");
 }
 
 void fake_store_dump(struct store *store, FILE *out)
 {
 	pthread_mutex_lock(&store->lock);
-	for (size_t i = 0; i < store->contacts.count; i++)
-		fprintf(out, "contacts %s/%s\n", store->contacts.items[i].owner,
-			store->contacts.items[i].other);
-	for (size_t i = 0; i < store->requests.count; i++)
-		fprintf(out, "contact_requests %s/%s\n", store->requests.items[i].owner,
-			store->requests.items[i].other);
 	fake_letters_dump(store, out);
 	fake_parked_dump(store, out);
+	fake_documents_dump(store, out);
 	pthread_mutex_unlock(&store->lock);
 }

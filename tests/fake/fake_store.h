@@ -1,5 +1,5 @@
 /*
- * fake_store.h - the stand-in store: the functions of store.h and cashew_store.h over memory, linked in place
+ * fake_store.h - the stand-in store: the functions of store.h and the other headers of store/ over memory, linked in place
  * of store/, and what a test may ask and make of it.
  *
  * It passes the contract suite that the real store passes. A test tells it to fail, and looks at its
@@ -15,16 +15,14 @@
 #include "store.h"
 #include <stdio.h>
 
-/* An empty store with the apples in it; taken down by store_close(). store_open() makes the same without the
- * apples, whatever the URL. Never NULL: a test does not go on without memory. */
+/* An empty store; taken down by store_close(). store_open() makes the same, whatever the URL. Never NULL: a test does not go on without memory. */
 struct store *fake_store_new(void);
 
 /* From now on store_open() asks this first, on its thread, and answers what it answers, unless that is 0. NULL: no longer. */
 void fake_store_before_open(int (*before)(const char *url, char *message));
 
 /* ---- failures ----
- * An operation is a call of a function of store.h or cashew_store.h that takes a client and answers a store
- * error. */
+ * An operation is a call of a function of store/ that takes a client and answers a store error. */
 
 /* The next `times` operations answer store_error, and nothing is done. */
 void fake_store_fail_next(struct store *store, int store_error, unsigned times);
@@ -52,6 +50,29 @@ void fake_store_note_refusal(void);
 
 /* ---- documents ---- */
 
+struct _bson_t;
+
+/* Makes or replaces the document with that _id, as somebody else would who has the database. */
+void fake_store_put(struct store *store, const char *collection, const struct _bson_t *document);
+
+/* A copy of the document with that _id, to be destroyed; false: there is none. */
+bool fake_store_get(
+	struct store *store, const char *collection, const char *id, struct _bson_t *ret_document);
+
+/* Nothing happens where there is none. */
+void fake_store_remove(struct store *store, const char *collection, const char *id);
+
+size_t fake_store_count(struct store *store, const char *collection);
+
+/* Visits every document of every collection of the handlers', by collection in the order of their first use, then by _id. */
+void fake_store_visit(struct store *store,
+	void (*visit)(void *context, const char *collection, const struct _bson_t *document), void *context);
+
+/* Once, where the next upsert has found no document and is about to make one, the thread that makes it calls before(context), without the lock: what
+ * another does there makes it a duplicate, as on a server that does not serialise. */
+void fake_store_before_insert(struct store *store, void (*before)(void *context), void *context);
+
+/* Those of the handlers of contacts. */
 bool fake_store_has_contact(struct store *store, const char *user, const char *contact);
 bool fake_store_has_request(struct store *store, const char *from, const char *to);
 /* Takes contact out of user's list only: what a crash in the middle of adding or removing a pair leaves. */

@@ -2,23 +2,18 @@
 #include "fault.h"
 
 #include "disk.h"
+#include "network.h"
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 
 enum {
-	/* Longer than KEEPALIVE: the host gives the broker up. The broker gives the host up after one and a
-	 * half times that. */
-	PAUSE_MS = 12000,
 	LONG_PAUSE_MS = 16000,
-	HALF_OPEN_MS = 60000, /* until the keepalive has told both ends */
 	FEW_DESCRIPTORS = 32,
 	SPACE_TEXT = 60000,
 	SPACE_INSERTS = 2000,
 	UNSTEADY_PERCENT = 4,
-	LOST_CUTS = 10,
-	LOST_MS = 20,
 	OVERLOAD_DELAY_MS = 40, /* in each direction, for each of some calls of a command */
 	OVERLOAD_PHASES = 5,
 	OVERLOAD_STEP = 60, /* acknowledgements in a phase */
@@ -130,7 +125,7 @@ static void stop_supervisor_begin(struct round *round, struct fault_run *run)
 static void stop_supervisor_end(struct round *round, struct fault_run *run)
 {
 	struct promise *promise = &round->promise;
-	keep_on_until(round, run->began_ms + (dice_roll(&promise->dice, 2) == 0 ? PAUSE_MS : 3000));
+	keep_on_until(round, run->began_ms + (dice_roll(&promise->dice, 2) == 0 ? FAULT_PAUSE_MS : 3000));
 	host_signal(promise->host, SIGCONT);
 }
 
@@ -199,7 +194,7 @@ static void stop_database_begin(struct round *round, struct fault_run *run)
 
 static void stop_database_end(struct round *round, struct fault_run *run)
 {
-	keep_on_until(round, run->began_ms + PAUSE_MS);
+	keep_on_until(round, run->began_ms + FAULT_PAUSE_MS);
 	database_resume(round->promise.database);
 }
 
@@ -266,125 +261,8 @@ static void stop_broker_begin(struct round *round, struct fault_run *run)
 
 static void stop_broker_end(struct round *round, struct fault_run *run)
 {
-	keep_on_until(round, run->began_ms + PAUSE_MS);
+	keep_on_until(round, run->began_ms + FAULT_PAUSE_MS);
 	broker_resume(round->promise.broker);
-}
-
-/* ---- The network ---- */
-
-static struct relay *relay_of(const struct round *round, const struct fault_run *run)
-{
-	return run->fault->target == FAULT_BROKER ? round->broker_relay : round->database_relay;
-}
-
-static void relay_pass_again(struct round *round, struct fault_run *run)
-{
-	relay_set(relay_of(round, run), RELAY_PASS, 0);
-}
-
-static bool is_linked(void *context)
-{
-	return relay_links(context) > 0;
-}
-
-/* There is something to break. */
-static struct relay *linked_relay(struct round *round, struct fault_run *run)
-{
-	struct relay *relay = relay_of(round, run);
-	harness_wait(round->promise.harness, is_linked, relay, "a connection through the relay");
-	return relay;
-}
-
-static void cut_begin(struct round *round, struct fault_run *run)
-{
-	struct promise *promise = &round->promise;
-	struct relay *relay = linked_relay(round, run);
-	/* After the first there may be nothing to cut, where the host is stopped. */
-	for (unsigned i = 1 + dice_roll(&promise->dice, 3); i > 0; i--) {
-		(void)relay_cut(relay, dice_roll(&promise->dice, 2) == 0);
-		promise_run_on(promise, 50, 800);
-	}
-}
-
-/* The broker has not read what the host wrote last: PUBACKs of what is done, and events. */
-static void lost_pubacks_begin(struct round *round, struct fault_run *run)
-{
-	struct promise *promise = &round->promise;
-	struct relay *relay = linked_relay(round, run);
-	for (unsigned i = 3 + dice_roll(&promise->dice, LOST_CUTS); i > 0; i--) {
-		relay_set(relay, RELAY_DELAY_UP, (int)dice_roll(&promise->dice, LOST_MS + 1));
-		promise_run_on(promise, 200, 900);
-		(void)relay_cut(relay, true);
-	}
-}
-
-static void half_open_begin(struct round *round, struct fault_run *run)
-{
-	(void)relay_half_open(linked_relay(round, run),
-		dice_roll(&round->promise.dice, 2) == 0 ? RELAY_PROGRAM : RELAY_SERVER);
-}
-
-static bool none_half_open(void *context)
-{
-	return relay_half_open_links(context) == 0;
-}
-
-/* To the broker someone has always something to say, if only a PINGREQ; connections to the database may be
- * idle for ever. */
-static void half_open_end(struct round *round, struct fault_run *run)
-{
-	struct relay *relay = relay_of(round, run);
-	struct promise *promise = &round->promise;
-	if (run->fault->target == FAULT_BROKER && dice_roll(&promise->dice, 2) == 0)
-		harness_wait_at(__FILE__, __LINE__, promise->harness, none_half_open, relay, HALF_OPEN_MS,
-			"the end of connections whose other end is gone");
-	else
-		promise_run_on(promise, 500, 9000);
-	relay_end_half_open(relay);
-}
-
-static void black_hole_begin(struct round *round, struct fault_run *run)
-{
-	struct promise *promise = &round->promise;
-	relay_set(linked_relay(round, run), RELAY_BLACK_HOLE, 0);
-	if (dice_roll(&promise->dice, 3) == 0)
-		harness_watch(promise->harness, PAUSE_MS);
-	else
-		promise_run_on(promise, 200, 5000);
-}
-
-static void delay_begin(struct round *round, struct fault_run *run)
-{
-	struct promise *promise = &round->promise;
-	relay_set(linked_relay(round, run), RELAY_DELAY, (int)(20 + dice_roll(&promise->dice, 280)));
-	promise_run_on(promise, 500, 3000);
-}
-
-static void bytes_begin(struct round *round, struct fault_run *run)
-{
-	relay_set(linked_relay(round, run), RELAY_BYTES, 0);
-	promise_run_on(&round->promise, 500, 3000);
-}
-
-struct replies {
-	const struct relay *relay;
-	size_t lost;
-};
-
-static bool replies_are_lost(void *context)
-{
-	const struct replies *replies = context;
-	return relay_lost_replies(replies->relay) >= replies->lost;
-}
-
-/* What was asked is done, and nobody is told. */
-static void lost_replies_begin(struct round *round, struct fault_run *run)
-{
-	struct relay *relay = linked_relay(round, run);
-	struct replies replies = {
-		.relay = relay, .lost = relay_lost_replies(relay) + 1 + dice_roll(&round->promise.dice, 20)};
-	relay_set(relay, RELAY_LOSE_REPLIES, 0);
-	harness_wait(round->promise.harness, replies_are_lost, &replies, "replies of the database to lose");
 }
 
 /* ---- Overload ---- */
@@ -404,7 +282,7 @@ static bool has_progressed(void *context)
 /* The database takes less than what comes, and acknowledgements flow all the same. */
 static void overload_begin(struct round *round, struct fault_run *run)
 {
-	relay_set(linked_relay(round, run), RELAY_DELAY, OVERLOAD_DELAY_MS);
+	relay_set(network_linked_relay(round, run), RELAY_DELAY, OVERLOAD_DELAY_MS);
 	broker_log_read(&round->broker_log);
 	for (unsigned phase = 1; phase <= OVERLOAD_PHASES; phase++) {
 		struct progress progress = {
@@ -481,14 +359,14 @@ const struct fault faults[] = {
 		.begin = stop_database_begin,
 		.end = stop_database_end},
 	DIE("die-before-handler", "before_handler"),
-	{.name = "broker-cut", ON_BROKER, .begin = cut_begin, .end = nothing},
+	{.name = "broker-cut", ON_BROKER, .begin = network_cut_begin, .end = nothing},
 	{.name = "kill-host", .target = FAULT_HOST, .begin = kill_host_begin, .end = nothing},
 	{.name = "database-lost-replies",
 		ON_DATABASE,
 		.awaits = true,
-		.begin = lost_replies_begin,
-		.end = relay_pass_again},
-	{.name = "overload", ON_DATABASE, .outer = true, .begin = overload_begin, .end = relay_pass_again},
+		.begin = network_lost_replies_begin,
+		.end = network_pass_again},
+	{.name = "overload", ON_DATABASE, .outer = true, .begin = overload_begin, .end = network_pass_again},
 	{.name = "failing-handlers", .target = FAULT_HANDLERS, .begin = failing_begin, .end = failing_end},
 	DIE("die-in-handler", "inside_handler"),
 	{.name = "stop-host",
@@ -500,8 +378,11 @@ const struct fault faults[] = {
 		.end = stop_host_end,
 		.log = crashed_handlers},
 	DIE("die-after-effect", "after_effect"),
-	{.name = "broker-bytes", ON_BROKER, .begin = bytes_begin, .end = relay_pass_again},
-	{.name = "database-half-open", ON_DATABASE, .begin = half_open_begin, .end = half_open_end},
+	{.name = "broker-bytes", ON_BROKER, .begin = network_bytes_begin, .end = network_pass_again},
+	{.name = "database-half-open",
+		ON_DATABASE,
+		.begin = network_half_open_begin,
+		.end = network_half_open_end},
 	{.name = "kill-broker",
 		.target = FAULT_BROKER,
 		.stills = true,
@@ -513,9 +394,9 @@ const struct fault faults[] = {
 	{.name = "broker-half-open",
 		ON_BROKER,
 		.awaits = true,
-		.begin = half_open_begin,
-		.end = half_open_end},
-	{.name = "database-cut", ON_DATABASE, .begin = cut_begin, .end = nothing},
+		.begin = network_half_open_begin,
+		.end = network_half_open_end},
+	{.name = "database-cut", ON_DATABASE, .begin = network_cut_begin, .end = nothing},
 	DIE("die-at-event-acknowledged", "event_acknowledged"),
 	{.name = "stop-broker",
 		.slow = true,
@@ -542,7 +423,10 @@ const struct fault faults[] = {
 		.begin = crashing_begin,
 		.end = nothing,
 		.log = crashed_handlers},
-	{.name = "broker-black-hole", ON_BROKER, .begin = black_hole_begin, .end = relay_pass_again},
+	{.name = "broker-black-hole",
+		ON_BROKER,
+		.begin = network_black_hole_begin,
+		.end = network_pass_again},
 	{.name = "few-descriptors",
 		.target = FAULT_HOST,
 		.needs = FAULT_NEEDS_MANY_WORKERS,
@@ -550,7 +434,7 @@ const struct fault faults[] = {
 		.begin = few_descriptors_begin,
 		.end = few_descriptors_end,
 		.log = few_descriptors},
-	{.name = "database-delay", ON_DATABASE, .begin = delay_begin, .end = relay_pass_again},
+	{.name = "database-delay", ON_DATABASE, .begin = network_delay_begin, .end = network_pass_again},
 	DIE("die-after-acknowledgement", "after_acknowledgement"),
 	{.name = "stop-both",
 		.slow = true,
@@ -567,10 +451,16 @@ const struct fault faults[] = {
 		.begin = full_disk_begin,
 		.end = full_disk_end,
 		.log = refused_lease},
-	{.name = "broker-lost-pubacks", ON_BROKER, .begin = lost_pubacks_begin, .end = relay_pass_again},
-	{.name = "broker-delay", ON_BROKER, .begin = delay_begin, .end = relay_pass_again},
-	{.name = "database-black-hole", ON_DATABASE, .begin = black_hole_begin, .end = relay_pass_again},
-	{.name = "database-bytes", ON_DATABASE, .begin = bytes_begin, .end = relay_pass_again},
+	{.name = "broker-lost-pubacks",
+		ON_BROKER,
+		.begin = network_lost_pubacks_begin,
+		.end = network_pass_again},
+	{.name = "broker-delay", ON_BROKER, .begin = network_delay_begin, .end = network_pass_again},
+	{.name = "database-black-hole",
+		ON_DATABASE,
+		.begin = network_black_hole_begin,
+		.end = network_pass_again},
+	{.name = "database-bytes", ON_DATABASE, .begin = network_bytes_begin, .end = network_pass_again},
 };
 
 const size_t fault_count = sizeof(faults) / sizeof(faults[0]);

@@ -23,6 +23,9 @@ enum {
 	FAULT_NEEDS_MANY_WORKERS = 8,
 };
 
+/* Longer than KEEPALIVE: the host gives the broker up. The broker gives the host up after one and a half times that. */
+enum { FAULT_PAUSE_MS = 12000 };
+
 struct round {
 	struct promise promise;
 	struct relay *broker_relay, *database_relay; /* NULL: none */

@@ -80,8 +80,8 @@ static struct plan make_plan(struct dice *dice)
  * then cannot be used afterwards, and nothing that is not acknowledged could ever be. */
 static void make_collections(struct promise *promise)
 {
-	static const char *const names[] = {"apples", "contacts", "contact_requests", "dead_letters", "hosts",
-		"parked_commands", "space"};
+	static const char *const names[] = {"apples", "contacts", "contact_requests", "counters",
+		"dead_letters", "hosts", "parked_commands", "purses", "space"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		database_command(promise->harness, promise->database,
 			harness_format(promise->harness,
@@ -257,28 +257,12 @@ static void tell_failure(void *self)
 		ledger_print_open(round->promise.ledger);
 }
 
-static size_t no_polls(void *self, struct pollfd *polls, size_t room)
-{
-	(void)self;
-	(void)polls;
-	(void)room;
-	return 0;
-}
-
-static void no_serving(void *self, const struct pollfd *polls, size_t count)
-{
-	(void)self;
-	(void)polls;
-	(void)count;
-}
-
 HARNESS_CASE(a_round)
 {
 	static struct round round; /* the part is freed after the case */
 	static struct harness_part part;
 	round = (struct round){.promise = {.harness = h, .dice.state = scatter(seed)}};
-	part = (struct harness_part){
-		.self = &round, .prepare = no_polls, .serve = no_serving, .free = tell_failure};
+	part = (struct harness_part){.self = &round, .free = tell_failure};
 	struct promise *promise = &round.promise;
 	const int64_t began_ms = harness_now_ms();
 	const struct plan made = make_plan(&promise->dice);

@@ -32,3 +32,27 @@ long backend_dead_letters(struct store *store)
 {
 	return (long)fake_store_dead_letters(store);
 }
+
+void backend_put(struct store *store, const char *collection, const struct _bson_t *document)
+{
+	fake_store_put(store, collection, document);
+}
+
+void backend_insert(
+	struct store *store, const char *collection, struct _bson_t *const *documents, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		fake_store_put(store, collection, documents[i]);
+}
+
+bool backend_get(struct store *store, const char *collection, const char *id, struct _bson_t *ret_document)
+{
+	return fake_store_get(store, collection, id, ret_document);
+}
+
+bool backend_collide(struct store *store, const char *command, void (*others)(void *context), void *context)
+{
+	(void)command;
+	fake_store_before_insert(store, others, context);
+	return true;
+}

@@ -38,7 +38,7 @@ void database_restart(struct database *database)
 {
 	char port[16], env[128], log[128];
 	const char *const argv[] = {SOURCE_DIR "/examples/database/run", "--kind", "own", "--state",
-		database->folder, "--port", port, NULL};
+		database->folder, "--port", port, "--test-commands", NULL};
 	const struct process_options options = {.argv = argv,
 		.environment = process_environment(),
 		.folder = database->folder,

@@ -4,33 +4,14 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above before it */
-#include "backend.h"
 #include "hosts.h"
+#include "opened.h"
 #include <cmocka.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
 enum { LEASE_MS = 10000, THREADS = 6 };
-
-static struct store *store;
-static struct store_client *client;
-
-static int open_store(void **state)
-{
-	(void)state;
-	store = backend_open();
-	client = store_acquire(store);
-	return store_prepare(client);
-}
-
-static int close_store(void **state)
-{
-	(void)state;
-	store_release(client);
-	store_close(store);
-	return 0;
-}
 
 static struct host_lease hold(const char *client_id, const char *owner)
 {

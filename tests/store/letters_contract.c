@@ -9,32 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above before it */
-#include "backend.h"
+#include "opened.h"
 #include "parked_commands.h"
 #include "replays.h"
 #include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-static struct store *store;
-static struct store_client *client;
-
-static int open_store(void **state)
-{
-	(void)state;
-	store = backend_open();
-	client = store_acquire(store);
-	return store_prepare(client);
-}
-
-static int close_store(void **state)
-{
-	(void)state;
-	store_release(client);
-	store_close(store);
-	return 0;
-}
 
 /* The database's. */
 static int64_t now_ms(void)
@@ -326,7 +305,9 @@ static void finish(const struct parked_command *command)
 {
 	struct parked_batch batch;
 
-	assert_int_equal(parked_commands_finish(client, "1", &command->id, 1, NULL, NULL), 0);
+	assert_int_equal(parked_commands_finish(client,
+				 &(struct parked_finish){.user = "1", .done = &command->id, .count = 1}, 1),
+		0);
 	assert_int_equal(parked_commands_claim(client, "cashewd", "1", &lease, 0, 0, &batch), PARKED_E_NONE);
 }
 

@@ -1,6 +1,8 @@
 /* operations.c - see operations.h. */
 #include "operations.h"
 
+#include "contact_documents.h"
+
 #include "dead_letters.h"
 #include "hosts.h"
 #include "parked_commands.h"
@@ -90,7 +92,9 @@ int operate(struct store_client *client, enum operation operation)
 	case DEAD_LETTER: return dead_letter_add(client, &letter);
 	case APPEND: return append(client, &command);
 	case CLAIM: return claim(client, &lease);
-	case FINISH: return parked_commands_finish(client, "1", &command.id, 1, NULL, NULL);
+	case FINISH:
+		return parked_commands_finish(
+			client, &(struct parked_finish){.user = "1", .done = &command.id, .count = 1}, 1);
 	case BACKLOGS: return parked_commands_backlogs(client, "cashewd", "owner", see_backlog, NULL, &last);
 	case DUE: return due(client);
 	case LEASE: return host_lease_hold(client, "cashewd", "owner", 10000, &host);

@@ -8,163 +8,15 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above before it */
-#include "backend.h"
+#include "opened.h"
 #include "parked_commands.h"
+#include "parked_parts.h"
 #include <cmocka.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LANE	   "cashewd"
-#define OTHER_LANE "cashewd-slow"
-
-enum { LEASE_MS = 20000, BEHIND_MS = 5 * 60 * 1000, TRIES_MAX = 4 };
-static const struct backlog_lease mine = {"owner-1", LEASE_MS}, others = {"owner-2", LEASE_MS};
-
-static struct store *store;
-static struct store_client *client;
-
-static int open_store(void **state)
-{
-	(void)state;
-	store = backend_open();
-	client = store_acquire(store);
-	return store_prepare(client);
-}
-
-static int close_store(void **state)
-{
-	(void)state;
-	store_release(client);
-	store_close(store);
-	return 0;
-}
-
 /* ---- Making and taking ---- */
-
-static struct parked_command sample(const char *user, int64_t position)
-{
-	static const char *const settled[] = {"first_handler", "second_handler"};
-
-	return (struct parked_command){
-		.id = store_new_id(),
-		.lane = LANE,
-		.user = user,
-		.topic = "1/request_contact",
-		.position = position,
-		.payload = "{\"contact_id\":\"2\"}",
-		.payload_size = 18,
-		.correlation = "\x01\x00\xff",
-		.correlation_size = 3,
-		.response_topic = "1/answers",
-		.settled = settled,
-		.settled_count = 2,
-		.end = "rejected",
-		.attempts = 4,
-		.crashes = 1,
-		.replayed = true,
-		.handler = "third_handler",
-		.reason = "it was busy",
-	};
-}
-
-/* Whether a write or a claim is to be repeated, as the host does: with the same ids, until it is answered. A stand-in on a machine with
- * other work may take longer for it than an operation may last. */
-static bool unanswered(int error, unsigned *tries)
-{
-	return error == STORE_E_AWAY && ++*tries < TRIES_MAX;
-}
-
-static int finish_answered(struct store_client *own, const char *user, const struct store_id *ids,
-	size_t count, const struct store_id *next, const struct backlog_lease *lease)
-{
-	unsigned tries = 0;
-	int error;
-
-	do
-		error = parked_commands_finish(own, user, ids, count, next, lease);
-	while (unanswered(error, &tries));
-	return error;
-}
-
-static int claim_answered(struct store_client *own, const char *user, const struct backlog_lease *lease,
-	size_t count_max, struct parked_batch *ret_batch)
-{
-	unsigned tries = 0;
-	int error;
-
-	do
-		error = parked_commands_claim(own, LANE, user, lease, count_max, 0, ret_batch);
-	while (unanswered(error, &tries));
-	return error;
-}
-
-static void append_leased(
-	const struct parked_command *commands, size_t count, const struct backlog_lease *lease)
-{
-	const struct parked_command **pointers = malloc(count * sizeof(pointers[0]));
-	unsigned tries = 0;
-	size_t failed;
-	int error;
-
-	assert_non_null(pointers);
-	for (size_t i = 0; i < count; i++)
-		pointers[i] = &commands[i];
-	do
-		error = parked_commands_append(client, pointers, count, lease, &failed);
-	while (unanswered(error, &tries));
-	assert_int_equal(error, 0);
-	free(pointers);
-}
-
-static void append(const struct parked_command *commands, size_t count)
-{
-	append_leased(commands, count, NULL);
-}
-
-static struct parked_batch claim(const char *user, const struct backlog_lease *lease)
-{
-	struct parked_batch batch;
-
-	assert_int_equal(claim_answered(client, user, lease, 0, &batch), 0);
-	assert_true(batch.count > 0);
-	return batch;
-}
-
-static void claim_count(const char *user, const struct backlog_lease *lease, size_t expected)
-{
-	struct parked_batch batch = claim(user, lease);
-
-	assert_int_equal(batch.count, expected);
-	parked_batch_free(&batch);
-}
-
-/* later_ms. */
-static int64_t expect_no_claim(const char *user, const struct backlog_lease *lease, int expected)
-{
-	struct parked_batch batch;
-
-	assert_int_equal(parked_commands_claim(client, LANE, user, lease, 0, 0, &batch), expected);
-	assert_null(batch.commands);
-	assert_int_equal(batch.count, 0);
-	if (expected == PARKED_E_LATER)
-		assert_true(batch.later_ms > 0);
-	return batch.later_ms;
-}
-
-static void finish(const struct parked_command *done, size_t count, const struct store_id *next,
-	const struct backlog_lease *lease)
-{
-	struct store_id *ids = malloc((count + 1) * sizeof(ids[0]));
-
-	assert_non_null(ids);
-	for (size_t i = 0; i < count; i++)
-		ids[i] = done[i].id;
-	assert_int_equal(finish_answered(client, done[0].user, ids, count, next, lease), 0);
-	free(ids);
-}
 
 static uint64_t count_all(void)
 {
@@ -523,8 +375,12 @@ static void test_finish(void **state)
 		assert_int_equal(parked_commands_renew(client, "1", &commands[2].id, &mine), 0);
 	}
 	/* It may go on without a delete. */
-	assert_int_equal(parked_commands_finish(client, "1", NULL, 0, &commands[2].id, &mine), 0);
-	assert_int_equal(parked_commands_finish(client, "1", NULL, 0, NULL, &mine), 0);
+	assert_int_equal(
+		parked_commands_finish(client,
+			&(struct parked_finish){.user = "1", .next = &commands[2].id, .lease = &mine}, 1),
+		0);
+	assert_int_equal(
+		parked_commands_finish(client, &(struct parked_finish){.user = "1", .lease = &mine}, 1), 0);
 	for (int i = 0; i < 2; i++) {
 		finish(&commands[2], 1, NULL, NULL);
 		assert_int_equal(count_all(), 2);
@@ -537,6 +393,53 @@ static void test_finish(void **state)
 	(void)expect_no_claim("1", &mine, PARKED_E_NONE);
 	/* Another user's stays. */
 	claim_count("2", &mine, 1);
+}
+
+/* Whatever the order of the _ids: two hosts have written them. */
+static void test_finish_of_two_hosts(void **state)
+{
+	struct parked_command commands[] = {
+		sample("1", 10), sample("1", 20), sample("1", 30), sample("1", 40)};
+	const struct store_id first = commands[0].id;
+
+	(void)state;
+	commands[0].id = commands[2].id;
+	commands[2].id = first;
+	append(commands, 4);
+	claim_count("1", &mine, 4);
+	finish(commands, 4, NULL, NULL);
+	assert_int_equal(count_all(), 0);
+}
+
+/* Of several users at once, as of each by itself; whose lease it is not keeps it. */
+static void test_finish_of_several(void **state)
+{
+	const struct parked_command commands[] = {sample("1", 10), sample("1", 20), sample("2", 30),
+		sample("2", 40), sample("3", 50), sample("3", 60)};
+	const struct parked_finish finishes[] = {
+		{.user = "1", .done = &commands[0].id, .count = 1, .next = &commands[1].id, .lease = &mine},
+		{.user = "2", .done = &commands[2].id, .count = 1, .next = &commands[3].id, .lease = &mine},
+		{.user = "3", .done = &commands[4].id, .count = 1},
+	};
+	unsigned tries = 0;
+	int error;
+
+	(void)state;
+	append(commands, 6);
+	claim_count("1", &mine, 2);
+	claim_count("2", &others, 2);
+	claim_count("3", &mine, 2);
+	for (int i = 0; i < 2; i++) {
+		do
+			error = parked_commands_finish(client, finishes, 3);
+		while (unanswered(error, &tries));
+		assert_int_equal(error, 0);
+		assert_int_equal(count_all(), 3);
+		assert_int_equal(parked_commands_renew(client, "1", &commands[1].id, &mine), 0);
+	}
+	(void)expect_no_claim("1", &others, PARKED_E_LATER);
+	claim_count("2", &mine, 1);
+	claim_count("3", &others, 1);
 }
 
 /* ---- Behind ---- */
@@ -568,220 +471,6 @@ static void test_behind(void **state)
 	assert_int_equal(count, 0);
 }
 
-/* ---- Who has something parked ---- */
-
-struct seen {
-	size_t count;
-	char users[400][16];
-	int64_t due_in_ms[400];
-};
-
-static void see(void *context, const char *user, int64_t due_in_ms)
-{
-	struct seen *seen = context;
-
-	snprintf(seen->users[seen->count], sizeof(seen->users[0]), "%s", user);
-	seen->due_in_ms[seen->count++] = due_in_ms;
-}
-
-static int64_t see_all(const char *lane, struct seen *seen)
-{
-	int64_t last = -1;
-
-	seen->count = 0;
-	assert_int_equal(parked_commands_backlogs(client, lane, mine.owner, see, seen, &last), 0);
-	return last;
-}
-
-static void test_backlogs(void **state)
-{
-	struct parked_command commands[] = {sample("1", 10), sample("1", 20), sample("2", 30),
-		sample("3", 40), sample("4", 50), sample("5", 60), sample("6", 1000)};
-	static struct seen seen;
-
-	(void)state;
-	assert_int_equal(see_all(LANE, &seen), 0);
-	assert_int_equal(seen.count, 0);
-	commands[0].due_in_ms = 7000;
-	commands[4].behind = true;
-	commands[6].lane = OTHER_LANE;
-	append_leased(&commands[2], 1, &mine);
-	append_leased(&commands[3], 1, &others);
-	append(commands, 2);
-	append(&commands[4], 3);
-	/* None of them is new, so the time is above them all. */
-	assert_int_equal(see_all(LANE, &seen), 0);
-	assert_int_equal(seen.count, 5);
-	static const int64_t due[][2] = {{1, 7000}, {0, 0}, {1, LEASE_MS}, {0, 0}, {-1000, 0}};
-	for (size_t i = 0; i < 5; i++) {
-		assert_int_equal(seen.users[i][0], '1' + (int)i);
-		print_message("  user %s: %lld\n", seen.users[i], (long long)seen.due_in_ms[i]);
-		assert_true(seen.due_in_ms[i] >= due[i][0] && seen.due_in_ms[i] <= due[i][1]);
-	}
-	/* Of another lane, ahead of the time. */
-	assert_int_equal(see_all(OTHER_LANE, &seen), 0);
-	assert_int_equal(seen.count, 1);
-	struct parked_command ahead[] = {
-		sample("7", store_now_us(store) + 5000000), sample("8", store_now_us(store) + 4000000)};
-	ahead[0].lane = ahead[1].lane = OTHER_LANE;
-	append(ahead, 2);
-	assert_int_equal(see_all(OTHER_LANE, &seen), ahead[0].position);
-	assert_int_equal(seen.count, 3);
-	assert_int_equal(see_all(LANE, &seen), 0);
-}
-
-/* Many users, and long backlogs among them: each once. */
-static void test_many_backlogs(void **state)
-{
-	static struct parked_command commands[1800];
-	static char names[300][16];
-	static struct seen seen;
-	size_t count = 0;
-	const int64_t now_us = store_now_us(store);
-
-	(void)state;
-	for (int user = 0; user < 300; user++) {
-		const int length = user == 50 ? 1200 : user == 299 ? 250 : 1;
-
-		snprintf(names[user], sizeof(names[0]), "u%03d", user);
-		for (int i = 0; i < length; i++, count++)
-			commands[count] = sample(names[user], now_us + (int64_t)count);
-	}
-	for (size_t i = 0; i < count; i += 300)
-		append(&commands[i], count - i < 300 ? count - i : 300);
-	assert_int_equal(see_all(LANE, &seen), now_us + (int64_t)count - 1);
-	assert_int_equal(seen.count, 300);
-	for (int user = 0; user < 300; user++)
-		assert_string_equal(seen.users[user], names[user]);
-}
-
-static void expect_due(
-	const char *const *lanes, size_t lane_count, unsigned since_ms, size_t limit, const char *expected)
-{
-	struct parked_user *users = NULL;
-	char found[64] = "";
-	size_t count;
-
-	assert_int_equal(parked_commands_due(client, lanes, lane_count, since_ms, limit, &users, &count), 0);
-	for (size_t i = 0; i < count; i++)
-		snprintf(found + strlen(found), sizeof(found) - strlen(found), "%s%s", users[i].user,
-			strcmp(users[i].lane, LANE) == 0 ? "" : "'");
-	assert_string_equal(found, expected);
-	parked_users_free(users, count);
-}
-
-static void test_due(void **state)
-{
-	static const char *const lane[] = {LANE}, *const both[] = {LANE, OTHER_LANE},
-				 *const none[] = {"nobody's"};
-	struct parked_command commands[] = {sample("1", 10), sample("1", 20), sample("2", 30),
-		sample("3", 40), sample("1", 50), sample("4", 60)};
-
-	(void)state;
-	expect_due(lane, 1, 0, 10, "");
-	commands[0].due_in_ms = -30000;
-	commands[2].due_in_ms = -90000;
-	commands[3].due_in_ms = 60000;
-	commands[4].lane = OTHER_LANE;
-	commands[4].due_in_ms = -100000;
-	append(commands, 5);
-	append_leased(&commands[5], 1, &others);
-	expect_due(lane, 1, 0, 10, "21");
-	expect_due(both, 2, 0, 10, "1'21");
-	expect_due(NULL, 0, 0, 10, "1'21");
-	expect_due(both, 2, 0, 2, "1'2");
-	expect_due(none, 1, 0, 10, "");
-	expect_due(both, 2, 60000, 10, "1'2");
-	/* What is claimed is in good hands, until the lease ends. */
-	backend_pass(store, 1000);
-	claim_count("2", &mine, 1);
-	expect_due(lane, 1, 0, 10, "1");
-	backend_pass(store, 60001);
-	expect_due(lane, 1, 0, 10, "1423");
-	expect_due(lane, 1, 70000, 10, "1");
-	finish(commands, 2, NULL, NULL);
-	expect_due(lane, 1, 0, 10, "423");
-	finish(&commands[2], 1, NULL, NULL);
-	expect_due(lane, 1, 0, 10, "43");
-	expect_due(both, 2, 0, 10, "1'43");
-}
-
-/* ---- Threads ---- */
-
-enum { THREADS = 6, COMMANDS = 40 };
-
-static atomic_int running, ended, failures;
-
-/* One by one, and the lease goes on each time: so the backlog is without one only when all are gone. */
-static int finish_one_by_one(
-	struct store_client *own, const struct store_id *ids, size_t count, const struct backlog_lease *lease)
-{
-	int error = 0;
-
-	for (size_t i = 0; error == 0 && i < count; i++)
-		error = finish_answered(own, "1", &ids[i], 1, i + 1 < count ? &ids[i + 1] : NULL, lease);
-	return error;
-}
-
-static void *work(void *context)
-{
-	struct store_client *own = store_acquire(store);
-	char owner[16];
-	const struct backlog_lease lease = {owner, LEASE_MS};
-
-	snprintf(owner, sizeof(owner), "owner-%d", *(int *)context);
-	while (ended < COMMANDS && failures == 0) {
-		struct parked_batch batch;
-		const int error = claim_answered(own, "1", &lease, 3, &batch);
-
-		if (error == PARKED_E_LATER || error == PARKED_E_NONE)
-			continue;
-		if (error != 0 || atomic_fetch_add(&running, 1) != 0)
-			failures++;
-		if (error != 0)
-			break;
-		for (size_t i = 0; i < batch.count; i++)
-			if (batch.commands[i]->position != ++ended)
-				failures++;
-		running--;
-		struct store_id ids[3];
-		for (size_t i = 0; i < batch.count; i++)
-			ids[i] = batch.commands[i]->id;
-		if (finish_one_by_one(own, ids, batch.count, &lease) != 0 || batch.more != (ended < COMMANDS))
-			failures++;
-		parked_batch_free(&batch);
-	}
-	store_release(own);
-	return NULL;
-}
-
-/* Whoever claims, a user's commands run one at a time and in their order. */
-static void test_many_claim(void **state)
-{
-	static struct parked_command commands[COMMANDS];
-	pthread_t threads[THREADS];
-	int numbers[THREADS];
-
-	(void)state;
-	for (int i = 0; i < COMMANDS; i++)
-		commands[i] = sample("1", i + 1);
-	append(commands, COMMANDS);
-	store_release(client);
-	running = ended = failures = 0;
-	for (int i = 0; i < THREADS; i++) {
-		numbers[i] = i;
-		assert_int_equal(pthread_create(&threads[i], NULL, work, &numbers[i]), 0);
-	}
-	for (int i = 0; i < THREADS; i++)
-		pthread_join(threads[i], NULL);
-	client = store_acquire(store);
-	assert_int_equal(failures, 0);
-	assert_int_equal(ended, COMMANDS);
-	(void)expect_no_claim("1", &mine, PARKED_E_NONE);
-}
-
-#define CASE(function) cmocka_unit_test_setup_teardown(function, open_store, close_store)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -796,11 +485,9 @@ int main(void)
 		CASE(test_batches_by_bytes),
 		CASE(test_postpone),
 		CASE(test_finish),
+		CASE(test_finish_of_several),
+		CASE(test_finish_of_two_hosts),
 		CASE(test_behind),
-		CASE(test_backlogs),
-		CASE(test_many_backlogs),
-		CASE(test_due),
-		CASE(test_many_claim),
 	};
 	int failed;
 

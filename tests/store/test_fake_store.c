@@ -5,29 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above before it */
+#include "contact_documents.h"
 #include "fake_store.h"
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
-static struct store *store;
-static struct store_client *client;
-
-static int open_store(void **state)
-{
-	(void)state;
-	store = fake_store_new();
-	client = store_acquire(store);
-	return 0;
-}
-
-static int close_store(void **state)
-{
-	(void)state;
-	store_release(client);
-	store_close(store);
-	return 0;
-}
+#include "fake_case.h"
 
 static void test_fail_next(void **state)
 {
@@ -111,8 +95,10 @@ static void test_dump(void **state)
 	assert_int_equal(dead_letter_add(client, &letter), 0);
 	fake_store_dump(store, out);
 	fclose(out);
-	assert_string_equal(text, "contacts 1/2\ncontacts 2/1\ncontact_requests 1/3\n"
-				  "dead_letters 1/x, handler \"x\": why\n");
+	assert_non_null(strstr(text, "dead_letters 1/x, handler \"x\": why\n"));
+	assert_non_null(strstr(text, "contacts { \"_id\" : \"1/2\""));
+	assert_non_null(strstr(text, "contacts { \"_id\" : \"2/1\""));
+	assert_non_null(strstr(text, "contact_requests { \"_id\" : \"1/3\""));
 	free(text);
 }
 
@@ -122,7 +108,7 @@ static void test_no_database_handle(void **state)
 	assert_null(store_database(client));
 }
 
-#define CASE(function) cmocka_unit_test_setup_teardown(function, open_store, close_store)
+#define CASE(function) cmocka_unit_test_setup_teardown(function, fake_case_begin, fake_case_end)
 
 int main(void)
 {

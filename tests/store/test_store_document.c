@@ -5,12 +5,8 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <string.h>
 
 #include <cmocka.h>
-
-#include "dead_letters.h"
-#include "parked_document.h"
 
 #define SECRET "k4n4ry:Pa55word"
 

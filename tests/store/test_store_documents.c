@@ -1,50 +1,26 @@
 /*
- * test_store_documents.c - what the real store leaves in the database: documents field by field, indexes;
- * what it makes of a database that it finds otherwise than it left it; and the pool.
+ * test_store_documents.c - what the real store leaves in the database: documents field by field; and what it makes of a database that it finds otherwise
+ * than it left it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above before it */
+#include "contact_documents.h"
 #include "database.h"
 #include "dead_letters.h"
 #include "hosts.h"
 #include "parked_commands.h"
+#include "real_store.h"
 #include "replays.h"
 #include <cmocka.h>
 #include <mongoc/mongoc.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-static struct database database;
-static struct store *store;
-static struct store_client *client;
-
-static int open_store(void **state)
-{
-	(void)state;
-	store = database_open(&database, NULL);
-	client = store_acquire(store);
-	return store_prepare(client);
-}
-
-static int close_store(void **state)
-{
-	(void)state;
-	store_release(client);
-	store_close(store);
-	return 0;
-}
-
 /* ---- looking into the database ---- */
-
-static mongoc_collection_t *collection_of(const char *name)
-{
-	return mongoc_database_get_collection(store_database(client), name);
-}
 
 /* The one document with that _id, to be destroyed; fails the test where there is none. */
 static bson_t *document(const char *collection_name, const char *id)
@@ -67,12 +43,6 @@ static bson_t *document(const char *collection_name, const char *id)
 	return copy;
 }
 
-/* The document has these fields, each with its type, and no others. The order is the server's. */
-struct field {
-	const char *name;
-	bson_type_t type;
-};
-
 static void assert_fields(const bson_t *found, const struct field *fields, size_t count)
 {
 	bson_iter_t iter;
@@ -84,15 +54,6 @@ static void assert_fields(const bson_t *found, const struct field *fields, size_
 			fail_msg("%s is of type %d", fields[i].name, (int)bson_iter_type(&iter));
 	}
 	assert_int_equal(bson_count_keys(found), count);
-}
-
-static const char *text_of(const bson_t *found, const char *field)
-{
-	bson_iter_t iter;
-
-	assert_true(bson_iter_init_find(&iter, found, field));
-	assert_true(BSON_ITER_HOLDS_UTF8(&iter));
-	return bson_iter_utf8(&iter, NULL);
 }
 
 /* ---- documents ---- */
@@ -235,7 +196,10 @@ static void test_parked_command_documents(void **state)
 	expect_parked(fields, LEASED);
 	assert_int_equal(parked_commands_postpone(client, &command, "owner", 1000), 0);
 	expect_parked(fields, FREE);
-	assert_int_equal(parked_commands_finish(client, "68946", &command.id, 1, NULL, NULL), 0);
+	assert_int_equal(
+		parked_commands_finish(
+			client, &(struct parked_finish){.user = "68946", .done = &command.id, .count = 1}, 1),
+		0);
 	assert_int_equal(parked_command_count(client, &count), 0);
 	assert_int_equal(count, 0);
 	command = parked_sample();
@@ -416,159 +380,6 @@ static void test_half_a_contact_is_repaired(void **state)
 	}
 }
 
-/* ---- indexes ---- */
-
-/* expires_s: its expireAfterSeconds; -1: none. */
-static bool has_index_that_expires(const char *collection_name, const char *index, int64_t expires_s)
-{
-	mongoc_collection_t *collection = collection_of(collection_name);
-	mongoc_cursor_t *cursor = mongoc_collection_find_indexes_with_opts(collection, NULL);
-	const bson_t *found;
-	bson_iter_t iter;
-	bool has = false;
-
-	while (mongoc_cursor_next(cursor, &found))
-		if (strcmp(text_of(found, "name"), index) == 0)
-			has = expires_s == (bson_iter_init_find(&iter, found, "expireAfterSeconds")
-							   ? bson_iter_as_int64(&iter)
-							   : -1);
-	mongoc_cursor_destroy(cursor);
-	mongoc_collection_destroy(collection);
-	return has;
-}
-
-static bool has_index(const char *collection_name, const char *index)
-{
-	return has_index_that_expires(collection_name, index, -1);
-}
-
-static void test_indexes(void **state)
-{
-	static const struct {
-		const char *collection;
-		const char *index;
-		int64_t expires_s;
-	} cases[] = {
-		{"contacts", "user_id_1_contact_id_1", -1},
-		{"contact_requests", "user_id_1_from_1", -1},
-		{"apples", "position_1", -1},
-		{"dead_letters", "when_1__id_1", -1},
-		{"dead_letters", "user_id_1_when_1__id_1", -1},
-		{"dead_letters", "handler_1_when_1__id_1", -1},
-		{"dead_letters", "expires_1", 0},
-		{"parked_commands", "lane_1_done_1_user_id_1_position_1", -1},
-		{"parked_commands", "not_before_1_lane_1_user_id_1", -1},
-		{"parked_commands", "lane_1_position_1", -1},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		print_message("  %s of %s\n", cases[i].index, cases[i].collection);
-		assert_true(has_index_that_expires(cases[i].collection, cases[i].index, cases[i].expires_s));
-	}
-}
-
-/* Makes or drops an index of contacts by hand. */
-static void command(const char *json)
-{
-	bson_error_t error;
-	bson_t document_of;
-
-	assert_true(bson_init_from_json(&document_of, json, -1, &error));
-	if (!mongoc_database_write_command_with_opts(
-		    store_database(client), &document_of, NULL, NULL, &error))
-		fail_msg("%s: %s", json, error.message);
-	bson_destroy(&document_of);
-}
-
-static void test_index_in_the_way(void **state)
-{
-	(void)state;
-	command("{\"dropIndexes\":\"contacts\",\"index\":\"user_id_1_contact_id_1\"}");
-	command("{\"createIndexes\":\"contacts\",\"indexes\":[{\"key\":{\"user_id\":1,\"contact_id\":1},"
-		"\"name\":\"user_id_1_contact_id_1\",\"unique\":true}]}");
-	assert_int_equal(store_prepare(client), 0);
-	command("{\"dropIndexes\":\"contacts\",\"index\":\"user_id_1_contact_id_1\"}");
-	assert_int_equal(store_prepare(client), 0);
-	assert_true(has_index("contacts", "user_id_1_contact_id_1"));
-}
-
-/* ---- the pool ---- */
-
-static void test_pool_is_exhausted(void **state)
-{
-	struct store_options options = {.pool_size = 2};
-	struct store_client *first, *second, *third;
-	struct dead_letter letter = {.topic = "t", .user = "", .handler = "", .reason = "", .host = ""};
-	struct parked_command parked = {.lane = "cashewd", .user = "1", .topic = "1/x"};
-	const struct parked_command *const parkeds[] = {&parked};
-	const struct backlog_lease lease = {"owner", 20000};
-	struct parked_batch batch;
-	struct host_lease host;
-	size_t failed;
-	int64_t last;
-	struct dead_letter_query query = {.limit = 1};
-	struct timespec before, after;
-	struct store *small;
-	uint64_t count;
-	char *url;
-
-	(void)state;
-	url = database_url_with(&database, "waitQueueTimeoutMS=150");
-	options.url = url;
-	small = database_open(&database, &options);
-	first = store_acquire(small);
-	second = store_acquire(small);
-	assert_int_equal(store_ping(first), 0);
-	assert_int_equal(store_ping(second), 0);
-	clock_gettime(CLOCK_MONOTONIC, &before);
-	third = store_acquire(small);
-	clock_gettime(CLOCK_MONOTONIC, &after);
-	assert_in_range((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000,
-		149, 1500);
-	assert_int_equal(store_ping(third), STORE_E_AWAY);
-	assert_int_equal(store_prepare(third), STORE_E_AWAY);
-	assert_int_equal(contact_add(third, "1", "2"), STORE_E_AWAY);
-	assert_int_equal(contact_find(third, "1", "2"), STORE_E_AWAY);
-	assert_int_equal(contact_remove(third, "1", "2"), STORE_E_AWAY);
-	assert_int_equal(contact_list(third, "1", NULL, 1, NULL, NULL), STORE_E_AWAY);
-	assert_int_equal(contact_request_add(third, "1", "2"), STORE_E_AWAY);
-	assert_int_equal(contact_request_find(third, "1", "2"), STORE_E_AWAY);
-	assert_int_equal(contact_request_remove(third, "1", "2"), STORE_E_AWAY);
-	assert_int_equal(contact_request_list(third, "1", NULL, 1, NULL, NULL), STORE_E_AWAY);
-	assert_int_equal(apple_list(third, 1, NULL, NULL), STORE_E_AWAY);
-	assert_int_equal(dead_letter_add(third, &letter), STORE_E_AWAY);
-	assert_int_equal(dead_letter_list(third, &query, NULL, NULL), STORE_E_AWAY);
-	assert_int_equal(dead_letter_count(third, &query, &count), STORE_E_AWAY);
-	assert_int_equal(dead_letter_get(third, &letter.id, NULL), STORE_E_AWAY);
-	assert_int_equal(dead_letter_drop(third, &letter.id), STORE_E_AWAY);
-	assert_int_equal(dead_letter_drop_all(third, &query, &count), STORE_E_AWAY);
-	assert_int_equal(replay_dead_letter(third, &letter, "cashewd", 1), STORE_E_AWAY);
-	assert_int_equal(parked_commands_append(third, parkeds, 1, NULL, &failed), STORE_E_AWAY);
-	assert_int_equal(parked_commands_claim(third, "cashewd", "1", &lease, 0, 0, &batch), STORE_E_AWAY);
-	assert_int_equal(parked_commands_finish(third, "1", &parked.id, 1, NULL, NULL), STORE_E_AWAY);
-	assert_int_equal(parked_commands_postpone(third, &parked, "owner", 1), STORE_E_AWAY);
-	assert_int_equal(parked_commands_renew(third, "1", &parked.id, &lease), STORE_E_AWAY);
-	assert_int_equal(parked_commands_release(third, "1", &parked.id, "owner"), STORE_E_AWAY);
-	assert_int_equal(
-		parked_commands_backlogs(third, "cashewd", "owner", NULL, NULL, &last), STORE_E_AWAY);
-	assert_int_equal(parked_commands_due(third, NULL, 0, 1, 1, NULL, NULL), STORE_E_AWAY);
-	assert_int_equal(host_lease_hold(third, "cashewd", "owner", 1, &host), STORE_E_AWAY);
-	assert_int_equal(host_lease_release(third, "cashewd", "owner"), STORE_E_AWAY);
-	assert_null(store_database(third));
-	assert_string_equal(store_last_error(third), "none of the 2 connections was free within 150 ms");
-	store_release(third);
-	store_release(second);
-	third = store_acquire(small);
-	assert_int_equal(store_ping(third), 0);
-	store_release(third);
-	store_release(first);
-	store_close(small);
-	free(url);
-}
-
-#define CASE(function) cmocka_unit_test_setup_teardown(function, open_store, close_store)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -581,9 +392,6 @@ int main(void)
 		CASE(test_time),
 		CASE(test_dead_letter_too_large),
 		CASE(test_half_a_contact_is_repaired),
-		CASE(test_indexes),
-		CASE(test_index_in_the_way),
-		CASE(test_pool_is_exhausted),
 	};
 	int failed;
 

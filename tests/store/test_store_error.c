@@ -6,7 +6,6 @@
 /* cmocka wants the four above before it */
 #include "store_client.h"
 #include <cmocka.h>
-#include <stdio.h>
 
 static void test_classify(void **state)
 {
@@ -144,30 +143,30 @@ static void test_write_result(void **state)
 		{"a duplicate before a conflict",
 			"{\"writeErrors\":[{\"index\":0,\"code\":11000,\"errmsg\":\"dup\"},"
 			"{\"index\":1,\"code\":112,\"errmsg\":\"conflict\"}]}",
-			SERVER(11000), STORE_E_TRANSIENT, "write of contacts: conflict"},
+			SERVER(11000), STORE_E_TRANSIENT, "write of dead_letters: conflict"},
 		{"a conflict before what is permanent",
 			"{\"writeErrors\":[{\"index\":0,\"code\":112,\"errmsg\":\"conflict\"},"
 			"{\"index\":1,\"code\":121,\"errmsg\":\"invalid\"}]}",
-			SERVER(112), STORE_E_PERMANENT, "write of contacts: invalid"},
+			SERVER(112), STORE_E_PERMANENT, "write of dead_letters: invalid"},
 		{"a duplicate that is not durable yet",
 			"{\"writeErrors\":[{\"index\":0,\"code\":11000,\"errmsg\":\"dup\"}],"
 			"\"writeConcernErrors\":[{\"code\":64,\"errmsg\":\"timed out\"}]}",
-			SERVER(11000), STORE_E_TRANSIENT, "write of contacts: timed out"},
+			SERVER(11000), STORE_E_TRANSIENT, "write of dead_letters: timed out"},
 		{"a conflict before a duplicate",
 			"{\"writeErrors\":[{\"index\":0,\"code\":112,\"errmsg\":\"conflict\"},"
 			"{\"index\":1,\"code\":11000,\"errmsg\":\"dup\"}]}",
-			SERVER(112), STORE_E_TRANSIENT, "write of contacts: conflict"},
+			SERVER(112), STORE_E_TRANSIENT, "write of dead_letters: conflict"},
 		{"what has no code that is known, and a label",
 			"{\"writeErrors\":[{\"index\":0,\"code\":999999,\"errmsg\":\"odd\"}],"
 			"\"errorLabels\":[\"RetryableWriteError\"]}",
-			SERVER(999999), STORE_E_TRANSIENT, "write of contacts: odd"},
+			SERVER(999999), STORE_E_TRANSIENT, "write of dead_letters: odd"},
 		{"a statement's error without a code", "{\"writeErrors\":[{\"index\":0}]}", SERVER(1),
-			STORE_E_PERMANENT, "write of contacts: the driver's words"},
+			STORE_E_PERMANENT, "write of dead_letters: the driver's words"},
 		{"written, not durable", "{\"writeErrors\":[],\"writeConcernErrors\":[{\"code\":64}]}",
 			MONGOC_ERROR_WRITE_CONCERN, 64, STORE_E_TRANSIENT,
-			"write of contacts: the driver's words"},
+			"write of dead_letters: the driver's words"},
 		{"connection broken", "{}", MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, STORE_E_AWAY,
-			"write of contacts: the driver's words"},
+			"write of dead_letters: the driver's words"},
 	};
 
 	(void)state;
@@ -179,8 +178,8 @@ static void test_write_result(void **state)
 
 		print_message("  %s\n", cases[i].name);
 		assert_true(bson_init_from_json(&reply, cases[i].reply, -1, NULL));
-		assert_int_equal(store_write_result(
-					 &client, STORE_CONTACTS, "write", error.domain == 0, &reply, &error),
+		assert_int_equal(store_write_result(&client, STORE_DEAD_LETTERS, "write", error.domain == 0,
+					 &reply, &error),
 			cases[i].expected);
 		if (cases[i].words)
 			assert_string_equal(store_last_error(&client), cases[i].words);

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 /* cmocka wants the four above before it */
+#include "contact_documents.h"
 #include "database.h"
 #include "operations.h"
 #include "parked_commands.h"
@@ -19,7 +20,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 /* Short, so that the test is: socketTimeoutMS bounds an operation under way, the other two the next one's way
@@ -167,6 +167,79 @@ static void test_waits(void **state)
 	assert_int_equal(atomic_load(&waits.total_us), counted_us);
 }
 
+/* ---- Silence, and an operation that is slow by itself ---- */
+
+#define PATIENT "serverSelectionTimeoutMS=8000&connectTimeoutMS=8000&socketTimeoutMS=20000"
+
+static void *go_on_later(void *stopped_ms)
+{
+	const struct timespec rest = {
+		.tv_sec = (intptr_t)stopped_ms / 1000, .tv_nsec = (intptr_t)stopped_ms % 1000 * 1000000};
+
+	nanosleep(&rest, NULL);
+	database_signal(&database, SIGCONT);
+	return NULL;
+}
+
+/* What counts, in milliseconds, of one operation that is answered after so long. */
+static int64_t counted_ms_of(struct store_client *patient, int stopped_ms)
+{
+	struct store_waits waits = {0};
+	pthread_t thread;
+
+	assert_int_equal(store_ping(patient), 0);
+	database_signal(&database, SIGSTOP);
+	assert_int_equal(pthread_create(&thread, NULL, go_on_later, (void *)(intptr_t)stopped_ms), 0);
+	store_waits_count(&waits);
+	assert_int_equal(store_ping(patient), 0);
+	store_waits_count(NULL);
+	pthread_join(thread, NULL);
+	return atomic_load(&waits.total_us) / 1000;
+}
+
+static atomic_bool asks;
+
+/* Somebody who is answered all the time. */
+static void *ask(void *context)
+{
+	struct store_client *other = context;
+	const struct timespec moment = {.tv_nsec = 50000000};
+
+	while (asks && store_ping(other) == 0)
+		nanosleep(&moment, NULL);
+	return NULL;
+}
+
+static void test_silence_counts_whole(void **state)
+{
+	struct database elsewhere;
+	struct store_options options = {.pool_size = 2};
+	char *url = database_url_with(&database, PATIENT);
+	pthread_t thread;
+
+	(void)state;
+	options.url = url;
+	struct store *patient_store = database_open(&database, &options);
+	struct store_client *patient = store_acquire(patient_store);
+	free(url);
+	assert_in_range(counted_ms_of(patient, 2500), 2400, 60000);
+
+	/* While another is answered a second counts, and what that other one may have had to wait on a busy machine. */
+	database_start(&elsewhere, true);
+	struct store *other_store = database_open(&elsewhere, NULL);
+	struct store_client *other = store_acquire(other_store);
+	asks = true;
+	assert_int_equal(pthread_create(&thread, NULL, ask, other), 0);
+	assert_in_range(counted_ms_of(patient, 4000), 1000, 3600);
+	asks = false;
+	pthread_join(thread, NULL);
+	store_release(other);
+	store_close(other_store);
+	database_stop(&elsewhere);
+	store_release(patient);
+	store_close(patient_store);
+}
+
 /* ---- kill -9 under load ---- */
 
 enum { THREADS = 4, REQUESTS_MAX = 20000, KILL_AT = 150 };
@@ -229,6 +302,7 @@ static void test_acknowledged_writes_survive_a_kill(void **state)
 	int checked = 0;
 
 	(void)state;
+	assert_int_equal(contact_documents_want_indexes(store), 0);
 	assert_int_equal(store_prepare(client), 0);
 	for (intptr_t i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, write_requests, (void *)i), 0);
@@ -299,7 +373,9 @@ static void *finish_backlog(void *context)
 			out_of_order = out_of_order || batch.commands[i]->position != progress + 1 + (int)i;
 			done[i] = batch.commands[i]->id;
 		}
-		while (parked_commands_finish(own, "1", done, batch.count, NULL, NULL) != 0)
+		while (parked_commands_finish(own,
+			       &(struct parked_finish){.user = "1", .done = done, .count = batch.count},
+			       1) != 0)
 			;
 		progress += (int)batch.count;
 		parked_batch_free(&batch);
@@ -357,6 +433,7 @@ int main(void)
 		CASE(test_stopped),
 		CASE(test_killed_and_restarted),
 		CASE(test_waits),
+		CASE(test_silence_counts_whole),
 		CASE(test_acknowledged_writes_survive_a_kill),
 		CASE(test_a_backlog_over_kills),
 	};

@@ -8,6 +8,7 @@
 #include <stdint.h>
 /* cmocka wants the four above before it */
 #include "clock.h"
+#include "contact_documents.h"
 #include "dead_letters.h"
 #include "operations.h"
 #include "parked_commands.h"
@@ -15,7 +16,6 @@
 #include "store_describe.h"
 #include <cmocka.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct scripted_mongo *primary, *secondary;

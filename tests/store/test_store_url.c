@@ -8,8 +8,6 @@
 #include "log.h"
 #include "store_url.h"
 #include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -57,16 +57,6 @@ static int64_t true_ms(void)
 static const struct store_id command_id = {{1, 2, 3}}, letter_id = {{4, 5, 6}};
 static const struct backlog_lease lease = {"me", LEASE_MS};
 
-static int add_contact(struct store_client *client)
-{
-	return contact_add(client, "68946", "23412");
-}
-
-static int add_request(struct store_client *client)
-{
-	return contact_request_add(client, "68946", "23412");
-}
-
 static struct dead_letter letter_of(void)
 {
 	return (struct dead_letter){.id = letter_id,
@@ -136,7 +126,8 @@ static int claim(struct store_client *client)
 
 static int finish(struct store_client *client)
 {
-	return parked_commands_finish(client, "1", NULL, 0, &command_id, &lease);
+	return parked_commands_finish(
+		client, &(struct parked_finish){.user = "1", .next = &command_id, .lease = &lease}, 1);
 }
 
 static int postpone(struct store_client *client)
@@ -208,8 +199,7 @@ static int call(int (*operation)(struct store_client *client))
 
 static void empty(void)
 {
-	static const char *const names[] = {
-		"contacts", "contact_requests", "dead_letters", "parked_commands", "hosts"};
+	static const char *const names[] = {"dead_letters", "parked_commands", "hosts"};
 	bson_t all = BSON_INITIALIZER;
 	bson_error_t error;
 
@@ -251,8 +241,6 @@ static void test_dates(void **state)
 		const char *collection;
 		size_t dates; /* that are there then */
 	} cases[] = {
-		{"contact_add", NULL, add_contact, "contacts", 2},
-		{"contact_request_add", NULL, add_request, "contact_requests", 1},
 		{"dead_letter_add", NULL, add_letter, "dead_letters", 2},
 		{"replay_dead_letter", NULL, replay, "parked_commands", 1},
 		{"parked_commands_append", NULL, append, "parked_commands", 1},

@@ -9,31 +9,43 @@
 #include <cashew.h>
 #include <mongoc/mongoc.h>
 #include <time.h>
+#include <unistd.h>
+
+CASHEW_STRUCT(append_input, (user, list), (integer, n, .min = 1, .max = INT32_MAX));
+
+CASHEW_STRUCT(appended, (integer, n));
 
 static cashew_result append(cashew_command *cmd)
 {
-	const char *list = NULL;
-	int64_t number = 0;
+	const struct append_input *in = cashew_input(cmd, append_input);
+	const char *const away = cashew_setting(cmd, "APPEND_AWAY_FILE");
 	struct timespec now;
 	bson_error_t error = {0};
 
-	CASHEW_TRY(cashew_user_id(cmd, "list", &list));
-	CASHEW_TRY(cashew_integer(cmd, "n", 1, INT32_MAX, &number));
+	if (away[0] != '\0' && access(away, F_OK) == 0)
+		return CASHEW_RETRY;
 	if (clock_gettime(CLOCK_MONOTONIC, &now) != 0)
 		return CASHEW_RETRY;
-	const char *const id = cashew_format(cmd, "%s/%s/%018lld", list, cashew_user(cmd),
+	const char *const id = cashew_format(cmd, "%s/%s/%018lld", in->list, cashew_user(cmd),
 		(long long)now.tv_sec * 1000000000 + now.tv_nsec);
 	mongoc_database_t *const database = cashew_database(cmd);
-	if (!id || !database)
+	if (!cashew_ok(cmd) || !database)
 		return CASHEW_RETRY;
 	mongoc_collection_t *const effects = mongoc_database_get_collection(database, "bench_effects");
-	bson_t *const effect = BCON_NEW("_id", BCON_UTF8(id), "n", BCON_INT64(number));
+	bson_t *const effect = BCON_NEW("_id", BCON_UTF8(id), "n", BCON_INT64(in->n));
 	const bool inserted = mongoc_collection_insert_one(effects, effect, NULL, NULL, &error);
 
 	bson_destroy(effect);
 	mongoc_collection_destroy(effects);
-	CASHEW_TRY(cashew_mongo(cmd, inserted, &error));
-	return cashew_reply_json(cmd, "appended", json_pack("{s:I}", "n", (json_int_t)number));
+	(void)cashew_mongo(cmd, inserted, &error);
+	return cashew_reply(cmd, appended, .n = in->n);
 }
 
-CASHEW_HANDLER(.topic = "+/append", .handle = append);
+static const struct cashew_setting settings[] = {
+	{.name = "APPEND_AWAY_FILE",
+		.default_value = "",
+		.help = "While that file exists append fails for now, as one does whose own service is away."},
+	{0}};
+
+CASHEW_HANDLER(append, .settings = settings, .payload = CASHEW_PAYLOAD(append_input),
+	.events = CASHEW_EVENTS(appended));

@@ -9,4 +9,4 @@ static cashew_result crash(cashew_command *cmd)
 	return CASHEW_DONE;
 }
 
-CASHEW_HANDLER(.topic = "+/crash", .handle = crash);
+CASHEW_HANDLER(crash);

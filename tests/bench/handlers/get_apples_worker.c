@@ -3,7 +3,7 @@
 
 static cashew_result get_apples_worker(cashew_command *cmd)
 {
-	return cashew_reply(cmd, "got_apples", "[\"red\",\"yellow\",\"blue\"]");
+	return cashew_event_text(cmd, NULL, "got_apples", "[\"red\",\"yellow\",\"blue\"]");
 }
 
-CASHEW_HANDLER(.topic = "+/get_apples_worker", .handle = get_apples_worker);
+CASHEW_HANDLER(get_apples_worker);

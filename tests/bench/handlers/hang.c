@@ -6,15 +6,18 @@
 #include <mongoc/mongoc.h>
 #include <unistd.h>
 
+CASHEW_STRUCT(hang_input, (integer, n, .min = 1, .max = INT32_MAX));
+
+CASHEW_STRUCT(hung, (integer, n));
+
 static cashew_result hang(cashew_command *cmd)
 {
-	int64_t number = 0;
+	const int64_t number = cashew_input(cmd, hang_input)->n;
 	bson_error_t error = {0};
 
-	CASHEW_TRY(cashew_integer(cmd, "n", 1, INT32_MAX, &number));
 	const char *const id = cashew_format(cmd, "%s/%lld", cashew_user(cmd), (long long)number);
 	mongoc_database_t *const database = cashew_database(cmd);
-	if (!id || !database)
+	if (!cashew_ok(cmd) || !database)
 		return CASHEW_RETRY;
 	mongoc_collection_t *const hangs = mongoc_database_get_collection(database, "bench_hangs");
 	bson_t *const document = BCON_NEW("_id", BCON_UTF8(id));
@@ -26,7 +29,8 @@ static cashew_result hang(cashew_command *cmd)
 		(void)pause();
 	if (error.code != MONGOC_ERROR_DUPLICATE_KEY)
 		return cashew_mongo(cmd, false, &error);
-	return cashew_reply_json(cmd, "hung", json_pack("{s:I}", "n", (json_int_t)number));
+	return cashew_reply(cmd, hung, .n = number);
 }
 
-CASHEW_HANDLER(.topic = "+/hang", .handle = hang, .deadline_ms = 5000);
+CASHEW_HANDLER(
+	hang, .payload = CASHEW_PAYLOAD(hang_input), .events = CASHEW_EVENTS(hung), .deadline_ms = 5000);

@@ -7,7 +7,7 @@ static cashew_result nap(cashew_command *cmd)
 	const struct timespec wait = {.tv_sec = 3};
 
 	(void)nanosleep(&wait, NULL);
-	return cashew_reply(cmd, "napped", "{}");
+	return cashew_event_text(cmd, NULL, "napped", "{}");
 }
 
-CASHEW_HANDLER(.topic = "+/nap", .handle = nap);
+CASHEW_HANDLER(nap);

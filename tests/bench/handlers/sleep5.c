@@ -7,7 +7,7 @@ static cashew_result sleep5(cashew_command *cmd)
 	const struct timespec wait = {.tv_nsec = 5000000};
 
 	(void)nanosleep(&wait, NULL);
-	return cashew_reply(cmd, "slept", "{}");
+	return cashew_event_text(cmd, NULL, "slept", "{}");
 }
 
-CASHEW_HANDLER(.topic = "+/sleep5", .handle = sleep5);
+CASHEW_HANDLER(sleep5);

@@ -10,11 +10,14 @@
 #include <stdio.h>
 #include <unistd.h>
 
+CASHEW_STRUCT(append_input, (integer, number, .min = 1, .max = UINT32_MAX));
+
+CASHEW_STRUCT(appended, (integer, number));
+
 static cashew_result append(cashew_command *cmd)
 {
 	char line[100];
-	int64_t number;
-	CASHEW_TRY(cashew_integer(cmd, "number", 1, UINT32_MAX, &number));
+	const int64_t number = cashew_input(cmd, append_input)->number;
 	const int size = snprintf(line, sizeof(line), "%s %u\n", cashew_user(cmd), (unsigned)number);
 	const int file = open("appended", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (file < 0)
@@ -23,7 +26,7 @@ static cashew_result append(cashew_command *cmd)
 	close(file);
 	if (!written)
 		return cashew_fail(cmd, "the line cannot be appended");
-	return cashew_reply_json(cmd, "appended", json_pack("{s:I}", "number", (json_int_t)number));
+	return cashew_reply(cmd, appended, .number = number);
 }
 
-CASHEW_HANDLER(.topic = "+/append", .handle = append);
+CASHEW_HANDLER(append, .payload = CASHEW_PAYLOAD(append_input), .events = CASHEW_EVENTS(appended));

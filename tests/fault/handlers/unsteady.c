@@ -6,8 +6,7 @@
  * directory remember it. Until that time (Unix, milliseconds) it asks to be run again. If `early`, it leaves
  * its effect before all this, else after it.
  */
-#include <cashew.h>
-#include <cashew_store.h>
+#include "contacts.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,22 +35,25 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+CASHEW_STRUCT(unsteady_input, (user, contact_id), (integer, until, .min = 0),
+	(integer, early, .min = 0, .max = 1), (integer, crashes, .min = 0, .max = 10),
+	(integer, hangs, .min = 0, .max = 1));
+
 static cashew_result unsteady(cashew_command *cmd)
 {
-	const char *me = cashew_user(cmd), *contact = NULL;
-	int64_t until, early, crashes, hangs;
-	CASHEW_TRY(cashew_user_id(cmd, "contact_id", &contact));
-	CASHEW_TRY(cashew_integer(cmd, "until", 0, INT64_MAX, &until));
-	CASHEW_TRY(cashew_integer(cmd, "early", 0, 1, &early));
-	CASHEW_TRY(cashew_integer(cmd, "crashes", 0, 10, &crashes));
-	CASHEW_TRY(cashew_integer(cmd, "hangs", 0, 1, &hangs));
-	if (early != 0)
-		CASHEW_TRY(cashew_stored(cmd, contact_request_add(cashew_store(cmd), me, contact)));
-	crash_as_often(contact, crashes, hangs != 0);
-	if (now_ms() < until)
+	const struct unsteady_input *in = cashew_input(cmd, unsteady_input);
+	const char *me = cashew_user(cmd), *contact = in->contact_id;
+	if (in->early != 0)
+		cashew_add(cmd, contact_request, .user_id = contact, .from = me,
+			.requested_at = cashew_now(cmd));
+	if (!cashew_ok(cmd)) /* it is written by now */
 		return CASHEW_RETRY;
-	CASHEW_TRY(cashew_stored(cmd, contact_request_add(cashew_store(cmd), me, contact)));
-	return cashew_send_json(cmd, contact, "contact_requested", json_pack("{s:s}", "user_id", me));
+	crash_as_often(contact, in->crashes, in->hangs != 0);
+	if (now_ms() < in->until)
+		return CASHEW_RETRY;
+	cashew_add(cmd, contact_request, .user_id = contact, .from = me, .requested_at = cashew_now(cmd));
+	return cashew_send(cmd, contact, contact_requested, .user_id = me);
 }
 
-CASHEW_HANDLER(.topic = "+/unsteady", .handle = unsteady);
+CASHEW_HANDLER(unsteady, .payload = CASHEW_PAYLOAD(unsteady_input),
+	.events = CASHEW_EVENTS(contact_requested), .collections = CASHEW_COLLECTIONS(contact_request));

@@ -102,10 +102,62 @@ static void clocks_agree_on_units(void **state)
 	assert_true(unix_ms / 1000 - (int64_t)time(NULL) < 60);
 }
 
+static void times_are_read(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		bool good;
+		int64_t ms;
+	} cases[] = {
+		{"1970-01-01T00:00:00Z", true, 0},
+		{"2026-01-31T12:00:00.000Z", true, 1769860800000},
+		{"2026-01-31T12:00:00.123Z", true, 1769860800123},
+		{"2026-01-31T12:00:00.1Z", true, 1769860800100},
+		{"2026-01-31T12:00:00.123000000Z", true, 1769860800123},
+		{"2026-01-31T13:30:00+01:30", true, 1769860800000},
+		{"2026-01-31T11:00:00-01:00", true, 1769860800000},
+		{"2024-02-29T00:00:00Z", true, 1709164800000},
+		{"1969-12-31T23:59:59.999Z", true, -1},
+		{"0001-01-01T00:00:00Z", true, -62135596800000},
+		{"9999-12-31T23:59:59.999Z", true, 253402300799999},
+		{"2026-01-31T12:00:00.1234Z", false, 0},
+		{"2026-01-31T12:00:00.Z", false, 0},
+		{"2026-01-31T12:00:00", false, 0},
+		{"2026-01-31T12:00Z", false, 0},
+		{"2026-01-31 12:00:00Z", false, 0},
+		{"2026-01-31t12:00:00z", false, 0},
+		{"2026-01-31", false, 0},
+		{"2023-02-29T00:00:00Z", false, 0},
+		{"2026-06-31T00:00:00Z", false, 0},
+		{"2026-13-01T00:00:00Z", false, 0},
+		{"2026-00-01T00:00:00Z", false, 0},
+		{"0000-01-01T00:00:00Z", false, 0},
+		{"2026-01-31T24:00:00Z", false, 0},
+		{"2026-01-31T12:60:00Z", false, 0},
+		{"2016-12-31T23:59:60Z", false, 0},
+		{"2026-01-31T12:00:00+24:00", false, 0},
+		{"2026-01-31T12:00:00+0100", false, 0},
+		{"+026-01-31T12:00:00Z", false, 0},
+		{"2026-01-31T12:00:00Z ", false, 0},
+		{"", false, 0},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		int64_t ms = 77;
+		if (clock_read(cases[i].text, strlen(cases[i].text), &ms) != cases[i].good)
+			fail_msg("%s", cases[i].text);
+		if (ms != (cases[i].good ? cases[i].ms : 77))
+			fail_msg("%s: %lld", cases[i].text, (long long)ms);
+	}
+	int64_t ms;
+	assert_false(clock_read("2026-01-31T12:00:00Z\0", 21, &ms));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(times_are_written),
+		cmocka_unit_test(times_are_read),
 		cmocka_unit_test(waits_double),
 		cmocka_unit_test(chance_stays_within_bounds),
 		cmocka_unit_test(random_bytes_differ),

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "http_address.h"
+#include <string.h>
 
 static void test_read(void **state)
 {
@@ -105,11 +106,86 @@ static void test_host_header(void **state)
 	}
 }
 
+/* A name with a dot is ours only if we say so: it may be a stranger's, who lets it lead here. */
+static void test_host_is_ours(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *host, *names;
+		bool ours;
+	} cases[] = {
+		{"127.0.0.1:9883", "", true},
+		{"192.168.1.2:9883", "", true},
+		{"192.168.1.2", "", true},
+		{"[::1]", "", true},
+		{"[fe80::1]:9883", "", true},
+		{"localhost:9883", "", true},
+		{"cashewd", "", true},
+		{"cashewd_1:9883", "", true},
+		{"evil.example.com", "", false},
+		{"evil.example.com:9883", "", false},
+		{"evil.", "", false},
+		{"localhost.evil.example.com", "", false},
+		{"127.0.0.1.evil.example.com", "", false},
+		{"127.1", "", false},
+		{"host1.example.com", "host1.example.com", true},
+		{"HOST1.example.com:9883", "host2.example.com, host1.example.com", true},
+		{"host1.example.com", "host1.example.com.evil, xhost1.example.com", false},
+		{"host1.example", "host1.example.com", false},
+		{"", "", false},
+		{":9883", "", false},
+		{"x:", "", false},
+		{"x:y", "", false},
+		{"x:1:2", "", false},
+		{"::1", "", false},
+		{"[::1", "", false},
+		{"[x]", "", false},
+		{"[::1]x", "", false},
+		{"a b", "a b", false},
+		{"x/y", "", false},
+		{"\xc3\xa4", "", false},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("  \"%s\" of \"%s\"\n", cases[i].host, cases[i].names);
+		assert_int_equal(http_address_host_is_ours(cases[i].host, cases[i].names), cases[i].ours);
+	}
+	char longest[300];
+	memset(longest, 'a', sizeof(longest));
+	longest[253] = '\0';
+	assert_true(http_address_host_is_ours(longest, ""));
+	longest[253] = 'a';
+	longest[254] = '\0';
+	assert_false(http_address_host_is_ours(longest, ""));
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *names;
+		bool plain;
+	} cases[] = {
+		{"", true},
+		{"host1.example.com", true},
+		{" a.b ,c.d,, ", true},
+		{"http://a.b", false},
+		{"a.b:9883", false},
+		{"*.example.com", false},
+		{"a.b;c.d", false},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("  \"%s\"\n", cases[i].names);
+		assert_int_equal(http_address_names_plain(cases[i].names), cases[i].plain);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read),
 		cmocka_unit_test(test_host_header),
+		cmocka_unit_test(test_host_is_ours),
+		cmocka_unit_test(test_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

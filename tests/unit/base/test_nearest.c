@@ -7,7 +7,6 @@
 #include <cmocka.h>
 
 #include "nearest.h"
-#include <string.h>
 
 static void nearest_is_found(void **state)
 {

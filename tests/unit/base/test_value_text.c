@@ -98,11 +98,28 @@ static void test_oddity(void **state)
 	}
 }
 
+static void test_repeats(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		bool repeats;
+	} cases[] = {{"", true}, {"a", true}, {"aaaaaaaa", true}, {"aaaaaaab", false}, {"baaaaaaa", false},
+		{"abababab", false}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *text = exactly(cases[i].text);
+		if (value_text_repeats(text, strlen(cases[i].text)) != cases[i].repeats)
+			fail_msg("<%s>", cases[i].text);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_secret_size),
 		cmocka_unit_test(test_oddity),
+		cmocka_unit_test(test_repeats),
 	};
 	return cmocka_run_group_tests_name("value_text", tests, NULL, NULL);
 }

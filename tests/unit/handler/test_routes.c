@@ -37,6 +37,7 @@ HANDLER(one_level, "+/+");
 HANDLER(elsewhere, "+/#", .lane = "archive");
 HANDLER(in_main, "+/in_main", .lane = "main");
 HANDLER(of_one, "68946/fruit");
+HANDLER(of_the_broker, "$SYS/broker/uptime");
 HANDLER(no_topic, NULL);
 HANDLER(bad_topic, "+/a#");
 HANDLER(shared, "$share/hosts/+/ping");
@@ -44,6 +45,28 @@ HANDLER(bad_lane, "+/lane", .lane = "Slow Lane");
 HANDLER(in_an_hour, "+/patient", .deadline_ms = 3600000);
 HANDLER(in_an_hour_and_more, "+/patient", .deadline_ms = 3600001);
 HANDLER(in_49_days, "+/patient", .deadline_ms = UINT32_MAX);
+static const struct cashew_handler hourly = {
+	.name = "hourly", .handle = nothing, .scheduled = true, .every_s = 3600};
+static const struct cashew_handler nightly = {
+	.name = "nightly", .handle = nothing, .scheduled = true, .cron = "30 4 * * *"};
+static const struct cashew_handler never = {.name = "never",
+	.file = "handlers/never.c",
+	.line = 7,
+	.handle = nothing,
+	.scheduled = true,
+	.cron = "30 2 30 2 *"};
+static const struct cashew_handler no_time = {.name = "no_time",
+	.file = "handlers/no_time.c",
+	.line = 3,
+	.handle = nothing,
+	.scheduled = true,
+	.needs_id = true};
+static const struct cashew_handler no_schedule = {.name = "no_schedule",
+	.file = "handlers/no_schedule.c",
+	.line = 9,
+	.topic = "+/no_schedule",
+	.handle = nothing,
+	.every_s = 60};
 static const struct cashew_handler no_function = {.name = "no_function", .topic = "+/nothing"};
 
 #define LIST(...) ((const struct cashew_handler *const[]){__VA_ARGS__, NULL})
@@ -133,6 +156,13 @@ static void test_refused(void **state)
 			"twice: use the same filter, or a .lane of its own for one of them\n"},
 		{LIST(&in_an_hour_and_more), "",
 			"handler in_an_hour_and_more: .deadline_ms = 3600001: expected 3600000 or less, which is 3600 s\n"},
+		{LIST(&ping, &never, &no_time, &no_schedule), "",
+			"handlers/never.c:7: schedule never: .cron = \"30 2 30 2 *\": it never fires: none of its months has such a day, expected "
+			"one that comes\n"
+			"handlers/no_time.c:3: schedule no_time: .needs_id is for commands: a schedule has no sender\n"
+			"handlers/no_time.c:3: schedule no_time: when it runs is not said: expected .every_s = 3600 or .cron = \"30 4 * * *\"\n"
+			"handlers/no_schedule.c:9: handler no_schedule: .every_s, .cron and .skip_missed are for schedules: expected "
+			"CASHEW_SCHEDULE(no_schedule, ..)\n"},
 		{LIST(&in_49_days), "",
 			"handler in_49_days: .deadline_ms = 4294967295: expected 3600000 or less, which is 3600 s\n"},
 	};
@@ -159,6 +189,8 @@ static void test_not_refused(void **state)
 		{LIST(&ping, &elsewhere, &slow), "", "ping elsewhere slow"},
 		{LIST(&of_one, &fruit), "", "of_one fruit"},
 		{LIST(&in_an_hour), "", "in_an_hour"},
+		{LIST(&hourly, &everything, &nightly), "", "hourly everything nightly"},
+		{LIST(&ping, &never), "ping", "ping"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct settings settings = {.handlers = cases[i].chosen};
@@ -281,6 +313,58 @@ static void test_find(void **state)
 	routes_free(&whole);
 }
 
+/* What a token has to allow: each filter once, of all lanes. */
+static void test_filters(void **state)
+{
+	(void)state;
+	static const char *const expected[] = {"+/ping", "+/get_apples", "+/#", "+/slow"};
+	struct routes routes;
+	const char **filters = NULL;
+	size_t count = 0;
+	assert_int_equal(
+		routes_new(LIST(&ping, &apples, &elsewhere, &stored, &of_the_broker, &slow, &everything),
+			&routes),
+		0);
+	assert_int_equal(routes_filters(&routes, &filters, &count), 0);
+	assert_int_equal(count, sizeof(expected) / sizeof(expected[0]));
+	for (size_t i = 0; i < count; i++) {
+		size_t found = 0;
+		for (size_t j = 0; j < count; j++)
+			found += strcmp(filters[j], expected[i]) == 0;
+		if (found != 1)
+			fail_msg("%s is there %zu times", expected[i], found);
+	}
+	free(filters);
+	routes_free(&routes);
+}
+
+static void test_schedules(void **state)
+{
+	(void)state;
+	struct routes routes;
+	assert_int_equal(routes_new(LIST(&ping, &hourly, &everything, &nightly), &routes), 0);
+	assert_int_equal(routes.lane_count, 1);
+	assert_int_equal(routes.lanes[0].route_count, 2);
+	const struct route *route = routes_find_schedule(&routes, "$schedule/nightly");
+	assert_non_null(route);
+	assert_int_equal(route->handler_count, 1);
+	assert_int_equal(route->handlers[0], 3);
+	assert_false(route->light);
+	assert_ptr_not_equal(routes_find_schedule(&routes, "$schedule/hourly"), route);
+	static const char *const others[] = {"$schedule/night", "$schedule/", "68946/nightly", "nightly", ""};
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		assert_null(routes_find_schedule(&routes, others[i]));
+	/* No filter of a command's takes them. */
+	assert_null(routes_find(&routes.lanes[0], "$schedule/nightly"));
+	routes_free(&routes);
+	/* Without a command there is an empty lane, for the store's sake. */
+	assert_int_equal(routes_new(LIST(&hourly), &routes), 0);
+	assert_int_equal(routes.lane_count, 1);
+	assert_string_equal(routes.lanes[0].name, "main");
+	assert_int_equal(routes.lanes[0].route_count, 0);
+	routes_free(&routes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +374,8 @@ int main(void)
 		cmocka_unit_test(test_handlers_of_one_topic),
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_schedules),
 	};
 	return cmocka_run_group_tests_name("host_routes", tests, NULL, NULL);
 }

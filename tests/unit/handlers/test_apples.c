@@ -58,20 +58,22 @@ static void bad_payloads(void **state)
 		handler_refuses(handlers[h].handler, handlers[h].topic, refusals, COUNT(refusals));
 }
 
-static void an_empty_store_has_no_apples(void **state)
+/* Where there are some, they are all. */
+static void an_empty_store_is_given_three(void **state)
 {
 	(void)state;
-	/* store_open() of the stand-in makes a store without apples */
-	struct store *store = NULL;
-	char message[STORE_MESSAGE_SIZE];
-	assert_int_equal(store_open(&(struct store_options){.url = "", .database = ""}, &store, message), 0);
-	struct cashew_test *t = cashew_test_new_on(store);
-	assert_int_equal(
-		cashew_test_deliver(t, &cashew_handler_get_more_apples_stored, "68946/get_more_apples", "{}"),
-		CALL_DONE);
-	check_event(t, 0, "68946/got_apples", "[]");
+	struct cashew_test *t = cashew_test_new();
+	struct store *store = cashew_test_fake_store(t);
+	static const char *const left[] = {"[\"orange\",\"pink\",\"white\"]", "[\"orange\",\"white\"]"};
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(cashew_test_deliver(t, &cashew_handler_get_more_apples_stored,
+					 "68946/get_more_apples", "{}"),
+			CALL_DONE);
+		check_event(t, 0, "68946/got_apples", left[i]);
+		assert_int_equal(fake_store_count(store, "apples"), 3 - i);
+		fake_store_remove(store, "apples", "pink");
+	}
 	cashew_test_free(t);
-	store_close(store);
 }
 
 static void check_stored(struct cashew_test *t)
@@ -100,7 +102,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(apples_come),
 		cmocka_unit_test(bad_payloads),
-		cmocka_unit_test(an_empty_store_has_no_apples),
+		cmocka_unit_test(an_empty_store_is_given_three),
 		cmocka_unit_test(the_store_fails),
 		cmocka_unit_test(out_of_memory),
 	};

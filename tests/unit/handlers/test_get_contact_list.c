@@ -199,6 +199,9 @@ static void the_largest_page(void **state)
 	}
 }
 
+#define A_TOKEN	 "a text of 1 to 1024 bytes"
+#define NO_PLACE "after is no place in a list: expected \"next\" of a page before"
+
 static void bad_input(void **state)
 {
 	(void)state;
@@ -206,15 +209,16 @@ static void bad_input(void **state)
 		{"{\"limit\":0}", "limit is 0: expected an integer from 1 to 500"},
 		{"{\"limit\":501}", "limit is 501: expected an integer from 1 to 500"},
 		{"{\"limit\":-1}", "limit is -1: expected an integer from 1 to 500"},
-		{"{\"limit\":\"10\"}", "limit is a text: expected an integer"},
-		{"{\"limit\":10.0}", "limit is a number with a fraction: expected an integer"},
-		{"{\"limit\":{\"$gt\":\"\"}}", "limit is an object: expected an integer"},
-		{"{\"after\":7}", "after is an integer: expected " A_USER_ID},
-		{"{\"after\":{\"$gt\":\"\"}}", "after is an object: expected " A_USER_ID},
-		{"{\"after\":\"\"}", "after is empty: expected " A_USER_ID},
-		{"{\"after\":\"a/b\"}", "after has other characters in it: expected " A_USER_ID},
-		{"{\"after\":\"#\"}", "after has other characters in it: expected " A_USER_ID},
-		{"{\"after\":\"" SIXTY_FOUR_CHARACTERS "a\"}", "after is 65 bytes long: expected " A_USER_ID},
+		{"{\"limit\":\"10\"}", "limit is a text: expected an integer from 1 to 500"},
+		{"{\"limit\":10.0}", "limit is a number with a fraction: expected an integer from 1 to 500"},
+		{"{\"limit\":{\"$gt\":\"\"}}", "limit is an object: expected an integer from 1 to 500"},
+		{"{\"after\":7}", "after is an integer: expected " A_TOKEN},
+		{"{\"after\":{\"$gt\":\"\"}}", "after is an object: expected " A_TOKEN},
+		{"{\"after\":\"\"}", "after is empty: expected " A_TOKEN},
+		{"{\"after\":\"a/b\"}", NO_PLACE},
+		{"{\"after\":\"#\"}", NO_PLACE},
+		{"{\"after\":\"a%2F\"}", NO_PLACE},
+		{"{\"after\":\"" SIXTY_FOUR_CHARACTERS "a\"}", NO_PLACE},
 		{"[]", "the payload is a list: expected a JSON object"},
 		{"", "the payload is empty: expected a JSON object"},
 	};

@@ -18,8 +18,9 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "cashew_test.h"
+#include "contact_documents.h"
 #include "fake_store.h"
+#include "handler_run.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

@@ -3,8 +3,7 @@
  *
  * Real: users, commands, suspects, parking and its storing jobs, the workers' run of a command, the board; the store is the stand-in. This file's:
  * lanes, egress, pools and store watch. A job is done, and an event is answered, when the test says so. Time is host.now_ms, and moves by pass().
- * A command's payload tells what its runs come to: "name:steps", a letter for each run, the last one for all that follow. On the topic "two" it is
- * "name:steps:steps", for its two handlers. `told` has the name of each run, in order.
+ * What a command's runs come to is in its payload: host_plans.h.
  *
  * Include it in one source file.
  */
@@ -21,12 +20,14 @@
 #include "egress.h"
 #include "fake_store.h"
 #include "fingerprint.h"
+#include "host_plans.h"
 #include "lane.h"
 #include "log.h"
 #include "parking.h"
 #include "pool.h"
 #include "settings.h"
 #include "store_watch.h"
+#include "stored.h"
 #include "storing.h"
 #include "users.h"
 #include "worker.h"
@@ -35,100 +36,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* ---- What was told ---- */
-
-static char told[256 * 1024];
-static size_t told_size;
-
-__attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
-{
-	va_list arguments;
-	va_start(arguments, format);
-	told_size += (size_t)vsnprintf(told + told_size, sizeof(told) - told_size, format, arguments);
-	va_end(arguments);
-	assert_true(told_size < sizeof(told));
-}
-
-static void forget_told(void)
-{
-	told_size = 0;
-	told[0] = '\0';
-}
-
-static inline void expect(const char *expected)
-{
-	assert_string_equal(told, expected);
-	forget_told();
-}
-
-/* ---- Handlers ---- */
-
-static struct {
-	char name[16];
-	unsigned runs;
-} plans[4096];
-
-static unsigned runs_of(const char *name)
-{
-	size_t i = 0;
-	while (plans[i].name[0] != '\0' && strcmp(plans[i].name, name) != 0)
-		i++;
-	snprintf(plans[i].name, sizeof(plans[i].name), "%s", name);
-	return plans[i].runs++;
-}
-
-/* which: of two handlers, from 1; 0: it is the only one. */
-static cashew_result run_plan(cashew_command *cmd, unsigned which)
-{
-	char text[64], name[16];
-	snprintf(text, sizeof(text), "%s", (const char *)cmd->input->payload);
-	char *rest = text;
-	const char *first = strsep(&rest, ":"), *steps = strsep(&rest, ":");
-	if (which == 2)
-		steps = strsep(&rest, ":");
-	snprintf(name, sizeof(name), "%.8s%s", first, which == 0 ? "" : which == 1 ? "A" : "B");
-	const size_t run = runs_of(name);
-	assert_non_null(steps);
-	tell("%s ", name);
-	switch (steps[run < strlen(steps) ? run : strlen(steps) - 1]) {
-	case '.': return CASHEW_DONE;
-	case 'e': return cashew_reply(cmd, "got", "1");
-	case 'E': CASHEW_TRY(cashew_reply(cmd, "got", "1")); return cashew_reply(cmd, "got", "2");
-	case 'r': return CASHEW_RETRY;
-	case 's': return cashew_stored(cmd, STORE_E_AWAY);
-	case 'x': return cashew_reject(cmd, "bad");
-	case 'f': return cashew_fail(cmd, "never");
-	default: fail();
-	}
-	return CASHEW_FAIL;
-}
-
-static cashew_result run_one(cashew_command *cmd)
-{
-	return run_plan(cmd, 0);
-}
-
-static cashew_result run_first(cashew_command *cmd)
-{
-	return run_plan(cmd, 1);
-}
-
-static cashew_result run_second(cashew_command *cmd)
-{
-	return run_plan(cmd, 2);
-}
-
-static const struct cashew_handler handler_one = {
-	.name = "one", .topic = "+/one", .handle = run_one, .payload = CASHEW_BYTES};
-static const struct cashew_handler handler_light = {
-	.name = "light", .topic = "+/light", .handle = run_one, .payload = CASHEW_BYTES, .light = true};
-static const struct cashew_handler handler_first = {
-	.name = "first", .topic = "+/two", .handle = run_first, .payload = CASHEW_BYTES};
-static const struct cashew_handler handler_second = {
-	.name = "second", .topic = "+/two", .handle = run_second, .payload = CASHEW_BYTES};
-static const struct cashew_handler *const handlers[] = {
-	&handler_one, &handler_light, &handler_first, &handler_second, NULL};
 
 /* ---- Pools ---- */
 
@@ -200,6 +107,7 @@ void store_watch_suspect(struct store_watch *watch)
 struct lane {
 	struct places places; /* held */
 	bool stalls, no_memory;
+	bool waits_alike; /* it is not blocked */
 	const char *given_up, *unsubscribed;
 	struct place *copy; /* what the next message is a copy of */
 	bool copies_forgotten;
@@ -279,6 +187,24 @@ bool lane_stalls(const struct lane *of, int64_t now_ms)
 int64_t lane_stalls_at_ms(const struct lane *of)
 {
 	return of->stalls ? 0 : INT64_MAX;
+}
+
+bool lane_is_blocked(const struct lane *of, size_t users, int64_t now_ms)
+{
+	(void)users;
+	(void)now_ms;
+	return !of->waits_alike;
+}
+
+bool lane_is_idle(const struct lane *of, int64_t now_ms)
+{
+	(void)now_ms;
+	return !of->waits_alike;
+}
+
+size_t lane_held(const struct lane *of)
+{
+	return of->places.count;
 }
 
 void lane_stepped_aside(struct lane *of)
@@ -414,6 +340,7 @@ static int begin_host(void **state)
 	assert_int_equal(worker_states_new(&host.light), 0);
 	const struct parking_options options = {.pool = &storers,
 		.lease_owner = host.owner,
+		.claimed_max = 64,
 		.callbacks = &dispatch_parking_owner,
 		.owner = &host};
 	assert_int_equal(parking_new(&options, &host.parking), 0);
@@ -562,5 +489,8 @@ static inline const char *state_of(const struct place *place)
 		return command_end_name(place->end);
 	return place->command ? command_state_name(place->command->state) : "forgotten";
 }
+
+/* A case, on a host of its own. */
+#define TEST(test) cmocka_unit_test_setup_teardown(test, begin_host, end_host)
 
 #endif

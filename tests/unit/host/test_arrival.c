@@ -42,6 +42,8 @@ static void test_command(void **state)
 	assert_string_equal(command->input.response_topic, "68946/answer");
 	assert_int_equal(command->correlation_size, 3);
 	assert_memory_equal(command->correlation, "c\0d", 3);
+	assert_ptr_equal(command->input.correlation, command->correlation); /* as its handlers see it */
+	assert_int_equal(command->input.correlation_size, 3);
 	assert_int_equal(command->origin, COMMAND_FROM_BROKER);
 	assert_int_equal(command->fingerprint, fingerprint("68946/one", "x:.", 3, "c\0d", 3));
 	assert_int_not_equal(command->identity, 0);
@@ -114,6 +116,42 @@ static void test_unpromised(void **state)
 	assert_int_equal(host.commands, 0);
 	assert_int_equal(host.unpromised.dropped, 2);
 	assert_int_equal(fake_store_parked(host.store), 0);
+}
+
+static void oversized(const char *topic, int size, uint64_t number, int mid, int qos, bool dup)
+{
+	const struct mosquitto_message message = {
+		.mid = mid, .topic = (char *)(uintptr_t)topic, .payloadlen = size, .qos = qos};
+	arrival_oversized(&home, &message, number, dup);
+}
+
+/* One user has a part of what there is room for: also of those that wait for their events' PUBACKs only. */
+static void test_unpromised_of_one_user(void **state)
+{
+	(void)state;
+	settings.window = 4;
+	settings.user_window = 2;
+	oversized("u/one", 5000000, LANE_NO_PLACE, 0, 0, false);
+	for (unsigned i = 0; i < 7; i++)
+		arrive_as("u/one", "x:.", 0, false, false, 0, false);
+	assert_int_equal(host.unpromised.dropped, 6);
+	assert_int_equal(home.unpromised, 2);
+	arrive_as("v/one", "y:.", 0, false, false, 0, false);
+	arrive_as("w/one", "z:.", 2, false, false, 0, false);
+	assert_int_equal(home.unpromised, 4);
+	arrive_as("t/one", "a:.", 0, false, false, 0, false);
+	assert_int_equal(host.unpromised.dropped, 7);
+	work_all();
+	puback_all();
+	expect("x y z ");
+	assert_int_equal(home.unpromised, 0);
+	assert_int_equal(host.commands, 0);
+	/* Then there is room again. */
+	for (unsigned i = 0; i < 2; i++)
+		arrive_as("u/one", "b:.", 0, false, false, 0, false);
+	work_all();
+	expect("b b ");
+	assert_int_equal(host.unpromised.dropped, 7);
 }
 
 /* A copy takes its place over, whatever its command is doing; anything else is new. */
@@ -198,13 +236,6 @@ static void test_ends_without_run(void **state)
 	}
 }
 
-static void oversized(const char *topic, int size, uint64_t number, int mid, int qos, bool dup)
-{
-	const struct mosquitto_message message = {
-		.mid = mid, .topic = (char *)(uintptr_t)topic, .payloadlen = size, .qos = qos};
-	arrival_oversized(&home, &message, number, dup);
-}
-
 /* One that could not even be read. */
 static void test_oversized(void **state)
 {
@@ -238,6 +269,7 @@ static void test_oversized_unpromised(void **state)
 	for (size_t i = 0; i < FIGURES_HANDLERS; i++)
 		rejected += FIGURES_GET(host.board->figures.handlers[i].commands[COMMAND_REJECTED]);
 	assert_int_equal(rejected, 2);
+	assert_int_equal(board_read(&host.board->account.rejected), 2);
 	assert_int_equal(board_read(&host.board->account.qos0), 3);
 	assert_int_equal(lane.places.count, 0);
 	assert_int_equal(host.commands, 0);
@@ -389,8 +421,6 @@ static void test_no_memory(void **state)
 	}
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, begin_host, end_host)
-
 int main(void)
 {
 	log_set(LOG_FORMAT_TEXT, LOG_LEVEL_ERROR);
@@ -399,6 +429,7 @@ int main(void)
 		TEST(test_identities),
 		TEST(test_retained),
 		TEST(test_unpromised),
+		TEST(test_unpromised_of_one_user),
 		TEST(test_copies),
 		TEST(test_same_identifier),
 		cmocka_unit_test(test_ends_without_run),

@@ -7,47 +7,26 @@
 /* cmocka wants those first */
 #include <cmocka.h>
 
-#include "log.h"
+#include "log_lines.h"
 #include "rejections.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static struct rejections rejections;
-static char lines[1 << 20];
-static size_t lines_size;
-
-static void keep(void *context, const char *text, size_t size)
-{
-	(void)context;
-	assert_true(lines_size + size < sizeof(lines));
-	memcpy(lines + lines_size, text, size);
-	lines_size += size;
-	lines[lines_size] = '\0';
-}
-
-static unsigned count_lines(const char *text)
-{
-	unsigned found = 0;
-	for (const char *at = lines; (at = strstr(at, text)); at++)
-		found++;
-	return found;
-}
 
 static int begin(void **state)
 {
 	(void)state;
 	rejections_init(&rejections);
-	lines_size = 0;
-	lines[0] = '\0';
-	log_set_tap(keep, NULL);
+	log_lines_keep();
 	return 0;
 }
 
 static int end(void **state)
 {
 	(void)state;
-	log_set_tap(NULL, NULL);
+	log_lines_leave();
 	return 0;
 }
 
@@ -63,14 +42,14 @@ static void the_first_at_once_and_then_a_number_each_second(void **state)
 	assert_int_equal(rejections_count(&rejections, "u", 6000), 701);
 	assert_int_equal(rejections_count(&rejections, "u", 6001), 0);
 	rejections_serve(&rejections, 6999);
-	assert_string_equal(lines, "");
+	assert_string_equal(log_lines, "");
 	assert_int_equal(rejections.due_ms, 7000);
 	/* None follows: the number is told all the same. */
 	rejections_serve(&rejections, 7000);
-	assert_int_equal(count_lines("\"user\":\"u\",\"count\":1}"), 1);
+	assert_int_equal(log_lines_count("\"user\":\"u\",\"count\":1}"), 1);
 	assert_int_equal(rejections.due_ms, INT64_MAX);
 	rejections_serve(&rejections, 9000);
-	assert_int_equal(count_lines("command_rejected"), 1);
+	assert_int_equal(log_lines_count("command_rejected"), 1);
 	/* Whoever is rejected now and then has a line for each. */
 	for (int64_t now_ms = 10000; now_ms < 20000; now_ms += 1000)
 		assert_int_equal(rejections_count(&rejections, "u", now_ms), 1);
@@ -85,7 +64,7 @@ static void users_have_lines_of_their_own(void **state)
 	assert_int_equal(rejections_count(&rejections, "u", 5000), 0);
 	assert_int_equal(rejections_count(&rejections, "v", 5000), 0);
 	rejections_serve(&rejections, 6000);
-	assert_int_equal(count_lines("command_rejected"), 2);
+	assert_int_equal(log_lines_count("command_rejected"), 2);
 }
 
 /* However many users there are, and however often each of them is rejected: none is lost, and the lines stay few. */
@@ -103,8 +82,8 @@ static void a_flood_of_users_is_bounded(void **state)
 		}
 	assert_in_range(lines_now, 200, REJECTIONS_USERS + 1);
 	rejections_serve(&rejections, 6000);
-	assert_in_range(count_lines("command_rejected"), 200, REJECTIONS_USERS + 1);
-	for (const char *at = lines; (at = strstr(at, "\"count\":")); at++)
+	assert_in_range(log_lines_count("command_rejected"), 200, REJECTIONS_USERS + 1);
+	for (const char *at = log_lines; (at = strstr(at, "\"count\":")); at++)
 		told += (unsigned)strtoul(at + strlen("\"count\":"), NULL, 10);
 	assert_int_equal(told, 30000);
 }
@@ -115,7 +94,7 @@ static void nothing_is_lost_at_the_end(void **state)
 	assert_int_equal(rejections_count(&rejections, "u", 5000), 1);
 	assert_int_equal(rejections_count(&rejections, "u", 5000), 0);
 	rejections_serve(&rejections, INT64_MAX);
-	assert_int_equal(count_lines("\"count\":1}"), 1);
+	assert_int_equal(log_lines_count("\"count\":1}"), 1);
 }
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, begin, end)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "collections.h"
+#include "fake_case.h"
 #include "fake_store.h"
 #include "figures.h"
 #include "rights_watch.h"
@@ -17,29 +18,16 @@ enum { SELDOM_MS = 3600 * 1000 };
 static const struct collections needed = {
 	.count = 3, .needs = {{"hosts", true}, {"contacts", true}, {"apples", false}}};
 
-static struct store *store;
-static struct store_client *client;
 static struct figures figures;
 static struct rights_watch watch;
 
 static int begin(void **state)
 {
-	(void)state;
-	store = fake_store_new();
-	client = store_acquire(store);
 	memset(&figures, 0, sizeof(figures));
 	for (size_t i = 0; i < needed.count; i++)
 		figures_need_collection(&figures, i, needed.needs[i].name);
 	watch = (struct rights_watch){.needed = &needed, .figures = &figures, .every_ms = SELDOM_MS};
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	store_release(client);
-	store_close(store);
-	return 0;
+	return fake_case_begin(state);
 }
 
 /* Asks once; how many collections were tried for it. */
@@ -142,7 +130,7 @@ static void test_nothing_is_needed(void **state)
 	assert_int_equal(ask(true), 0);
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, begin, fake_case_end)
 
 int main(void)
 {

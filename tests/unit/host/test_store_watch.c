@@ -7,7 +7,6 @@
 /* cmocka wants those first */
 #include <cmocka.h>
 
-#include <errno.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>

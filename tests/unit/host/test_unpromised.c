@@ -7,38 +7,18 @@
 /* cmocka wants those first */
 #include <cmocka.h>
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include "board.h"
 #include "context.h"
-#include "log.h"
+#include "log_lines.h"
 #include "settings.h"
 #include "unpromised.h"
+#include "users.h"
 
 enum { WINDOW = 3 };
 
-static char lines[16 * 1024];
-static size_t lines_size;
-
-static void keep(void *context, const char *text, size_t size)
-{
-	(void)context;
-	assert_true(lines_size + size < sizeof(lines));
-	memcpy(lines + lines_size, text, size);
-	lines_size += size;
-	lines[lines_size] = '\0';
-}
-
-static unsigned count(const char *text)
-{
-	unsigned found = 0;
-	for (const char *at = lines; (at = strstr(at, text)); at++)
-		found++;
-	return found;
-}
-
-static struct settings settings = {.window = WINDOW};
+static struct settings settings = {.window = WINDOW, .user_window = WINDOW};
 static struct host host;
 static struct host_lane home = {.host = &host};
 
@@ -48,19 +28,20 @@ static int begin(void **state)
 	(void)state;
 	host = (struct host){.settings = &settings, .now_ms = 100000};
 	home.unpromised = 0;
-	lines_size = 0;
-	lines[0] = '\0';
+	home.users = users_new();
+	assert_non_null(home.users);
 	assert_int_equal(board_new(&host.board, &fd), 0);
 	close(fd);
-	log_set_tap(keep, NULL);
+	log_lines_keep();
 	return 0;
 }
 
 static int end(void **state)
 {
 	(void)state;
-	log_set_tap(NULL, NULL);
+	log_lines_leave();
 	board_unmap(host.board);
+	users_free(home.users);
 	return 0;
 }
 
@@ -87,9 +68,9 @@ static void test_told_once(void **state)
 		if (unpromised_admit(&home, "u/x", i % 2 == 0 ? 0 : 2))
 			unpromised_end(&home);
 	}
-	assert_int_equal(count("QoS 0, which carries no promise"), 1);
-	assert_int_equal(count("QoS 2, of an old subscription"), 1);
-	assert_int_equal(count("is dropped"), 0);
+	assert_int_equal(log_lines_count("QoS 0, which carries no promise"), 1);
+	assert_int_equal(log_lines_count("QoS 2, of an old subscription"), 1);
+	assert_int_equal(log_lines_count("is dropped"), 0);
 }
 
 /* The first that is dropped at once, of the others their number, once in ten seconds. */
@@ -97,16 +78,16 @@ static void test_dropped(void **state)
 {
 	(void)state;
 	unpromised_dropped(&host, "u/x", "u", 2, "busy");
-	assert_int_equal(count("\"dropped\":1,"), 1);
+	assert_int_equal(log_lines_count("\"dropped\":1,"), 1);
 	for (unsigned i = 0; i < 1000; i++) {
 		host.now_ms += 9;
 		unpromised_dropped(&host, "u/x", NULL, 0, "busy");
 	}
-	assert_int_equal(count("is dropped"), 1);
+	assert_int_equal(log_lines_count("is dropped"), 1);
 	host.now_ms += 1000;
 	unpromised_dropped(&host, "u/x", NULL, 0, "busy");
-	assert_int_equal(count("is dropped"), 2);
-	assert_int_equal(count("\"dropped\":1001,"), 1);
+	assert_int_equal(log_lines_count("is dropped"), 2);
+	assert_int_equal(log_lines_count("\"dropped\":1001,"), 1);
 	assert_int_equal(board_read(&host.board->account.qos0_dropped), 1002);
 }
 

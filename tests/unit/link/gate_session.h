@@ -40,11 +40,15 @@ static inline void session_tell(struct gate_session *session, const char *what, 
 	bool dup, const char *topic, size_t topic_size)
 {
 	char line[160];
-	const int size = number == GATE_NO_PLACE
-				 ? snprintf(line, sizeof(line), "%s %u - %d %.*s\n", what, mid, dup,
-					   (int)topic_size, topic)
-				 : snprintf(line, sizeof(line), "%s %u #%llu %d %.*s\n", what, mid,
-					   (unsigned long long)number, dup, (int)topic_size, topic);
+	const int told = topic_size < 100 ? (int)topic_size : 100;
+	int size = number == GATE_NO_PLACE
+			   ? snprintf(line, sizeof(line), "%s %u - %d %.*s", what, mid, dup, told, topic)
+			   : snprintf(line, sizeof(line), "%s %u #%llu %d %.*s", what, mid,
+				     (unsigned long long)number, dup, told, topic);
+	/* One line each, whatever is in the topic. */
+	for (int i = 0; i < size; i++)
+		line[i] = line[i] == '\n' ? '?' : line[i];
+	line[size++] = '\n';
 	mqtt_raw(&session->told, line, (size_t)size);
 }
 

@@ -7,8 +7,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 /* cmocka wants those first */
 #include <cmocka.h>
@@ -273,6 +271,77 @@ static void model_release(struct gate *gate)
 	assert_int_equal(gate_held(gate), model.next - model.first);
 }
 
+/* Some of the stream comes; nothing while a packet that was told of is not fed yet. at: how much of it has come. */
+static void model_receive(struct gate *gate, const struct mqtt_bytes *stream, size_t *at, size_t span)
+{
+	uint8_t *to;
+	size_t size = gate_room(gate, &to);
+	if (span > 0)
+		assert_int_equal(size, 0);
+	size = size < stream->size - *at ? size : stream->size - *at;
+	size = size > 0 ? chance(chance(2) ? size + 1 : (size < 40 ? size : 40) + 1) : 0;
+	if (size > 0)
+		memcpy(to, stream->block + *at, size);
+	gate_received(gate, size);
+	*at += size;
+}
+
+/* libmosquitto takes some of what there is for it. span: what is left of what was told. */
+static void model_feed(struct gate *gate, size_t *span)
+{
+	const uint8_t *bytes, *unused;
+	unsigned packets;
+	struct gate_oversized oversized;
+	size_t size, output = gate_output(gate, &bytes);
+	assert_int_equal(gate_feed(gate, &bytes, &size, &packets, &oversized), 0);
+	output = model_answer(gate_output(gate, &unused) - output);
+	if (*span > 0) {
+		assert_int_equal(size, *span);
+		assert_null(oversized.topic);
+	} else {
+		if (oversized.topic && size == 0)
+			model_skip(&oversized);
+		else
+			assert_null(oversized.topic);
+		model_span(bytes, size);
+	}
+	assert_int_equal(model_answer(output), 0);
+	*span = size;
+	size = chance(size + 1);
+	mqtt_raw(&model.local, bytes, size);
+	if (size > 0)
+		gate_fed(gate, size);
+	*span -= size;
+}
+
+static void one_step(struct gate *gate, const struct mqtt_bytes *stream, size_t *at, size_t *span,
+	size_t *told, struct mqtt_bytes *sent)
+{
+	const uint8_t *bytes;
+	size_t size;
+	switch (chance(7)) {
+	case 0: model_receive(gate, stream, at, *span); break;
+	case 1:
+	case 2: model_feed(gate, span); break;
+	case 3: model_local(gate, told); break;
+	case 4: model_write(gate); break;
+	case 5:
+		if (model.next > model.first) {
+			const size_t place = model.first + chance(model.next - model.first);
+			model.places[place].settled = true;
+			gate_settle(gate, place);
+		}
+		break;
+	case 6:
+		model_release(gate);
+		size = gate_output(gate, &bytes);
+		size = chance(size + 1);
+		mqtt_raw(sent, bytes, size);
+		gate_sent(gate, size, 1);
+		break;
+	}
+}
+
 static void one_round(void)
 {
 	struct mqtt_bytes stream = {0}, sent = {0};
@@ -286,64 +355,8 @@ static void one_round(void)
 		at < stream.size || span > 0 || model.next > model.first || model.wrote.size > 0 ||
 		model.local.size > 0 || gate_hungry(gate) || model.unanswered != 0;
 		turns++) {
-		const uint8_t *bytes, *unused;
-		uint8_t *to;
-		size_t size, output;
-		unsigned packets;
-		struct gate_oversized oversized;
 		assert_true(turns < 1000000); /* it gets stuck */
-		switch (chance(7)) {
-		case 0:
-			size = gate_room(gate, &to);
-			if (span > 0)
-				assert_int_equal(size, 0);
-			size = size < stream.size - at ? size : stream.size - at;
-			size = size > 0 ? chance(chance(2) ? size + 1 : (size < 40 ? size : 40) + 1) : 0;
-			if (size > 0)
-				memcpy(to, stream.block + at, size);
-			gate_received(gate, size);
-			at += size;
-			break;
-		case 1:
-		case 2:
-			output = gate_output(gate, &bytes);
-			assert_int_equal(gate_feed(gate, &bytes, &size, &packets, &oversized), 0);
-			output = model_answer(gate_output(gate, &unused) - output);
-			if (span > 0) {
-				assert_int_equal(size, span);
-				assert_null(oversized.topic);
-			} else {
-				if (oversized.topic && size == 0)
-					model_skip(&oversized);
-				else
-					assert_null(oversized.topic);
-				model_span(bytes, size);
-			}
-			assert_int_equal(model_answer(output), 0);
-			span = size;
-			size = chance(size + 1);
-			mqtt_raw(&model.local, bytes, size);
-			if (size > 0)
-				gate_fed(gate, size);
-			span -= size;
-			break;
-		case 3: model_local(gate, &told); break;
-		case 4: model_write(gate); break;
-		case 5:
-			if (model.next > model.first) {
-				const size_t place = model.first + chance(model.next - model.first);
-				model.places[place].settled = true;
-				gate_settle(gate, place);
-			}
-			break;
-		case 6:
-			model_release(gate);
-			size = gate_output(gate, &bytes);
-			size = chance(size + 1);
-			mqtt_raw(&sent, bytes, size);
-			gate_sent(gate, size, 1);
-			break;
-		}
+		one_step(gate, &stream, &at, &span, &told, &sent);
 	}
 	const uint8_t *bytes;
 	const size_t size = gate_output(gate, &bytes);

@@ -40,7 +40,7 @@ static void test_signed(void **state)
 	struct token_identity identity;
 	char reason[TOKEN_REASON_SIZE], *token = NULL;
 	const char *why = NULL;
-	assert_int_equal(handler_token(&settings, NOW, &token, &why), 0);
+	assert_int_equal(handler_token(&settings, NULL, NOW, &token, &why), 0);
 	assert_int_equal(token_verify(SECRET, token, strlen(token), NOW + 99, false, &identity, reason), 0);
 	assert_true(identity.is_handler);
 	assert_string_equal(identity.name, "apples");
@@ -65,8 +65,50 @@ static void test_signed_with_the_handlers_secret(void **state)
 	struct token_identity identity;
 	char reason[TOKEN_REASON_SIZE], *token = NULL;
 	const char *why = NULL;
-	assert_int_equal(handler_token(&settings, NOW, &token, &why), 0);
+	assert_int_equal(handler_token(&settings, NULL, NOW, &token, &why), 0);
 	assert_int_equal(token_verify(SECRET, token, strlen(token), NOW, false, &identity, reason), 0);
+	handler_token_free(token);
+}
+
+/* To what this host's handlers subscribe to, and to its sessions. A file's token is what it is. */
+static void test_locked(void **state)
+{
+	(void)state;
+	static const char *const filters[] = {"+/get_apples", "+/ping"}, *const odd[] = {"+/ping", "a#"};
+	static const struct {
+		struct handler_topics topics;
+		const char *filters; /* NULL: for all topics, since no token can hold these */
+	} cases[] = {
+		{{filters, 2}, " subscribe 12:+/get_apples 6:+/ping publish 3:+/# client_ids 8:cashewd2"},
+		{{filters, 0}, " subscribe publish 3:+/# client_ids 8:cashewd2"},
+		{{odd, 2}, NULL},
+	};
+	const struct settings settings = {.jwt_secret = SECRET,
+		.handler_name = "apples",
+		.client_id = "cashewd2",
+		.handler_token_file = "",
+		.token_lifetime_s = 100};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct token_identity identity;
+		char reason[TOKEN_REASON_SIZE], *token = NULL;
+		const char *why = NULL;
+		assert_int_equal(handler_token(&settings, &cases[i].topics, NOW, &token, &why), 0);
+		assert_int_equal(
+			token_verify(SECRET, token, strlen(token), NOW, false, &identity, reason), 0);
+		assert_string_equal(identity.name, "apples");
+		if (cases[i].filters)
+			assert_string_equal(identity.filters, cases[i].filters);
+		else
+			assert_null(identity.filters);
+		token_identity_clear(&identity);
+		handler_token_free(token);
+	}
+	const struct settings by_file = {.jwt_secret = SECRET, .handler_token_file = file_path};
+	const char *reason = NULL;
+	char *token = NULL;
+	write_file("a.b.c\n");
+	assert_int_equal(handler_token(&by_file, &cases[0].topics, NOW, &token, &reason), 0);
+	assert_string_equal(token, "a.b.c");
 	handler_token_free(token);
 }
 
@@ -83,7 +125,7 @@ static void test_from_a_file(void **state)
 		char *token = NULL;
 		write_file(cases[i].text);
 		const char *reason = NULL;
-		assert_int_equal(handler_token(&settings, NOW, &token, &reason), 0);
+		assert_int_equal(handler_token(&settings, NULL, NOW, &token, &reason), 0);
 		assert_string_equal(token, cases[i].expected);
 		handler_token_free(token);
 	}
@@ -116,7 +158,7 @@ static void test_odd_files(void **state)
 		char *token = NULL;
 		const char *reason = NULL;
 		write_file(cases[i].text);
-		if (handler_token(&settings, NOW, &token, &reason) != HANDLER_TOKEN_E_ODD)
+		if (handler_token(&settings, NULL, NOW, &token, &reason) != HANDLER_TOKEN_E_ODD)
 			fail_msg("<%s> is taken for a token", cases[i].text);
 		assert_null(token);
 		assert_string_equal(reason, cases[i].reason);
@@ -129,13 +171,13 @@ static void test_failures(void **state)
 	char untouched[] = "untouched", *token = untouched;
 	const char *reason = NULL;
 	const struct settings no_file = {.handler_token_file = "/nonexistent/token"};
-	assert_int_equal(handler_token(&no_file, NOW, &token, &reason), -ENOENT);
+	assert_int_equal(handler_token(&no_file, NULL, NOW, &token, &reason), -ENOENT);
 	assert_string_equal(reason, "No such file or directory");
 	const struct settings no_secret = {.jwt_secret = "",
 		.handler_name = "apples",
 		.handler_token_file = "",
 		.token_lifetime_s = 100};
-	assert_int_equal(handler_token(&no_secret, NOW, &token, &reason), -EINVAL);
+	assert_int_equal(handler_token(&no_secret, NULL, NOW, &token, &reason), -EINVAL);
 	assert_string_equal(reason, "Invalid argument");
 	assert_ptr_equal(token, untouched);
 }
@@ -158,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_signed),
 		cmocka_unit_test(test_signed_with_the_handlers_secret),
+		cmocka_unit_test(test_locked),
 		cmocka_unit_test(test_from_a_file),
 		cmocka_unit_test(test_odd_files),
 		cmocka_unit_test(test_failures),

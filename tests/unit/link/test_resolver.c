@@ -1,10 +1,11 @@
 /* Tests of resolver.c and the files that it reads: real files, a real lookup of 127.0.0.1. */
 #include "resolver.h"
 
+#include "handler_token.h"
 #include "settings.h"
 #include "tls_server.h"
+#include "token.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -25,7 +27,8 @@ static char fifo[96], rubbish[96], token_file[96], missing[96], torn[96], chain[
 
 static struct settings settings_of_tests(void)
 {
-	return (struct settings){.broker_host = "127.0.0.1",
+	return (struct settings){.client_id = "cashewd",
+		.broker_host = "127.0.0.1",
 		.broker_port = 1,
 		.broker_tls = true,
 		.broker_ca_file = authority.certificate_file,
@@ -37,17 +40,25 @@ static struct settings settings_of_tests(void)
 		.token_lifetime_s = 60};
 }
 
-static void ask(const struct settings *settings, struct resolver_answer *ret)
+static void ask_locked(
+	const struct settings *settings, const struct handler_topics *topics, struct resolver_answer *ret)
 {
 	struct resolver *resolver = NULL;
 	struct resolver_request *request = NULL;
 	assert_int_equal(resolver_new(settings, &resolver), 0);
+	if (topics)
+		assert_int_equal(resolver_lock(resolver, topics), 0);
 	assert_int_equal(resolver_ask(resolver, &request), 0);
 	struct pollfd entry = {.fd = resolver_poll_fd(request), .events = POLLIN};
 	assert_int_equal(poll(&entry, 1, PATIENCE_MS), 1);
 	assert_true(resolver_take(request, ret));
 	resolver_forget(request);
 	resolver_free(resolver);
+}
+
+static void ask(const struct settings *settings, struct resolver_answer *ret)
+{
+	ask_locked(settings, NULL, ret);
 }
 
 static void write_text(const char *path, const char *text)
@@ -169,6 +180,33 @@ static void test_token(void **state)
 	}
 }
 
+/* The filters are copied: the caller's are gone when the token is signed. */
+static void test_locked_token(void **state)
+{
+	(void)state;
+	struct settings settings = settings_of_tests();
+	settings.broker_tls = false;
+	for (size_t count = 0; count <= 2; count++) {
+		char first[] = "+/get_apples", second[] = "+/ping";
+		const char *filters[] = {first, second};
+		struct resolver_answer answer;
+		struct token_identity identity;
+		char reason[TOKEN_REASON_SIZE] = "";
+		ask_locked(&settings, &(struct handler_topics){filters, count}, &answer);
+		assert_true(answer.ok);
+		assert_int_equal(token_verify(settings.jwt_secret, answer.token, strlen(answer.token),
+					 (int64_t)time(NULL), false, &identity, reason),
+			0);
+		assert_string_equal(identity.filters,
+			count == 0 ? " subscribe publish 3:+/# client_ids 7:cashewd"
+			: count == 1
+				? " subscribe 12:+/get_apples publish 3:+/# client_ids 7:cashewd"
+				: " subscribe 12:+/get_apples 6:+/ping publish 3:+/# client_ids 7:cashewd");
+		token_identity_clear(&identity);
+		resolver_answer_free(&answer);
+	}
+}
+
 /* Requests that are forgotten before, while and after they are answered, and a resolver that goes first. */
 static void test_forgotten(void **state)
 {
@@ -230,6 +268,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_token),
+		cmocka_unit_test(test_locked_token),
 		cmocka_unit_test(test_forgotten),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);

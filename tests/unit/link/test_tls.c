@@ -9,8 +9,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -38,6 +36,12 @@ static void test_names(void **state)
 		{"wrong address", "x", "IP:127.0.0.2", "127.0.0.1", not_for, false, NULL},
 		{"address as a name", "x", "DNS:127.0.0.1", "127.0.0.1", not_for, false, NULL},
 		{"common name only", "broker.example", NULL, "broker.example", not_for, false, NULL},
+		{"common name that is a wildcard", "*.test.example", NULL, "broker.test.example", not_for,
+			false, NULL},
+		{"common name beside an address", "broker.example", "IP:127.0.0.1", "broker.example", not_for,
+			false, NULL},
+		{"partial wildcard behind", "x", "DNS:*r.test.example", "broker.test.example", not_for, false,
+			NULL},
 		{"common name besides", "broker.example", "email:a@b.example", "broker.example", not_for,
 			false, NULL},
 		{"self-signed", "x", "DNS:broker.example", "broker.example",

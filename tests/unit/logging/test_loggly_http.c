@@ -5,7 +5,6 @@
 
 #include <curl/curl.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { SIX_HOURS_MS = 6 * 60 * 60 * 1000 };
 /* Of 159 bytes: what follows is cut within a reason. */
@@ -13,11 +12,12 @@ enum { SIX_HOURS_MS = 6 * 60 * 60 * 1000 };
 	"<html><head><title>404 Not Found</title></head><body><center><h1>404 Not Found</h1></center>" \
 	"<hr><center>nginx/1.22.1</center><p>There is nothing here by the name:"
 
-static struct loggly_http *open_http_with(unsigned port, unsigned total_ms, const char *authorities)
+static struct loggly_http *open_http_at(
+	const char *host, unsigned port, unsigned total_ms, const char *authorities)
 {
 	char url[64];
 	struct loggly_http *http = NULL;
-	snprintf(url, sizeof(url), "https://127.0.0.1:%u/", port);
+	snprintf(url, sizeof(url), "https://%s:%u/", host, port);
 	assert_int_equal(loggly_http_open(&(struct loggly_http_options){.url = url,
 						  .token = PARTS_TOKEN,
 						  .tags = "a,b",
@@ -27,6 +27,11 @@ static struct loggly_http *open_http_with(unsigned port, unsigned total_ms, cons
 				 &http),
 		0);
 	return http;
+}
+
+static struct loggly_http *open_http_with(unsigned port, unsigned total_ms, const char *authorities)
+{
+	return open_http_at("127.0.0.1", port, total_ms, authorities);
 }
 
 static struct loggly_http *open_http(unsigned port, unsigned total_ms)
@@ -175,26 +180,29 @@ static void test_certificates(void **state)
 {
 	(void)state;
 	static const struct {
-		const char *name, *certificate, *reason;
+		const char *name, *host, *certificate, *reason; /* NULL: it is taken */
 		bool old_tls;
 	} cases[] = {
-		{"expired", "expired.crt", "expired"},
-		{"of another host", "wrong-name.crt", "127.0.0.1"},
-		{"of another authority", "other-ca.crt", "certificate"},
-		{"an old TLS", "server.crt", "", true},
+		{"good", "localhost", "server.crt", NULL},
+		{"expired", "127.0.0.1", "expired.crt", "expired"},
+		{"of another host", "127.0.0.1", "wrong-name.crt", "127.0.0.1"},
+		{"of a common name alone", "localhost", "unnamed.crt", "mismatch"},
+		{"of another authority", "127.0.0.1", "other-ca.crt", "certificate"},
+		{"an old TLS", "127.0.0.1", "server.crt", "", true},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		print_message("%s\n", cases[i].name);
 		struct bulk_server *server = server_start(0, cases[i].certificate, cases[i].old_tls, NULL);
-		struct loggly_http *http = open_http(bulk_server_port(server), 20000);
+		struct loggly_http *http =
+			open_http_at(cases[i].host, bulk_server_port(server), 20000, "ca.crt");
 		struct bulk_counts counts;
 		const struct loggly_answer answer = request(http, "{}\n");
-		assert_int_equal(answer.kind, LOGGLY_LATER);
-		assert_int_equal(answer.status, 0);
-		if (!strstr(answer.reason, cases[i].reason))
+		assert_int_equal(answer.kind, cases[i].reason ? LOGGLY_LATER : LOGGLY_TAKEN);
+		assert_int_equal(answer.status, cases[i].reason ? 0 : 200);
+		if (cases[i].reason && !strstr(answer.reason, cases[i].reason))
 			fail_msg("%s", answer.reason);
 		bulk_server_counts(server, &counts);
-		assert_int_equal(counts.requests, 0);
+		assert_int_equal(counts.requests, cases[i].reason ? 0 : 1);
 		loggly_http_close(http);
 		bulk_server_stop(server);
 	}

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -121,6 +120,10 @@ static void tokens(void **state)
 		/* One line end, as a secret's file has it, is no part of the secret. */
 		{"user 1", "JWT_SECRET=" SECRET "\n", NULL, NULL, SECRET, "1", false, 3600},
 		{"user 1", "", "JWT_SECRET=\"" SECRET "\\r\\n\"", NULL, SECRET, "1", false, 3600},
+		{"user 1", "JWT_SECRET_FILE=other.env", NULL, SECRET "\n", SECRET, "1", false, 3600},
+		{"user 1", "", "JWT_SECRET=\nJWT_SECRET_FILE=other.env\n", SECRET, SECRET, "1", false, 3600},
+		{"handler a", "JWT_SECRET=" SECRET " JWT_HANDLER_SECRET_FILE=other.env", NULL, OTHER, OTHER,
+			"a", true, 3600},
 		{"user 1", "JWT_SECRET=s ALLOW_SHORT_SECRET=on", NULL, NULL, "s", "1", false, 3600},
 		{"user 1", "", "JWT_SECRET=s\nALLOW_SHORT_SECRET=on\n", NULL, "s", "1", false, 3600},
 		{"handler a", "JWT_SECRET=" SECRET " JWT_HANDLER_SECRET=" OTHER, NULL, NULL, OTHER, "a", true,
@@ -157,6 +160,35 @@ static void tokens(void **state)
 	}
 }
 
+static void locked_handlers(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *arguments, *filters;
+	} cases[] = {
+		{"handler a --subscribe +/ping", " subscribe 6:+/ping"},
+		{"handler a --subscribe +/ping --publish +/+ --subscribe=1/#",
+			" subscribe 6:+/ping 3:1/# publish 3:+/+"},
+		{"--publish +/pong handler a", " publish 6:+/pong"},
+	};
+	unlink(".env");
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct outcome outcome, shown;
+		struct token_identity identity;
+		char reason[TOKEN_REASON_SIZE] = "";
+		run(cases[i].arguments, "JWT_SECRET=" SECRET, "", NULL, &outcome);
+		assert_int_equal(outcome.code, 0);
+		assert_int_equal(token_verify(SECRET, outcome.out, strcspn(outcome.out, "\n"), time(NULL),
+					 false, &identity, reason),
+			0);
+		assert_string_equal(identity.filters, cases[i].filters);
+		token_identity_clear(&identity);
+		run("show", "JWT_SECRET=" SECRET, outcome.out, NULL, &shown);
+		assert_int_equal(shown.code, 0);
+		assert_non_null(strstr(shown.out, ", locked to topics\n"));
+	}
+}
+
 /* It counts, and is warned of. */
 static void odd_secret(void **state)
 {
@@ -184,8 +216,9 @@ static void refusals(void **state)
 		int code;
 		const char *error;
 	} cases[] = {
-		{"", "JWT_SECRET=" SECRET, NULL, 64, "expected user, handler or show"},
-		{"guest 1", "JWT_SECRET=" SECRET, NULL, 64, "guest: expected user, handler or show"},
+		{"", "JWT_SECRET=" SECRET, NULL, 64, "expected user, handler, show, exchange or jwks"},
+		{"guest 1", "JWT_SECRET=" SECRET, NULL, 64,
+			"guest: expected user, handler, show, exchange or jwks"},
 		{"user", "JWT_SECRET=" SECRET, NULL, 64, "expected one user id"},
 		{"user 1 2", "JWT_SECRET=" SECRET, NULL, 64, "expected one user id"},
 		{"handler", "JWT_SECRET=" SECRET, NULL, 64, "expected one name"},
@@ -205,6 +238,14 @@ static void refusals(void **state)
 		{"user 1 --secret x", "JWT_SECRET=" SECRET, NULL, 64, "unknown option"},
 		{"show x", "JWT_SECRET=" SECRET, NULL, 64, "show takes nothing"},
 		{"show --expires 1h", "JWT_SECRET=" SECRET, NULL, 64, "show takes nothing"},
+		{"show --subscribe +/ping", "JWT_SECRET=" SECRET, NULL, 64, "show takes nothing"},
+		{"user 1 --subscribe +/ping", "JWT_SECRET=" SECRET, NULL, 64, "are for handlers"},
+		{"user 1 --publish 1/ping", "JWT_SECRET=" SECRET, NULL, 64, "are for handlers"},
+		{"handler a --subscribe", "JWT_SECRET=" SECRET, NULL, 64, "--subscribe needs a value"},
+		{"handler a --subscribe a#", "JWT_SECRET=" SECRET, NULL, 64,
+			"handler.subscribe[0] is no topic filter"},
+		{"handler a --publish +/x --publish $SYS/#", "JWT_SECRET=" SECRET, NULL, 64,
+			"brokers would refuse it: the token's handler.publish[1] begins with $"},
 		{"user 1", "", NULL, 78, "JWT_SECRET is not set"},
 		{"user 1", "", NULL, 78, "there is no .env in /tmp/"},
 		{"user 1", "", "LOG_LEVEL=debug\n", 78, "JWT_SECRET is not set"},
@@ -218,6 +259,12 @@ static void refusals(void **state)
 		{"handler a", "JWT_HANDLER_SECRET=s JWT_SECRET=" SECRET, NULL, 78,
 			"JWT_HANDLER_SECRET has 1 bytes"},
 		{"user 1", "", "JWT_SECRET " SECRET "\n", 78, ".env"},
+		{"user 1", "JWT_SECRET_FILE=./gone", NULL, 78,
+			"JWT_SECRET_FILE=./gone: it cannot be read: No such file or directory"},
+		{"user 1", "JWT_SECRET_FILE=" SECRET, NULL, 78, "its name is not shown"},
+		{"user 1", "JWT_SECRET_FILE=.env", "#\n", 78, "has 1 bytes: expected 32 or more"},
+		{"user 1", "JWT_SECRET_FILE=.env JWT_SECRET=" SECRET, "#\n", 78,
+			"JWT_SECRET and JWT_SECRET_FILE are both set"},
 		{"user 1 --env-file missing.env", "JWT_SECRET=" SECRET, NULL, 78,
 			"missing.env: cannot be opened: No such file"},
 	};
@@ -333,6 +380,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(tokens, enter_folder, leave_folder),
+		cmocka_unit_test_setup_teardown(locked_handlers, enter_folder, leave_folder),
 		cmocka_unit_test_setup_teardown(odd_secret, enter_folder, leave_folder),
 		cmocka_unit_test_setup_teardown(refusals, enter_folder, leave_folder),
 		cmocka_unit_test_setup_teardown(shown, enter_folder, leave_folder),

@@ -16,92 +16,11 @@
 
 #include <cmocka.h>
 
+#include "cashewd_parts.h"
 #include "own_folder.h"
-
-#define PROGRAM BINARY_DIR "/cashewd"
-#define SECRET	"0123456789abcdef0123456789abcdef"
 
 static const char enough[] =
 	"JWT_SECRET=" SECRET "\nBROKER_HOST=localhost\nMONGO_DB_URL=mongodb://u:hunter2@127.0.0.1\n";
-
-struct outcome {
-	int code; /* -1: killed */
-	char out[32 * 1024], err[32 * 1024];
-};
-
-static void read_file(const char *path, char *ret, size_t size)
-{
-	FILE *file = fopen(path, "re");
-	assert_non_null(file);
-	ret[fread(ret, 1, size - 1, file)] = '\0';
-	fclose(file);
-}
-
-static void write_file(const char *path, const char *text, mode_t mode)
-{
-	const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	assert_return_code(fd, errno);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	assert_return_code(fchmod(fd, mode), errno);
-	close(fd);
-}
-
-static pid_t start(const char *const *arguments, char *const *environment, const char *out)
-{
-	char *values[16], *variables[32];
-	size_t count = 0, variable_count = 0;
-	/* The driver's counters in shared memory are called by the process's number, and stay after a kill
-	 * -9: where one is in the way, it says so on standard error before main() has begun. */
-	static char no_counters[] = "MONGOC_DISABLE_SHM=1";
-	variables[variable_count++] = no_counters;
-	for (; *environment; environment++)
-		variables[variable_count++] = *environment;
-	variables[variable_count] = NULL;
-	values[count++] = strdup("cashewd");
-	for (; *arguments; arguments++)
-		values[count++] = strdup(*arguments);
-	values[count] = NULL;
-	posix_spawn_file_actions_t files;
-	assert_int_equal(posix_spawn_file_actions_init(&files), 0);
-	assert_int_equal(posix_spawn_file_actions_addopen(
-				 &files, STDOUT_FILENO, out, O_WRONLY | O_CREAT | O_TRUNC, 0600),
-		0);
-	assert_int_equal(posix_spawn_file_actions_addopen(
-				 &files, STDERR_FILENO, "err", O_WRONLY | O_CREAT | O_TRUNC, 0600),
-		0);
-	pid_t pid = -1;
-	assert_int_equal(posix_spawn(&pid, PROGRAM, &files, NULL, values, variables), 0);
-	posix_spawn_file_actions_destroy(&files);
-	while (count > 0)
-		free(values[--count]);
-	return pid;
-}
-
-static int finish(pid_t pid)
-{
-	int status;
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static char *const no_environment[] = {NULL};
-
-static void run_in(char *const *environment, struct outcome *ret, const char *const *arguments)
-{
-	ret->code = finish(start(arguments, environment, "out"));
-	read_file("out", ret->out, sizeof(ret->out));
-	read_file("err", ret->err, sizeof(ret->err));
-}
-
-#define RUN(outcome, ...) run_in(no_environment, outcome, (const char *const[]){__VA_ARGS__, NULL})
-
-static struct outcome got;
-
-static void assert_holds(const char *text, const char *part)
-{
-	if (!strstr(text, part))
-		fail_msg("\"%s\" is not in \"%s\"", part, text);
-}
 
 static void test_help(void **state)
 {
@@ -118,6 +37,8 @@ static void test_help(void **state)
 			true},
 		{{"doctor", "--help"}, {"Usage: cashewd doctor", "\n  --json ", "\nExit codes: 0 "}},
 		{{"top", "--help"}, {"Usage: cashewd top", "\n  --once ", "\nExit codes: 0 "}},
+		{{"healthcheck", "--help"},
+			{"Usage: cashewd healthcheck", "\n  --ready ", "\nExit codes: 0 "}},
 		{{"dead-letters", "--help"},
 			{"Usage: cashewd dead-letters", "\n  --since TIME ", "\nExit codes: 0 "}},
 	};
@@ -159,6 +80,27 @@ static void test_list_handlers(void **state)
 	assert_holds(got.out, " +/get_apples ");
 }
 
+static void test_check_handlers(void **state)
+{
+	(void)state;
+	RUN(&got, "--check-handlers");
+	assert_int_equal(got.code, 0);
+	assert_string_equal(got.out, "");
+	assert_string_equal(got.err, "");
+}
+
+static void test_asyncapi(void **state)
+{
+	(void)state;
+	RUN(&got, "asyncapi");
+	assert_int_equal(got.code, 0);
+	assert_string_equal(got.err, "");
+	assert_holds(got.out, "\"asyncapi\": \"3.0.0\"");
+	assert_holds(got.out, "\"{user}/request_contact\"");
+	RUN(&got, "asyncapi", "more");
+	assert_int_equal(got.code, 64);
+}
+
 static void test_settings_texts(void **state)
 {
 	(void)state;
@@ -170,9 +112,9 @@ static void test_settings_texts(void **state)
 	RUN(&got, "--settings-markdown");
 	assert_int_equal(got.code, 0);
 	static const char begin[] = "<!-- settings: made by cashewd --settings-markdown -->\n";
-	static char readme[64 * 1024];
-	read_file(SOURCE_DIR "/README.md", readme, sizeof(readme));
-	char *table = strstr(readme, begin);
+	static char page[64 * 1024];
+	read_file(SOURCE_DIR "/docs/settings.md", page, sizeof(page));
+	char *table = strstr(page, begin);
 	assert_non_null(table);
 	table += strlen(begin);
 	char *end = strstr(table, "<!-- /settings -->\n");
@@ -341,6 +283,47 @@ static void test_run(void **state)
 	assert_null(strstr(got.err, SECRET));
 }
 
+/* What can be used and should not be is told in the same words by --check, doctor and the log. 0.0.0.0 is no address of this machine to the settings,
+ * and refuses at once. */
+static void test_risks_are_told_alike(void **state)
+{
+	(void)state;
+	static const char env[] =
+		"JWT_SECRET=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nBROKER_HOST=0.0.0.0\nBROKER_PORT=1\nBROKER_TLS=off\n"
+		"MONGO_DB_URL=mongodb://u:hunter2@0.0.0.0:1/?serverSelectionTimeoutMS=500\nMETRICS_ADDR=off\nLOG_FORMAT=json\n";
+	static const char *const risks[] = {".env: others can write to it (mode 0666): chmod go-w it",
+		".env: the folder that it is in: others can write to it (mode 0777): chmod go-w it",
+		"JWT_SECRET: it is one character, 40 times, which is quickly guessed",
+		"BROKER_TLS=off: this host's token and all commands can be read on the way to 0.0.0.0",
+		"MONGO_DB_URL: the password and all data go to another machine without TLS"};
+	enum { RISKS = sizeof(risks) / sizeof(risks[0]) };
+	write_file(".env", env, 0600);
+	assert_return_code(chmod(".env", 0666), errno);
+	assert_return_code(chmod(".", 0777), errno);
+	RUN(&got, "--check");
+	assert_int_equal(got.code, 0);
+	for (size_t i = 0; i < RISKS; i++)
+		assert_holds(got.err, risks[i]);
+	RUN(&got, "doctor", "--json", "--timeout", "1");
+	assert_int_equal(got.code, 1);
+	for (size_t i = 0; i < RISKS; i++)
+		assert_holds(got.out, risks[i]);
+	assert_return_code(unlink("err"), errno);
+	assert_return_code(mkfifo("err", 0600), errno);
+	const int log = open("err", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_return_code(log, errno);
+	const pid_t pid = start((const char *const[]){NULL}, no_environment, "out");
+	assert_return_code(fcntl(log, F_SETFL, 0), errno);
+	got.err[0] = '\0';
+	for (size_t i = 0; i < RISKS; i++)
+		read_log(log, risks[i]);
+	assert_return_code(kill(pid, SIGTERM), errno);
+	read_log(log, NULL);
+	close(log);
+	assert_int_equal(finish(pid), 0);
+	assert_null(strstr(got.err, "hunter2"));
+}
+
 /* libmongoc makes its counters before main() begins. Where their name is taken, or /dev/shm cannot be written, it would say so: a line that is no record. */
 static void test_driver_is_silent(void **state)
 {
@@ -380,6 +363,8 @@ int main(void)
 		IN_FOLDER(test_help),
 		IN_FOLDER(test_version),
 		IN_FOLDER(test_list_handlers),
+		IN_FOLDER(test_check_handlers),
+		IN_FOLDER(test_asyncapi),
 		IN_FOLDER(test_settings_texts),
 		IN_FOLDER(test_usage),
 		IN_FOLDER(test_output_fails),
@@ -388,6 +373,7 @@ int main(void)
 		IN_FOLDER(test_check_fails),
 		IN_FOLDER(test_env_file),
 		IN_FOLDER(test_run),
+		IN_FOLDER(test_risks_are_told_alike),
 		IN_FOLDER(test_driver_is_silent),
 	};
 	return cmocka_run_group_tests_name("cashewd options", tests, NULL, NULL);

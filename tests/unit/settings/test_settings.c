@@ -1,151 +1,9 @@
-/* Tests of settings.c and settings_check.c: which values are taken from where, and what is wrong with others. */
+/* Tests of settings.c and settings_check.c: which values are taken from where. Values that are wrong: test_settings_bad.c. */
 #include "failing_malloc.h"
 #include "settings_outcome.h"
 
 #define LONG_SECRET "0123456789abcdef0123456789abcdef"
 
-struct bad_case {
-	const char *name;
-	const char *file;
-	const char *problems; /* all of them */
-};
-
-static struct bad_case bad_cases[] = {
-	{"nothing is set", "",
-		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its certificate must be for this name.\n"
-		"MONGO_DB_URL: it is not set. Connection string of MongoDB, mongodb:// or mongodb+srv://; what it leaves open is set to w=majority, "
-		"journal=true, retryWrites=false and time-outs of seconds.\n"
-		"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a HANDLER_TOKEN_FILE\n"},
-	{"empty host", SECRET URL "BROKER_HOST=\n",
-		".env:3: BROKER_HOST=: it is empty: expected 1 to 255 bytes\n"},
-	{"unknown key", ENOUGH "BROKER_PROT=1883\n",
-		".env:4: BROKER_PROT: there is no setting of that name; did you mean BROKER_PORT?\n"},
-	{"unknown key in lower case", ENOUGH "broker_port=1883\n",
-		".env:4: broker_port: there is no setting of that name; did you mean BROKER_PORT?\n"},
-	{"second line of a secret", ENOUGH "Zm9vYmFy==\n",
-		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help settings "
-		"lists them)\n"},
-	{"second line of a secret with one sign", ENOUGH "Zm9vYmE=\n",
-		".env:4: what stands before the = is no setting, and not shown, as it may be the second line of a secret (--help settings "
-		"lists them)\n"},
-	{"a proxy", ENOUGH "https_proxy='http://svc:S3same#1@proxy.example:3128'\nNO_PROXY=a\n",
-		".env:4: https_proxy: set it in the environment that cashewd is started with: libraries read it there, and not in this file\n"
-		".env:5: NO_PROXY: set it in the environment that cashewd is started with: libraries read it there, and not in this file\n"},
-	{"token in place of its file", ENOUGH "HANDLER_TOKEN_FILE=eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl\n",
-		"HANDLER_TOKEN_FILE: it is a token (not shown): expected the name of a file that holds it\n"},
-	{"line that is none", ENOUGH "BROKER_PORT 1883\n",
-		".env:4: this line is neither NAME=value nor a comment\n"},
-	{"number that is none", ENOUGH "KEEPALIVE=60s\n",
-		".env:4: KEEPALIVE=60s: expected a number from 10 to 65535 s\n"},
-	{"empty number", ENOUGH "KEEPALIVE=\n", ".env:4: KEEPALIVE=: expected a number from 10 to 65535 s\n"},
-	{"too small", ENOUGH "KEEPALIVE=9\n", ".env:4: KEEPALIVE=9: expected a number from 10 to 65535 s\n"},
-	{"too large", ENOUGH "BROKER_PORT=65536\n",
-		".env:4: BROKER_PORT=65536: expected a number from 1 to 65535\n"},
-	{"negative", ENOUGH "WORKERS=-1\n", ".env:4: WORKERS=-1: expected a number from 1 to 512\n"},
-	{"beyond 64 bits", ENOUGH "WORKERS=99999999999999999999\n",
-		".env:4: WORKERS=99999999999999999999: expected a number from 1 to 512\n"},
-	{"size beyond 64 bits", ENOUGH "EVENT_MAX=9223372036854775807M\n",
-		".env:4: EVENT_MAX=9223372036854775807M: expected a number, or one with K or M behind it, from 1024 to 268435455 bytes\n"},
-	{"suffix where there is none", ENOUGH "WORKERS=1K\n",
-		".env:4: WORKERS=1K: expected a number from 1 to 512\n"},
-	{"suffix alone", ENOUGH "PAYLOAD_MAX=K\n",
-		".env:4: PAYLOAD_MAX=K: expected a number, or one with K or M behind it, from 16 to 15728640 bytes\n"},
-	{"payload that no dead letter can hold", ENOUGH "PAYLOAD_MAX=15728641\n",
-		".env:4: PAYLOAD_MAX=15728641: expected a number, or one with K or M behind it, from 16 to 15728640 bytes\n"},
-	{"switch", ENOUGH "BROKER_TLS=maybe\n", ".env:4: BROKER_TLS=maybe: expected on or off\n"},
-	{"empty switch", ENOUGH "BROKER_TLS=\n", ".env:4: BROKER_TLS=: expected on or off\n"},
-	{"choice", ENOUGH "LOG_LEVEL=loud\n",
-		".env:4: LOG_LEVEL=loud: expected one of error, warn, info, debug\n"},
-	{"client id with other characters", ENOUGH "CLIENT_ID=a/b\n",
-		".env:4: CLIENT_ID=a/b: expected only A-Z a-z 0-9 . _ | -\n"},
-	{"client id too long",
-		ENOUGH "CLIENT_ID=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\n",
-		".env:4: CLIENT_ID=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...: expected 1 to 64 bytes of A-Z a-z 0-9 . _ | -\n"},
-	{"control characters", ENOUGH "HANDLERS=\"ping\\nget_apples\"\n",
-		".env:4: HANDLERS=ping\\x0aget_apples: expected one line without control characters\n"},
-	{"secret too short", "JWT_SECRET=0123456789abcdef0123456789abcde\n" BROKER URL,
-		"JWT_SECRET: it has 31 bytes: expected 32 or more (openssl rand -base64 48 makes one); for trials ALLOW_SHORT_SECRET=on accepts "
-		"it\n"},
-	{"handlers' secret too short", ENOUGH "JWT_HANDLER_SECRET=0123456789abcdef0123456789abcde\n",
-		"JWT_HANDLER_SECRET: it has 31 bytes: expected 32 or more (openssl rand -base64 48 makes one); for trials ALLOW_SHORT_SECRET=on "
-		"accepts it\n"},
-	{"empty secret is always refused", "JWT_SECRET=''\nALLOW_SHORT_SECRET=on\n" BROKER URL,
-		"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a HANDLER_TOKEN_FILE\n"},
-	{"host with scheme", SECRET URL "BROKER_HOST=mqtts://localhost\n",
-		"BROKER_HOST=mqtts://localhost: expected a host name or an address alone; the port goes into BROKER_PORT\n"},
-	{"host with port", SECRET URL "BROKER_HOST=localhost:8883\n",
-		"BROKER_HOST=localhost:8883: expected a host name or an address alone; the port goes into BROKER_PORT\n"},
-	{"connection string of something else", SECRET BROKER "MONGO_DB_URL=postgres://u:hunter2@h/\n",
-		"MONGO_DB_URL: expected it to begin with mongodb:// or mongodb+srv://\n"},
-	{"connection string with two line ends",
-		SECRET BROKER "MONGO_DB_URL=\"mongodb://u:hunter2@h/\\n\\n\"\n",
-		".env:3: MONGO_DB_URL: expected one line without control characters\n"},
-	{"database name", ENOUGH "MONGO_DB_NAME=a.b\n",
-		"MONGO_DB_NAME=a.b: expected a name in UTF-8 without / \\ . \" $ * < > : | ? and blanks\n"},
-	{"database name that other systems refuse", ENOUGH "MONGO_DB_NAME=a|b\n",
-		"MONGO_DB_NAME=a|b: expected a name in UTF-8 without / \\ . \" $ * < > : | ? and blanks\n"},
-	{"database name that is no UTF-8", ENOUGH "MONGO_DB_NAME=\xe4pfel\n",
-		".env:4: MONGO_DB_NAME=\\xe4pfel: expected UTF-8\n"},
-	{"host that is no UTF-8", SECRET URL "BROKER_HOST=m\xfcller.example.com\n",
-		".env:3: BROKER_HOST=m\\xfcller.example.com: expected UTF-8\n"},
-	{"connection string that is no UTF-8", SECRET BROKER "MONGO_DB_URL=mongodb://u:hunter2\xfc@h/\n",
-		".env:3: MONGO_DB_URL: expected UTF-8\n"},
-	{"database of MongoDB's own", ENOUGH "MONGO_DB_NAME=config\n",
-		"MONGO_DB_NAME=config: that is one of MongoDB's own: expected another name\n"},
-	{"timeout over an hour", ENOUGH "HANDLER_TIMEOUT=3601\n",
-		".env:4: HANDLER_TIMEOUT=3601: expected a number from 1 to 3600 s\n"},
-	{"no timeout", ENOUGH "HANDLER_TIMEOUT=0\n",
-		".env:4: HANDLER_TIMEOUT=0: expected a number from 1 to 3600 s\n"},
-	{"small window", ENOUGH "WINDOW=19\n", ".env:4: WINDOW=19: expected a number from 20 to 65535\n"},
-	{"large window", ENOUGH "WINDOW=65536\n",
-		".env:4: WINDOW=65536: expected a number from 20 to 65535\n"},
-	{"empty window", ENOUGH "WINDOW=\n", ".env:4: WINDOW=: expected a number from 20 to 65535\n"},
-	{"0 where it never meant anything", ENOUGH "USER_WINDOW=0\n",
-		".env:4: USER_WINDOW=0: expected a number from 1 to 65535\n"},
-	{"certificate without key", ENOUGH "BROKER_CERT_FILE=/dev/null\n",
-		"BROKER_CERT_FILE is set without BROKER_KEY_FILE: a client certificate needs both\n"},
-	{"key without certificate", ENOUGH "BROKER_KEY_FILE=/dev/null\n",
-		"BROKER_KEY_FILE is set without BROKER_CERT_FILE: a client certificate needs both\n"},
-	{"Loggly without TLS", ENOUGH "LOGGLY_URL=http://localhost\n",
-		"LOGGLY_URL: expected https://, a host, and at most a port and a path\n"},
-	{"Loggly with a password", ENOUGH "LOGGLY_URL=https://u:hunter2@localhost\n",
-		"LOGGLY_URL: expected https://, a host, and at most a port and a path\n"},
-	{"tag with a slash", ENOUGH "LOGGLY_TAGS=a/b\n",
-		"LOGGLY_TAGS=a/b: expected names of A-Z a-z 0-9 . _ - separated by commas\n"},
-	{"no tag", ENOUGH "LOGGLY_TAGS=,\n",
-		"LOGGLY_TAGS=,: expected names of A-Z a-z 0-9 . _ - separated by commas\n"},
-	{"Loggly's authorities are missing", ENOUGH "LOGGLY_CA_FILE=/nonexistent/ca.pem\n",
-		"LOGGLY_CA_FILE=/nonexistent/ca.pem: cannot be opened: No such file or directory\n"},
-	{"file that is missing", ENOUGH "BROKER_CA_FILE=/nonexistent/ca.pem\n",
-		"BROKER_CA_FILE=/nonexistent/ca.pem: cannot be opened: No such file or directory\n"},
-	{"file that is a directory", BROKER URL "HANDLER_TOKEN_FILE=/\n",
-		"HANDLER_TOKEN_FILE=/: it is a directory: expected a file\n"},
-	{"handler that does not exist", ENOUGH "HANDLERS=ping, get_aples,xyzzy\n",
-		"HANDLERS: there is no handler get_aples; did you mean get_apples?\n"
-		"HANDLERS: there is no handler xyzzy (--list-handlers shows them)\n"},
-	{"handler's name is not its beginning", ENOUGH "HANDLERS=pin\n",
-		"HANDLERS: there is no handler pin; did you mean ping?\n"},
-	{"no handler", ENOUGH "HANDLERS=\", ,\"\n",
-		"HANDLERS=, ,: expected names separated by commas, or nothing for all\n"},
-	{"all problems are told", SECRET "BROKER_PORT=0\nKEEP_ALIVE=60\n?\n" URL,
-		".env:4: this line is neither NAME=value nor a comment\n"
-		".env:3: KEEP_ALIVE: there is no setting of that name; did you mean KEEPALIVE?\n"
-		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its certificate must be for this name.\n"
-		".env:2: BROKER_PORT=0: expected a number from 1 to 65535\n"},
-};
-
-static void test_bad(void **state)
-{
-	const struct bad_case *c = *state;
-	__attribute__((cleanup(outcome_free))) struct outcome got =
-		read_with(c->file, no_environment, plain_handlers);
-	assert_string_equal(got.problems, c->problems);
-	assert_int_equal(got.result, SETTINGS_E_INVALID);
-	assert_null(got.settings.block);
-	assert_string_equal(got.warnings, "");
-}
-
-/* Who starts it in the wrong folder, or has none yet, is told so. */
 static void test_no_file(void **state)
 {
 	(void)state;
@@ -362,7 +220,8 @@ static void test_odd_values(void **state)
 			".env:3: JWT_SECRET: the value begins with a blank or a line end: it is taken as it stands\n"},
 		{BROKER SECRET "MONGO_DB_URL=mongodb://u:${PASSWORD}@h\n", NULL, LONG_SECRET,
 			"mongodb://u:${PASSWORD}@h",
-			".env:3: MONGO_DB_URL: the value holds a name in ${} or $(), which nothing replaces here: it is taken as it stands\n"},
+			".env:3: MONGO_DB_URL: the value holds a name in ${} or $(), which nothing replaces here: it is taken as it stands\n"
+			"MONGO_DB_URL: the password and all data go to another machine without TLS: add tls=true to its options\n"},
 		{ENOUGH "HANDLER_NAME=x\n", "LOG_SPOOL_DIR='log spool'", LONG_SECRET, "mongodb://127.0.0.1",
 			"environment: LOG_SPOOL_DIR: the value begins and ends with a quote: it is taken as it stands\n"},
 	};
@@ -407,103 +266,6 @@ static void test_others_names(void **state)
 		".env:11: PORT is no setting of cashewd, and not used (--help settings lists them)\n"
 		".env:12: PUID is no setting of cashewd, and not used (--help settings lists them)\n"
 		".env:13: DOMAIN is no setting of cashewd, and not used (--help settings lists them)\n");
-}
-
-static void test_fifos(void **state)
-{
-	static const char *const names[] = {"BROKER_CA_FILE", "HANDLER_TOKEN_FILE", "LOGGLY_CA_FILE"};
-	char fifo[] = "/tmp/cashewd-test-fifo-XXXXXX", file[256], expected[256];
-	(void)state;
-	assert_non_null(mkdtemp(fifo));
-	assert_return_code(rmdir(fifo), errno);
-	assert_return_code(mkfifo(fifo, 0600), errno);
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(file, sizeof(file), ENOUGH "%s=%s\n", names[i], fifo);
-		snprintf(expected, sizeof(expected),
-			"%s=%s: it is a FIFO: expected a file, since it is read again and again\n", names[i],
-			fifo);
-		__attribute__((cleanup(outcome_free))) struct outcome got =
-			read_with(file, no_environment, plain_handlers);
-		assert_string_equal(got.problems, expected);
-	}
-	assert_return_code(unlink(fifo), errno);
-}
-
-static void test_token_file(void **state)
-{
-	(void)state;
-	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(
-		"JWT_SECRET=\nHANDLER_TOKEN_FILE=/dev/null\n" BROKER URL, no_environment, plain_handlers);
-	assert_string_equal(got.problems, "");
-	assert_int_equal(got.result, 0);
-}
-
-/* Which secret signs the host's token. */
-static void test_handler_secret(void **state)
-{
-	(void)state;
-	static const struct {
-		const char *file, *problems, *name, *secret; /* of the two that signs */
-	} cases[] = {
-		{SECRET BROKER URL, "", "JWT_SECRET", "0123456789abcdef0123456789abcdef"},
-		{SECRET BROKER URL "JWT_HANDLER_SECRET=\n", "", "JWT_SECRET",
-			"0123456789abcdef0123456789abcdef"},
-		{SECRET BROKER URL "JWT_HANDLER_SECRET=fedcba9876543210fedcba9876543210\n", "",
-			"JWT_HANDLER_SECRET", "fedcba9876543210fedcba9876543210"},
-		{"JWT_HANDLER_SECRET=fedcba9876543210fedcba9876543210\n" BROKER URL, "", "JWT_HANDLER_SECRET",
-			"fedcba9876543210fedcba9876543210"},
-		{SECRET BROKER URL "JWT_HANDLER_SECRET=0123456789abcdef0123456789abcdef\n",
-			"JWT_HANDLER_SECRET: it is the same as JWT_SECRET: expected another one, or none\n",
-			NULL, NULL},
-	};
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		__attribute__((cleanup(outcome_free))) struct outcome got =
-			read_with(cases[i].file, no_environment, plain_handlers);
-		assert_string_equal(got.problems, cases[i].problems);
-		const char *name = NULL;
-		if (!cases[i].name)
-			continue;
-		assert_string_equal(settings_handler_secret(&got.settings, &name), cases[i].secret);
-		assert_string_equal(name, cases[i].name);
-	}
-}
-
-static void test_odd_token_files(void **state)
-{
-	static const struct {
-		const char *text, *problem, *warning; /* behind the file's name; NULL: none */
-	} cases[] = {
-		{"a.b.c\n", NULL, NULL},
-		{"a.b.c\r\nmore\n", NULL, NULL},
-		{"", NULL, "it is empty"},
-		{"\n", NULL, "it is empty"},
-		{"\"a.b.c\"\n", "it has quotes around the token", NULL},
-		{"\xef\xbb\xbf"
-		 "a.b.c\n",
-			"it begins with a byte order mark", NULL},
-		{"Bearer a.b.c\n", "it begins with \"Bearer\", which belongs to HTTP", NULL},
-		{"a.b.c \n", "it has blanks around the token", NULL},
-	};
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char path[] = "/tmp/cashewd-test-XXXXXX", file[256], told[256];
-		const int fd = mkstemp(path);
-		assert_return_code(fd, errno);
-		assert_int_equal(write(fd, cases[i].text, strlen(cases[i].text)), strlen(cases[i].text));
-		close(fd);
-		snprintf(file, sizeof(file), BROKER URL "HANDLER_TOKEN_FILE=%s\n", path);
-		__attribute__((cleanup(outcome_free))) struct outcome got =
-			read_with(file, no_environment, plain_handlers);
-		assert_return_code(unlink(path), errno);
-		snprintf(told, sizeof(told),
-			"HANDLER_TOKEN_FILE=%s: %s: expected the token alone in its first line\n", path,
-			cases[i].problem ? cases[i].problem : "");
-		assert_string_equal(got.problems, cases[i].problem ? told : "");
-		snprintf(told, sizeof(told),
-			"HANDLER_TOKEN_FILE=%s: %s: expected a token in its first line\n", path,
-			cases[i].warning ? cases[i].warning : "");
-		assert_string_equal(got.warnings, cases[i].warning ? told : "");
-	}
 }
 
 static void test_own(void **state)
@@ -645,11 +407,6 @@ static void test_out_of_memory(void **state)
 
 int main(void)
 {
-	enum { BAD_CASES = sizeof(bad_cases) / sizeof(bad_cases[0]) };
-	struct CMUnitTest bad_tests[BAD_CASES];
-	for (size_t i = 0; i < BAD_CASES; i++)
-		bad_tests[i] = (struct CMUnitTest){
-			.name = bad_cases[i].name, .test_func = test_bad, .initial_state = &bad_cases[i]};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_defaults),
@@ -660,15 +417,10 @@ int main(void)
 		cmocka_unit_test(test_retired_name_of_a_handler),
 		cmocka_unit_test(test_odd_values),
 		cmocka_unit_test(test_others_names),
-		cmocka_unit_test(test_fifos),
-		cmocka_unit_test(test_token_file),
-		cmocka_unit_test(test_handler_secret),
-		cmocka_unit_test(test_odd_token_files),
 		cmocka_unit_test(test_own),
 		cmocka_unit_test(test_bad_declarations),
 		cmocka_unit_test(test_read_some),
 		cmocka_unit_test(test_out_of_memory),
 	};
-	return cmocka_run_group_tests_name("bad settings", bad_tests, NULL, NULL) +
-	       cmocka_run_group_tests_name("settings", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
 }

@@ -178,6 +178,51 @@ static void test_mode(void **state)
 	}
 }
 
+/* Whoever can change the file, or put another in its place, chooses the broker that gets the token. */
+static void test_writers(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name, *warnings;
+		mode_t mode, folder_mode;
+		bool foreign;
+	} cases[] = {
+		{"private", "", 0600, 0755, false},
+		{"in a folder with the sticky bit", "", 0600, 01777, false},
+		{"its group can write", ".env: others can write to it (mode 0620): chmod go-w it\n", 0620,
+			0755, false},
+		{"all can write", ".env: others can write to it (mode 0602): chmod go-w it\n", 0602, 0755,
+			false},
+		{"all can write to the folder",
+			".env: the folder that it is in: others can write to it (mode 0777): chmod go-w it\n",
+			0600, 0777, false},
+		{"another's",
+			".env: it belongs to another user (uid 65534), who can change it: chown it to the one that runs this\n",
+			0600, 0755, true},
+	};
+	char folder[] = "/tmp/cashewd-test-XXXXXX";
+	assert_non_null(mkdtemp(folder));
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (cases[i].foreign && geteuid() != 0)
+			continue;
+		print_message("  %s\n", cases[i].name);
+		assert_return_code(chdir(folder), errno);
+		assert_return_code(chmod(folder, cases[i].folder_mode), errno);
+		const int fd = open(".env", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		assert_return_code(fd, errno);
+		assert_return_code(fchmod(fd, cases[i].mode), errno);
+		if (cases[i].foreign)
+			assert_return_code(fchown(fd, 65534, (gid_t)-1), errno);
+		close(fd);
+		__attribute__((cleanup(outcome_free))) struct outcome got = read_path(".env");
+		assert_return_code(unlink(".env"), errno);
+		assert_int_equal(got.result, 0);
+		assert_string_equal(got.warnings, cases[i].warnings);
+	}
+	assert_return_code(chdir("/"), errno);
+	assert_return_code(rmdir(folder), errno);
+}
+
 static void test_bytes(void **state)
 {
 	(void)state;
@@ -360,6 +405,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_mode),
+		cmocka_unit_test(test_writers),
 		cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_unreadable),

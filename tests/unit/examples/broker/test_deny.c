@@ -60,6 +60,8 @@ static void lists(void **state)
 		{BYTES("\n\n # nobody\n"), " denies 0", 0},
 		{BYTES("user 1"), " denies 1", 0},
 		{BYTES("user 1\nuser 2\r\n\thandler  a \ntoken x#y\n"), " denies 4", 0},
+		{BYTES("user 1 # lost\nuser 2\t#\n"), " denies 2", 0},
+		{BYTES("user 1# lost\n"), ":1: expected", DENY_E_UNUSABLE},
 		{BYTES("user 1\nuser 1 before 5\nuser 1 before 7\n"), " denies 1", 0},
 		{BYTES("user " SIXTY_FOUR "\n"), " denies 1", 0},
 		{BYTES("user auth0|5f.A_z-1 before 0\n"), " denies 1", 0},
@@ -103,7 +105,7 @@ static void who_is_denied(void **state)
 	(void)state;
 	static const char list[] =
 		"user 1\nuser 2 before 1000\nuser 3 before 10\nuser 3 before 1000\nuser 3 before 100\nuser 4 before 1\nuser 4\n"
-		"handler old\nhandler h before 1000\ntoken 5f\ntoken 2\n";
+		"handler old\nhandler h before 1000\ntoken 5f\ntoken 2\ntoken x#y # z\n";
 	static const struct {
 		const char *name;
 		struct token_identity identity;
@@ -126,6 +128,8 @@ static void who_is_denied(void **state)
 		{"a handler, not before", {.is_handler = true, .name = "h", .issued = 1000}, false},
 		{"a token", {.user_id = "7", .issued = 5, .id = "5f"}, true},
 		{"a handler's token", {.is_handler = true, .name = "x", .issued = 5, .id = "5f"}, true},
+		{"a token with a # in it", {.user_id = "7", .issued = 5, .id = "x#y"}, true},
+		{"its beginning", {.user_id = "7", .issued = 5, .id = "x"}, false},
 		{"another token", {.user_id = "7", .issued = 5, .id = "5f0"}, false},
 		{"a token's name as a user", {.user_id = "5f", .issued = 5}, false},
 		{"a user's name as a token", {.user_id = "7", .issued = 5, .id = "1"}, false},

@@ -187,6 +187,24 @@ static void secrets_from_files(void **state)
 	keys_options_free(&options);
 }
 
+/* Used all the same, and told. */
+static void secrets_that_are_warned_of(void **state)
+{
+	(void)state;
+	struct keys_options options = {.file_count = 0};
+	struct token_keys keys = {.count = 0};
+	const char *path = file("users", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n");
+	option(&options, "secret_file", path);
+	option(&options, "handler_secret_file", file("handlers", HANDLERS "\n"));
+	assert_int_equal(chmod(path, 0666), 0);
+	assert_int_equal(keys_read(&options, &keys, keep), 0);
+	assert_non_null(strstr(told, "users: others can write to it (mode 0666): chmod go-w it\n"));
+	assert_non_null(strstr(told, "users is one character over and over"));
+	assert_null(strstr(told, "handlers"));
+	token_keys_clear(&keys);
+	keys_options_free(&options);
+}
+
 /* ---- Options ---- */
 
 static void options_of_key_files(void **state)
@@ -311,6 +329,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(secrets, forget),
 		cmocka_unit_test_setup(secrets_from_files, forget),
+		cmocka_unit_test_setup(secrets_that_are_warned_of, forget),
 		cmocka_unit_test_setup(options_of_key_files, forget),
 		cmocka_unit_test_setup(files, forget),
 	};

@@ -38,6 +38,7 @@ static void values(void **state)
 		{"claim_user", "handler", RULES_E_UNUSABLE},
 		{"claim_user", "iss", RULES_E_UNUSABLE},
 		{"claim_user", "exp", RULES_E_UNUSABLE},
+		{"claim_user", "azp", RULES_E_UNUSABLE},
 		{"claim_user", long_claim, RULES_E_UNUSABLE},
 		{"claim_user", long_claim + 1, 0},
 		{"issuer", "https://login.example.com/", 0},
@@ -45,6 +46,12 @@ static void values(void **state)
 		{"issuer", long_text, RULES_E_UNUSABLE},
 		{"audience", "cashew", 0},
 		{"audience", "", RULES_E_UNUSABLE},
+		{"audience", long_text, RULES_E_UNUSABLE},
+		{"trust_audience", "https://api.example.com, and more", 0},
+		{"trust_audience", "", RULES_E_UNUSABLE},
+		{"authorized_party", "app", 0},
+		{"authorized_party", "", RULES_E_UNUSABLE},
+		{"audiences", "cashew", RULES_E_UNKNOWN},
 		{"max_lifetime", "1", 0},
 		{"max_lifetime", "86400", 0},
 		{"max_lifetime", "316224000", 0},
@@ -99,6 +106,32 @@ static void names(void **state)
 	free(ids);
 }
 
+/* Those that may be given several times, each text as it stands. */
+static void lists(void **state)
+{
+	(void)state;
+	static const char *const names_of_lists[] = {"audience", "trust_audience", "authorized_party"};
+	for (size_t i = 0; i < COUNT(names_of_lists); i++) {
+		const char *name = names_of_lists[i];
+		struct token_rules rules = {.allow_unexpiring = false};
+		for (size_t j = 0; j < TOKEN_TEXTS_MAX; j++) {
+			char value[32];
+			snprintf(value, sizeof(value), "%s, %zu", name, j);
+			assert_int_equal(rules_option(&rules, name, value, keep), 0);
+		}
+		assert_int_equal(rules_option(&rules, name, "one more", keep), RULES_E_UNUSABLE);
+		assert_non_null(strstr(told, "expected no more than 16 of it"));
+		const struct token_texts *const all[] = {&rules.audiences, &rules.trusted, &rules.parties};
+		for (size_t j = 0; j < COUNT(all); j++)
+			assert_int_equal(all[j]->count, i == j ? TOKEN_TEXTS_MAX : 0);
+		char last[32];
+		snprintf(last, sizeof(last), "%s, %d", name, TOKEN_TEXTS_MAX - 1);
+		assert_string_equal(all[i]->texts[TOKEN_TEXTS_MAX - 1], last);
+		rules_free(&rules);
+		assert_int_equal(rules.audiences.count + rules.trusted.count + rules.parties.count, 0);
+	}
+}
+
 static void together(void **state)
 {
 	(void)state;
@@ -111,12 +144,15 @@ static void together(void **state)
 		{{.allow_unexpiring = false}, 0, 0, ""},
 		{{.allow_unexpiring = true}, 0, 0, "tokens without exp are accepted"},
 		{{.allow_unexpiring = true, .lifetime_max_s = 1}, 0, RULES_E_UNUSABLE, "contradict"},
-		{{.issuer = "i", .audience = "a"}, 1, 0, ""},
+		{{.issuer = "i", .audiences = {1, {"a"}}}, 1, 0, ""},
 		{{.issuer = "i"}, 1, RULES_E_UNUSABLE,
 			"plugin_opt_issuer and plugin_opt_audience are needed"},
-		{{.audience = "a"}, 1, RULES_E_UNUSABLE,
+		{{.audiences = {1, {"a"}}}, 1, RULES_E_UNUSABLE,
 			"plugin_opt_issuer and plugin_opt_audience are needed"},
 		{{.issuer = "i"}, 0, 0, ""},
+		{{.audiences = {1, {"a"}}, .trusted = {1, {"b"}}, .parties = {1, {"c"}}}, 0, 0, ""},
+		{{.trusted = {1, {"b"}}}, 0, RULES_E_UNUSABLE, "plugin_opt_audience, which is missing"},
+		{{.parties = {1, {"c"}}}, 0, RULES_E_UNUSABLE, "plugin_opt_audience, which is missing"},
 	};
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const struct keys_options keys = {.file_count = cases[i].files};
@@ -128,7 +164,7 @@ static void together(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(values), cmocka_unit_test(names), cmocka_unit_test(together)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(values), cmocka_unit_test(names),
+		cmocka_unit_test(lists), cmocka_unit_test(together)};
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
 }

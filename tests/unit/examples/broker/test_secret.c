@@ -124,6 +124,46 @@ static void others_can_read(void **state)
 	secret_free(secret);
 }
 
+static void others_can_change_it(void **state)
+{
+	(void)state;
+	static const struct {
+		mode_t mode;
+		bool foreign;
+		const char *doubt; /* a part of it; "": none */
+	} cases[] = {{0600, false, ""}, {0640, false, ""},
+		{0660, false, "others can write to it (mode 0660)"},
+		{0606, false, "others can write to it (mode 0606)"},
+		{0600, true, "it belongs to another user (uid 65534)"}};
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		char *secret = NULL, reason[SECRET_REASON_SIZE];
+		struct secret_notes notes = {.oddity = NULL};
+		if (cases[i].foreign && geteuid() != 0)
+			continue;
+		write_bytes(BYTES(LONG));
+		assert_int_equal(chmod(path, cases[i].mode), 0);
+		assert_int_equal(chown(path, cases[i].foreign ? 65534 : geteuid(), (gid_t)-1), 0);
+		assert_int_equal(secret_read(SECRET_USERS, path, false, &secret, &notes, reason), 0);
+		assert_non_null(strstr(notes.doubt, cases[i].doubt));
+		assert_int_equal(notes.doubt[0] == '\0', cases[i].doubt[0] == '\0');
+		secret_free(secret);
+	}
+}
+
+static void one_character(void **state)
+{
+	(void)state;
+	static const char *const secrets[] = {LONG, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+	for (size_t i = 0; i < COUNT(secrets); i++) {
+		char *secret = NULL, reason[SECRET_REASON_SIZE];
+		struct secret_notes notes;
+		write_bytes(secrets[i], strlen(secrets[i]));
+		assert_int_equal(secret_read(SECRET_USERS, path, false, &secret, &notes, reason), 0);
+		assert_int_equal(notes.repeats, i == 1);
+		secret_free(secret);
+	}
+}
+
 static void no_file(void **state)
 {
 	(void)state;
@@ -181,6 +221,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(files, make_file, remove_file),
 		cmocka_unit_test_setup_teardown(sizes, make_file, remove_file),
 		cmocka_unit_test_setup_teardown(others_can_read, make_file, remove_file),
+		cmocka_unit_test_setup_teardown(others_can_change_it, make_file, remove_file),
+		cmocka_unit_test_setup_teardown(one_character, make_file, remove_file),
 		cmocka_unit_test_setup_teardown(no_file, make_file, remove_file),
 		cmocka_unit_test_setup_teardown(environment, make_file, remove_file),
 	};

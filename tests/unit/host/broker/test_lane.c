@@ -9,6 +9,7 @@
 /* cmocka wants those first */
 #include <cmocka.h>
 
+#include "command.h"
 #include "figures.h"
 #include "lane.h"
 #include "unit/link/tiny_broker.h"
@@ -214,6 +215,67 @@ static void stalls(void **state)
 	assert_int_equal(lane_stalls_at_ms(lane), INT64_MAX);
 }
 
+/* Of twelve: how many are done, of these parked, how many users have something to do, and whether the others wait for them. */
+static void is_blocked(void **state)
+{
+	static const struct {
+		const char *name;
+		unsigned done, parked;
+		size_t users;
+		bool blocked;
+	} cases[] = {
+		{"nobody is done", 0, 0, 1, false},
+		{"two are, by accident", 2, 0, 1, false},
+		{"a quarter", 3, 0, 5, true},
+		{"in the store they wait for nothing", 3, 1, 5, false},
+		{"in the store they wait for nothing, half", 6, 4, 5, false},
+		{"half", 7, 2, 5, true},
+	};
+	(void)state;
+	opens(false);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		print_message("%s\n", cases[i].name);
+		for (unsigned mid = 1; mid <= 12; mid++)
+			publish(mid, 'u', 'x', false);
+		tells("1 2 3 4 5 6 7 8 9 10 11 12 ");
+		const int64_t came_ms = tiny_now();
+		for (unsigned mid = 2; mid < 2 + cases[i].done; mid++)
+			lane_settle(lane, owner.places[mid],
+				mid < 2 + cases[i].parked ? COMMAND_PARKED : COMMAND_DONE);
+		assert_int_equal(lane_is_blocked(lane, cases[i].users, came_ms), cases[i].blocked);
+		/* Where nothing moves there is time. */
+		assert_false(lane_is_idle(lane, came_ms));
+		assert_true(lane_is_idle(lane, came_ms + 1000));
+		assert_true(lane_is_blocked(lane, cases[i].users, came_ms + 1000));
+		settle(1);
+		for (unsigned mid = 2 + cases[i].done; mid <= 12; mid++)
+			settle(mid);
+		until(lane_held(lane) == 0);
+		owner.text[0] = '\0';
+	}
+}
+
+/* Of forty, eight are done: many for one user at work, few for two. And where the window is full it is this host that does not read. */
+static void is_blocked_by_users(void **state)
+{
+	(void)state;
+	opens(false);
+	for (unsigned mid = 1; mid <= 40; mid++)
+		publish(mid, 'u', 'x', false);
+	until(lane_held(lane) == 40);
+	for (unsigned mid = 2; mid <= 9; mid++)
+		settle(mid);
+	const int64_t stalls_ms = lane_stalls_at_ms(lane);
+	assert_true(lane_is_blocked(lane, 1, stalls_ms - 1));
+	assert_false(lane_is_blocked(lane, 2, stalls_ms - 1));
+	assert_true(lane_is_blocked(lane, 2, stalls_ms));
+	tiny.settings.window = 40;
+	assert_int_equal(lane_stalls_at_ms(lane), INT64_MAX);
+	assert_false(lane_is_idle(lane, stalls_ms + 60000));
+	assert_false(lane_is_blocked(lane, 2, stalls_ms + 60000));
+	assert_true(lane_is_blocked(lane, 1, stalls_ms + 60000));
+}
+
 static void settled_ones_are_released_too(void **state)
 {
 	(void)state;
@@ -237,6 +299,7 @@ static void copies_take_over(void **state)
 {
 	(void)state;
 	opens(false);
+	assert_int_equal(figures->lanes[0].sessions_lost, 0); /* the first one of all */
 	publish(1, 'u', 'x', false), publish(2, 'v', 'x', false), publish(3, 'u', 'y', false);
 	tells("1 2 3 ");
 	settle(2);
@@ -280,8 +343,10 @@ static void what_ends_the_time_of_copies(void **state)
 	publish(3, 'w', 'x', false);
 	tells("forgotten-1 forgotten-2 3 ");
 	cut();
+	assert_int_equal(figures->lanes[0].sessions_lost, 0);
 	opens(false); /* no session */
 	tells("forgotten-3 ");
+	assert_int_equal(figures->lanes[0].sessions_lost, 1);
 }
 
 /* ---- Ends ---- */
@@ -384,6 +449,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(places_leave_in_order),
 		CASE(stalls),
+		CASE(is_blocked),
+		CASE(is_blocked_by_users),
 		CASE(settled_ones_are_released_too),
 		CASE(copies_take_over),
 		CASE(lost_puback_voids_its_user),

@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 /* cmocka wants those first */
 #include <cmocka.h>
@@ -244,11 +243,45 @@ static void test_stale(void **state)
 
 #define WITH_FILTERS(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
+/* A limit may pass: each filter has its own pause. */
+static void test_limited(void **state)
+{
+	(void)state;
+	static const int codes[] = {0x83, 0x91, 0x97};
+	static const int64_t due_ms[] = {5100, 5300, 5700, 6500, 8100, 11300, 17700, 27700};
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
+		int mid = 3;
+		start();
+		granted(1, 0x87);
+		granted(2, codes[i]);
+		granted(3, 1);
+		for (size_t times = 0; times < sizeof(due_ms) / sizeof(due_ms[0]); times++) {
+			assert_int_equal(subscriptions_due_ms(subscriptions), due_ms[times]);
+			subscriptions_retry(subscriptions, mosquitto_instance(), due_ms[times] - 1);
+			sent("", "");
+			subscriptions_retry(subscriptions, mosquitto_instance(), due_ms[times]);
+			sent("+/b", "");
+			subscriptions_granted(subscriptions, ++mid, 1, &codes[i], due_ms[times]);
+		}
+		assert_int_equal(subscriptions_due_ms(subscriptions), 5000 + SUBSCRIPTIONS_RETRY_MS);
+		subscriptions_retry(subscriptions, mosquitto_instance(), 5000 + SUBSCRIPTIONS_RETRY_MS);
+		sent("+/a", "");
+		granted(++mid, 1);
+		assert_int_equal(subscriptions_due_ms(subscriptions), 37700);
+		subscriptions_retry(subscriptions, mosquitto_instance(), 37700);
+		sent("+/b", "");
+		granted(++mid, 1);
+		assert_true(subscriptions_ready(subscriptions));
+		assert_int_equal(subscriptions_due_ms(subscriptions), INT64_MAX);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_FILTERS(test_all_granted),
 		WITH_FILTERS(test_refused),
+		WITH_FILTERS(test_limited),
 		WITH_FILTERS(test_malformed),
 		WITH_FILTERS(test_cannot_be_sent),
 		WITH_FILTERS(test_stale),

@@ -49,7 +49,8 @@ static struct command new_command(void)
 			.user = "u",
 			.payload = "a\0b",
 			.payload_size = 3,
-			.response_topic = "u/r"},
+			.response_topic = "u/r",
+			.made_id = "made of 12.."},
 		.correlation = "c\0",
 		.correlation_size = 2,
 		.state = COMMAND_RETRYING,
@@ -67,6 +68,7 @@ static void test_new(void **state)
 	struct command command = new_command();
 	assert_true(record_make(&command, &routes, &terms));
 	const struct parked_command *written = &command.record->written;
+	assert_memory_equal(written->id.bytes, "made of 12..", 12);
 	assert_string_equal(written->lane, "lane");
 	assert_string_equal(written->user, "u");
 	assert_string_equal(written->topic, "u/x");
@@ -209,6 +211,43 @@ static void test_read(void **state)
 	assert_int_not_equal(equal.identity, command.identity);
 }
 
+/* A schedule's run says from when to when it goes, and has no sender. */
+static void test_read_schedule(void **state)
+{
+	(void)state;
+	char payload[] = "{\"since\":\"2026-01-31T11:00:00.000Z\",\"slot\":\"2026-01-31T12:00:00.000Z\"}";
+	struct parked_command document = {.topic = "$schedule/hourly",
+		.user = "$schedule/hourly",
+		.payload = payload,
+		.payload_size = strlen(payload),
+		.end = "done",
+		.handler = "",
+		.reason = ""};
+	struct command command = {.document = &document};
+	arena_init(&command.arena, NULL, 0);
+	record_read(&command);
+	assert_string_equal(command.schedule, "hourly");
+	assert_true(record_schedule_readable(&command));
+	assert_string_equal(command.input.user, "");
+	assert_string_equal(command.input.command, "hourly");
+	assert_string_equal(command.input.id, "hourly/2026-01-31T12:00:00.000Z");
+	assert_int_equal(command.input.slot_ms, INT64_C(1769860800000));
+	assert_int_equal(command.input.since_ms, INT64_C(1769857200000));
+	arena_free(&command.arena);
+	payload[12] = 'x';
+	command = (struct command){.document = &document};
+	arena_init(&command.arena, NULL, 0);
+	record_read(&command);
+	assert_string_equal(command.schedule, "hourly");
+	assert_false(record_schedule_readable(&command));
+	/* What a device may publish is none. */
+	document.topic = "schedule/hourly";
+	command = (struct command){.document = &document};
+	record_read(&command);
+	assert_null(command.schedule);
+	assert_string_equal(command.input.user, "$schedule/hourly");
+}
+
 /* Of one whose events were refused: what its document said before. */
 static void test_read_refused(void **state)
 {
@@ -269,6 +308,7 @@ int main(void)
 		TEST(test_new),
 		TEST(test_progress),
 		TEST(test_read),
+		TEST(test_read_schedule),
 		TEST(test_read_refused),
 		TEST(test_delays),
 		TEST(test_no_memory),

@@ -3,9 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 /* cmocka wants those first */
 #include <cmocka.h>
 
@@ -78,10 +76,13 @@ static struct task *new_tasks(size_t count)
 	return tasks;
 }
 
+static bool (*joins)(const struct job *first, const struct job *other);
+
 static int begin(void **state)
 {
 	(void)state;
 	opened = closed = entered = left = refused = 0;
+	joins = NULL;
 	return sem_init(&begun, 0, 0) + sem_init(&gate, 0, 0);
 }
 
@@ -97,6 +98,7 @@ static int try_pool(unsigned threads, struct pool **ret)
 		.owner = &opened,
 		.open = open_thread,
 		.close = close_thread,
+		.joins = joins,
 		.enter = enter,
 		.leave = leave};
 	return pool_new(&options, ret);
@@ -199,6 +201,48 @@ static void test_hold(void **state)
 	assert_int_equal(length(collect(pool, WORKERS + COUNT - 1)), WORKERS + COUNT - 1);
 	for (size_t i = 1; i < WORKERS + COUNT; i++)
 		assert_int_equal(tasks[i].runs, 1);
+	pool_free(pool);
+	free(tasks);
+}
+
+/* ---- Together ---- */
+
+/* Those of a kind: gated or not; the one that is run says how many came with it. */
+static bool same_kind(const struct job *first, const struct job *other)
+{
+	return ((const struct task *)first)->gated == ((const struct task *)other)->gated;
+}
+
+static void work_together(struct job *job, void *context)
+{
+	((struct task *)job)->context = context;
+	for (unsigned place = 1; job; job = job->next)
+		((struct task *)job)->runs = place++;
+}
+
+/* Whatever waits and joins is run by one call, in the order in which it waited; the rest keeps its order. */
+static void test_together(void **state)
+{
+	enum { COUNT = 200, TOGETHER = 64 };
+	(void)state;
+	joins = same_kind;
+	struct pool *pool = new_pool(1);
+	struct task *tasks = new_tasks(COUNT);
+	pool_hold(pool, true);
+	for (size_t i = 0; i < COUNT; i++) {
+		tasks[i].gated = i % 4 == 3;
+		tasks[i].job.run = work_together;
+		pool_submit(pool, &tasks[i].job);
+	}
+	pool_kick(pool);
+	pool_hold(pool, false);
+	assert_int_equal(length(collect(pool, COUNT)), COUNT);
+	unsigned of_kind[2] = {0};
+	for (size_t i = 0; i < COUNT; i++) {
+		const unsigned place = of_kind[tasks[i].gated]++ % TOGETHER + 1;
+		assert_int_equal(tasks[i].runs, place);
+		assert_int_equal(tasks[i].context != NULL, place == 1);
+	}
 	pool_free(pool);
 	free(tasks);
 }
@@ -437,6 +481,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_THREADS(test_order),
 		WITH_THREADS(test_hold),
+		WITH_THREADS(test_together),
 		WITH_THREADS(test_stop_while_held),
 		WITH_THREADS(test_kick),
 		WITH_THREADS(test_stress),

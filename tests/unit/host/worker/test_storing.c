@@ -3,34 +3,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 /* cmocka wants those first */
 #include <cmocka.h>
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 
+#include "fake_case.h"
 #include "fake_store.h"
 #include "storing.h"
-
-static struct store *store;
-static struct store_client *client;
-
-static int begin(void **state)
-{
-	(void)state;
-	store = fake_store_new();
-	client = store_acquire(store);
-	return 0;
-}
-
-static int end(void **state)
-{
-	(void)state;
-	store_release(client);
-	store_close(store);
-	return 0;
-}
 
 static struct parked_command command_at(int64_t position)
 {
@@ -234,6 +216,130 @@ static void test_bury_refused(void **state)
 	}
 }
 
+/* ---- Together ---- */
+
+enum { USERS = 3 };
+
+struct together {
+	struct parked_command commands[USERS][2];
+	const struct parked_command *pointers[USERS][2];
+	struct storing storings[USERS];
+	char names[USERS][8];
+};
+
+/* Two commands of each user. */
+static void together_of(struct together *together, enum storing_kind kind)
+{
+	for (size_t i = 0; i < USERS; i++) {
+		struct storing *storing = &together->storings[i];
+		snprintf(together->names[i], sizeof(together->names[i]), "%zu", i + 1);
+		if (kind == STORING_APPEND) {
+			for (size_t j = 0; j < 2; j++) {
+				together->commands[i][j] = command_at((int64_t)(2 * i + j + 1));
+				together->commands[i][j].user = together->names[i];
+				together->pointers[i][j] = &together->commands[i][j];
+			}
+		}
+		*storing = storing_of(kind);
+		storing->user = together->names[i];
+		storing->commands = together->pointers[i];
+		storing->done = &together->commands[i][0].id;
+		storing->next = &together->commands[i][1].id;
+		storing->leased = kind == STORING_FINISH;
+		storing->count = kind == STORING_FINISH ? 1 : 2;
+		if (i > 0) {
+			assert_true(storing_joins(&together->storings[0], storing));
+			together->storings[i - 1].job.next = &storing->job;
+		}
+	}
+}
+
+static void expect_errors(const struct together *together, int first, int second, int third)
+{
+	assert_int_equal(together->storings[0].error, first);
+	assert_int_equal(together->storings[1].error, second);
+	assert_int_equal(together->storings[2].error, third);
+}
+
+/* One operation for all of them. */
+static void test_together(void **state)
+{
+	struct together together;
+	(void)state;
+	together_of(&together, STORING_APPEND);
+	fake_store_fail_at(store, 1, STORE_E_AWAY); /* a second one would fail */
+	storing_run(&together.storings[0], client);
+	expect_errors(&together, 0, 0, 0);
+	assert_int_equal(store_ping(client), STORE_E_AWAY);
+	assert_int_equal(fake_store_parked(store), 2 * USERS);
+	together_of(&together, STORING_FINISH);
+	fake_store_fail_at(store, 1, STORE_E_AWAY);
+	storing_run(&together.storings[0], client);
+	expect_errors(&together, 0, 0, 0);
+	assert_int_equal(store_ping(client), STORE_E_AWAY);
+	assert_int_equal(fake_store_parked(store), USERS);
+	for (size_t i = 0; i < USERS; i++)
+		assert_string_equal(fake_store_backlog_owner(store, i), "me");
+}
+
+/* Where the store does not answer none is known to be done, and all are repeated; what is refused is one's own. */
+static void test_together_fails(void **state)
+{
+	struct together together;
+	(void)state;
+	for (unsigned kind = STORING_APPEND; kind <= STORING_FINISH;
+		kind += STORING_FINISH - STORING_APPEND) {
+		together_of(&together, kind);
+		fake_store_fail_next(store, STORE_E_TRANSIENT, 1);
+		storing_run(&together.storings[0], client);
+		expect_errors(&together, STORE_E_TRANSIENT, STORE_E_TRANSIENT, STORE_E_TRANSIENT);
+		fake_store_lose_answer_at(store, 0);
+		storing_run(&together.storings[0], client);
+		expect_errors(&together, STORE_E_AWAY, STORE_E_AWAY, STORE_E_AWAY);
+		storing_run(&together.storings[0], client);
+		expect_errors(&together, 0, 0, 0);
+		assert_int_equal(fake_store_parked(store), kind == STORING_APPEND ? 2 * USERS : USERS);
+	}
+	together_of(&together, STORING_APPEND);
+	together.commands[1][1].payload_size = 16 * 1024 * 1024; /* looked at by its size alone */
+	storing_run(&together.storings[0], client);
+	expect_errors(&together, 0, STORE_E_PERMANENT, 0);
+	assert_int_equal(together.storings[1].failed, 1);
+	assert_int_equal(fake_store_parked(store), USERS + 5);
+}
+
+static void test_joins(void **state)
+{
+	static const struct {
+		const char *name;
+		enum storing_kind first, other;
+		size_t count;
+		bool leased, alone, scheduled, joins;
+	} cases[] = {
+		{"appends", STORING_APPEND, STORING_APPEND, .count = 1, .joins = true},
+		{"finishes", STORING_FINISH, STORING_FINISH, .count = 1, .leased = true, .joins = true},
+		{"of one kind only", STORING_APPEND, STORING_FINISH, .count = 1},
+		{"a claim has an answer of its own", STORING_CLAIM, STORING_CLAIM, .count = 1},
+		{"nor does a lease that is kept", STORING_RENEW, STORING_RENEW, .count = 1},
+		{"what steps aside takes a lease", STORING_APPEND, STORING_APPEND, .count = 1,
+			.leased = true},
+		{"what was too much before", STORING_FINISH, STORING_FINISH, .count = 1, .alone = true},
+		{"a schedule's end", STORING_FINISH, STORING_FINISH, .count = 1, .scheduled = true},
+		{"many", STORING_APPEND, STORING_APPEND, .count = 17},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct storing plain = storing_of(cases[i].first), other = storing_of(cases[i].other);
+		print_message("  %s\n", cases[i].name);
+		other.count = cases[i].count;
+		other.leased = cases[i].leased;
+		other.alone = cases[i].alone;
+		other.schedule = cases[i].scheduled ? "hourly" : NULL;
+		assert_int_equal(storing_joins(&plain, &other), cases[i].joins);
+		assert_int_equal(storing_joins(&other, &plain), cases[i].joins);
+	}
+}
+
 /* On a pool's threads, with clients of theirs. */
 static void test_pool(void **state)
 {
@@ -267,7 +373,48 @@ static void test_pool(void **state)
 	assert_int_equal(fake_store_parked(store), COUNT);
 }
 
-#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, fake_case_begin, fake_case_end)
+
+/* How far a schedule is comes first: should that fail, its run is still there. */
+static void test_schedule(void **state)
+{
+	(void)state;
+	const char *const name = "hourly";
+	struct schedule_state before;
+	struct parked_command command = command_at(1);
+	command.user = "$schedule/hourly";
+	assert_int_equal(schedule_found(client, name, 2000, 1000), 0);
+	assert_int_equal(schedules_read(client, &name, 1, "me", &before), 0);
+	assert_int_equal(schedule_begin(client, &(struct schedule_run){.name = name,
+							.before = &before,
+							.slot_ms = 3000,
+							.since_ms = 2000,
+							.id = command.id,
+							.owner = "me"}),
+		0);
+	append(&command, 1, false);
+	struct storing finish = storing_of(STORING_FINISH);
+	finish.user = command.user;
+	finish.done = &command.id;
+	finish.count = 1;
+	finish.schedule = name;
+	finish.schedule_outcome = (struct schedule_outcome){.end = "dead", .events = 2, .ran_ms = 30};
+	fake_store_fail_next(store, STORE_E_TRANSIENT, 1);
+	run(&finish, STORE_E_TRANSIENT);
+	assert_int_equal(fake_store_parked(store), 1);
+	fake_store_fail_at(store, 1, STORE_E_AWAY);
+	run(&finish, STORE_E_AWAY);
+	assert_int_equal(fake_store_parked(store), 1);
+	for (int i = 0; i < 2; i++) {
+		run(&finish, 0);
+		assert_int_equal(fake_store_parked(store), 0);
+		assert_int_equal(schedules_read(client, &name, 1, "me", &before), 0);
+		assert_false(before.open);
+		assert_string_equal(before.end, "dead");
+		assert_int_equal(before.events, 2);
+		assert_int_equal(before.ran_ms, 30);
+	}
+}
 
 int main(void)
 {
@@ -276,6 +423,10 @@ int main(void)
 		WITH_STORE(test_failures),
 		WITH_STORE(test_append_refused),
 		WITH_STORE(test_bury_refused),
+		WITH_STORE(test_schedule),
+		WITH_STORE(test_together),
+		WITH_STORE(test_together_fails),
+		cmocka_unit_test(test_joins),
 		WITH_STORE(test_pool),
 	};
 	return cmocka_run_group_tests_name("storing", tests, NULL, NULL);

@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 /* cmocka wants those first */
 #include <cmocka.h>
@@ -19,6 +18,7 @@
 #include "log.h"
 #include "pool.h"
 #include "settings.h"
+#include "stored.h"
 #include "worker.h"
 
 /* ---- The handlers: three on one topic ---- */
@@ -36,17 +36,17 @@ static cashew_result run(cashew_command *cmd, size_t i)
 	struct plan *plan = &plans[i];
 	const char step = plan->steps[plan->runs++];
 	plan->attempt = cashew_attempt(cmd);
-	plan->event_max = cashew_event_max(cmd);
+	plan->event_max = cmd->event_max;
 	plan->state = cashew_state(cmd);
 	char payload[8];
 	snprintf(payload, sizeof(payload), "%zu", i);
 	switch (step) {
 	case '.': return CASHEW_DONE;
-	case 'e': return cashew_reply(cmd, "got", payload);
-	case 'r': CASHEW_TRY(cashew_reply(cmd, "got", payload)); return CASHEW_RETRY;
-	case 's': return cashew_stored(cmd, STORE_E_AWAY);
+	case 'e': return cashew_event_text(cmd, NULL, "got", payload);
+	case 'r': cashew_event_text(cmd, NULL, "got", payload); return CASHEW_RETRY;
+	case 's': return stored_result(cmd, STORE_E_AWAY);
 	case 'x': return cashew_reject(cmd, "rejected by %zu", i);
-	case 'f': CASHEW_TRY(cashew_reply(cmd, "got", payload)); return cashew_fail(cmd, "failed by %zu", i);
+	case 'f': cashew_event_text(cmd, NULL, "got", payload); return cashew_fail(cmd, "failed by %zu", i);
 	default: fail_msg("handler %zu is run once more", i);
 	}
 	return CASHEW_FAIL;
@@ -70,8 +70,9 @@ static cashew_result run_c(cashew_command *cmd)
 static unsigned inits, finis, refused_init;
 static int places[8];
 
-static int init(void **ret_state)
+static int init(cashew_setup *setup, void **ret_state)
 {
+	(void)setup;
 	if (++inits == refused_init)
 		return 3;
 	*ret_state = &places[inits - 1];

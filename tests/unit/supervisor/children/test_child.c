@@ -8,7 +8,6 @@
 
 #include "child.h"
 #include <signal.h>
-#include <string.h>
 
 enum { NOW = 1000000, PID = 77 };
 

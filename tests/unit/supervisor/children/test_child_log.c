@@ -9,7 +9,6 @@
 #include "child_log.h"
 #include "log.h"
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

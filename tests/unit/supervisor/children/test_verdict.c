@@ -7,7 +7,6 @@
 #include <cmocka.h>
 
 #include "board.h"
-#include "log.h"
 #include "verdict.h"
 #include <signal.h>
 #include <string.h>

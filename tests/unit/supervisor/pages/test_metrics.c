@@ -94,6 +94,7 @@ static void test_handlers(void **state)
 	board_slot_enter(&board->slots[1],
 		&(const struct board_entry){.handler = "get_apples", .topic = "1/get_apples"});
 	FIGURES_SET(figures->now.jobs, 9);
+	FIGURES_SET(figures->now.backlogs, 5);
 	scrape();
 	expect("cashewd_handler_runs_total{handler=\"get_apples\",end=\"done\"}", "7");
 	expect("cashewd_handler_runs_total{handler=\"get_apples\",end=\"retry\"}", "1");
@@ -109,6 +110,10 @@ static void test_handlers(void **state)
 	expect("cashewd_handler_duration_seconds_sum{handler=\"get_apples\"}", "60.002007");
 	expect("cashewd_handler_running{handler=\"get_apples\"}", "1");
 	expect("cashewd_queue_depth", "8");
+	expect("cashewd_backlogs", "5");
+	board_clear_host(board);
+	scrape();
+	expect("cashewd_backlogs", "0");
 }
 
 /* Handlers' names are files' names, but a lane is called as its author likes. */
@@ -136,6 +141,8 @@ static void test_lanes(void **state)
 	FIGURES_SET(lane->oldest_ms, clock_ms() - 3600 * 1000);
 	figures_add(&lane->stepped_aside, 6);
 	figures_add(&lane->dropped, 2);
+	figures_add(&lane->sessions_lost, 4);
+	FIGURES_SET(lane->session_expiry_s, 7200);
 	FIGURES_SET(lane->filters, 11);
 	FIGURES_SET(lane->granted, 10);
 	figures_observe(&lane->hold, 250000);
@@ -149,6 +156,8 @@ static void test_lanes(void **state)
 	expect("cashewd_hold_seconds_bucket{lane=\"main\",le=\"0.1\"}", "0");
 	expect("cashewd_stepped_aside_total{lane=\"main\"}", "6");
 	expect("cashewd_lane_drops_total{lane=\"main\"}", "2");
+	expect("cashewd_sessions_lost_total{lane=\"main\"}", "4");
+	expect("cashewd_session_expiry_seconds{lane=\"main\"}", "7200");
 	expect("cashewd_connection_state{connection=\"main\",state=\"up\"}", "1");
 	expect("cashewd_connection_state{connection=\"main\",state=\"waiting\"}", "0");
 	expect("cashewd_connection_state{connection=\"egress\",state=\"idle\"}", "1");
@@ -174,6 +183,42 @@ static void test_lanes(void **state)
 	expect("cashewd_stepped_aside_total{lane=\"main\"}", "6");
 	expect("cashewd_connection_state{connection=\"main\",state=\"idle\"}", "1");
 	expect("cashewd_host_up", "0");
+}
+
+static void test_schedules(void **state)
+{
+	(void)state;
+	scrape();
+	assert_null(strstr(text, "cashewd_schedule"));
+	struct figures_schedule *schedule =
+		&board->figures.schedules[figures_schedule_place(&board->figures, "hourly")];
+	FIGURES_SET(schedule->begun, 3);
+	FIGURES_SET(schedule->skipped, 1);
+	scrape();
+	/* This host is not the active one: it does not know. */
+	assert_null(find("cashewd_schedule_next_slot_seconds{schedule=\"hourly\"}"));
+	expect("cashewd_schedule_runs_begun_total{schedule=\"hourly\"}", "3");
+	expect("cashewd_schedule_slots_skipped_total{schedule=\"hourly\"}", "1");
+	FIGURES_SET(schedule->here, true);
+	FIGURES_SET(schedule->slot_ms, INT64_C(1769860800000));
+	FIGURES_SET(schedule->next_ms, INT64_C(1769864400500));
+	FIGURES_SET(schedule->open, true);
+	FIGURES_SET(schedule->end, FIGURES_RUN_DEAD);
+	scrape();
+	expect("cashewd_schedule_last_slot_seconds{schedule=\"hourly\"}", "1769860800");
+	expect("cashewd_schedule_next_slot_seconds{schedule=\"hourly\"}", "1769864400.5");
+	expect("cashewd_schedule_overdue_seconds{schedule=\"hourly\"}", "0");
+	expect("cashewd_schedule_running{schedule=\"hourly\"}", "1");
+	expect("cashewd_schedule_last_run_dead{schedule=\"hourly\"}", "1");
+	FIGURES_SET(schedule->overdue_ms, clock_ms() - 70000);
+	scrape();
+	const char *late = find("cashewd_schedule_overdue_seconds{schedule=\"hourly\"}");
+	assert_non_null(late);
+	assert_in_range((int)strtod(late, NULL), 70, 130);
+	board_clear_host(board);
+	scrape();
+	assert_null(find("cashewd_schedule_overdue_seconds{schedule=\"hourly\"}"));
+	expect("cashewd_schedule_runs_begun_total{schedule=\"hourly\"}", "3");
 }
 
 static void test_account_and_log(void **state)
@@ -234,6 +279,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_handlers, begin, end),
 		cmocka_unit_test_setup_teardown(test_names_are_escaped, begin, end),
 		cmocka_unit_test_setup_teardown(test_lanes, begin, end),
+		cmocka_unit_test_setup_teardown(test_schedules, begin, end),
 		cmocka_unit_test_setup_teardown(test_account_and_log, begin, end),
 		cmocka_unit_test_setup_teardown(test_processes, begin, end),
 	};

@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 /* cmocka wants those first */
 #include <cmocka.h>
@@ -175,6 +174,29 @@ static void enter(struct board *board, unsigned slot, const char *handler, const
 						      .deadline_ms = 10000});
 }
 
+static void test_schedules(void **state)
+{
+	const struct fixture *f = *state;
+	struct figures *figures = &f->board->figures;
+	json_t *json = status_of(f, 5000);
+	expect_part(json, "schedules", "[]");
+	json_decref(json);
+	struct figures_schedule *hourly = &figures->schedules[figures_schedule_place(figures, "hourly")];
+	(void)figures_schedule_place(figures, "elsewhere");
+	FIGURES_SET(hourly->here, true);
+	FIGURES_SET(hourly->slot_ms, 3000);
+	FIGURES_SET(hourly->next_ms, 6000);
+	FIGURES_SET(hourly->open, true);
+	FIGURES_SET(hourly->end, FIGURES_RUN_DONE);
+	FIGURES_SET(hourly->overdue_ms, 4000);
+	FIGURES_SET(hourly->begun, 2);
+	FIGURES_SET(hourly->skipped, 1);
+	json = status_of(f, 5000);
+	expect_part(json, "schedules",
+		"[{\"name\":\"hourly\",\"slot_ms\":3000,\"next_ms\":6000,\"running\":true,\"end\":\"done\",\"overdue_ms\":1000,\"begun\":2,\"skipped\":1}]");
+	json_decref(json);
+}
+
 static void test_runs(void **state)
 {
 	const struct fixture *f = *state;
@@ -250,6 +272,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_counters, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lanes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_schedules, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_runs, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_topics, setup, teardown),
 	};

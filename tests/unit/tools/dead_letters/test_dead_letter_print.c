@@ -10,7 +10,6 @@
 
 #include "dead_letter_print.h"
 #include "dead_letters.h"
-#include "store.h"
 
 static struct dead_letter sample(void)
 {

@@ -269,6 +269,30 @@ static void test_away(void **state)
 	free(text);
 }
 
+/* A table of their own, the overdue ones first; none where there are none. */
+static void test_schedules(void **state)
+{
+	(void)state;
+	json_t *document = parsed(second);
+	json_t *schedules = parsed(
+		"[{\"name\":\"hourly\",\"slot_ms\":1769860800000,\"next_ms\":1769864400000,\"running\":true,\"end\":\"done\","
+		"\"overdue_ms\":0,\"begun\":3,\"skipped\":0},"
+		"{\"name\":\"nightly\",\"slot_ms\":1769817600000,\"next_ms\":1769904000000,\"running\":false,\"end\":\"dead\","
+		"\"overdue_ms\":125000,\"begun\":1,\"skipped\":2}]");
+	assert_int_equal(json_object_set_new(document, "schedules", schedules), 0);
+	char *text = NULL;
+	const struct top_view_options options = {.address = "127.0.0.1:9883"};
+	assert_int_equal(top_view(document, NULL, &options, &text), 0);
+	const char *table = strstr(text, "\nSCHEDULE");
+	assert_non_null(table);
+	assert_string_equal(table + 1,
+		"SCHEDULE  OVERDUE     LAST  BEGUN  SKIP                  NEXT             LAST SLOT\n"
+		"nightly     2m05s     dead      1     2  2026-02-01 00:00:00Z  2026-01-31 00:00:00Z\n"
+		"hourly          -  running      3     0  2026-01-31 13:00:00Z  2026-01-31 12:00:00Z\n");
+	free(text);
+	json_decref(document);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_any_document),
 		cmocka_unit_test(test_colours),
 		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_schedules),
 		cmocka_unit_test(test_away),
 	};
 	return cmocka_run_group_tests_name("top_view", tests, NULL, NULL);

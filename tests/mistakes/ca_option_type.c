@@ -1,0 +1,16 @@
+/* ca_option_type.c - a descriptor's option of another type. Does not compile. */
+#include "dishes.h"
+
+CASHEW_STRUCT(wash, (integer, count, .min = 1, .max = 100));
+CASHEW_STRUCT(dishes_washed, (integer, total));
+
+static cashew_result wash_dishes(cashew_command *cmd)
+{
+	const struct wash *in = cashew_input(cmd, wash);
+	const struct dishes *d =
+		cashew_update(cmd, dishes, (key, user_id, cashew_user(cmd)), (inc, total, in->count));
+	return cashew_reply(cmd, dishes_washed, .total = d->total);
+}
+
+CASHEW_HANDLER(wash_dishes, .lane = true, .payload = CASHEW_PAYLOAD(wash),
+	.events = CASHEW_EVENTS(dishes_washed), .collections = CASHEW_COLLECTIONS(dishes));
