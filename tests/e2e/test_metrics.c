@@ -198,7 +198,7 @@ HARNESS_CASE(a_backlog_and_a_lost_session_show)
 	broker_start(harness_broker(h));
 	scrape_wait_value(scrape, "cashewd_sessions_lost_total{lane=\"main\"}", 1);
 	host_expect_log(host, "session_lost", "connection", "main");
-	assert_int_equal(host_count_log(host, "session_lost"), 1);
+	assert_int_equal(host_count_log(host, "session_lost", "connection", "main"), 1);
 	host_wait_ready(host);
 	gate_open(h, host, "a");
 	scrape_wait_value(scrape, "cashewd_backlogs", 0);
