@@ -280,6 +280,7 @@ HARNESS_CASE(strangers_are_not_answered)
 	struct scripted_broker *broker = scripted_new(h);
 	struct host *doctor = start_scripted(h, broker, "2");
 	struct scripted_link *handler = scripted_welcome_one(broker, NULL);
+	(void)scripted_welcome_one(broker, NULL); /* how long are sessions kept? */
 	struct scripted_link *forged = scripted_accept(broker), *nobody = scripted_accept(broker);
 	assert_string_equal(forged->connect->user_name, "JWT");
 	assert_string_equal(nobody->connect->user_name, "");
@@ -288,6 +289,54 @@ HARNESS_CASE(strangers_are_not_answered)
 	expect_line(&visit, "strangers", "warn", "without a token gets no answer");
 	forget(&visit);
 	scripted_expect(handler, MQTT_DISCONNECT);
+}
+
+/* The session that it asks for is none of the host's, and has ended when it has seen. */
+HARNESS_CASE(broker_keeps_sessions_for_less)
+{
+	enum { SESSION_EXPIRY_INTERVAL = 0x11, NOT_AUTHORIZED = 0x87 };
+	static const struct {
+		uint32_t granted_s;
+		const char *advice; /* NULL: nothing is said */
+	} cases[] = {{7200, "or set SESSION_EXPIRY=7200 "}, {5, "or set SESSION_EXPIRY=60 "}, {0, NULL},
+		{604800, NULL}};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct scripted_welcome welcome = {.session_expiry_interval = cases[i].granted_s};
+		struct scripted_broker *broker = scripted_new(h);
+		struct host *doctor = doctor_new(h);
+		scripted_use(doctor, broker);
+		host_set(doctor, "HANDLERS", "ping");
+		host_start(doctor);
+		struct scripted_link *handler = scripted_welcome_one(broker, NULL);
+		assert_null(mqtt_property(handler->connect, SESSION_EXPIRY_INTERVAL));
+		const struct mqtt_packet *end = scripted_expect(handler, MQTT_PUBLISH);
+		scripted_puback(handler, end->mid, 0);
+		scripted_publish(
+			handler, &(struct scripted_publish){.mid = 1, .topic = end->topic, .payload = "end"});
+
+		struct scripted_link *session = scripted_welcome_one(broker, &welcome);
+		assert_int_equal(mqtt_property(session->connect, SESSION_EXPIRY_INTERVAL)->number, 604800);
+		assert_string_not_equal(session->connect->client_id, handler->connect->client_id);
+		assert_string_not_equal(session->connect->client_id, "cashewd");
+		const struct mqtt_packet *disconnect = scripted_expect(session, MQTT_DISCONNECT);
+		assert_non_null(mqtt_property(disconnect, SESSION_EXPIRY_INTERVAL));
+		assert_int_equal(mqtt_property(disconnect, SESSION_EXPIRY_INTERVAL)->number, 0);
+		assert_int_equal(scripted_count(session, MQTT_SUBSCRIBE), 0);
+
+		scripted_puback(handler, scripted_expect(handler, MQTT_PUBLISH)->mid, 0x10);
+		for (int strangers = 0; strangers < 3; strangers++)
+			scripted_connack(scripted_accept(broker), false, NOT_AUTHORIZED);
+		struct visit visit = conclude(h, doctor);
+		const json_t *line = line_of(&visit, "session", "warn",
+			harness_format(h, "less time than SESSION_EXPIRY: for %u s, not 604800 s",
+				(unsigned)cases[i].granted_s));
+		assert_int_equal(line != NULL, cases[i].advice != NULL);
+		if (line != NULL)
+			assert_non_null(
+				strstr(json_string_value(json_object_get(line, "advice")), cases[i].advice));
+		expect_line(&visit, "session", "warn", "no session at the broker takes commands");
+		forget(&visit);
+	}
 }
 
 /* A mosquitto that lets everybody in and everybody do everything. */
@@ -454,5 +503,6 @@ HARNESS_MAIN(HARNESS_TEST(user_with_the_hosts_client_id_is_a_security_hole),
 	HARNESS_TEST(handlers_have_a_secret_of_their_own), HARNESS_TEST(retained_command_is_told),
 	HARNESS_TEST(broker_speaks_only_mqtt_3), HARNESS_TEST(broker_does_too_little_for_the_host),
 	HARNESS_TEST(broker_closes_mqtt_5_without_a_word), HARNESS_TEST(broker_does_not_answer_connect),
-	HARNESS_TEST(broker_says_why_it_ends_the_connection), HARNESS_TEST(strangers_are_not_answered),
+	HARNESS_TEST(broker_says_why_it_ends_the_connection), HARNESS_TEST(broker_keeps_sessions_for_less),
+	HARNESS_TEST(strangers_are_not_answered),
 	HARNESS_TEST(broker_that_keeps_nobody_apart_is_a_security_hole))
