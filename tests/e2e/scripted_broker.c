@@ -304,6 +304,14 @@ void scripted_suback(struct scripted_link *link, const struct mqtt_packet *subsc
 	scripted_send(link, &packet);
 }
 
+void scripted_suback_codes(
+	struct scripted_link *link, const struct mqtt_packet *subscribe, const uint8_t *codes, size_t count)
+{
+	struct mqtt_packet packet = {.type = MQTT_SUBACK, .mid = subscribe->mid, .filter_count = count};
+	memcpy(packet.codes, codes, count);
+	scripted_send(link, &packet);
+}
+
 void scripted_publish(struct scripted_link *link, const struct scripted_publish *publish)
 {
 	struct mqtt_packet packet = {.type = MQTT_PUBLISH,
