@@ -50,6 +50,8 @@ struct scripted_link {
 
 struct scripted_broker;
 struct scripted_broker *scripted_new(struct harness *h);
+/* Another one on the same port of another address, at which nobody listens before scripted_open_port(). */
+struct scripted_broker *scripted_new_beside(struct harness *h, const struct scripted_broker *other);
 const char *scripted_host(const struct scripted_broker *broker); /* as text */
 unsigned scripted_port(const struct scripted_broker *broker);
 

@@ -45,7 +45,7 @@ static int new_resolver(struct doctor *doctor)
 static int open_link(struct doctor *doctor, const char *client_id, const struct connection_login *login,
 	bool keeps, struct doctor_link **ret)
 {
-	const struct settings *settings = &doctor->configuration->settings;
+	const struct settings *settings = &doctor->broker;
 	if (!doctor->resolver) {
 		const int error = new_resolver(doctor);
 		if (error != 0)
@@ -231,7 +231,7 @@ void doctor_check_subscriptions(struct doctor *doctor)
 
 void doctor_check_retained(struct doctor *doctor)
 {
-	const struct settings *settings = &doctor->configuration->settings;
+	const struct settings *settings = &doctor->broker;
 	if (doctor->retained == 0) {
 		doctor_ok(doctor, "no retained commands wait at the broker");
 		return;
