@@ -41,8 +41,7 @@ static void log_lost(const struct connection *connection, bool was_up, const cha
 {
 	log_warn(was_up ? "broker_lost" : "broker_unreachable",
 		was_up ? "the connection to the broker is gone" : "cannot connect to the broker",
-		LOG_TEXT("connection", connection->options.label),
-		LOG_TEXT("broker", connection->options.settings->broker_host),
+		LOG_TEXT("connection", connection->options.label), LOG_TEXT("broker", connection->host),
 		LOG_INT("port", connection->options.settings->broker_port), LOG_TEXT("reason", reason),
 		LOG_INT("retry_ms", delay_ms));
 }
@@ -68,6 +67,15 @@ static void destroy_link(struct connection *connection)
 	connection->way = NULL;
 }
 
+/* The broker that a link was lost to is tried first. Where an attempt fails it is the next one's turn; not where this one only speaks another version. */
+static void choose_broker(struct connection *connection, bool was_up)
+{
+	const bool other_version = connection->connack == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION;
+	if (!was_up && !other_version)
+		connection->number = (connection->number + 1) %
+				     broker_names_count(connection->options.settings->broker_host);
+}
+
 void closing_end(struct connection *connection, const char *reason)
 {
 	const bool was_up = connection->state == CONNECTION_UP || connection->state == CONNECTION_CLOSING;
@@ -87,6 +95,7 @@ void closing_end(struct connection *connection, const char *reason)
 	connection->more = false;
 	connection->settled_ms = 0;
 	if (connection->wanted) {
+		choose_broker(connection, was_up);
 		const unsigned delay_ms = next_delay_ms(connection, taken_over);
 		connection->due_ms = connection->now_ms + delay_ms;
 		if (taken_over)

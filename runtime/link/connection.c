@@ -5,6 +5,7 @@
 
 #include "figures.h"
 #include <errno.h>
+#include <mqtt_protocol.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -76,6 +77,17 @@ void connection_leave(struct connection *connection, int64_t now_ms)
 		connection_want(connection, false, now_ms);
 }
 
+/* MQTT 5.0, section 3.14.2.2.2: a DISCONNECT may say that the session is to be kept for less time, or not at all. */
+static void queue_disconnect(struct connection *connection)
+{
+	mosquitto_property *properties = NULL;
+	/* Without memory it says nothing of that, and the session ends by itself. */
+	if (connection->options.tries && connection->mqtt5)
+		(void)mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 0);
+	mosquitto_disconnect_v5(connection->mosquitto, 0, properties);
+	mosquitto_property_free_all(&properties);
+}
+
 void connection_disconnect(struct connection *connection)
 {
 	connection->wanted = false;
@@ -84,7 +96,7 @@ void connection_disconnect(struct connection *connection)
 		return;
 	}
 	connection->disconnects = true;
-	mosquitto_disconnect_v5(connection->mosquitto, 0, NULL);
+	queue_disconnect(connection);
 	if (!wire_take(connection) || !closing_write(connection))
 		return;
 	closing_let_go(connection, "");

@@ -100,6 +100,7 @@ struct connection_options {
 	const char *label; /* for the log: "main", "egress" */
 	const char *client_id;
 	bool persistent; /* a session that outlives the link: clean start off, SESSION_EXPIRY */
+	bool tries;	 /* persistent, under MQTT 5: a DISCONNECT ends the session as well */
 	bool holds;	 /* PUBACKs are held until their places are settled */
 	unsigned
 		window; /* places at most: the Receive Maximum, and where reading stops; 0: the protocol's default */

@@ -5,8 +5,10 @@
 #ifndef CONNECTION_PRIVATE_H
 #define CONNECTION_PRIVATE_H
 
+#include "broker_names.h"
 #include "connection.h"
 #include "gate.h"
+#include "settings.h"
 #include "way.h"
 
 enum { REASON_SIZE = 320 };
@@ -19,9 +21,12 @@ struct connection {
 	struct mosquitto *mosquitto;
 	int local_fd; /* our end of the socket pair; -1: none */
 	bool wanted;
-	bool mqtt5;		/* the version of the next opening, and of this one */
-	bool reached;		/* the way was open, and a CONNECT is on it */
-	int connack;		/* reason code of the CONNACK; -1: none came */
+	size_t number;		     /* of the broker that the next link is tried with: broker_names.h */
+	char host[BROKER_NAME_SIZE]; /* its name */
+	struct settings settings;    /* those of the options, but for this name; of this link or the last */
+	bool mqtt5;		     /* the version of the next opening, and of this one */
+	bool reached;		     /* the way was open, and a CONNECT is on it */
+	int connack;		     /* reason code of the CONNACK; -1: none came */
 	bool spoke_mqtt5;	/* a CONNACK has welcomed us under MQTT 5, on this link or an earlier one */
 	bool reads;		/* the last connection_poll() asked whether something can be read */
 	bool more;		/* what was read has not been told to the end */

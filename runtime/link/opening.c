@@ -28,7 +28,10 @@ void opening_start(struct connection *connection)
 	connection->hung_up_ms = 0;
 	connection->state = CONNECTION_OPENING;
 	connection->due_ms = connection->now_ms + CONNECTION_OPEN_MS;
-	const struct settings *settings = connection->options.settings;
+	broker_names_at(connection->options.settings->broker_host, connection->number, connection->host);
+	connection->settings = *connection->options.settings;
+	connection->settings.broker_host = connection->host;
+	const struct settings *settings = &connection->settings;
 	const size_t window = connection->options.window != 0 ? connection->options.window : UINT16_MAX;
 	const struct way_options options = {
 		.settings = settings,

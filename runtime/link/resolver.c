@@ -28,6 +28,7 @@ enum { FAREWELL_MS = 1000 };
 struct resolver_request {
 	struct resolver *resolver;
 	struct resolver_request *next; /* in the queue */
+	char *host;		       /* NULL: BROKER_HOST */
 	unsigned references;
 	int event;
 	bool forgotten;
@@ -107,6 +108,14 @@ static void release_resolver(struct resolver *resolver)
 	free(resolver);
 }
 
+static void free_request(struct resolver_request *request)
+{
+	if (request->event >= 0)
+		close(request->event);
+	free(request->host);
+	free(request);
+}
+
 /* Unlocks too. */
 static void release_request(struct resolver_request *request)
 {
@@ -117,8 +126,7 @@ static void release_request(struct resolver_request *request)
 	}
 	release_resolver(resolver);
 	resolver_answer_free(&request->answer);
-	close(request->event);
-	free(request);
+	free_request(request);
 }
 
 void resolver_answer_free(struct resolver_answer *answer)
@@ -134,18 +142,18 @@ void resolver_answer_free(struct resolver_answer *answer)
 
 /* ---- The work, without the lock ---- */
 
-static bool look_up(const struct settings *settings, struct resolver_answer *answer)
+static bool look_up(const struct settings *settings, const char *host, struct resolver_answer *answer)
 {
 	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	char port[16];
 	snprintf(port, sizeof(port), "%u", settings->broker_port);
 	errno = 0;
-	const int error = getaddrinfo(settings->broker_host, port, &hints, &answer->addresses);
+	const int error = getaddrinfo(host, port, &hints, &answer->addresses);
 	if (error == 0)
 		return true;
 	answer->addresses = NULL;
-	snprintf(answer->reason, sizeof(answer->reason), "BROKER_HOST=%s cannot be resolved: %s",
-		settings->broker_host, error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+	snprintf(answer->reason, sizeof(answer->reason), "BROKER_HOST=%s cannot be resolved: %s", host,
+		error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
 	return false;
 }
 
@@ -178,7 +186,8 @@ static bool answer(struct resolver *resolver, struct resolver_request *request)
 	bool busy = false;
 	if (is_wanted(resolver, request)) {
 		pthread_mutex_unlock(&resolver->lock);
-		const bool found = look_up(&resolver->settings, &answer);
+		const char *host = request->host ? request->host : resolver->settings.broker_host;
+		const bool found = look_up(&resolver->settings, host, &answer);
 		pthread_mutex_lock(&resolver->lock);
 		busy = found && is_wanted(resolver, request);
 	}
@@ -291,17 +300,29 @@ void resolver_free(struct resolver *resolver)
 	release_resolver(resolver);
 }
 
-int resolver_ask(struct resolver *resolver, struct resolver_request **ret)
+/* 0 and *ret, or a negative errno. */
+static int new_request(const char *host, struct resolver_request **ret)
 {
 	struct resolver_request *request = calloc(1, sizeof(*request));
 	if (!request)
 		return -ENOMEM;
 	request->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (request->event < 0) {
-		const int error = errno;
-		free(request);
-		return -error;
-	}
+	int error = request->event < 0 ? -errno : 0;
+	if (error == 0 && host && !(request->host = strdup(host)))
+		error = -ENOMEM;
+	if (error == 0)
+		*ret = request;
+	else
+		free_request(request);
+	return error;
+}
+
+int resolver_ask(struct resolver *resolver, const char *host, struct resolver_request **ret)
+{
+	struct resolver_request *request = NULL;
+	const int unready = new_request(host, &request);
+	if (unready != 0)
+		return unready;
 	request->resolver = resolver;
 	request->references = 2;
 	pthread_mutex_lock(&resolver->lock);
@@ -309,8 +330,7 @@ int resolver_ask(struct resolver *resolver, struct resolver_request **ret)
 	/* Those that run will come to it too. */
 	if (error != 0 && resolver->threads == 0) {
 		pthread_mutex_unlock(&resolver->lock);
-		close(request->event);
-		free(request);
+		free_request(request);
 		return error;
 	}
 	resolver->references++;

@@ -50,9 +50,9 @@ __attribute__((warn_unused_result)) int resolver_lock(
  */
 void resolver_free(struct resolver *resolver);
 
-/* Begins. 0 and *ret; -ENOMEM; another negative errno where there are no descriptors or no threads left. Not after resolver_free(). */
+/* Begins. host: of the settings' broker_host, where that names several; NULL: that itself. 0 and *ret; -ENOMEM; another negative errno where there are no descriptors or no threads left. Not after resolver_free(). */
 __attribute__((warn_unused_result)) int resolver_ask(
-	struct resolver *resolver, struct resolver_request **ret);
+	struct resolver *resolver, const char *host, struct resolver_request **ret);
 
 /* Readable once there is an answer. The request's. */
 int resolver_poll_fd(const struct resolver_request *request);

@@ -127,7 +127,7 @@ int way_new(const struct way_options *options, int64_t now_ms, struct way **ret)
 	way->begun_ms = now_ms;
 	way->deadline_ms = now_ms + WAY_RESOLVE_MS;
 	way->socket = -1;
-	const int error = resolver_ask(options->resolver, &way->request);
+	const int error = resolver_ask(options->resolver, options->settings->broker_host, &way->request);
 	if (error == -ENOMEM) {
 		free(way);
 		return error;

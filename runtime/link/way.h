@@ -31,7 +31,7 @@ enum way_limit {
 };
 
 struct way_options {
-	const struct settings *settings; /* outlives the way */
+	const struct settings *settings; /* outlives the way; of BROKER_HOST one name, that of this attempt */
 	struct resolver
 		*resolver; /* of the same settings; it may be freed before the way, which then fails */
 	const char *label; /* whose way it is, for the log; outlives the way */

@@ -119,7 +119,7 @@ static void welcomed(struct connection *connection, int flags, const mosquitto_p
 	if (connection->options.old_version)
 		atomic_store(connection->options.old_version, !connection->mqtt5);
 	log_info("broker_connected", "connected to the broker",
-		LOG_TEXT("connection", connection->options.label), LOG_TEXT("broker", settings->broker_host),
+		LOG_TEXT("connection", connection->options.label), LOG_TEXT("broker", connection->host),
 		LOG_INT("port", settings->broker_port), LOG_TEXT("client_id", connection->options.client_id),
 		LOG_TEXT("mqtt", terms.mqtt5 ? "5" : "3.1.1"),
 		LOG_TEXT("session", terms.session_present ? "resumed" : "new"));

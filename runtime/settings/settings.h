@@ -27,7 +27,7 @@ struct settings {
 	unsigned token_lifetime_s;
 	bool allow_short_secret;
 	/* broker */
-	const char *broker_host;
+	const char *broker_host; /* or several: broker_names.h */
 	unsigned broker_port;
 	bool broker_tls;
 	const char *broker_ca_file;   /* "": the system's certificate authorities */

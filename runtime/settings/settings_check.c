@@ -5,6 +5,7 @@
  */
 #include "settings.h"
 
+#include "broker_names.h"
 #include "cashew.h"
 #include "database_name.h"
 #include "http_address.h"
@@ -131,12 +132,11 @@ static void check_token_file(struct settings_reader *reader, const char *path)
 
 static void check_broker(struct settings_reader *reader, const struct settings *settings)
 {
-	const char *host = settings->broker_host;
-	const char *colon = strchr(host, ':');
-	if (strstr(host, "://") || host[strcspn(host, " /@[]")] != '\0' || (colon && !strchr(colon + 1, ':')))
-		problem(reader,
-			"BROKER_HOST=%s: expected a host name or an address alone; the port goes into BROKER_PORT",
-			host);
+	/* That it is not set has been told. */
+	const char *expected =
+		settings->broker_host[0] != '\0' ? broker_names_problem(settings->broker_host) : NULL;
+	if (expected)
+		problem(reader, "BROKER_HOST=%s: expected %s", settings->broker_host, expected);
 	if ((settings->broker_cert_file[0] != '\0') != (settings->broker_key_file[0] != '\0'))
 		problem(reader, "%s is set without %s: a client certificate needs both",
 			settings->broker_cert_file[0] != '\0' ? "BROKER_CERT_FILE" : "BROKER_KEY_FILE",

@@ -7,6 +7,7 @@
  */
 #include "settings.h"
 
+#include "broker_names.h"
 #include "cashew.h"
 #include "file_trust.h"
 #include "settings_private.h"
@@ -69,9 +70,20 @@ static bool is_here(const char *host)
 	return strcasecmp(host, "localhost") == 0;
 }
 
+static bool are_here(const char *names)
+{
+	char name[BROKER_NAME_SIZE];
+	for (size_t i = 0; i < broker_names_count(names); i++) {
+		broker_names_at(names, i, name);
+		if (!is_here(name))
+			return false;
+	}
+	return true;
+}
+
 static void look_at_broker(struct settings_reader *reader, const struct settings *settings)
 {
-	if (!settings->broker_tls && settings->broker_host[0] != '\0' && !is_here(settings->broker_host))
+	if (!settings->broker_tls && settings->broker_host[0] != '\0' && !are_here(settings->broker_host))
 		fprintf(reader->warnings,
 			"BROKER_TLS=off: this host's token and all commands can be read on the way to %s: set up TLS at the broker\n",
 			settings->broker_host);

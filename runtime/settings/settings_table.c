@@ -86,10 +86,11 @@ const struct setting settings_table[] = {
 		.type = SETTING_TEXT,
 		.example = "mqtt.example.com",
 		.min = 1,
-		.max = 255,
+		.max = 2047,
 		.group = BROKER,
 		FIELD(broker_host),
-		.help = "Host name or address of the MQTT broker; under TLS its certificate must be for this name."},
+		.help = "Host name or address of the MQTT broker; under TLS its certificate must be for this name. Up to 8 names, separated by commas, of one "
+			"cluster that shares sessions: if one cannot be reached the next is tried, all at BROKER_PORT."},
 	{.name = "BROKER_PORT",
 		.type = SETTING_INTEGER,
 		.default_value = "8883",

@@ -202,6 +202,21 @@ struct scripted_broker *scripted_new(struct harness *h)
 	return broker;
 }
 
+struct scripted_broker *scripted_new_beside(struct harness *h, const struct scripted_broker *other)
+{
+	struct scripted_broker *broker = harness_alloc(h, sizeof(*broker));
+	broker->harness = h;
+	broker->listener = -1;
+	broker->port = other->port;
+	broker->address.s_addr = htonl(ntohl(other->address.s_addr) ^ 0x100);
+	if (inet_ntop(AF_INET, &broker->address, broker->host, sizeof(broker->host)) == NULL)
+		harness_fail("the scripted broker's address: %s", strerror(errno));
+	broker->part = (struct harness_part){
+		.self = broker, .prepare = broker_prepare, .serve = broker_serve, .free = broker_free};
+	harness_add(h, &broker->part);
+	return broker;
+}
+
 void scripted_open_port(struct scripted_broker *broker)
 {
 	const struct sockaddr_in address = {.sin_family = AF_INET,
@@ -301,6 +316,14 @@ void scripted_suback(struct scripted_link *link, const struct mqtt_packet *subsc
 	struct mqtt_packet packet = {
 		.type = MQTT_SUBACK, .mid = subscribe->mid, .filter_count = subscribe->filter_count};
 	memset(packet.codes, code, sizeof(packet.codes));
+	scripted_send(link, &packet);
+}
+
+void scripted_suback_codes(
+	struct scripted_link *link, const struct mqtt_packet *subscribe, const uint8_t *codes, size_t count)
+{
+	struct mqtt_packet packet = {.type = MQTT_SUBACK, .mid = subscribe->mid, .filter_count = count};
+	memcpy(packet.codes, codes, count);
 	scripted_send(link, &packet);
 }
 

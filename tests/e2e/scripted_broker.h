@@ -50,6 +50,8 @@ struct scripted_link {
 
 struct scripted_broker;
 struct scripted_broker *scripted_new(struct harness *h);
+/* Another one on the same port of another address, at which nobody listens before scripted_open_port(). */
+struct scripted_broker *scripted_new_beside(struct harness *h, const struct scripted_broker *other);
 const char *scripted_host(const struct scripted_broker *broker); /* as text */
 unsigned scripted_port(const struct scripted_broker *broker);
 
@@ -85,6 +87,9 @@ void scripted_send_bytes(struct scripted_link *link, const void *bytes, size_t s
 void scripted_connack(struct scripted_link *link, bool session_present, uint8_t reason);
 /* The same code for every filter that `subscribe` asks for: 1 grants QoS 1. */
 void scripted_suback(struct scripted_link *link, const struct mqtt_packet *subscribe, uint8_t code);
+/* So many codes, for one filter after the other. */
+void scripted_suback_codes(
+	struct scripted_link *link, const struct mqtt_packet *subscribe, const uint8_t *codes, size_t count);
 
 struct scripted_publish {
 	uint16_t mid;

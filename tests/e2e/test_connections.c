@@ -5,11 +5,15 @@
 #include "broker_parts.h"
 #include "harness.h"
 #include "scripted_broker.h"
+#include "token.h"
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* MQTT 5.0 section 2.4 */
-enum { NOT_AUTHORIZED = 0x87, SERVER_UNAVAILABLE = 0x88, SESSION_TAKEN_OVER = 0x8e };
+enum { NOT_AUTHORIZED = 0x87, SERVER_UNAVAILABLE = 0x88, SESSION_TAKEN_OVER = 0x8e, QUOTA_EXCEEDED = 0x97 };
+enum { FILTERS = 9 }; /* of the product's handlers */
 /* MQTT 5.0 section 2.2.2.2 */
 enum { SESSION_EXPIRY_INTERVAL = 0x11, RECEIVE_MAXIMUM = 0x21 };
 
@@ -137,19 +141,16 @@ HARNESS_CASE(connect_asks_for_a_session_and_a_window)
 	assert_true(links.egress->connect->clean_start);
 	assert_string_not_equal(links.egress->connect->client_id, "cashewd");
 	host_wait_ready(host);
-	size_t filters = 0;
-	for (size_t i = 0; i < links.ingress->packet_count; i++) {
-		const struct mqtt_packet *packet = &links.ingress->packets[i]->packet;
-		if (packet->type != MQTT_SUBSCRIBE)
-			continue;
-		for (size_t j = 0; j < packet->filter_count; j++, filters++) {
-			assert_int_equal(packet->options[j] & 3, 1);
-			/* Retain Handling 2: retained commands are not sent at all. */
-			assert_int_equal(packet->options[j] >> 4 & 3, 2);
-		}
+	/* One SUBSCRIBE asks for all. */
+	const struct mqtt_packet *subscribe = scripted_expect(links.ingress, MQTT_SUBSCRIBE);
+	assert_int_equal(scripted_count(links.ingress, MQTT_SUBSCRIBE), 1);
+	for (size_t i = 0; i < subscribe->filter_count; i++) {
+		assert_int_equal(subscribe->options[i] & 3, 1);
+		/* Retain Handling 2: retained commands are not sent at all. */
+		assert_int_equal(subscribe->options[i] >> 4 & 3, 2);
 	}
 	/* Ten handlers, two of them on one topic. */
-	assert_int_equal(filters, 9);
+	assert_int_equal(subscribe->filter_count, FILTERS);
 }
 
 /* The egress has no session, and says nothing. */
@@ -164,32 +165,142 @@ HARNESS_CASE(broker_that_keeps_the_session_for_less)
 	assert_int_equal(host_count_log(host, "session_expiry_capped"), 1);
 }
 
+/* Both links; the lane's, whose SUBSCRIBE is for the test to answer. */
+static struct scripted_link *accept_lane(struct scripted_broker *broker)
+{
+	struct scripted_link *ingress = NULL;
+	for (int i = 0; i < 2; i++) {
+		struct scripted_link *link = scripted_accept(broker);
+		link->grants = !scripted_is_ingress(link);
+		if (scripted_is_ingress(link))
+			ingress = link;
+		scripted_connack(link, false, 0);
+	}
+	return ingress;
+}
+
+static struct scripted_link *accept_again(struct scripted_broker *broker)
+{
+	struct scripted_link *link = scripted_accept(broker);
+	assert_true(scripted_is_ingress(link));
+	scripted_connack(link, false, 0);
+	return link;
+}
+
 HARNESS_CASE(suback_that_refuses)
 {
-	static const uint8_t codes[] = {NOT_AUTHORIZED, 0x80, 0};
-	for (size_t i = 0; i < sizeof(codes); i++) {
+	static const uint8_t refused[] = {NOT_AUTHORIZED, 0x80, 0};
+	for (size_t i = 0; i < sizeof(refused); i++) {
 		struct scripted_broker *broker = scripted_new(h);
 		struct host *host = start_scripted(h, broker);
-		struct scripted_link *ingress = NULL;
-		for (int j = 0; j < 2; j++) {
-			struct scripted_link *link = scripted_accept(broker);
-			link->grants = !scripted_is_ingress(link);
-			if (scripted_is_ingress(link))
-				ingress = link;
-			scripted_connack(link, false, 0);
-		}
+		struct scripted_link *ingress = accept_lane(broker);
 		const struct mqtt_packet *subscribe = scripted_expect(ingress, MQTT_SUBSCRIBE);
-		const char *filter = subscribe->filters[0];
-		scripted_suback(ingress, subscribe, codes[i]);
-		host_expect_log(host, "subscription_refused", "filter", filter, "granted",
-			harness_format(h, "%d", codes[i]));
+		uint8_t codes[FILTERS];
+		memset(codes, 1, sizeof(codes));
+		codes[4] = refused[i];
+		scripted_suback_codes(ingress, subscribe, codes, FILTERS);
+		host_expect_log(host, "subscription_refused", "filter", subscribe->filters[4], "granted",
+			harness_format(h, "%d", refused[i]));
 		/* The others are granted, but without this one it is not ready. */
-		ingress->grants = true;
-		for (size_t granted = 1; granted < 9; granted++)
-			scripted_suback(ingress, scripted_expect(ingress, MQTT_SUBSCRIBE), 1);
+		assert_int_equal(host_count_log(host, "subscription_refused"), 1);
 		assert_int_equal(host_count_log(host, "ready"), 0);
 		host_kill(host);
 	}
+}
+
+/* Only those that were refused are asked for again: soon, as it is a limit that refused them. */
+HARNESS_CASE(suback_that_refuses_some_for_now)
+{
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *host = start_scripted(h, broker);
+	struct scripted_link *ingress = accept_lane(broker);
+	const struct mqtt_packet *all = scripted_expect(ingress, MQTT_SUBSCRIBE);
+	static const uint8_t codes[FILTERS] = {1, QUOTA_EXCEEDED, 1, 1, QUOTA_EXCEEDED, 1, 1, 1, 1};
+	scripted_suback_codes(ingress, all, codes, FILTERS);
+	const struct mqtt_packet *some = scripted_expect(ingress, MQTT_SUBSCRIBE);
+	assert_int_equal(some->filter_count, 2);
+	assert_string_equal(some->filters[0], all->filters[1]);
+	assert_string_equal(some->filters[1], all->filters[4]);
+	scripted_suback_codes(ingress, some, (const uint8_t[]){1, QUOTA_EXCEEDED}, 2);
+	const struct mqtt_packet *one = scripted_expect(ingress, MQTT_SUBSCRIBE);
+	assert_int_equal(one->filter_count, 1);
+	assert_string_equal(one->filters[0], all->filters[4]);
+	assert_int_equal(host_count_log(host, "ready"), 0);
+	scripted_suback(ingress, one, 1);
+	host_wait_ready(host);
+	assert_int_equal(host_count_log(host, "subscription_refused"), 3);
+	assert_int_equal(host_count_log(host, "subscribe_split"), 0);
+}
+
+/* mosquitto with the plugin, and a token that is locked to two of the filters. */
+HARNESS_CASE(broker_that_grants_some)
+{
+	static const char *const granted[] = {"+/get_apples", "+/ping"}, *const events[] = {"+/#"};
+	const struct token_topics topics = {granted, 2, events, 1};
+	char *token = NULL, reason[TOKEN_REASON_SIZE];
+	assert_int_equal(token_sign_locked_handler(HARNESS_SECRET, "cashewd", &topics, (int64_t)time(NULL),
+				 3600, &token, reason),
+		0);
+	struct host *host = new_host(h, harness_broker(h));
+	host_set(host, "HANDLER_TOKEN_FILE", harness_write_file(h, "token", token));
+	free(token);
+	host_start(host);
+	for (int i = 0; i < FILTERS - 2; i++) {
+		const json_t *told = host_expect_log(host, "subscription_refused", "granted", "135");
+		const char *filter = json_string_value(json_object_get(told, "filter"));
+		for (size_t j = 0; j < 2; j++)
+			assert_string_not_equal(filter, granted[j]);
+	}
+	assert_serves(h, harness_broker(h));
+	assert_int_equal(host_count_log(host, "subscription_refused"), FILTERS - 2);
+	assert_int_equal(host_count_log(host, "subscribe_split"), 0);
+	assert_int_equal(host_count_log(host, "ready"), 0);
+}
+
+/* One that takes eight filters at most says so, or not. */
+HARNESS_CASE(broker_that_takes_few_filters_at_once)
+{
+	for (int closes = 0; closes < 2; closes++) {
+		struct scripted_broker *broker = scripted_new(h);
+		struct host *host = start_scripted(h, broker);
+		struct scripted_link *ingress = accept_lane(broker);
+		const struct mqtt_packet *all = scripted_expect(ingress, MQTT_SUBSCRIBE);
+		if (closes) {
+			scripted_close(ingress);
+			ingress = accept_again(broker);
+		} else {
+			scripted_suback(ingress, all, QUOTA_EXCEEDED);
+		}
+		host_expect_log(host, "subscribe_split", "lane", "main", "filters", "9", "next", "8");
+		for (size_t asked = 0, count; asked < FILTERS; asked += count) {
+			const struct mqtt_packet *part = scripted_expect(ingress, MQTT_SUBSCRIBE);
+			count = part->filter_count;
+			assert_int_equal(count, asked == 0 ? 8 : 1);
+			assert_string_equal(part->filters[0], all->filters[asked]);
+			scripted_suback(ingress, part, 1);
+		}
+		host_wait_ready(host);
+		assert_int_equal(host_count_log(host, "subscription_refused"), 0);
+		host_kill(host);
+	}
+}
+
+/* Which filters are granted nobody knows. */
+HARNESS_CASE(suback_with_too_few_codes)
+{
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *host = start_scripted(h, broker);
+	struct scripted_link *ingress = accept_lane(broker);
+	const struct mqtt_packet *all = scripted_expect(ingress, MQTT_SUBSCRIBE);
+	scripted_suback_codes(ingress, all, (const uint8_t[]){1, 1, 1}, 3);
+	host_expect_log(host, "suback_malformed", "lane", "main", "filters", "9", "codes", "3");
+	host_expect_log(host, "broker_lost", "connection", "main", "reason",
+		"its SUBACK does not answer the SUBSCRIBE");
+	scripted_expect_close(ingress);
+	ingress = accept_again(broker);
+	ingress->grants = true;
+	scripted_wait_count(ingress, MQTT_SUBSCRIBE, 2);
+	host_wait_ready(host);
 }
 
 HARNESS_CASE(connack_that_refuses_for_now)
@@ -307,6 +418,8 @@ HARNESS_MAIN(HARNESS_TEST(certificate_of_an_unknown_authority), HARNESS_TEST(cer
 	HARNESS_TEST(tls_broker_and_a_host_without_tls), HARNESS_TEST(token_that_is_refused),
 	HARNESS_TEST(host_name_that_does_not_resolve), HARNESS_TEST(connect_asks_for_a_session_and_a_window),
 	HARNESS_TEST(broker_that_keeps_the_session_for_less), HARNESS_TEST(suback_that_refuses),
+	HARNESS_TEST(suback_that_refuses_some_for_now), HARNESS_TEST(broker_that_grants_some),
+	HARNESS_TEST(broker_that_takes_few_filters_at_once), HARNESS_TEST(suback_with_too_few_codes),
 	HARNESS_TEST(connack_that_refuses_for_now),
 	HARNESS_TEST(broker_that_closes_without_a_word_gets_the_other_version),
 	HARNESS_TEST(broker_that_speaks_3_1_1_is_asked_for_5_once), HARNESS_TEST(server_keep_alive_is_obeyed),

@@ -1,20 +1,15 @@
-/* test_doctor_broker.c - `cashewd doctor`: what the broker grants and refuses, and what it lets others do. */
+/* test_doctor_broker.c - `cashewd doctor`: what the broker grants and refuses; what it lets others do: test_doctor_access.c. */
 #include "doctor_parts.h"
 #include "harness_private.h"
 #include "port.h"
 #include "scripted_broker.h"
 #include "token.h"
 #include "wall_clock.h"
-#include <arpa/inet.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
-
-#define HANDLERS_SECRET "h8Xq-2mVw7_Tc4Nd9Zb1Kf6Gj3Rs5Lp0"
 
 /* ---- What the broker grants and refuses ---- */
 
@@ -280,6 +275,7 @@ HARNESS_CASE(strangers_are_not_answered)
 	struct scripted_broker *broker = scripted_new(h);
 	struct host *doctor = start_scripted(h, broker, "2");
 	struct scripted_link *handler = scripted_welcome_one(broker, NULL);
+	(void)scripted_welcome_one(broker, NULL); /* how long are sessions kept? */
 	struct scripted_link *forged = scripted_accept(broker), *nobody = scripted_accept(broker);
 	assert_string_equal(forged->connect->user_name, "JWT");
 	assert_string_equal(nobody->connect->user_name, "");
@@ -290,107 +286,50 @@ HARNESS_CASE(strangers_are_not_answered)
 	scripted_expect(handler, MQTT_DISCONNECT);
 }
 
-/* A mosquitto that lets everybody in and everybody do everything. */
-struct open_broker {
-	struct harness_process process;
-	unsigned port;
-};
-
-static bool listens(void *context)
+/* The session that it asks for is none of the host's, and has ended when it has seen. */
+HARNESS_CASE(broker_keeps_sessions_for_less)
 {
-	const struct open_broker *broker = context;
-	const struct sockaddr_in address = {.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)broker->port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const bool connected = connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0;
-	close(fd);
-	return connected;
-}
-
-static unsigned start_open_broker(struct harness *h)
-{
-	struct open_broker *broker = harness_alloc(h, sizeof(*broker));
-	const int port = port_reserve();
-	assert_true(port > 0);
-	broker->port = (unsigned)port;
-	broker->process.name = "the open broker";
-	const char *const argv[] = {MOSQUITTO_PATH, "-c",
-		harness_write_file(h, harness_path(h, "open.conf"),
-			harness_format(h, "listener %d 127.0.0.1\nallow_anonymous true\n", port)),
-		NULL};
-	const struct process_options options = {.argv = argv,
-		.environment = process_environment(),
-		.folder = harness_folder(h),
-		.output = harness_path(h, "open.log"),
-		.death_signal = SIGKILL};
-	assert_int_equal(process_start(&broker->process.process, &options), 0);
-	harness_add_process(h, &broker->process);
-	harness_wait(h, listens, broker, "the open broker to listen");
-	return broker->port;
-}
-
-HARNESS_CASE(handlers_have_a_secret_of_their_own)
-{
-	const struct broker_options options = {
-		.extra = harness_format(h, "plugin_opt_handler_secret_file %s\n",
-			harness_write_file(h, "handlers", HANDLERS_SECRET))};
-	harness_broker_with(h, &options);
-	struct host *doctor = doctor_new(h);
-	host_set(doctor, "JWT_HANDLER_SECRET", HANDLERS_SECRET);
-	struct visit visit = examine(h, doctor);
-	expect_line(&visit, "token", "ok", "signed with JWT_HANDLER_SECRET");
-	expect_line(&visit, "broker_login", "ok", "MQTT 5");
-	expect_line(&visit, "strangers", "ok", "refused");
-	expect_line(&visit, "user_login", "ok", "accepted");
-	assert_null(strstr(output(h, doctor), "JWT_SECRET signs handlers' tokens"));
-	assert_null(strstr(output(h, doctor), HANDLERS_SECRET));
-	forget(&visit);
-	/* The host that does not know of it gets in no more. */
-	host_set(doctor, "JWT_HANDLER_SECRET", NULL);
-	visit = examine(h, doctor);
-	expect_failure(&visit, "broker_login", "refuses the handler's token");
-	forget(&visit);
-}
-
-HARNESS_CASE(broker_that_keeps_nobody_apart_is_a_security_hole)
-{
-	struct host *doctor = doctor_new(h);
-	host_set(doctor, "BROKER_PORT", harness_format(h, "%u", start_open_broker(h)));
-	host_set(doctor, "BROKER_TLS", "off");
-	host_set(doctor, "BROKER_CA_FILE", NULL);
-	host_set(doctor, "JWT_HANDLER_SECRET", HANDLERS_SECRET);
-	struct visit visit = examine(h, doctor);
-	expect_failure(&visit, "strangers", "SECURITY HOLE: a token signed with another secret");
-	expect_failure(&visit, "strangers", "SECURITY HOLE: a handler's token signed with JWT_SECRET");
-	expect_failure(&visit, "strangers", "SECURITY HOLE: a client without a token");
-	expect_failure(&visit, "access", "SECURITY HOLE: a user may subscribe to doctor_");
-	expect_failure(&visit, "access", "SECURITY HOLE: a user may subscribe to +/doctor_");
-	expect_failure(&visit, "access", "SECURITY HOLE: a user may subscribe to #");
-	expect_failure(&visit, "access", "SECURITY HOLE: a user may publish");
-	expect_failure(&visit, "names",
-		"SECURITY HOLE: a user named cashewd is let in with the client id cashewd-doctor-");
-	assert_null(line_of(&visit, "access", "ok", "are refused"));
-	forget(&visit);
-}
-
-/* That of another host than the one that the broker's configuration knows. */
-HARNESS_CASE(user_with_the_hosts_client_id_is_a_security_hole)
-{
+	enum { SESSION_EXPIRY_INTERVAL = 0x11, NOT_AUTHORIZED = 0x87 };
 	static const struct {
-		const char *client_id, *user; /* who gets a client id like that; NULL: nobody */
-	} cases[] = {{"worker2", "worker2"}, {"cashewd-2", NULL}, {"pears-2", "pears"}};
+		uint32_t granted_s;
+		const char *advice; /* NULL: nothing is said */
+	} cases[] = {{7200, "or set SESSION_EXPIRY=7200 "}, {5, "or set SESSION_EXPIRY=60 "}, {0, NULL},
+		{604800, NULL}};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct scripted_welcome welcome = {.session_expiry_interval = cases[i].granted_s};
+		struct scripted_broker *broker = scripted_new(h);
 		struct host *doctor = doctor_new(h);
-		host_set(doctor, "CLIENT_ID", cases[i].client_id);
-		struct visit visit = examine(h, doctor);
-		if (cases[i].user != NULL)
-			expect_failure(&visit, "names",
-				harness_format(h,
-					"SECURITY HOLE: a user named %s is let in with the client id %s-doctor-",
-					cases[i].user, cases[i].client_id));
-		else
-			assert_null(line_of(&visit, "names", "fail", ""));
+		scripted_use(doctor, broker);
+		host_set(doctor, "HANDLERS", "ping");
+		host_start(doctor);
+		struct scripted_link *handler = scripted_welcome_one(broker, NULL);
+		assert_null(mqtt_property(handler->connect, SESSION_EXPIRY_INTERVAL));
+		const struct mqtt_packet *end = scripted_expect(handler, MQTT_PUBLISH);
+		scripted_puback(handler, end->mid, 0);
+		scripted_publish(
+			handler, &(struct scripted_publish){.mid = 1, .topic = end->topic, .payload = "end"});
+
+		struct scripted_link *session = scripted_welcome_one(broker, &welcome);
+		assert_int_equal(mqtt_property(session->connect, SESSION_EXPIRY_INTERVAL)->number, 604800);
+		assert_string_not_equal(session->connect->client_id, handler->connect->client_id);
+		assert_string_not_equal(session->connect->client_id, "cashewd");
+		const struct mqtt_packet *disconnect = scripted_expect(session, MQTT_DISCONNECT);
+		assert_non_null(mqtt_property(disconnect, SESSION_EXPIRY_INTERVAL));
+		assert_int_equal(mqtt_property(disconnect, SESSION_EXPIRY_INTERVAL)->number, 0);
+		assert_int_equal(scripted_count(session, MQTT_SUBSCRIBE), 0);
+
+		scripted_puback(handler, scripted_expect(handler, MQTT_PUBLISH)->mid, 0x10);
+		for (int strangers = 0; strangers < 3; strangers++)
+			scripted_connack(scripted_accept(broker), false, NOT_AUTHORIZED);
+		struct visit visit = conclude(h, doctor);
+		const json_t *line = line_of(&visit, "session", "warn",
+			harness_format(h, "less time than SESSION_EXPIRY: for %u s, not 604800 s",
+				(unsigned)cases[i].granted_s));
+		assert_int_equal(line != NULL, cases[i].advice != NULL);
+		if (line != NULL)
+			assert_non_null(
+				strstr(json_string_value(json_object_get(line, "advice")), cases[i].advice));
+		expect_line(&visit, "session", "warn", "no session at the broker takes commands");
 		forget(&visit);
 	}
 }
@@ -447,12 +386,11 @@ HARNESS_CASE(handler_that_takes_everything_is_spared)
 	host_expect_log(host, "stopped", "done", "0");
 }
 
-HARNESS_MAIN(HARNESS_TEST(user_with_the_hosts_client_id_is_a_security_hole),
-	HARNESS_TEST(token_from_a_file_may_be_locked), HARNESS_TEST(handler_that_takes_everything_is_spared),
-	HARNESS_TEST(running_host_is_not_disturbed), HARNESS_TEST(running_host_is_asked_whether_it_is_ready),
-	HARNESS_TEST(session_without_a_host), HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
-	HARNESS_TEST(handlers_have_a_secret_of_their_own), HARNESS_TEST(retained_command_is_told),
-	HARNESS_TEST(broker_speaks_only_mqtt_3), HARNESS_TEST(broker_does_too_little_for_the_host),
-	HARNESS_TEST(broker_closes_mqtt_5_without_a_word), HARNESS_TEST(broker_does_not_answer_connect),
-	HARNESS_TEST(broker_says_why_it_ends_the_connection), HARNESS_TEST(strangers_are_not_answered),
-	HARNESS_TEST(broker_that_keeps_nobody_apart_is_a_security_hole))
+HARNESS_MAIN(HARNESS_TEST(token_from_a_file_may_be_locked),
+	HARNESS_TEST(handler_that_takes_everything_is_spared), HARNESS_TEST(running_host_is_not_disturbed),
+	HARNESS_TEST(running_host_is_asked_whether_it_is_ready), HARNESS_TEST(session_without_a_host),
+	HARNESS_TEST(token_is_refused), HARNESS_TEST(token_from_a_file),
+	HARNESS_TEST(retained_command_is_told), HARNESS_TEST(broker_speaks_only_mqtt_3),
+	HARNESS_TEST(broker_does_too_little_for_the_host), HARNESS_TEST(broker_closes_mqtt_5_without_a_word),
+	HARNESS_TEST(broker_does_not_answer_connect), HARNESS_TEST(broker_says_why_it_ends_the_connection),
+	HARNESS_TEST(broker_keeps_sessions_for_less), HARNESS_TEST(strangers_are_not_answered))

@@ -91,13 +91,11 @@ struct place *lane_hold(struct lane *lane, uint64_t number, uint16_t mid, uint64
 	}
 	if (!place)
 		return NULL;
-	*place = (struct place){
-		.number = number,
+	*place = (struct place){.number = number,
 		.mid = mid,
 		.user = user,
 		.fingerprint = fingerprint,
-		.arrived_us = clock_us(),
-	};
+		.arrived_us = clock_us()};
 	add_place(lane, place);
 	return place;
 }
@@ -232,7 +230,7 @@ static void lane_on_down(void *owner, bool was_up)
 	if (lane->forgets)
 		copies_end(lane->copies);
 	lane->forgets = false;
-	subscriptions_reset(lane->subscriptions);
+	subscriptions_reset(lane->subscriptions, lane->wanted && !lane->stopping);
 }
 
 static void lane_on_message(void *owner, const struct mosquitto_message *message,
@@ -270,7 +268,8 @@ static void lane_on_released(void *owner, size_t count)
 static void lane_on_subscribed(void *owner, int mid, int count, const int *granted)
 {
 	struct lane *lane = owner;
-	subscriptions_granted(lane->subscriptions, mid, count, granted, lane->now_ms);
+	if (subscriptions_granted(lane->subscriptions, mid, count, granted, lane->now_ms) != 0)
+		connection_fail(lane->connection, "its SUBACK does not answer the SUBSCRIBE");
 }
 
 static void lane_on_unsubscribed(void *owner, int mid, const mosquitto_property *properties)

@@ -9,7 +9,9 @@
 #ifndef DOCTOR_H
 #define DOCTOR_H
 
+#include "broker_names.h"
 #include "routes.h"
+#include "settings.h"
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,7 +27,7 @@ struct store_client;
 enum {
 	DOCTOR_LINES_MAX = 200,
 	DOCTOR_TEXT_SIZE = 640,
-	DOCTOR_ADDRESSES_MAX = 16,
+	DOCTOR_ADDRESSES_MAX = 32,
 	DOCTOR_USER_SIZE = 32,
 	DOCTOR_DAYS_MIN = 21, /* a certificate that holds for less is worth a warning */
 };
@@ -45,8 +47,9 @@ struct doctor_line {
 	char advice[DOCTOR_TEXT_SIZE]; /* "": none */
 };
 
-/* One of the broker's. */
+/* One of the broker's, or of one of its names. */
 struct doctor_address {
+	char host[BROKER_NAME_SIZE]; /* the name whose it is */
 	struct sockaddr_storage address;
 	socklen_t size;
 	char text[INET6_ADDRSTRLEN + 16];
@@ -66,15 +69,17 @@ struct doctor {
 	char *user_token;
 	struct doctor_address addresses[DOCTOR_ADDRESSES_MAX];
 	size_t address_count;
-	const struct doctor_address *address; /* the one that is used */
-	struct resolver *resolver;	      /* of the links; NULL: none was opened */
-	bool mqtt5;			      /* the broker speaks it */
-	struct doctor_link *handler, *user;   /* connections to the broker; NULL: none */
-	char client_id[DOCTOR_TEXT_SIZE];     /* of the first */
-	char user_id[DOCTOR_USER_SIZE];	      /* of an ordinary user that nobody else is */
-	char other_user[DOCTOR_USER_SIZE];    /* of another */
-	char command[DOCTOR_USER_SIZE];	      /* DOCTOR_COMMAND */
-	unsigned retained;		      /* commands that the broker keeps */
+	const struct doctor_address *
+		address; /* the one that is used; with it `broker`: the settings, whose BROKER_HOST is its name alone */
+	struct settings broker;
+	struct resolver *resolver;	    /* of the links; NULL: none was opened */
+	bool mqtt5;			    /* the broker speaks it */
+	struct doctor_link *handler, *user; /* connections to the broker; NULL: none */
+	char client_id[DOCTOR_TEXT_SIZE];   /* of the first */
+	char user_id[DOCTOR_USER_SIZE];	    /* of an ordinary user that nobody else is */
+	char other_user[DOCTOR_USER_SIZE];  /* of another */
+	char command[DOCTOR_USER_SIZE];	    /* DOCTOR_COMMAND */
+	unsigned retained;		    /* commands that the broker keeps */
 	char retained_topics[DOCTOR_TEXT_SIZE], retained_first[DOCTOR_TEXT_SIZE];
 	struct store *store;
 	struct store_client *client;

@@ -44,21 +44,25 @@ static bool came_through(struct doctor_ear *ear)
 enum publishing { PUBLISHES_NOTHING, PUBLISHES, PUBLISHES_UNKNOWN };
 
 /* Whether what the link sends to {user}/{command} arrives there; the handler listens, and sends what must.
- * code: of the PUBACK. */
+ * first: the handler has published there before, as it does in earnest; a broker that remembers rights by the user name, which is JWT for everybody,
+ * then gives the handler's to the link. code: of the PUBACK. */
 static enum publishing try_to_publish(
-	struct doctor *doctor, struct doctor_link *link, const char *user, int *ret_code)
+	struct doctor *doctor, struct doctor_link *link, const char *user, bool first, int *ret_code)
 {
-	struct doctor_ear sent, behind;
+	struct doctor_ear before, sent, behind;
 	enum publishing publishing = PUBLISHES_UNKNOWN;
 	*ret_code = LINK_CLOSED;
 	if (!doctor_link_again(&doctor->handler))
 		return publishing;
+	doctor_ear_new(&before, user, doctor->command);
 	doctor_ear_new(&sent, user, doctor->command);
 	doctor_ear_new(&behind, user, doctor->command);
 	sent.next = &behind;
 	if (doctor_link_subscribe(doctor->handler, sent.topic, 1, 0) != 1)
 		return publishing;
 	doctor_ear_put(doctor->handler, &sent);
+	if (first && doctor_link_publish(doctor->handler, before.topic, before.payload, false, EXPIRY_S) < 0)
+		return publishing;
 	*ret_code = doctor_link_publish(link, sent.topic, sent.payload, false, EXPIRY_S);
 	const bool listens =
 		doctor_link_publish(doctor->handler, behind.topic, behind.payload, false, EXPIRY_S) >= 0 &&
@@ -75,7 +79,7 @@ static enum publishing try_to_publish(
 static void tell_stranger(struct doctor *doctor, struct doctor_link *stranger, const char *who)
 {
 	int code;
-	switch (try_to_publish(doctor, stranger, doctor->other_user, &code)) {
+	switch (try_to_publish(doctor, stranger, doctor->other_user, true, &code)) {
 	case PUBLISHES:
 		doctor_fail(doctor, HOLE "%s is let in and may publish as a user", who);
 		doctor_advise(doctor,
@@ -248,15 +252,16 @@ static bool writes_nothing(struct doctor *doctor, char ret_how[static EAR_TOPIC_
 	int code = LINK_CLOSED;
 	const enum publishing publishing =
 		doctor_link_again(&doctor->user)
-			? try_to_publish(doctor, doctor->user, doctor->other_user, &code)
+			? try_to_publish(doctor, doctor->user, doctor->other_user, true, &code)
 			: PUBLISHES_UNKNOWN;
 	switch (publishing) {
 	case PUBLISHES:
 		doctor_fail(doctor,
 			HOLE "a user may publish to another user's topics: anybody can send commands "
 			     "as anybody");
-		doctor_advise(doctor, "let the broker refuse a user all but what is below its own user id "
-				      "(examples/broker/README.md)");
+		doctor_advise(doctor,
+			"let the broker refuse a user all but what is below its own user id (examples/broker/README.md), and remember no rights by the "
+			"user name, which is the same for everybody (docs/brokers.md)");
 		break;
 	case PUBLISHES_UNKNOWN:
 		doctor_fail(doctor,
@@ -281,7 +286,7 @@ static bool writes_own(struct doctor *doctor)
 {
 	int code = LINK_CLOSED;
 	if (doctor_link_again(&doctor->user) &&
-		try_to_publish(doctor, doctor->user, doctor->user_id, &code) == PUBLISHES)
+		try_to_publish(doctor, doctor->user, doctor->user_id, false, &code) == PUBLISHES)
 		return true;
 	doctor_fail(doctor, "a user's commands do not arrive: publishing to %s/%s: %s", doctor->user_id,
 		doctor->command,

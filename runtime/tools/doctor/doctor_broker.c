@@ -1,6 +1,6 @@
 /*
  * doctor_broker.c - the broker as the handlers see it: whether it takes their token, grants their filters,
- * keeps retained commands, and whether a host serves the session.
+ * keeps retained commands, how long it keeps a session, and whether a host serves it.
  *
  * Happy path: connect with a client id that nobody else has, subscribe to each filter and unsubscribe again.
  * The commands that come meanwhile are copies, which are dropped; the host gets its own. The host's session
@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REFUSED_MIN = 0x80, RETAINED_LISTED = 5, PING_EXPIRY_S = 10 };
+enum { REFUSED_MIN = 0x80, RETAINED_LISTED = 5, PING_EXPIRY_S = 10, SESSION_EXPIRY_MIN_S = 60 };
 
 /* ---- Connections ---- */
 
@@ -43,9 +43,9 @@ static int new_resolver(struct doctor *doctor)
 }
 
 static int open_link(struct doctor *doctor, const char *client_id, const struct connection_login *login,
-	struct doctor_link **ret)
+	bool keeps, struct doctor_link **ret)
 {
-	const struct settings *settings = &doctor->configuration->settings;
+	const struct settings *settings = &doctor->broker;
 	if (!doctor->resolver) {
 		const int error = new_resolver(doctor);
 		if (error != 0)
@@ -57,6 +57,7 @@ static int open_link(struct doctor *doctor, const char *client_id, const struct 
 		.client_id = client_id,
 		.login = login,
 		.timeout_ms = doctor->timeout_ms,
+		.keeps = keeps,
 	};
 	return doctor_link_open(&options, ret);
 }
@@ -64,7 +65,15 @@ static int open_link(struct doctor *doctor, const char *client_id, const struct 
 int doctor_broker_open(
 	struct doctor *doctor, const char *client_id, const char *password, struct doctor_link **ret)
 {
-	return open_link(doctor, client_id, &(struct connection_login){.password = password}, ret);
+	return open_link(doctor, client_id, &(struct connection_login){.password = password}, false, ret);
+}
+
+/* Of a handler's, which nobody else has. */
+static void new_client_id(const struct doctor *doctor, char ret[static DOCTOR_TEXT_SIZE])
+{
+	char random[DOCTOR_USER_SIZE];
+	doctor_random_name(random, "doctor-", 8);
+	snprintf(ret, DOCTOR_TEXT_SIZE, "%s-%s", doctor->configuration->settings.client_id, random);
 }
 
 bool doctor_broker_unwanted(const struct doctor *doctor)
@@ -119,17 +128,14 @@ static void tell_terms(struct doctor *doctor, const struct doctor_link *link)
 
 void doctor_check_login(struct doctor *doctor)
 {
-	char random[DOCTOR_USER_SIZE];
-	doctor_random_name(random, "doctor-", 8);
-	snprintf(doctor->client_id, sizeof(doctor->client_id), "%s-%s",
-		doctor->configuration->settings.client_id, random);
+	new_client_id(doctor, doctor->client_id);
 	doctor_random_name(doctor->user_id, "doctor_", 12);
 	doctor_random_name(doctor->other_user, "doctor_", 12);
 	snprintf(doctor->command, sizeof(doctor->command), "%s", DOCTOR_COMMAND);
 
 	struct doctor_link *link = NULL;
 	const int64_t start = clock_ms();
-	const int error = open_link(doctor, doctor->client_id, NULL, &link);
+	const int error = open_link(doctor, doctor->client_id, NULL, false, &link);
 	doctor->handler = link;
 	doctor->mqtt5 = link && link->mqtt5;
 	if (error != 0) {
@@ -225,7 +231,7 @@ void doctor_check_subscriptions(struct doctor *doctor)
 
 void doctor_check_retained(struct doctor *doctor)
 {
-	const struct settings *settings = &doctor->configuration->settings;
+	const struct settings *settings = &doctor->broker;
 	if (doctor->retained == 0) {
 		doctor_ok(doctor, "no retained commands wait at the broker");
 		return;
@@ -238,6 +244,42 @@ void doctor_check_retained(struct doctor *doctor)
 		"-p "
 		"%u -u %s -P TOKEN -r -n -t '%s'",
 		settings->broker_host, settings->broker_port, settings->broker_user, doctor->retained_first);
+}
+
+/* ---- How long the broker keeps a session ---- */
+
+static void tell_expiry(struct doctor *doctor, uint32_t granted_s)
+{
+	const uint32_t asked_s = doctor->configuration->settings.session_expiry_s;
+	if (granted_s >= asked_s)
+		return;
+	doctor_warn(doctor,
+		"the broker keeps the session for less time than SESSION_EXPIRY: for %" PRIu32
+		" s, not %" PRIu32 " s. Commands are lost if no host comes back within it",
+		granted_s, asked_s);
+	doctor_advise(doctor,
+		"raise the broker's limit for sessions to %" PRIu32
+		" s or more (HiveMQ: session-expiry, EMQX: mqtt.session_expiry_interval), or set SESSION_EXPIRY=%" PRIu32
+		" and have a host back by then",
+		asked_s, granted_s < SESSION_EXPIRY_MIN_S ? SESSION_EXPIRY_MIN_S : granted_s);
+}
+
+/* Only a session that is asked for is told of: one of the doctor's own, without subscriptions, which is ended at once. MQTT 3.1.1 says nothing of it. */
+static void look_at_expiry(struct doctor *doctor)
+{
+	char client_id[DOCTOR_TEXT_SIZE];
+	struct doctor_link *link = NULL;
+	if (!doctor->mqtt5)
+		return;
+	new_client_id(doctor, client_id);
+	if (open_link(doctor, client_id, NULL, true, &link) != 0)
+		return;
+	if (link->up)
+		tell_expiry(doctor, link->terms.session_expiry_s);
+	else
+		doctor_skip(doctor, "how long the broker keeps a session could not be found out: %s",
+			link->reason);
+	doctor_link_close(link);
 }
 
 /* ---- Whether a host serves the session ---- */
@@ -281,7 +323,7 @@ static void ping(struct doctor *doctor, struct doctor_ear *pong)
 	}
 }
 
-void doctor_check_session(struct doctor *doctor)
+static void ask_the_host(struct doctor *doctor)
 {
 	struct doctor_ear pong;
 	const char *client_id = doctor->configuration->settings.client_id;
@@ -314,4 +356,10 @@ void doctor_check_session(struct doctor *doctor)
 		(void)doctor_link_unsubscribe(doctor->handler, pong.topic);
 	}
 	doctor_ear_put(doctor->handler, NULL);
+}
+
+void doctor_check_session(struct doctor *doctor)
+{
+	look_at_expiry(doctor);
+	ask_the_host(doctor);
 }

@@ -176,6 +176,8 @@ static int new_connection(struct doctor_link *link)
 	const struct connection_options options = {
 		.label = "doctor",
 		.client_id = link->options.client_id,
+		.persistent = link->options.keeps,
+		.tries = link->options.keeps,
 		.window = link->options.settings->window,
 		.login = link->options.login,
 		.settings = link->options.settings,

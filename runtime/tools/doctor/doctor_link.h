@@ -4,7 +4,7 @@
  *
  * Happy path: doctor_link_open(), then subscribe, publish and wait, doctor_link_close(). The way to the broker, TLS, token
  * and CONNECT are the host's (connection.h), so that what is seen here is what the host meets; but the session is clean and
- * ends with the link. While one link waits, all that are open are served, so that a message sent by one is taken by another.
+ * ends with the link, unless one is asked for. While one link waits, all that are open are served, so that a message sent by one is taken by another.
  * Failure modes: LINK_CLOSED where the broker has ended the link, LINK_SILENT where it does not answer in time;
  * link->reason says which and why. A link that is over stays so until doctor_link_again().
  */
@@ -29,6 +29,7 @@ struct doctor_link_options {
 	const struct connection_login
 		*login;	     /* NULL: the handler's token. It need not outlive doctor_link_open() */
 	unsigned timeout_ms; /* of each step */
+	bool keeps; /* asks for a session that is kept for SESSION_EXPIRY; doctor_link_close() ends it */
 };
 
 struct doctor_link {

@@ -63,15 +63,15 @@ static void *look_up_there(void *context)
 	return NULL;
 }
 
-static struct lookup *lookup_start(const struct settings *settings)
+static struct lookup *lookup_start(const char *host, unsigned port)
 {
 	struct lookup *lookup = calloc(1, sizeof(*lookup));
 	pthread_attr_t detached;
 	pthread_t thread;
 	if (lookup == NULL)
 		return NULL;
-	snprintf(lookup->port, sizeof(lookup->port), "%u", settings->broker_port);
-	snprintf(lookup->host, sizeof(lookup->host), "%s", settings->broker_host);
+	snprintf(lookup->port, sizeof(lookup->port), "%u", port);
+	snprintf(lookup->host, sizeof(lookup->host), "%s", host);
 	pthread_mutex_init(&lookup->lock, NULL);
 	pthread_cond_init(&lookup->changed, NULL);
 	pthread_attr_init(&detached);
@@ -85,9 +85,9 @@ static struct lookup *lookup_start(const struct settings *settings)
 }
 
 /* 0 and addresses, or an error of getaddrinfo(); EAI_INPROGRESS: it takes too long. */
-static int look_up(struct doctor *doctor, struct addrinfo **ret)
+static int look_up(const struct doctor *doctor, const char *host, struct addrinfo **ret)
 {
-	struct lookup *lookup = lookup_start(&doctor->configuration->settings);
+	struct lookup *lookup = lookup_start(host, doctor->configuration->settings.broker_port);
 	struct timespec until;
 	int r = 0;
 	if (lookup == NULL)
@@ -109,7 +109,7 @@ static int look_up(struct doctor *doctor, struct addrinfo **ret)
 	return r;
 }
 
-static void take_addresses(struct doctor *doctor, const struct addrinfo *found)
+static void take_addresses(struct doctor *doctor, const char *host, const struct addrinfo *found)
 {
 	for (; found != NULL && doctor->address_count < DOCTOR_ADDRESSES_MAX; found = found->ai_next) {
 		struct doctor_address *address = &doctor->addresses[doctor->address_count];
@@ -117,53 +117,77 @@ static void take_addresses(struct doctor *doctor, const struct addrinfo *found)
 			continue;
 		memcpy(&address->address, found->ai_addr, found->ai_addrlen);
 		address->size = found->ai_addrlen;
+		snprintf(address->host, sizeof(address->host), "%s", host);
 		if (getnameinfo(found->ai_addr, found->ai_addrlen, address->text, sizeof(address->text), NULL,
 			    0, NI_NUMERICHOST) == 0)
 			doctor->address_count++;
 	}
 }
 
-static void name_fails(struct doctor *doctor, int error)
+/* A name of several, of which another is good, is worth a warning. */
+static void name_fails(struct doctor *doctor, const char *host, int error)
 {
-	const char *host = doctor->configuration->settings.broker_host;
+	char why[128];
+	const char *advice = "correct BROKER_HOST, or add the name to DNS or /etc/hosts";
 	if (error == EAI_INPROGRESS) {
-		doctor_fail(doctor, "BROKER_HOST=%s: no name server answered within %u s", host,
-			doctor->timeout_ms / 1000);
-		doctor_advise(doctor, "check /etc/resolv.conf and the way to the name servers in it");
+		snprintf(why, sizeof(why), "no name server answered within %u s", doctor->timeout_ms / 1000);
+		advice = "check /etc/resolv.conf and the way to the name servers in it";
 	} else if (error == EAI_NONAME || error == EAI_NODATA) {
-		doctor_fail(doctor, "BROKER_HOST=%s: there is no such name", host);
-		doctor_advise(doctor, "correct BROKER_HOST, or add the name to DNS or /etc/hosts");
+		snprintf(why, sizeof(why), "there is no such name");
 	} else {
-		doctor_fail(doctor, "BROKER_HOST=%s: %s", host, gai_strerror(error));
-		doctor_advise(doctor, "check BROKER_HOST and /etc/resolv.conf");
+		snprintf(why, sizeof(why), "%s", gai_strerror(error));
+		advice = "check BROKER_HOST and /etc/resolv.conf";
+	}
+	if (doctor->address_count > 0)
+		doctor_warn(doctor, "BROKER_HOST=%s: %s", host, why);
+	else
+		doctor_fail(doctor, "BROKER_HOST=%s: %s", host, why);
+	doctor_advise(doctor, "%s", advice);
+}
+
+static void tell_name(struct doctor *doctor, const char *host, int64_t took_ms)
+{
+	char all[DOCTOR_TEXT_SIZE] = "";
+	size_t size = 0;
+	for (size_t i = 0; i < doctor->address_count; i++)
+		if (strcmp(doctor->addresses[i].host, host) == 0 && size < sizeof(all))
+			size += (size_t)snprintf(all + size, sizeof(all) - size, "%s%s", size > 0 ? ", " : "",
+				doctor->addresses[i].text);
+	if (strcmp(host, all) == 0)
+		doctor_ok(doctor, "BROKER_HOST=%s is an address", host);
+	else if (took_ms <= SLOW_MS)
+		doctor_ok(doctor, "%s is %s (%" PRId64 " ms)", host, all, took_ms);
+	else {
+		doctor_warn(doctor, "%s is %s, and it took %" PRId64 " ms to learn that", host, all, took_ms);
+		doctor_advise(doctor,
+			"each connect takes that much longer: a name server in /etc/resolv.conf is slow or away");
 	}
 }
 
 void doctor_check_name(struct doctor *doctor)
 {
-	const char *host = doctor->configuration->settings.broker_host;
-	struct addrinfo *found = NULL;
-	const int64_t start = clock_ms();
-	const int error = look_up(doctor, &found);
-	const int64_t took = clock_ms() - start;
-	if (error != 0) {
-		name_fails(doctor, error);
-		return;
+	const char *names = doctor->configuration->settings.broker_host;
+	const size_t count = broker_names_count(names);
+	char host[BROKER_NAME_SIZE];
+	int errors[BROKER_NAMES_MAX];
+	int64_t took_ms[BROKER_NAMES_MAX];
+	for (size_t i = 0; i < count && i < BROKER_NAMES_MAX; i++) {
+		struct addrinfo *found = NULL;
+		const int64_t start = clock_ms();
+		broker_names_at(names, i, host);
+		errors[i] = look_up(doctor, host, &found);
+		took_ms[i] = clock_ms() - start;
+		if (errors[i] != 0)
+			continue;
+		take_addresses(doctor, host, found);
+		freeaddrinfo(found);
 	}
-	take_addresses(doctor, found);
-	freeaddrinfo(found);
-	char all[DOCTOR_TEXT_SIZE] = "";
-	for (size_t i = 0, size = 0; i < doctor->address_count && size < sizeof(all); i++)
-		size += (size_t)snprintf(
-			all + size, sizeof(all) - size, "%s%s", i > 0 ? ", " : "", doctor->addresses[i].text);
-	if (doctor->address_count == 1 && strcmp(host, all) == 0)
-		doctor_ok(doctor, "BROKER_HOST=%s is an address", host);
-	else if (took <= SLOW_MS)
-		doctor_ok(doctor, "%s is %s (%" PRId64 " ms)", host, all, took);
-	else {
-		doctor_warn(doctor, "%s is %s, and it took %" PRId64 " ms to learn that", host, all, took);
-		doctor_advise(doctor,
-			"each connect takes that much longer: a name server in /etc/resolv.conf is slow or away");
+	for (size_t i = 0; i < count && i < BROKER_NAMES_MAX; i++) {
+		broker_names_at(names, i, host);
+		if (errors[i] != 0)
+			name_fails(doctor, host, errors[i]);
+		else
+			tell_name(doctor, host, took_ms[i]);
 	}
 }
 
@@ -218,39 +242,72 @@ static const char *connect_advice(int error)
 	}
 }
 
+/* The first of that name's that answers; NULL: none does. */
+static const struct doctor_address *answers_for(const struct doctor *doctor, const char *host)
+{
+	for (size_t i = 0; i < doctor->address_count; i++)
+		if (doctor->addresses[i].answers && strcmp(doctor->addresses[i].host, host) == 0)
+			return &doctor->addresses[i];
+	return NULL;
+}
+
+/* "ADDRESS port PORT", and whose it is where BROKER_HOST has several names. */
+static void place_text(
+	const struct doctor *doctor, const struct doctor_address *address, char ret[static DOCTOR_TEXT_SIZE])
+{
+	const struct settings *settings = &doctor->configuration->settings;
+	const bool several =
+		broker_names_count(settings->broker_host) > 1 && strcmp(address->host, address->text) != 0;
+	snprintf(ret, DOCTOR_TEXT_SIZE, "%s%s%s port %u", several ? address->host : "", several ? ", " : "",
+		address->text, settings->broker_port);
+}
+
+/* The host tries a name's addresses one after the other, the next one after a quarter of a second (RFC 8305). */
+static void tell_silent(struct doctor *doctor, const struct doctor_address *address, int error)
+{
+	const struct doctor_address *answering = answers_for(doctor, address->host);
+	char place[DOCTOR_TEXT_SIZE];
+	/* Many a "localhost" is so, and costs nothing. */
+	if (answering && answering->address.ss_family == AF_INET && address->address.ss_family == AF_INET6 &&
+		error != ETIMEDOUT)
+		return;
+	place_text(doctor, address, place);
+	if (doctor->address == NULL)
+		doctor_fail(doctor, "%s: %s", place, strerror(error));
+	else
+		doctor_warn(doctor, "%s: %s", place, strerror(error));
+	doctor_advise(doctor, "%s", connect_advice(error));
+}
+
 void doctor_check_tcp(struct doctor *doctor)
 {
-	const unsigned port = doctor->configuration->settings.broker_port;
 	int errors[DOCTOR_ADDRESSES_MAX] = {0};
-	int64_t took_us = 0;
+	int64_t took_us[DOCTOR_ADDRESSES_MAX] = {0};
+	char place[DOCTOR_TEXT_SIZE];
 	for (size_t i = 0; i < doctor->address_count; i++) {
+		struct doctor_address *address = &doctor->addresses[i];
 		int fd = -1;
 		const int64_t start = clock_us();
-		errors[i] = -doctor_connect(&doctor->addresses[i], doctor->timeout_ms, &fd);
-		doctor->addresses[i].answers = errors[i] == 0;
+		errors[i] = -doctor_connect(address, doctor->timeout_ms, &fd);
+		address->answers = errors[i] == 0;
 		if (errors[i] != 0)
 			continue;
 		close(fd);
-		if (doctor->address == NULL) {
-			doctor->address = &doctor->addresses[i];
-			took_us = clock_us() - start;
-		}
-	}
-	/* The host tries one after the other, the next one after a quarter of a second (RFC 8305). */
-	const bool past_ipv6 = doctor->address != NULL && doctor->address->address.ss_family == AF_INET;
-	if (doctor->address != NULL)
-		doctor_ok(doctor, "%s port %u answers (%.1f ms)", doctor->address->text, port,
-			(double)took_us / 1000);
-	for (size_t i = 0; i < doctor->address_count; i++) {
-		const struct doctor_address *address = &doctor->addresses[i];
-		if (errors[i] == 0)
-			continue;
+		took_us[i] = clock_us() - start;
 		if (doctor->address == NULL)
-			doctor_fail(doctor, "%s port %u: %s", address->text, port, strerror(errors[i]));
-		else if (past_ipv6 && address->address.ss_family == AF_INET6 && errors[i] != ETIMEDOUT)
-			continue; /* many a "localhost" is so, and costs nothing */
-		else
-			doctor_warn(doctor, "%s port %u: %s", address->text, port, strerror(errors[i]));
-		doctor_advise(doctor, "%s", connect_advice(errors[i]));
+			doctor->address = address;
 	}
+	if (doctor->address != NULL) {
+		doctor->broker = doctor->configuration->settings;
+		doctor->broker.broker_host = doctor->address->host;
+	}
+	for (size_t i = 0; i < doctor->address_count; i++) {
+		if (answers_for(doctor, doctor->addresses[i].host) != &doctor->addresses[i])
+			continue;
+		place_text(doctor, &doctor->addresses[i], place);
+		doctor_ok(doctor, "%s answers (%.1f ms)", place, (double)took_us[i] / 1000);
+	}
+	for (size_t i = 0; i < doctor->address_count; i++)
+		if (errors[i] != 0)
+			tell_silent(doctor, &doctor->addresses[i], errors[i]);
 }

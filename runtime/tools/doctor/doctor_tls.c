@@ -221,7 +221,7 @@ static void tell_untrusted(struct doctor *doctor, const struct problem *problem)
 
 static void tell_problem(struct doctor *doctor, const struct problem *problem, const X509 *certificate)
 {
-	const char *host = doctor->configuration->settings.broker_host;
+	const char *host = doctor->broker.broker_host;
 	char names[NAME_SIZE] = "";
 	switch (problem->error) {
 	case X509_V_ERR_CERT_HAS_EXPIRED:
@@ -340,7 +340,7 @@ static void without_tls(struct doctor *doctor)
 
 void doctor_check_tls(struct doctor *doctor)
 {
-	const struct settings *settings = &doctor->configuration->settings;
+	const struct settings *settings = &doctor->broker;
 	__attribute__((cleanup(close_fd))) int fd = -1;
 	__attribute__((cleanup(free_context))) SSL_CTX *context = NULL;
 	__attribute__((cleanup(free_tls))) struct tls *tls = NULL;

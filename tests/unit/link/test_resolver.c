@@ -48,7 +48,7 @@ static void ask_locked(
 	assert_int_equal(resolver_new(settings, &resolver), 0);
 	if (topics)
 		assert_int_equal(resolver_lock(resolver, topics), 0);
-	assert_int_equal(resolver_ask(resolver, &request), 0);
+	assert_int_equal(resolver_ask(resolver, NULL, &request), 0);
 	struct pollfd entry = {.fd = resolver_poll_fd(request), .events = POLLIN};
 	assert_int_equal(poll(&entry, 1, PATIENCE_MS), 1);
 	assert_true(resolver_take(request, ret));
@@ -217,7 +217,7 @@ static void test_forgotten(void **state)
 		struct resolver_request *requests[8];
 		assert_int_equal(resolver_new(&settings, &resolver), 0);
 		for (unsigned i = 0; i < 8; i++)
-			assert_int_equal(resolver_ask(resolver, &requests[i]), 0);
+			assert_int_equal(resolver_ask(resolver, NULL, &requests[i]), 0);
 		struct pollfd entry = {.fd = resolver_poll_fd(requests[round % 8]), .events = POLLIN};
 		assert_int_equal(poll(&entry, 1, PATIENCE_MS), 1);
 		if (round % 2 == 0)

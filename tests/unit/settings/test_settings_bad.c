@@ -9,12 +9,13 @@ struct bad_case {
 
 static struct bad_case bad_cases[] = {
 	{"nothing is set", "",
-		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its certificate must be for this name.\n"
+		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its certificate must be for this name. Up to 8 names, separated by commas, of one cluster "
+		"that shares sessions: if one cannot be reached the next is tried, all at BROKER_PORT.\n"
 		"MONGO_DB_URL: it is not set. Connection string of MongoDB, mongodb:// or mongodb+srv://; what it leaves open is set to w=majority, "
 		"journal=true, retryWrites=false and time-outs of seconds.\n"
 		"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a HANDLER_TOKEN_FILE\n"},
 	{"empty host", SECRET URL "BROKER_HOST=\n",
-		".env:3: BROKER_HOST=: it is empty: expected 1 to 255 bytes\n"},
+		".env:3: BROKER_HOST=: it is empty: expected 1 to 2047 bytes\n"},
 	{"unknown key", ENOUGH "BROKER_PROT=1883\n",
 		".env:4: BROKER_PROT: there is no setting of that name; did you mean BROKER_PORT?\n"},
 	{"unknown key in lower case", ENOUGH "broker_port=1883\n",
@@ -69,9 +70,20 @@ static struct bad_case bad_cases[] = {
 	{"empty secret is always refused", "JWT_SECRET=''\nALLOW_SHORT_SECRET=on\n" BROKER URL,
 		"JWT_SECRET: it is empty: expected the secret that the broker verifies tokens with, or a HANDLER_TOKEN_FILE\n"},
 	{"host with scheme", SECRET URL "BROKER_HOST=mqtts://localhost\n",
-		"BROKER_HOST=mqtts://localhost: expected a host name or an address alone; the port goes into BROKER_PORT\n"},
+		"BROKER_HOST=mqtts://localhost: expected a host name or an address alone, or several separated by commas without blanks; the port, one for all, goes into BROKER_PORT\n"},
+	{"host and nothing", SECRET URL "BROKER_HOST=a,\n",
+		"BROKER_HOST=a,: expected a name before and after each comma\n"},
+	{"nothing and host", SECRET URL "BROKER_HOST=,a\n",
+		"BROKER_HOST=,a: expected a name before and after each comma\n"},
+	{"hosts with a blank", SECRET URL "BROKER_HOST=a, b\n",
+		"BROKER_HOST=a, b: expected a host name or an address alone, or several separated by commas without blanks; the port, one for all, goes into BROKER_PORT\n"},
+	{"second host with a port", SECRET URL "BROKER_HOST=a,b:1883\n",
+		"BROKER_HOST=a,b:1883: expected a host name or an address alone, or several separated by commas without blanks; the port, one for all, goes into BROKER_PORT\n"},
+	{"host twice", SECRET URL "BROKER_HOST=a,b,A\n", "BROKER_HOST=a,b,A: expected each name once\n"},
+	{"nine hosts", SECRET URL "BROKER_HOST=1,2,3,4,5,6,7,8,9\n",
+		"BROKER_HOST=1,2,3,4,5,6,7,8,9: expected 8 names at most\n"},
 	{"host with port", SECRET URL "BROKER_HOST=localhost:8883\n",
-		"BROKER_HOST=localhost:8883: expected a host name or an address alone; the port goes into BROKER_PORT\n"},
+		"BROKER_HOST=localhost:8883: expected a host name or an address alone, or several separated by commas without blanks; the port, one for all, goes into BROKER_PORT\n"},
 	{"connection string of something else", SECRET BROKER "MONGO_DB_URL=postgres://u:hunter2@h/\n",
 		"MONGO_DB_URL: expected it to begin with mongodb:// or mongodb+srv://\n"},
 	{"connection string with two line ends",
@@ -133,7 +145,8 @@ static struct bad_case bad_cases[] = {
 	{"all problems are told", SECRET "BROKER_PORT=0\nKEEP_ALIVE=60\n?\n" URL,
 		".env:4: this line is neither NAME=value nor a comment\n"
 		".env:3: KEEP_ALIVE: there is no setting of that name; did you mean KEEPALIVE?\n"
-		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its certificate must be for this name.\n"
+		"BROKER_HOST: it is not set. Host name or address of the MQTT broker; under TLS its certificate must be for this name. Up to 8 names, separated by commas, of one cluster "
+		"that shares sessions: if one cannot be reached the next is tried, all at BROKER_PORT.\n"
 		".env:2: BROKER_PORT=0: expected a number from 1 to 65535\n"},
 };
 

@@ -47,6 +47,8 @@ static void test_ways_to_the_broker(void **state)
 		{"192.168.1.2", "off", true},
 		{"localhost.example.com", "off", true},
 		{"fe80::1", "off", true},
+		{"localhost,127.0.0.1,::1", "off", false},
+		{"localhost,broker", "off", true},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char file[256], warning[256] = "";
