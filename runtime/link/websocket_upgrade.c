@@ -136,9 +136,10 @@ int websocket_shake(struct websocket *websocket)
 		size_t room;
 		void *place = http_answer_room(&websocket->answer, &room);
 		const ssize_t got = websocket->below.read(websocket->below.context, place, room);
-		if (got < 0)
+		/* A broker that is asked what it does not understand may close in both ways. */
+		if (got < 0 && got != -ECONNRESET)
 			return (int)got;
-		if (got == 0)
+		if (got <= 0)
 			return websocket_fail(websocket, -ECONNRESET,
 				"the broker closed the connection instead of answering the WebSocket upgrade at %.100s",
 				websocket->settings->broker_path);
