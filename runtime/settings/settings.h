@@ -32,8 +32,8 @@ struct settings {
 	const char *broker_host;
 	unsigned broker_port;
 	bool broker_tls;
-	unsigned broker_transport; /* enum broker_transport */
-	const char *broker_path;   /* of its WebSocket */
+	unsigned broker_transport;    /* enum broker_transport */
+	const char *broker_path;      /* of its WebSocket */
 	const char *broker_ca_file;   /* "": the system's certificate authorities */
 	const char *broker_cert_file; /* "": no client certificate */
 	const char *broker_key_file;

@@ -116,18 +116,22 @@ static void test_websocket(void **state)
 	assert_string_equal(got.problems, "");
 	assert_int_equal(got.settings.broker_transport, BROKER_TRANSPORT_WEBSOCKET);
 	assert_string_equal(got.settings.broker_path, "/a/b?c=%20d");
-	static const char *const bad[] = {
-		"mqtt", "/a b", "/a#b", "/\303\244", "\"/a\\r\\nX: y\"", "\"/a\\tb\""};
+	static const struct {
+		const char *value, *told;
+	} bad[] = {{"mqtt", "begins with /"}, {"/a b", "begins with /"}, {"'/a#b'", "begins with /"},
+		{"/\303\244", "begins with /"}, {"\"/a\\nX: y\"", "without control characters"},
+		{"\"/a\\tb\"", "without control characters"}};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		char text[512];
-		snprintf(text, sizeof(text), ENOUGH "BROKER_PATH=%s\n", bad[i]);
+		snprintf(text, sizeof(text), ENOUGH "BROKER_PATH=%s\n", bad[i].value);
 		__attribute__((cleanup(outcome_free))) struct outcome refused =
 			read_with(text, no_environment, plain_handlers);
-		assert_non_null(strstr(refused.problems, "BROKER_PATH: expected a path that begins with /"));
+		assert_non_null(strstr(refused.problems, "BROKER_PATH"));
+		assert_non_null(strstr(refused.problems, bad[i].told));
 	}
 	__attribute__((cleanup(outcome_free))) struct outcome other =
 		read_with(ENOUGH "BROKER_TRANSPORT=quic\n", no_environment, plain_handlers);
-	assert_non_null(strstr(other.problems, "BROKER_TRANSPORT=quic: expected tcp"));
+	assert_non_null(strstr(other.problems, "BROKER_TRANSPORT=quic: expected one of"));
 }
 
 static void test_environment_wins(void **state)
