@@ -156,10 +156,10 @@ static void check_path(struct settings_reader *reader, const char *path)
 {
 	bool plain = path[0] == '/';
 	for (const char *at = path; *at != '\0'; at++)
-		plain &= *at > ' ' && *at < 0x7f && *at != '#';
+		plain &= *at > ' ' && *at < 0x7f && *at != '#' && *at != '\\';
 	if (!plain)
 		problem(reader,
-			"BROKER_PATH: expected a path that begins with / and has no blanks, control characters, # or letters beyond ASCII in it (they are "
+			"BROKER_PATH: expected a path that begins with / and has no blanks, control characters, #, \\ or letters beyond ASCII in it (they are "
 			"written as %%20 and the like)");
 }
 
