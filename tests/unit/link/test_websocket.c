@@ -55,6 +55,13 @@ static void answer_key(struct scene *scene)
 	(void)EVP_EncodeBlock((unsigned char *)scene->accept, digest, (int)digest_size);
 }
 
+/* Serves the way until the broker's end can be read: what was sent there comes a little later. */
+static void serve_until(struct scene *scene, struct pollfd *entry)
+{
+	while (poll(entry, 1, 1) == 0)
+		way_serve(scene->way, 0, clock_ms());
+}
+
 /* Until the whole request has come. */
 static void begin(struct scene *scene)
 {
@@ -72,17 +79,13 @@ static void begin(struct scene *scene)
 	assert_int_equal(resolver_new(&scene->settings, &scene->resolver), 0);
 	scene->way = parts_start(&scene->settings, scene->resolver);
 	struct pollfd entry = {.fd = scene->listener, .events = POLLIN};
-	while (poll(&entry, 1, 0) == 0)
-		way_serve(scene->way, parts_await(scene->way, false, false), clock_ms());
+	serve_until(scene, &entry);
 	scene->fd = accept4(scene->listener, NULL, NULL, SOCK_CLOEXEC);
 	const int on = 1;
 	assert_int_equal(setsockopt(scene->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
 	entry.fd = scene->fd;
 	for (size_t count = 0; !strstr(scene->request, "\r\n\r\n");) {
-		if (poll(&entry, 1, 0) == 0) {
-			way_serve(scene->way, parts_await(scene->way, false, false), clock_ms());
-			continue;
-		}
+		serve_until(scene, &entry);
 		const ssize_t got = recv(scene->fd, scene->request + count, REQUEST_MAX - 1 - count, 0);
 		assert_true(got > 0);
 		count += (size_t)got;
@@ -362,8 +365,7 @@ static void test_ping_flood(void **state)
 	uint32_t last = 0, count = 0;
 	struct pollfd entry = {.fd = scene.fd, .events = POLLIN};
 	for (size_t size; last < PINGS; count++) {
-		while (poll(&entry, 1, 0) == 0)
-			way_serve(scene.way, parts_await(scene.way, false, false), clock_ms());
+		serve_until(&scene, &entry);
 		assert_int_equal(hear_frame(&scene, pong, sizeof(pong), &size), 0x8a);
 		assert_int_equal(size, PING_SIZE);
 		uint32_t number;
