@@ -203,8 +203,10 @@ static void serve_up(struct connection *connection, short revents)
 	}
 	if (gate_tick(connection->gate, connection->reads && has_room(connection), connection->now_ms) != 0)
 		closing_end(connection, gate_reason(connection->gate));
-	else
+	else {
+		way_serve(connection->way, revents, connection->now_ms);
 		closing_write_out(connection);
+	}
 }
 
 void connection_serve(struct connection *connection, short revents, int64_t now_ms)

@@ -139,6 +139,14 @@ static int set_name(SSL *ssl, const char *name)
 	return X509_VERIFY_PARAM_set1_host(param, host, 0) && SSL_set_tlsext_host_name(ssl, host);
 }
 
+/* What stands before a broker may offer HTTP/2 on the same port, over which there is no upgrade. */
+static bool set_protocol(SSL *ssl, const struct settings *settings)
+{
+	static const unsigned char http[] = "\x08http/1.1";
+	return settings->broker_transport == BROKER_TRANSPORT_TCP ||
+	       SSL_set_alpn_protos(ssl, http, sizeof(http) - 1) == 0;
+}
+
 int tls_new(struct ssl_ctx_st *context, const struct settings *settings, int socket, struct tls **ret)
 {
 	struct tls *tls = calloc(1, sizeof(*tls));
@@ -148,7 +156,7 @@ int tls_new(struct ssl_ctx_st *context, const struct settings *settings, int soc
 	tls->shake_wants = POLLOUT;
 	tls->ssl = SSL_new(context);
 	if (!tls->ssl || !SSL_set_app_data(tls->ssl, tls) || !SSL_set_fd(tls->ssl, socket) ||
-		!set_name(tls->ssl, settings->broker_host)) {
+		!set_name(tls->ssl, settings->broker_host) || !set_protocol(tls->ssl, settings)) {
 		tls_free(tls);
 		ERR_clear_error();
 		return -ENOMEM;

@@ -7,6 +7,7 @@
 #include "settings.h"
 #include "tcp.h"
 #include "tls.h"
+#include "websocket.h"
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum stage { RESOLVING, CONNECTING, SHAKING, OPEN, FAILED };
+enum stage { RESOLVING, CONNECTING, SHAKING, UPGRADING, OPEN, FAILED };
 
 struct way {
 	struct way_options options;
@@ -27,9 +28,40 @@ struct way {
 	struct ssl_ctx_st *context;	  /* until SHAKING */
 	struct tls *tls;		  /* from SHAKING on; NULL: BROKER_TLS=off */
 	int socket;			  /* from SHAKING on */
+	struct websocket *websocket;	  /* from UPGRADING on; NULL: BROKER_TRANSPORT=tcp */
 	char *token;
 	char reason[TLS_REASON_SIZE];
 };
+
+/* ---- TCP, or TLS over it ---- */
+
+static ssize_t plain_result(ssize_t count)
+{
+	if (count >= 0)
+		return count;
+	return errno == EINTR || errno == EWOULDBLOCK ? -EAGAIN : -errno;
+}
+
+static ssize_t read_below(void *context, void *bytes, size_t size)
+{
+	const struct way *way = context;
+	return way->tls ? tls_read(way->tls, bytes, size) : plain_result(recv(way->socket, bytes, size, 0));
+}
+
+static ssize_t write_below(void *context, const void *bytes, size_t size)
+{
+	const struct way *way = context;
+	return way->tls ? tls_write(way->tls, bytes, size)
+			: plain_result(send(way->socket, bytes, size, MSG_NOSIGNAL));
+}
+
+/* Of the layer that knows one. */
+static const char *reason_of(const struct way *way, int error)
+{
+	if (way->websocket && websocket_reason(way->websocket)[0] != '\0')
+		return websocket_reason(way->websocket);
+	return way->tls && tls_reason(way->tls)[0] != '\0' ? tls_reason(way->tls) : strerror(-error);
+}
 
 /* ---- Stages ---- */
 
@@ -47,11 +79,40 @@ static void opened(struct way *way, int64_t now_ms)
 		LOG_INT("took_ms", now_ms - way->begun_ms));
 }
 
+static void upgrade(struct way *way, int64_t now_ms)
+{
+	const int error = websocket_shake(way->websocket);
+	if (error == 0)
+		opened(way, now_ms);
+	else if (error != -EAGAIN)
+		fail(way, reason_of(way, error));
+	else if (now_ms >= way->deadline_ms)
+		fail(way, "the broker did not answer the WebSocket upgrade in time");
+}
+
+/* TCP, and TLS where it is wanted, are there. */
+static void secured(struct way *way, int64_t now_ms)
+{
+	if (way->options.settings->broker_transport == BROKER_TRANSPORT_TCP) {
+		opened(way, now_ms);
+		return;
+	}
+	const struct websocket_below below = {.read = read_below, .write = write_below, .context = way};
+	const int error = websocket_new(way->options.settings, &below, &way->websocket);
+	if (error != 0) {
+		fail(way, strerror(-error));
+		return;
+	}
+	way->stage = UPGRADING;
+	way->deadline_ms = now_ms + WAY_SHAKE_MS;
+	upgrade(way, now_ms);
+}
+
 static void shake(struct way *way, int64_t now_ms)
 {
 	const int error = tls_shake(way->tls);
 	if (error == 0)
-		opened(way, now_ms);
+		secured(way, now_ms);
 	else if (error != -EAGAIN)
 		fail(way, tls_reason(way->tls));
 	else if (now_ms >= way->deadline_ms)
@@ -61,7 +122,7 @@ static void shake(struct way *way, int64_t now_ms)
 static void connected(struct way *way, int64_t now_ms)
 {
 	if (!way->context) {
-		opened(way, now_ms);
+		secured(way, now_ms);
 		return;
 	}
 	const int error = tls_new(way->context, way->options.settings, way->socket, &way->tls);
@@ -145,6 +206,9 @@ void way_free(struct way *way)
 	resolver_forget(way->request);
 	tcp_free(way->tcp);
 	/* An end without a word is an error to the broker, which writes it into its log each time. */
+	if (way->stage == OPEN && way->websocket)
+		websocket_shutdown(way->websocket, WEBSOCKET_NORMAL);
+	websocket_free(way->websocket);
 	if (way->stage == OPEN && way->tls)
 		tls_shutdown(way->tls);
 	tls_free(way->tls);
@@ -172,8 +236,14 @@ void way_poll(const struct way *way, bool read, bool write, struct pollfd *ret_p
 		ret_poll->fd = tcp_poll_fd(way->tcp);
 		ret_poll->events = POLLIN;
 		break;
+	case UPGRADING:
+		read = true;
+		write = false;
+		/* fall through */
 	case SHAKING:
 	case OPEN:
+		if (way->websocket)
+			write |= websocket_wants_write(way->websocket);
 		ret_poll->fd = way->socket;
 		ret_poll->events = way->tls ? tls_events(way->tls, read, write)
 					    : (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0));
@@ -186,7 +256,15 @@ int64_t way_due_ms(const struct way *way)
 {
 	if (way->stage == CONNECTING)
 		return tcp_due_ms(way->tcp);
-	return way->stage == RESOLVING || way->stage == SHAKING ? way->deadline_ms : INT64_MAX;
+	return way->stage == OPEN || way->stage == FAILED ? INT64_MAX : way->deadline_ms;
+}
+
+/* Answers to pings that could not be written before. */
+static void serve_open(struct way *way)
+{
+	const int error = way->websocket ? websocket_serve(way->websocket) : 0;
+	if (error != 0)
+		fail(way, reason_of(way, error));
 }
 
 void way_serve(struct way *way, short revents, int64_t now_ms)
@@ -197,7 +275,8 @@ void way_serve(struct way *way, short revents, int64_t now_ms)
 	case RESOLVING: resolve(way, now_ms); break;
 	case CONNECTING: connect_to(way, now_ms); break;
 	case SHAKING: shake(way, now_ms); break;
-	case OPEN:
+	case UPGRADING: upgrade(way, now_ms); break;
+	case OPEN: serve_open(way); break;
 	case FAILED: break;
 	}
 }
@@ -210,16 +289,8 @@ static ssize_t ended(struct way *way, ssize_t outcome)
 	if (outcome == 0)
 		snprintf(way->reason, sizeof(way->reason), "the broker has closed the connection");
 	else if (outcome < 0 && outcome != -EAGAIN)
-		fail(way, way->tls && tls_reason(way->tls)[0] != '\0' ? tls_reason(way->tls)
-								      : strerror((int)-outcome));
+		fail(way, reason_of(way, (int)outcome));
 	return outcome;
-}
-
-static ssize_t plain_result(ssize_t count)
-{
-	if (count >= 0)
-		return count;
-	return errno == EINTR || errno == EWOULDBLOCK ? -EAGAIN : -errno;
 }
 
 ssize_t way_read(struct way *way, void *bytes, size_t size)
@@ -227,7 +298,7 @@ ssize_t way_read(struct way *way, void *bytes, size_t size)
 	if (way->stage != OPEN)
 		return -ENOTCONN;
 	const ssize_t got =
-		way->tls ? tls_read(way->tls, bytes, size) : plain_result(recv(way->socket, bytes, size, 0));
+		way->websocket ? websocket_read(way->websocket, bytes, size) : read_below(way, bytes, size);
 	return got > 0 ? got : ended(way, got);
 }
 
@@ -237,20 +308,24 @@ ssize_t way_write(struct way *way, const void *bytes, size_t size)
 		return -ENOTCONN;
 	if (size == 0)
 		return 0;
-	const ssize_t taken = way->tls ? tls_write(way->tls, bytes, size)
-				       : plain_result(send(way->socket, bytes, size, MSG_NOSIGNAL));
+	const ssize_t taken =
+		way->websocket ? websocket_write(way->websocket, bytes, size) : write_below(way, bytes, size);
 	return taken > 0 ? taken : ended(way, taken);
 }
 
 bool way_pending(const struct way *way)
 {
-	return way->stage == OPEN && way->tls && tls_pending(way->tls);
+	if (way->stage != OPEN)
+		return false;
+	return (way->websocket && websocket_pending(way->websocket)) || (way->tls && tls_pending(way->tls));
 }
 
 void way_shutdown(struct way *way)
 {
 	if (way->stage != OPEN)
 		return;
+	if (way->websocket)
+		websocket_shutdown(way->websocket, WEBSOCKET_NORMAL);
 	if (way->tls)
 		tls_shutdown(way->tls);
 	(void)shutdown(way->socket, SHUT_WR);

@@ -1,11 +1,12 @@
 /*
- * way.h - one attempt to reach the broker, and the bytes to and from it: name, TCP, TLS. No MQTT in it.
+ * way.h - one attempt to reach the broker, and the bytes to and from it: name, TCP, TLS, WebSocket. No MQTT in it.
  *
- *	resolver (name, certificates, token) -> tcp (RFC 8305) -> tls, unless BROKER_TLS=off
+ *	resolver (name, certificates, token) -> tcp (RFC 8305) -> tls, unless BROKER_TLS=off -> websocket, if BROKER_TRANSPORT=websocket
  *
  * Happy path: way_new() starts; the owner waits for what way_poll() and way_due_ms() say and calls way_serve() until way_state() is WAY_OPEN; then it
  * reads and writes. Failure modes: WAY_FAILED, or a read or write that returns an error other than -EAGAIN; way_reason() says why in words. A way
- * that is over is freed, and the next one is a new one: name, certificate files and token are read anew. The name is given 20 s, TCP 8 s, TLS 8 s; an
+ * that is over is freed, and the next one is a new one: name, certificate files and token are read anew. The name is given 20 s, TCP 8 s, TLS 8 s, the upgrade
+ * to a WebSocket 8 s; an
  * owner that has less patience frees the way.
  *
  * One thread. Nothing here blocks. SIGPIPE must be ignored.
@@ -41,7 +42,7 @@ struct way_options {
 __attribute__((warn_unused_result)) int way_new(
 	const struct way_options *options, int64_t now_ms, struct way **ret);
 
-/* Closes at once, whatever it is at, and says no more to the broker than close_notify, where it can at once; NULL is fine. */
+/* Closes at once, whatever it is at, and says no more to the broker than a close frame and close_notify, where it can at once; NULL is fine. */
 void way_free(struct way *way);
 
 enum way_state way_state(const struct way *way);
@@ -56,7 +57,8 @@ void way_poll(const struct way *way, bool read, bool write, struct pollfd *ret_p
 /* When way_serve() is due whatever poll() says, on clock_ms(); INT64_MAX: nothing. */
 int64_t way_due_ms(const struct way *way);
 
-/* Goes on with opening. May be called at any time, also with `revents` of 0; does nothing once it is open or has failed. */
+/* Goes on with opening. May be called at any time, also with `revents` of 0. Once it is open, a WebSocket writes answers to
+ * pings here that could not be written when they came; call it in each turn. Does nothing once it has failed. */
 void way_serve(struct way *way, short revents, int64_t now_ms);
 
 /* Up to `size` bytes. > 0; 0: the peer has closed; -EAGAIN: wait; another negative errno: over, WAY_FAILED. Only of a way that was opened. */
@@ -80,7 +82,7 @@ const char *way_reason(const struct way *way);
 /* The TCP socket to the broker, for socket options only; -1 before WAY_OPEN. The way's. */
 int way_socket(const struct way *way);
 
-/* No more is written: close_notify over TLS, then FIN. What comes can still be read. */
+/* No more is written: the close frame of a WebSocket, close_notify over TLS, then FIN. What comes can still be read. */
 void way_shutdown(struct way *way);
 
 #endif

@@ -17,6 +17,8 @@
 
 struct cashew_handler;
 
+enum broker_transport { BROKER_TRANSPORT_TCP, BROKER_TRANSPORT_WEBSOCKET };
+
 /* All values; texts are never NULL ("" where empty is allowed). Owned by settings_free(). */
 struct settings {
 	/* identity */
@@ -30,6 +32,8 @@ struct settings {
 	const char *broker_host; /* or several: broker_names.h */
 	unsigned broker_port;
 	bool broker_tls;
+	unsigned broker_transport;    /* enum broker_transport */
+	const char *broker_path;      /* of its WebSocket */
 	const char *broker_ca_file;   /* "": the system's certificate authorities */
 	const char *broker_cert_file; /* "": no client certificate */
 	const char *broker_key_file;

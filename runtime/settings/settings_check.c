@@ -152,6 +152,17 @@ static void check_broker(struct settings_reader *reader, const struct settings *
 			reader->warnings);
 }
 
+static void check_path(struct settings_reader *reader, const char *path)
+{
+	bool plain = path[0] == '/';
+	for (const char *at = path; *at != '\0'; at++)
+		plain &= *at > ' ' && *at < 0x7f && *at != '#' && *at != '\\';
+	if (!plain)
+		problem(reader,
+			"BROKER_PATH: expected a path that begins with / and has no blanks, control characters, #, \\ or letters beyond ASCII in it (they are "
+			"written as %%20 and the like)");
+}
+
 static void check_database(struct settings_reader *reader, const struct settings *settings)
 {
 	const char *url = settings->mongo_db_url;
@@ -230,6 +241,7 @@ void settings_check(struct settings_reader *reader, const struct settings *setti
 {
 	check_secret(reader, settings);
 	check_broker(reader, settings);
+	check_path(reader, settings->broker_path);
 	check_database(reader, settings);
 	check_loggly(reader, settings);
 	check_metrics(reader, settings);

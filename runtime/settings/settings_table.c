@@ -19,6 +19,7 @@
 #define WATCHING      "Watching"
 
 static const char *const log_levels[] = {"error", "warn", "info", "debug", NULL};
+static const char *const transports[] = {"tcp", "websocket", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
 
 enum {
@@ -105,6 +106,22 @@ const struct setting settings_table[] = {
 		.group = BROKER,
 		FIELD(broker_tls),
 		.help = "Encrypt the connection and verify the broker's certificate; off sends tokens and commands in clear text."},
+	{.name = "BROKER_TRANSPORT",
+		.type = SETTING_CHOICE,
+		.default_value = "tcp",
+		.choices = transports,
+		.group = BROKER,
+		FIELD(broker_transport),
+		.help = "How MQTT travels: over TCP as it is, or over WebSockets (wss:// with BROKER_TLS=on, else ws://) for brokers that offer nothing else; "
+			"their port is often 443."},
+	{.name = "BROKER_PATH",
+		.type = SETTING_TEXT,
+		.default_value = "/mqtt",
+		.min = 1,
+		.max = 1024,
+		.group = BROKER,
+		FIELD(broker_path),
+		.help = "Path of the broker's WebSocket; used with BROKER_TRANSPORT=websocket only."},
 	{.name = "BROKER_CA_FILE",
 		.type = SETTING_TEXT,
 		.default_value = "",

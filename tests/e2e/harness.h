@@ -198,6 +198,7 @@ bool database_try_command(struct harness *h, struct database *database, const ch
 enum broker_certificate { BROKER_GOOD, BROKER_EXPIRED, BROKER_WRONG_NAME, BROKER_OTHER_CA };
 
 struct broker_options {
+	bool websocket; /* hosts go to a listener of their own that speaks WebSockets, over TLS unless it is plain */
 	bool plain;	     /* clients go to a plain TCP port instead of the one with TLS */
 	bool no_persistence; /* keeps nothing on disk: restarted, it has forgotten all sessions */
 	bool only_mqtt311;   /* refuses MQTT 5, as an old broker does; plain */
@@ -233,6 +234,7 @@ void broker_set_certificate(
 unsigned broker_port(const struct broker *broker);
 unsigned broker_handler_port(
 	const struct broker *broker); /* where hosts go: their own listener, unless it is plain */
+bool broker_is_websocket(const struct broker *broker);	 /* of hosts' listener */
 const char *broker_ca_file(const struct broker *broker); /* NULL: plain */
 const char *broker_log(const struct broker *broker);	 /* the file */
 

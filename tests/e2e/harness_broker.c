@@ -21,7 +21,7 @@ struct broker {
 	const char *argv[ARGUMENTS_MAX];
 	const char *folder, *env, *output, *ca_file;
 	int port; /* where clients go */
-	int handler_port;
+	int handler_port, websocket_port;
 };
 
 /* What the example forbids and tests do: a thousand commands in a second from one user, hundreds of sessions, retained commands and payloads that the
@@ -89,6 +89,19 @@ static int reserve(void)
 	return port;
 }
 
+/* A listener for hosts that speaks WebSockets, as lines of mosquitto.conf. */
+static const char *websocket_lines(struct broker *broker)
+{
+	struct harness *h = broker->harness;
+	if (!broker->options.websocket)
+		return "";
+	broker->websocket_port = reserve();
+	return harness_format(h, "listener %d 127.0.0.1\nprotocol websockets\n%s", broker->websocket_port,
+		broker->options.plain ? ""
+				      : harness_format(h, "certfile %s/server.crt\nkeyfile %s/server.key\n",
+						certificates(), certificates()));
+}
+
 /* The plugin and TLS, as in production. */
 static void use_example(struct broker *broker)
 {
@@ -101,8 +114,8 @@ static void use_example(struct broker *broker)
 		harness_write_file(h, harness_format(h, "%s/secret", broker->folder), HARNESS_SECRET),
 		"--extra",
 		harness_write_file(h, harness_format(h, "%s/extra.conf", broker->folder),
-			harness_format(h, "%s%s", broker->options.example_limits ? "" : no_limits,
-				broker->options.extra ? broker->options.extra : "")),
+			harness_format(h, "%s%s%s", broker->options.example_limits ? "" : no_limits,
+				broker->options.extra ? broker->options.extra : "", websocket_lines(broker))),
 		"--port", harness_format(h, "%d", tls_port), "--handler-port",
 		harness_format(h, "%d", handler_port)};
 	for (; count < sizeof(fixed) / sizeof(fixed[0]); count++)
@@ -116,7 +129,9 @@ static void use_example(struct broker *broker)
 	if (broker->options.no_persistence)
 		broker->argv[count++] = "--no-persistence";
 	broker->port = broker->options.plain ? plain_port : tls_port;
-	broker->handler_port = broker->options.plain ? plain_port : handler_port;
+	broker->handler_port = broker->options.websocket ? broker->websocket_port
+			       : broker->options.plain	 ? plain_port
+							 : handler_port;
 	broker->env = harness_format(h, "%s/env", broker->folder);
 }
 
@@ -280,6 +295,11 @@ void broker_wait_log(struct harness *h, const struct broker *broker, const char 
 {
 	struct log_wait wait = {.broker = broker, .text = text, .count = count};
 	harness_wait(h, log_holds, &wait, "\"%s\" in %zu lines of the broker's log", text, count);
+}
+
+bool broker_is_websocket(const struct broker *broker)
+{
+	return broker->options.websocket;
 }
 
 const char *broker_ca_file(const struct broker *broker)

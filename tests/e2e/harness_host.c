@@ -71,6 +71,7 @@ void host_use_broker(struct host *host, const struct broker *broker)
 	host_set(host, "BROKER_PORT", harness_format(host->harness, "%u", broker_handler_port(broker)));
 	host_set(host, "BROKER_TLS", broker_ca_file(broker) ? "on" : "off");
 	host_set(host, "BROKER_CA_FILE", broker_ca_file(broker));
+	host_set(host, "BROKER_TRANSPORT", broker_is_websocket(broker) ? "websocket" : NULL);
 }
 
 void host_use_database(struct host *host, const struct database *database)

@@ -107,6 +107,13 @@ static void login_fails(struct doctor *doctor, const struct doctor_link *link)
 			  "clocks right?");
 }
 
+/* "" is TCP or TLS as it is. */
+static const char *over_what(const struct doctor *doctor)
+{
+	const struct settings *settings = &doctor->configuration->settings;
+	return settings->broker_transport == BROKER_TRANSPORT_WEBSOCKET ? " over WebSocket" : "";
+}
+
 static void tell_terms(struct doctor *doctor, const struct doctor_link *link)
 {
 	if (!doctor->mqtt5) {
@@ -143,8 +150,9 @@ void doctor_check_login(struct doctor *doctor)
 	} else if (!link->up) {
 		login_fails(doctor, link);
 	} else {
-		doctor_ok(doctor, "the handler's token is accepted, MQTT %s (%" PRId64 " ms, client id %s)",
-			doctor->mqtt5 ? "5" : "3.1.1", clock_ms() - start, doctor->client_id);
+		doctor_ok(doctor, "the handler's token is accepted, MQTT %s%s (%" PRId64 " ms, client id %s)",
+			doctor->mqtt5 ? "5" : "3.1.1", over_what(doctor), clock_ms() - start,
+			doctor->client_id);
 		tell_terms(doctor, link);
 	}
 }

@@ -54,6 +54,7 @@ struct settings parts_settings(const char *host, unsigned port, bool tls)
 	return (struct settings){.broker_host = host,
 		.broker_port = port,
 		.broker_tls = tls,
+		.broker_path = "/mqtt",
 		.broker_ca_file = parts_authority.certificate_file,
 		.broker_cert_file = "",
 		.broker_key_file = "",

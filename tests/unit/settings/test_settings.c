@@ -103,6 +103,35 @@ static void test_values(void **state)
 	assert_int_equal(s->handler_timeout_s, 3600);
 	assert_int_equal(s->window, 20);
 	assert_string_equal(s->handlers, "get_apples , ping");
+	assert_int_equal(s->broker_transport, BROKER_TRANSPORT_TCP);
+	assert_string_equal(s->broker_path, "/mqtt");
+}
+
+static void test_websocket(void **state)
+{
+	(void)state;
+	__attribute__((cleanup(outcome_free))) struct outcome got =
+		read_with(ENOUGH "BROKER_TRANSPORT=WebSocket\nBROKER_PATH=/a/b?c=%20d\n", no_environment,
+			plain_handlers);
+	assert_string_equal(got.problems, "");
+	assert_int_equal(got.settings.broker_transport, BROKER_TRANSPORT_WEBSOCKET);
+	assert_string_equal(got.settings.broker_path, "/a/b?c=%20d");
+	static const struct {
+		const char *value, *told;
+	} bad[] = {{"mqtt", "begins with /"}, {"/a b", "begins with /"}, {"'/a#b'", "begins with /"},
+		{"/\303\244", "begins with /"}, {"\"/a\\nX: y\"", "without control characters"},
+		{"/a\\b", "begins with /"}};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char text[512];
+		snprintf(text, sizeof(text), ENOUGH "BROKER_PATH=%s\n", bad[i].value);
+		__attribute__((cleanup(outcome_free))) struct outcome refused =
+			read_with(text, no_environment, plain_handlers);
+		assert_non_null(strstr(refused.problems, "BROKER_PATH"));
+		assert_non_null(strstr(refused.problems, bad[i].told));
+	}
+	__attribute__((cleanup(outcome_free))) struct outcome other =
+		read_with(ENOUGH "BROKER_TRANSPORT=quic\n", no_environment, plain_handlers);
+	assert_non_null(strstr(other.problems, "BROKER_TRANSPORT=quic: expected one of"));
 }
 
 static void test_environment_wins(void **state)
@@ -411,6 +440,7 @@ int main(void)
 		cmocka_unit_test(test_no_file),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_websocket),
 		cmocka_unit_test(test_environment_wins),
 		cmocka_unit_test(test_warnings),
 		cmocka_unit_test(test_retired),
