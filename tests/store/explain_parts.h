@@ -283,7 +283,6 @@ static int call_groups(void)
 {
 	struct host_groups groups = {.count = 0};
 	const int r = host_groups_note(client, "cashewd", "group", &groups);
-
 	host_groups_free(&groups);
 	return r;
 }
