@@ -8,6 +8,7 @@
 #include "doctor_parts.h"
 #include "harness.h"
 #include "scripted_broker.h"
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,12 @@ static size_t distinct_pongs(const struct phone *phone)
 	}
 	free(seen);
 	return distinct;
+}
+
+static bool pongs_are_all_there(void *context)
+{
+	const struct phone *phone = context;
+	return distinct_pongs(phone) == phone->pings;
 }
 
 static bool all_answered(void *context)
@@ -242,6 +249,26 @@ HARNESS_CASE(doctor_is_granted_what_brings_nothing)
 	forget(&visit);
 }
 
+/* The trial of new settings asks in a group of its own, so that it takes no command from the host that runs. */
+HARNESS_CASE(settings_are_tried_in_another_group)
+{
+	struct host *host = member_new(h, 1, "apples");
+	start_ready(host);
+	struct device *phone = connect_device(h, "68946");
+	host_set(host, "SHARED_GROUP", "pears");
+	host_write_env(host);
+	host_signal(host, SIGHUP);
+	for (unsigned i = 0; i < 50; i++)
+		device_command(phone, "ping", harness_format(h, "%u", i));
+	host_wait_log_count(host, 2, "ready");
+	struct phone pinged = {.device = phone, .pings = 50};
+	harness_wait(h, pongs_are_all_there, &pinged, "50 pings to be answered");
+	assert_int_equal(host_count_log(host, "reload_failed"), 0);
+	expect_once(h, phone, 100);
+	host_stop(host);
+}
+
 HARNESS_MAIN(HARNESS_TEST(three_hosts_divide_the_commands), HARNESS_TEST(filters_of_before_are_unsubscribed),
 	HARNESS_TEST(broker_refuses_shared_subscriptions), HARNESS_TEST(broker_says_that_it_has_none),
-	HARNESS_TEST(doctor_hears_a_shared_subscription), HARNESS_TEST(doctor_is_granted_what_brings_nothing))
+	HARNESS_TEST(doctor_hears_a_shared_subscription), HARNESS_TEST(doctor_is_granted_what_brings_nothing),
+	HARNESS_TEST(settings_are_tried_in_another_group))
