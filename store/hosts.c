@@ -1,5 +1,5 @@
 /*
- * hosts.c - who is active: {_id: the client id, owner, lease_until: date, seen: date}.
+ * hosts.c - who is active: {_id: the client id, owner, lease_until: date, seen: date, groups: [text]}.
  *
  * One conditional upsert takes and renews: its filter finds the document where it may be taken, and where it may not, the insert that the upsert comes
  * to meets a duplicate key. Documents without owner are those of a version that only wrote `seen`.
@@ -7,6 +7,8 @@
 #include "hosts.h"
 
 #include "store_document.h"
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const enum store_collection collection = STORE_HOSTS;
@@ -100,4 +102,86 @@ int host_lease_release(struct store_client *client, const char *client_id, const
 	bson_destroy(&filter);
 	bson_destroy(&update);
 	return store_write_result(client, collection, "release", updated, &reply, &driver);
+}
+
+/* ---- Groups ---- */
+
+void host_groups_free(struct host_groups *groups)
+{
+	for (size_t i = 0; i < groups->count; i++)
+		free(groups->names[i]);
+	free(groups->names);
+	*groups = (struct host_groups){.count = 0};
+}
+
+struct noting {
+	const char *group; /* which is not told */
+	struct host_groups groups;
+	bool no_memory;
+};
+
+static void add_group(struct noting *noting, const char *name)
+{
+	struct host_groups *groups = &noting->groups;
+	if (strcmp(name, noting->group) == 0)
+		return;
+	char **names = reallocarray(groups->names, groups->count + 1, sizeof(*names));
+	char *copy = names ? strdup(name) : NULL;
+	if (names)
+		groups->names = names;
+	if (copy)
+		names[groups->count++] = copy;
+	else
+		noting->no_memory = true;
+}
+
+static bool read_groups(const bson_t *document, void *context)
+{
+	bson_iter_t iter, item;
+	if (!bson_iter_init_find(&iter, document, "groups") || !BSON_ITER_HOLDS_ARRAY(&iter) ||
+		!bson_iter_recurse(&iter, &item))
+		return false;
+	while (bson_iter_next(&item))
+		if (BSON_ITER_HOLDS_UTF8(&item))
+			add_group(context, bson_iter_utf8(&item, NULL));
+	return false;
+}
+
+static int add_to_groups(struct store_client *client, const char *client_id, const char *group)
+{
+	bson_t filter = BSON_INITIALIZER, update = BSON_INITIALIZER, reply;
+	bson_error_t driver;
+
+	BCON_APPEND(&filter, "_id", BCON_UTF8(client_id));
+	BCON_APPEND(&update, "$addToSet", "{", "groups", BCON_UTF8(group), "}");
+	const bool updated = mongoc_collection_update_one(
+		store_client_collection(client, collection), &filter, &update, NULL, &reply, &driver);
+	bson_destroy(&filter);
+	bson_destroy(&update);
+	return store_write_result(client, collection, "groups", updated, &reply, &driver);
+}
+
+int host_groups_note(
+	struct store_client *client, const char *client_id, const char *group, struct host_groups *ret)
+{
+	struct noting noting = {.group = group};
+	bson_t filter = BSON_INITIALIZER;
+	int error = client->mongo ? 0 : STORE_E_AWAY;
+
+	if (error == 0 && group[0] != '\0')
+		error = add_to_groups(client, client_id, group);
+	if (error == 0) {
+		BSON_APPEND_UTF8(&filter, "_id", client_id);
+		mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(
+			store_client_collection(client, collection), &filter, NULL, NULL);
+		error = store_iterate(client, collection, cursor, read_groups, &noting);
+	}
+	bson_destroy(&filter);
+	if (error == 0 && noting.no_memory)
+		error = -ENOMEM;
+	if (error != 0)
+		host_groups_free(&noting.groups);
+	else
+		*ret = noting.groups;
+	return error;
 }

@@ -5,6 +5,8 @@
  * that the supervisor's next host never waits for it. To renew it is to write, so it tells what no question does: that the database takes writes,
  * with a disk that has room, rights that suffice, and as many members as the write concern asks for.
  *
+ * The same document has the groups of shared subscriptions that the client id's session was in.
+ *
  * Times are the database's. Failure: a renewal whose outcome is unknown is none. The holder counts the lease from before it asked, and leaves off
  * before its end (see store_watch.h), so that two never hold it at once.
  */
@@ -25,6 +27,23 @@ struct host_lease {
  */
 STORE_USE_RESULT int host_lease_hold(struct store_client *client, const char *client_id, const char *owner,
 	unsigned lease_ms, struct host_lease *ret);
+
+/* Names of groups of shared subscriptions (SHARED_GROUP). */
+struct host_groups {
+	char **names;
+	size_t count;
+};
+
+/* Frees the names, and leaves an empty list. */
+void host_groups_free(struct host_groups *groups);
+
+/*
+ * Notes that the client id's session is about to subscribe in that group, "" being none, and tells in which others it ever did: it may have filters of
+ * theirs still. They are never forgotten, as nothing tells when a broker has. Can be repeated. 0 and *ret, freed by host_groups_free(); a store error or
+ * -ENOMEM.
+ */
+STORE_USE_RESULT int host_groups_note(
+	struct store_client *client, const char *client_id, const char *group, struct host_groups *ret);
 
 /* Gives it up; does nothing where it is not the owner's. 0 or a store error. */
 STORE_USE_RESULT int host_lease_release(

@@ -96,14 +96,61 @@ int routes_new(const struct cashew_handler *const *handlers, struct routes *ret)
 
 void routes_free(struct routes *routes)
 {
-	for (size_t i = 0; i < routes->lane_count; i++)
-		free(routes->lanes[i].routes);
+	for (size_t i = 0; i < routes->lane_count; i++) {
+		const struct route_lane *lane = &routes->lanes[i];
+		for (size_t j = 0; j < lane->route_count; j++)
+			if (lane->routes[j].prefix_size > 0)
+				free((void *)(uintptr_t)lane->routes[j].filter);
+		free(lane->routes);
+	}
 	free(routes->lanes);
 	for (size_t i = 0; i < routes->schedules.route_count; i++)
 		free((void *)(uintptr_t)routes->schedules.routes[i].filter);
 	free(routes->schedules.routes);
 	*routes = (struct routes){0};
 }
+
+/* ---- Shared subscriptions ---- */
+
+void routes_group(const struct route_lane *lane, const char *group, char ret_group[static ROUTE_GROUP_SIZE])
+{
+	routes_client_id(lane, group, ret_group);
+}
+
+char *routes_shared_filter(const struct route_lane *lane, const char *group, const char *filter)
+{
+	char own[ROUTE_GROUP_SIZE];
+	char *shared = NULL;
+	routes_group(lane, group, own);
+	return asprintf(&shared, "$share/%s/%s", own, filter) < 0 ? NULL : shared;
+}
+
+int routes_share(struct routes *routes, const char *group)
+{
+	if (group[0] == '\0')
+		return 0;
+	for (size_t i = 0; i < routes->lane_count; i++) {
+		const struct route_lane *lane = &routes->lanes[i];
+		for (size_t j = 0; j < lane->route_count; j++) {
+			struct route *route = &lane->routes[j];
+			if (route->filter[0] == '$')
+				continue;
+			const char *shared = routes_shared_filter(lane, group, route->filter);
+			if (!shared)
+				return -ENOMEM;
+			route->prefix_size = strlen(shared) - strlen(route->filter);
+			route->filter = shared;
+		}
+	}
+	return 0;
+}
+
+const char *route_plain(const struct route *route)
+{
+	return route->filter + route->prefix_size;
+}
+
+/* ---- Looking ---- */
 
 const struct route *routes_find(const struct route_lane *lane, const char *topic)
 {
@@ -112,9 +159,10 @@ const struct route *routes_find(const struct route_lane *lane, const char *topic
 	for (size_t i = 0; i < lane->route_count; i++) {
 		const struct route *route = &lane->routes[i];
 		if (route->literal_size != 0) {
-			if (route->literal_size == rest && memcmp(route->filter + 2, slash + 1, rest) == 0)
+			if (route->literal_size == rest &&
+				memcmp(route_plain(route) + 2, slash + 1, rest) == 0)
 				return route;
-		} else if (topic_matches(route->filter, topic)) {
+		} else if (topic_matches(route_plain(route), topic)) {
 			return route;
 		}
 	}
@@ -153,10 +201,11 @@ int routes_filters(const struct routes *routes, const char ***ret_filters, size_
 		return -ENOMEM;
 	for (size_t i = 0; i < routes->lane_count; i++) {
 		const struct route_lane *lane = &routes->lanes[i];
-		for (size_t j = 0; j < lane->route_count; j++)
-			if (lane->routes[j].filter[0] != '$' &&
-				!holds(filters, count, lane->routes[j].filter))
-				filters[count++] = lane->routes[j].filter;
+		for (size_t j = 0; j < lane->route_count; j++) {
+			const char *filter = route_plain(&lane->routes[j]);
+			if (filter[0] != '$' && !holds(filters, count, filter))
+				filters[count++] = filter;
+		}
 	}
 	*ret_filters = filters;
 	*ret_count = count;

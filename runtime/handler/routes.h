@@ -10,11 +10,17 @@
 #include "cashew.h"
 #include <stddef.h>
 
-enum { ROUTE_HANDLERS_MAX = 32, ROUTE_LANE_DEFAULT_SIZE = 5, ROUTE_CLIENT_ID_SIZE = 160 };
+enum {
+	ROUTE_HANDLERS_MAX = 32,
+	ROUTE_LANE_DEFAULT_SIZE = 5,
+	ROUTE_CLIENT_ID_SIZE = 160,
+	ROUTE_GROUP_SIZE = 160
+};
 
 /* A filter and its handlers. */
 struct route {
-	const char *filter;
+	const char *filter;  /* as it is subscribed to */
+	size_t prefix_size;  /* of "$share/{group}/" at the filter's beginning; 0: it is not shared */
 	size_t literal_size; /* of what follows "+/" in the filter, where that holds no wildcard; else 0 */
 	bool light;	     /* all of its handlers are */
 	unsigned handler_count;
@@ -35,6 +41,22 @@ struct routes {
 	struct route_lane schedules; /* by the topics of timetable.h; no session of the broker's is theirs */
 };
 
+/*
+ * Makes the filters of all lanes shared ones (MQTT 5.0 section 4.8.2), in the group that routes_group() names: for hosts of other client ids that divide
+ * the commands. Filters that begin with $ stay as they are. group: a name of settings; "" does nothing. 0, or -ENOMEM, after which routes_free() is
+ * all that may be done. Once, before anybody else reads the routes.
+ */
+__attribute__((warn_unused_result)) int routes_share(struct routes *routes, const char *group);
+
+/* The route's filter without the group. */
+const char *route_plain(const struct route *route);
+
+/* The group that a lane's filters are shared in: each lane must get every command, so only the main one's is the setting itself. */
+void routes_group(const struct route_lane *lane, const char *group, char ret_group[static ROUTE_GROUP_SIZE]);
+
+/* "$share/{group}/{filter}" with the lane's group, freed with free(); NULL when out of memory. */
+char *routes_shared_filter(const struct route_lane *lane, const char *group, const char *filter);
+
 /* The route of a schedule's runs in the store, or NULL when no handler here has that schedule. */
 const struct route *routes_find_schedule(const struct routes *routes, const char *topic);
 
@@ -50,8 +72,8 @@ void routes_free(struct routes *routes);
 const struct route *routes_find(const struct route_lane *lane, const char *topic);
 
 /*
- * The filters of all lanes, each once, without those that begin with $, which no token grants: what a handler's token has to allow. 0 and *ret_filters,
- * freed with free(), its texts the handlers'; -ENOMEM.
+ * The filters of all lanes, each once and without a group, but none that begins with $, which no token grants: what a handler's token has to allow. 0
+ * and *ret_filters, freed with free(), its texts the handlers' or, where they are shared, the routes'; -ENOMEM.
  */
 __attribute__((warn_unused_result)) int routes_filters(
 	const struct routes *routes, const char ***ret_filters, size_t *ret_count);

@@ -7,6 +7,7 @@
 #include "board.h"
 #include "collections.h"
 #include "crash.h"
+#include "hosts.h"
 #include "own_certificates.h"
 #include "rejections.h"
 #include "routes.h"
@@ -54,9 +55,10 @@ struct host {
 	struct routes routes;
 	struct host_lane *lanes;
 	size_t lane_count;
-	struct collections needed; /* of the database; likewise */
-	char **lane_ids;	   /* client ids: the watch's thread reads them, and outlives the lanes */
-	struct users *foreign;	   /* users of other hosts' lanes: "client id/user" */
+	struct host_groups former_groups; /* that the lanes' sessions were in */
+	struct collections needed;	  /* of the database; likewise */
+	char **lane_ids;       /* client ids: the watch's thread reads them, and outlives the lanes */
+	struct users *foreign; /* users of other hosts' lanes: "client id/user" */
 	struct resolver *resolver;
 	struct egress *egress;
 	struct store *store;

@@ -122,6 +122,11 @@ static void wait_for_something(struct host *host, struct pollfd *polls, int64_t 
 
 static void read_backlogs(struct host *host, struct store_backlogs *list)
 {
+	if (list) {
+		host_groups_free(&host->former_groups);
+		host->former_groups = list->groups;
+		list->groups = (struct host_groups){.count = 0};
+	}
 	for (const struct store_backlogs *backlogs = list; backlogs; backlogs = backlogs->next) {
 		struct host_lane *home = &host->lanes[backlogs->lane];
 		if (backlogs->last_position > home->last_position)

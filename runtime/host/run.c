@@ -111,6 +111,7 @@ static int open_lane(struct host *host, const struct route_lane *routes)
 	const struct lane_options options = {
 		.settings = host->settings,
 		.routes = routes,
+		.former_groups = &host->former_groups,
 		.figures = &host->board->figures,
 		.resolver = host->resolver,
 		.callbacks = &loop_lane_owner,
@@ -204,6 +205,7 @@ static int open_watch(struct host *host)
 		.lanes = (const char *const *)host->lane_ids,
 		.lane_count = host->lane_count,
 		.host = settings->client_id,
+		.group = settings->shared_group,
 		.owner = host->owner,
 		.needed = &host->needed,
 		.board = host->board,
@@ -333,6 +335,7 @@ static void close_host(struct host *host, int code)
 	resolver_free(host->resolver);
 	free(host->places);
 	routes_free(&host->routes);
+	host_groups_free(&host->former_groups);
 	store_close(host->store);
 	crash_thread_end(&host->crash_stack);
 	mosquitto_lib_cleanup();
@@ -373,6 +376,7 @@ int host_run(const struct host_options *options)
 	sigset_t signals;
 	int signal_fd = -1;
 	if (open_signals(&signals, &signal_fd) != 0 || routes_new(options->handlers, &host.routes) != 0 ||
+		routes_share(&host.routes, options->settings->shared_group) != 0 ||
 		mosquitto_lib_init() != MOSQ_ERR_SUCCESS) {
 		log_error("start_failed", "the host cannot start", LOG_TEXT("reason", strerror(errno)));
 		return EXIT_SOFTWARE;

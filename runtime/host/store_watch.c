@@ -9,7 +9,6 @@
 
 #include "board.h"
 #include "clock.h"
-#include "hosts.h"
 #include "log.h"
 #include "own_certificates.h"
 #include "parked_commands.h"
@@ -75,6 +74,7 @@ void store_backlogs_free(struct store_backlogs *backlogs)
 		for (size_t i = 0; i < backlogs->count; i++)
 			free(backlogs->backlogs[i].user);
 		free(backlogs->backlogs);
+		host_groups_free(&backlogs->groups);
 		free(backlogs);
 	}
 }
@@ -255,21 +255,24 @@ static int read_lane(
 	return 0;
 }
 
-/* Of all lanes, or none. */
+/* Of all lanes, or none. The group is noted before any lane connects, so that a later host knows of it. */
 static int read_backlogs(struct store_watch *watch, struct store_client *client, struct turn *turn)
 {
+	const struct store_watch_options *options = &watch->options;
 	struct store_backlogs **end = &turn->backlogs;
-	for (size_t i = 0; i < watch->options.lane_count; i++) {
-		const int error = read_lane(watch, client, i, end);
-		if (error != 0) {
-			store_backlogs_free(turn->backlogs);
-			turn->backlogs = NULL;
-			return error;
-		}
-		end = &(*end)->next;
+	int error = 0;
+	for (size_t i = 0; i < options->lane_count && error == 0; i++) {
+		error = read_lane(watch, client, i, end);
+		end = error == 0 ? &(*end)->next : end;
 	}
-	watch->to_load = false;
-	return 0;
+	if (error == 0)
+		error = host_groups_note(client, options->host, options->group, &turn->backlogs->groups);
+	watch->to_load = error != 0;
+	if (error != 0) {
+		store_backlogs_free(turn->backlogs);
+		turn->backlogs = NULL;
+	}
+	return error;
 }
 
 /* ---- The thread ---- */

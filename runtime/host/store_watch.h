@@ -20,6 +20,8 @@
 #ifndef STORE_WATCH_H
 #define STORE_WATCH_H
 
+#include "hosts.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +43,7 @@ struct store_watch_options {
 	void *context;
 	const char *const *lanes; /* client ids; they outlive the watch */
 	size_t lane_count;
+	const char *group; /* SHARED_GROUP, "": none; outlives the watch */
 	const char *host;  /* the host's client id, which the lease is on; outlives the watch */
 	const char *owner; /* the supervisor's random id, in whose name; outlives the watch */
 	/* That this host may use them is tried; they outlive the watch. NULL: nothing is tried. */
@@ -64,6 +67,8 @@ struct store_backlogs {
 	int64_t last_position; /* the highest that a command of the lane has, see parked_commands_backlogs(); 0: any is above */
 	size_t count;
 	struct store_backlog *backlogs;
+	struct host_groups
+		groups; /* of the first in a list: those that the sessions were in, but for the options' */
 };
 void store_backlogs_free(struct store_backlogs *backlogs); /* the whole list; NULL is fine */
 

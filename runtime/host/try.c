@@ -39,6 +39,7 @@ enum {
 	LOG_CLOSE_MS = 1000,
 	READS_PER_TURN = 64,
 	CLIENT_ID_SIZE = 96,
+	GROUP_SIZE = 96,
 	REFUSED_UNAVAILABLE = 3, /* of MQTT 3.1.1, section 3.2.2.3 */
 };
 
@@ -240,13 +241,17 @@ static int new_resolver(const struct settings *settings, const struct cashew_han
 	struct routes routes = {.handler_count = 0};
 	struct handler_topics topics = {.count = 0};
 	const char **filters = NULL;
+	char group[GROUP_SIZE] = "";
+	if (settings->shared_group[0] != '\0')
+		snprintf(group, sizeof(group), "%s-trial-%08x", settings->shared_group,
+			random_below(UINT32_MAX));
 	int error = resolver_new(settings, ret);
 	if (error == 0)
 		error = routes_new(handlers, &routes);
 	if (error == 0)
 		error = routes_filters(&routes, &filters, &topics.count);
 	if (error == 0)
-		error = try_rights_new(&routes, ret_rights);
+		error = try_rights_new(&routes, group, ret_rights);
 	topics.filters = filters;
 	if (error == 0)
 		error = resolver_lock(*ret, &topics);

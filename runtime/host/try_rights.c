@@ -17,6 +17,7 @@ enum {
 	REFUSED_MIN = 0x80,
 	EXPIRY_S = 10,
 	TOPIC_SIZE = 2 * (USER_ID_MAX + 1),
+	GROUP_SIZE = 128,
 };
 
 /* A filter that is subscribed to, or a topic to which is published. */
@@ -29,6 +30,7 @@ struct question {
 struct try_rights {
 	enum try_rights_state state;
 	char reason[TLS_REASON_SIZE];
+	char group[GROUP_SIZE]; /* "": filters are not shared */
 	bool mqtt5;
 	unsigned open_max, open, answered;
 	size_t count, asked; /* the first `asked` of them have been */
@@ -73,7 +75,7 @@ static size_t events_count(const struct cashew_handler *handler)
 	return count;
 }
 
-int try_rights_new(const struct routes *routes, struct try_rights **ret)
+int try_rights_new(const struct routes *routes, const char *group, struct try_rights **ret)
 {
 	static const char *const own_events[] = {"command_rejected", "command_failed"};
 	const size_t own_count = sizeof(own_events) / sizeof(own_events[0]);
@@ -92,6 +94,7 @@ int try_rights_new(const struct routes *routes, struct try_rights **ret)
 	free(filters);
 	if (!rights)
 		return -ENOMEM;
+	snprintf(rights->group, sizeof(rights->group), "%s", group);
 	snprintf(user, sizeof(user), "trial_%08x", random_below(UINT32_MAX));
 	for (size_t i = 0; i < own_count; i++)
 		add_event(rights, routes, user, own_events[i]);
@@ -138,7 +141,24 @@ void try_rights_begin(struct try_rights *rights, const struct connection_terms *
 		rights->state = TRY_RIGHTS_REFUSED;
 		snprintf(rights->reason, sizeof(rights->reason),
 			"it takes nothing at QoS 1: events could be lost");
+	} else if (!terms->shared && rights->group[0] != '\0') {
+		rights->state = TRY_RIGHTS_REFUSED;
+		snprintf(rights->reason, sizeof(rights->reason),
+			"it does not do shared subscriptions, which SHARED_GROUP needs");
 	}
+}
+
+static int subscribe(const struct try_rights *rights, struct mosquitto *mosquitto, struct question *question)
+{
+	const bool shared = rights->group[0] != '\0';
+	char *filter = NULL;
+	if (asprintf(&filter, "%s%s%s%s", shared ? "$share/" : "", rights->group, shared ? "/" : "",
+		    question->filter) < 0)
+		return MOSQ_ERR_NOMEM;
+	const int code = mosquitto_subscribe_v5(mosquitto, &question->mid, filter, 1,
+		rights->mqtt5 ? MQTT_SUB_OPT_SEND_RETAIN_NEVER : 0, NULL);
+	free(filter);
+	return code;
 }
 
 static int publish(struct mosquitto *mosquitto, struct question *question)
@@ -164,8 +184,7 @@ void try_rights_ask(struct try_rights *rights, struct mosquitto *mosquitto)
 			continue;
 		}
 		if (question->filter)
-			code = mosquitto_subscribe_v5(mosquitto, &question->mid, question->filter, 1,
-				rights->mqtt5 ? MQTT_SUB_OPT_SEND_RETAIN_NEVER : 0, NULL);
+			code = subscribe(rights, mosquitto, question);
 		else
 			code = publish(mosquitto, question);
 		/* The link's end, or more memory, is waited for. */

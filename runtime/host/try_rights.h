@@ -21,8 +21,9 @@ struct try_rights;
 
 enum try_rights_state { TRY_RIGHTS_ASKED, TRY_RIGHTS_GRANTED, TRY_RIGHTS_REFUSED };
 
-/* The routes' handlers outlive it. 0 and *ret, freed by try_rights_free(), or -ENOMEM. The thread of the trial's loop, as all below. */
-__attribute__((warn_unused_result)) int try_rights_new(const struct routes *routes, struct try_rights **ret);
+/* The routes' handlers outlive it. group: of its own, in which filters are shared for the trial, so that no host misses a command; "": they are not; copied. 0 and *ret, freed by try_rights_free(), or -ENOMEM. The thread of the trial's loop, as all below. */
+__attribute__((warn_unused_result)) int try_rights_new(
+	const struct routes *routes, const char *group, struct try_rights **ret);
 void try_rights_free(struct try_rights *rights);
 
 /* A link is up: everything is to be asked, on that link. */

@@ -61,6 +61,7 @@ struct connection_terms {
 	unsigned qos_max;	   /* of publishes to the broker */
 	uint32_t session_expiry_s; /* how long it keeps the session; SESSION_EXPIRY where it says nothing */
 	bool wildcards;		   /* in filters */
+	bool shared;		   /* subscriptions may be; under MQTT 3.1.1 nobody says */
 };
 
 /* How a link ended. */

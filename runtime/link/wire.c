@@ -52,6 +52,8 @@ static void read_terms(const mosquitto_property *properties, struct connection_t
 		terms->qos_max = byte;
 	if (mosquitto_property_read_byte(properties, MQTT_PROP_WILDCARD_SUB_AVAILABLE, &byte, false))
 		terms->wildcards = byte != 0;
+	if (mosquitto_property_read_byte(properties, MQTT_PROP_SHARED_SUB_AVAILABLE, &byte, false))
+		terms->shared = byte != 0;
 	uint32_t size;
 	if (mosquitto_property_read_int32(properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &size, false))
 		terms->packet_max = size;
@@ -108,6 +110,7 @@ static void welcomed(struct connection *connection, int flags, const mosquitto_p
 		.packet_max = UINT32_MAX,
 		.qos_max = 2,
 		.wildcards = true,
+		.shared = true,
 		.session_expiry_s = settings->session_expiry_s,
 	};
 	read_terms(properties, &terms);

@@ -39,6 +39,7 @@ struct settings {
 	const char *broker_key_file;
 	const char *broker_user;
 	const char *client_id;
+	const char *shared_group; /* "": subscriptions are not shared */
 	unsigned keepalive_s;
 	unsigned session_expiry_s;
 	unsigned standby_retry_s;

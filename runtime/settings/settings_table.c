@@ -164,6 +164,15 @@ const struct setting settings_table[] = {
 		FIELD(client_id),
 		.help = "MQTT client id, which names the session that the broker keeps commands in: keep it the same over restarts; hosts with "
 			"different HANDLERS need different ones."},
+	{.name = "SHARED_GROUP",
+		.type = SETTING_TEXT,
+		.default_value = "",
+		.max = 64,
+		.plain = true,
+		.group = BROKER,
+		FIELD(shared_group),
+		.help = "Hosts with the same SHARED_GROUP, each with a CLIENT_ID of its own, divide the commands: they subscribe through "
+			"$share/SHARED_GROUP/. Empty: a host gets every command of its handlers."},
 	{.name = "KEEPALIVE",
 		.type = SETTING_INTEGER,
 		.default_value = "60",

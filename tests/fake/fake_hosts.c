@@ -6,6 +6,7 @@ struct fake_host {
 	char *client_id;
 	char *owner; /* NULL: nobody */
 	int64_t until_ms;
+	struct host_groups groups;
 };
 
 void fake_hosts_free_all(struct store *store)
@@ -13,6 +14,7 @@ void fake_hosts_free_all(struct store *store)
 	for (size_t i = 0; i < store->hosts_count; i++) {
 		free(store->hosts[i].client_id);
 		free(store->hosts[i].owner);
+		host_groups_free(&store->hosts[i].groups);
 	}
 	free(store->hosts);
 }
@@ -65,6 +67,48 @@ int host_lease_release(struct store_client *client, const char *client_id, const
 		host->owner = NULL;
 	}
 	return fake_operation_end(client, 0);
+}
+
+/* ---- Groups ---- */
+
+void host_groups_free(struct host_groups *groups)
+{
+	for (size_t i = 0; i < groups->count; i++)
+		free(groups->names[i]);
+	free(groups->names);
+	*groups = (struct host_groups){.count = 0};
+}
+
+static void add_group(struct host_groups *groups, const char *name)
+{
+	groups->names = checked(realloc(groups->names, (groups->count + 1) * sizeof(*groups->names)));
+	groups->names[groups->count++] = fake_text_copy(name);
+}
+
+int host_groups_note(
+	struct store_client *client, const char *client_id, const char *group, struct host_groups *ret)
+{
+	int error = fake_operation_begin(client);
+	struct host_groups others = {.count = 0};
+
+	if (error != 0)
+		return error;
+	struct fake_host *host = host_of(client->store, client_id);
+	bool known = group[0] == '\0';
+	for (size_t i = 0; i < host->groups.count; i++) {
+		if (strcmp(host->groups.names[i], group) == 0)
+			known = true;
+		else
+			add_group(&others, host->groups.names[i]);
+	}
+	if (!known)
+		add_group(&host->groups, group);
+	error = fake_operation_end(client, 0);
+	if (error == 0)
+		*ret = others;
+	else
+		host_groups_free(&others);
+	return error;
 }
 
 /* ---- fake_store.h ---- */

@@ -279,6 +279,14 @@ static int call_lease_release(void)
 	return host_lease_release(client, "cashewd", "owner");
 }
 
+static int call_groups(void)
+{
+	struct host_groups groups = {.count = 0};
+	const int r = host_groups_note(client, "cashewd", "group", &groups);
+	host_groups_free(&groups);
+	return r;
+}
+
 static bool see_letter(const struct dead_letter *letter, void *context)
 {
 	(void)letter;
@@ -398,6 +406,7 @@ static const struct {
 	{"documents_list, keys", explained_list_keys, "find", 0},
 	{"host_lease_hold", call_lease, "findAndModify", 0},
 	{"host_lease_release", call_lease_release, "update", 1},
+	{"host_groups_note", call_groups, "update", 1, "find"},
 	{"dead_letter_list", call_letter_list, "find", 0},
 	{"dead_letter_list, a user's", call_letter_list_user, "find", 0},
 	{"dead_letter_list, a handler's", call_letter_list_handler, "find", 0},

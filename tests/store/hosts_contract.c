@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { LEASE_MS = 10000, THREADS = 6 };
 
@@ -103,11 +104,49 @@ static void test_many_try(void **state)
 	}
 }
 
+static void note(const char *client_id, const char *group, const char *others)
+{
+	struct host_groups groups = {.count = 0};
+	char text[256] = "";
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(host_groups_note(client, client_id, group, &groups), 0);
+		text[0] = '\0';
+		for (size_t j = 0; j < groups.count; j++)
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s ", groups.names[j]);
+		assert_string_equal(text, others);
+		host_groups_free(&groups);
+		assert_int_equal(groups.count, 0);
+	}
+}
+
+/* Each group that a client id was ever in is told to whoever is in another one, however often it is taken, renewed and given up. */
+static void test_groups(void **state)
+{
+	(void)state;
+	assert_true(hold("cashewd", "a").ours);
+	note("cashewd", "", "");
+	note("cashewd", "one", "");
+	note("cashewd", "", "one ");
+	note("cashewd", "a.b|c", "one ");
+	assert_true(hold("cashewd", "a").ours);
+	assert_int_equal(host_lease_release(client, "cashewd", "a"), 0);
+	assert_true(hold("cashewd", "b").ours);
+	note("cashewd", "one", "a.b|c ");
+	note("cashewd", "", "one a.b|c ");
+	assert_true(hold("another", "b").ours);
+	note("another", "two", "");
+	note("cashewd", "", "one a.b|c ");
+	/* Nor does it free the lease. */
+	assert_false(hold("cashewd", "a").ours);
+}
+
 #define CASE(function) cmocka_unit_test_setup_teardown(function, open_store, close_store)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {CASE(test_one_holds_it), CASE(test_release), CASE(test_many_try)};
+	const struct CMUnitTest tests[] = {
+		CASE(test_one_holds_it), CASE(test_release), CASE(test_many_try), CASE(test_groups)};
 	int failed;
 
 	backend_start();

@@ -9,8 +9,10 @@
 #include "copies.h"
 #include "failpoint.h"
 #include "figures.h"
+#include "former.h"
 #include "log.h"
 #include "settings.h"
+#include "spare.h"
 #include "subscriptions.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +24,6 @@ enum {
 	IDLE_MS = 1000,	    /* the same: nobody sends more than is done */
 	BLOCKED_PART = 4,   /* one place of so many .. */
 	BLOCKED_EACH = 8,   /* .. or so many for each user at work: that is no accident of who came first */
-	SPARE_MAX = 4096,
 };
 
 struct lane {
@@ -30,6 +31,7 @@ struct lane {
 	struct figures_lane *figures; /* on the board */
 	struct connection *connection;
 	struct subscriptions *subscriptions;
+	struct former former;
 	char client_id[ROUTE_CLIENT_ID_SIZE];
 	bool wanted, stopping, stopped;
 	bool forgets; /* nothing of the link that is being closed is kept: this host has stood by meanwhile */
@@ -42,8 +44,7 @@ struct lane {
 	size_t parked;		 /* of these, with their command in the store */
 	int64_t moved_ms;	 /* the last message, or PUBACK */
 	struct copies *copies;
-	struct place *spare; /* linked by next */
-	size_t spare_count;
+	struct spare spare;
 };
 
 /* ---- Places ---- */
@@ -51,13 +52,7 @@ struct lane {
 static void free_place(struct lane *lane, struct place *place, bool released)
 {
 	lane->options.callbacks->freed(lane->options.owner, place, released);
-	if (lane->spare_count == SPARE_MAX) {
-		free(place);
-		return;
-	}
-	place->next = lane->spare;
-	lane->spare = place;
-	lane->spare_count++;
+	spare_give(&lane->spare, place);
 }
 
 static void forget_kept(void *owner, struct place *place)
@@ -82,13 +77,7 @@ static void add_place(struct lane *lane, struct place *place)
 
 struct place *lane_hold(struct lane *lane, uint64_t number, uint16_t mid, uint64_t user, uint64_t fingerprint)
 {
-	struct place *place = lane->spare;
-	if (place) {
-		lane->spare = place->next;
-		lane->spare_count--;
-	} else {
-		place = malloc(sizeof(*place));
-	}
+	struct place *place = spare_take(&lane->spare);
 	if (!place)
 		return NULL;
 	*place = (struct place){.number = number,
@@ -213,8 +202,9 @@ static void lane_on_up(void *owner, const struct connection_terms *terms)
 		copies_end(lane->copies);
 	}
 	lane->moved_ms = lane->now_ms;
-	subscriptions_start(
-		lane->subscriptions, connection_mosquitto(lane->connection), terms->mqtt5, lane->now_ms);
+	if (former_begin(&lane->former, terms))
+		subscriptions_start(lane->subscriptions, connection_mosquitto(lane->connection), terms->mqtt5,
+			lane->now_ms);
 }
 
 static void lane_on_down(void *owner, bool was_up)
@@ -270,13 +260,16 @@ static void lane_on_subscribed(void *owner, int mid, int count, const int *grant
 	struct lane *lane = owner;
 	if (subscriptions_granted(lane->subscriptions, mid, count, granted, lane->now_ms) != 0)
 		connection_fail(lane->connection, "its SUBACK does not answer the SUBSCRIBE");
+	else if (subscriptions_ready(lane->subscriptions))
+		former_end(&lane->former, connection_mosquitto(lane->connection));
 }
 
 static void lane_on_unsubscribed(void *owner, int mid, const mosquitto_property *properties)
 {
-	(void)mid, (void)properties;
+	(void)properties;
 	const struct lane *lane = owner;
-	subscriptions_unsubscribed(lane->subscriptions);
+	if (mid != lane->former.mid)
+		subscriptions_unsubscribed(lane->subscriptions);
 }
 
 static const struct connection_owner callbacks = {
@@ -315,6 +308,9 @@ int lane_new(const struct lane_options *options, struct lane **ret)
 	};
 	lane->copies = copies_new(forget_kept, lane);
 	lane->subscriptions = subscriptions_new(options->routes);
+	lane->former = (struct former){.routes = options->routes,
+		.group = options->settings->shared_group,
+		.groups = options->former_groups};
 	if (!lane->copies || !lane->subscriptions || connection_new(&connection, &lane->connection) != 0) {
 		lane_free(lane);
 		return -ENOMEM;
@@ -332,10 +328,7 @@ void lane_free(struct lane *lane)
 	copies_free(lane->copies);
 	connection_free(lane->connection);
 	subscriptions_free(lane->subscriptions);
-	for (struct place *place = lane->spare, *next; place; place = next) {
-		next = place->next;
-		free(place);
-	}
+	spare_free(&lane->spare);
 	free(lane);
 }
 
@@ -494,6 +487,6 @@ const char *lane_client_id(const struct lane *lane)
 void lane_unsubscribe_stale(struct lane *lane, const char *topic)
 {
 	struct mosquitto *mosquitto = connection_mosquitto(lane->connection);
-	if (mosquitto)
-		subscriptions_drop_stale(lane->subscriptions, mosquitto, topic);
+	if (mosquitto && subscriptions_drop_stale(lane->subscriptions, mosquitto, topic))
+		former_drop(&lane->former, mosquitto, topic);
 }

@@ -38,7 +38,8 @@ struct lane_owner {
 struct lane_options {
 	const struct settings *settings;
 	const struct route_lane *routes;
-	struct figures *figures; /* on the board */
+	const struct host_groups *former_groups; /* see former.h; NULL: none */
+	struct figures *figures;		 /* on the board */
 	struct resolver *resolver;
 	const struct lane_owner *callbacks;
 	void *owner;

@@ -187,6 +187,8 @@ static const char *advice_of(int code)
 		return "the broker does not grant a filter, so its commands do not arrive: give the handler's token the right to subscribe to it";
 	if (is_limit(code))
 		return "the broker does not grant a filter for now, so its commands do not arrive: it has reached a limit of its own";
+	if (code == MQTT_RC_SHARED_SUBS_NOT_SUPPORTED)
+		return "the broker does not do shared subscriptions, so no commands arrive: leave SHARED_GROUP empty, or take a broker that does them";
 	if (code == MQTT_RC_UNSPECIFIED) /* the only one that MQTT 3.1.1 has */
 		return "the broker does not grant a filter, so its commands do not arrive, and does not say why: the handler's token may lack the right to "
 		       "subscribe to it, or the broker has reached a limit; its log may tell";
@@ -285,20 +287,21 @@ size_t subscriptions_granted_count(const struct subscriptions *subscriptions)
 	return subscriptions->granted;
 }
 
-void subscriptions_drop_stale(
+bool subscriptions_drop_stale(
 	struct subscriptions *subscriptions, struct mosquitto *mosquitto, const char *topic)
 {
 	char filter[STALE_FILTER_SIZE];
 	const char *rest = strchr(topic, '/');
 	if (!rest || (size_t)snprintf(filter, sizeof(filter), "+%s", rest) >= sizeof(filter) ||
 		strcmp(filter, subscriptions->stale) == 0)
-		return;
+		return false;
 	memcpy(subscriptions->stale, filter, sizeof(filter));
 	if (mosquitto_unsubscribe_v5(mosquitto, NULL, filter, NULL) == MOSQ_ERR_SUCCESS)
 		log_warn("stale_subscription",
 			"the session still brings commands that no handler wants: unsubscribing from their "
 			"filter",
 			LOG_TEXT("lane", subscriptions->routes->name), LOG_TEXT("filter", filter));
+	return true;
 }
 
 void subscriptions_unsubscribed(const struct subscriptions *subscriptions)

@@ -55,8 +55,8 @@ bool subscriptions_ready(const struct subscriptions *subscriptions);
 size_t subscriptions_granted_count(const struct subscriptions *subscriptions);
 
 /* A command came that no handler wants: unsubscribes the filter "+/{command}" that an earlier run may have
- * left in the session. */
-void subscriptions_drop_stale(
+ * left in the session. Whether it is another one than the last time. */
+bool subscriptions_drop_stale(
 	struct subscriptions *subscriptions, struct mosquitto *mosquitto, const char *topic);
 
 /* An UNSUBACK came. */

@@ -211,10 +211,23 @@ static int print_json(const struct doctor *doctor)
 	return output_no_memory("cashewd");
 }
 
+/* In a group of the doctor's own, so that no command of the hosts' group comes here. */
+static int make_routes(struct doctor *doctor)
+{
+	const char *shared_group = doctor->configuration->settings.shared_group;
+	char random[DOCTOR_USER_SIZE];
+	int error = routes_new(doctor->configuration->handlers, &doctor->routes);
+	if (error != 0 || shared_group[0] == '\0')
+		return error;
+	doctor_random_name(random, "doctor-", 8);
+	snprintf(doctor->group, sizeof(doctor->group), "%s-%s", shared_group, random);
+	return routes_share(&doctor->routes, doctor->group);
+}
+
 static int examine(struct doctor *doctor, const struct options *options, int settings_code)
 {
 	const struct configuration *configuration = doctor->configuration;
-	if (configuration != NULL && routes_new(configuration->handlers, &doctor->routes) != 0)
+	if (configuration != NULL && make_routes(doctor) != 0)
 		return output_no_memory("cashewd");
 	run_checks(doctor, !options->json);
 	const struct doctor_totals totals = doctor_totals(doctor->lines, doctor->line_count);

@@ -65,7 +65,8 @@ struct doctor {
 	bool send_loggly_event;
 
 	/* Found out on the way. */
-	struct routes routes;
+	struct routes routes; /* shared in a group of the doctor's own, where the settings share them */
+	char group[DOCTOR_TEXT_SIZE]; /* that group; "": none */
 	char *user_token;
 	struct doctor_address addresses[DOCTOR_ADDRESSES_MAX];
 	size_t address_count;

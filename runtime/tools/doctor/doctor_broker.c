@@ -15,6 +15,7 @@
 #include "configuration.h"
 #include "doctor_ear.h"
 #include "doctor_link.h"
+#include "doctor_shared.h"
 #include "handler_token.h"
 #include "resolver.h"
 
@@ -131,6 +132,10 @@ static void tell_terms(struct doctor *doctor, const struct doctor_link *link)
 		doctor_fail(doctor, "the broker does not do wildcards in filters");
 		doctor_advise(doctor, "let it do them, or take another broker");
 	}
+	if (!link->terms.shared && doctor->group[0] != '\0') {
+		doctor_fail(doctor, "the broker does not do shared subscriptions, which SHARED_GROUP needs");
+		doctor_advise(doctor, "leave SHARED_GROUP empty, or take a broker that does them");
+	}
 }
 
 void doctor_check_login(struct doctor *doctor)
@@ -232,14 +237,21 @@ void doctor_check_subscriptions(struct doctor *doctor)
 	(void)doctor_link_unsubscribe(doctor->handler, end.topic);
 	doctor_ear_put(doctor->handler, NULL);
 	if (granted == all)
-		doctor_ok(doctor, "all %u filters of the handlers are granted at QoS 1", all);
+		doctor_ok(doctor, "all %u filters of the handlers are granted at QoS 1%s", all,
+			doctor->group[0] != '\0' ? ", as shared ones" : "");
 	else if (doctor->outcome != DOCTOR_FAIL)
 		doctor_fail(doctor, "the broker is not there any more: %s", doctor->handler->reason);
+	if (doctor->group[0] != '\0' && doctor->outcome != DOCTOR_FAIL)
+		doctor_shared_delivery(doctor);
 }
 
 void doctor_check_retained(struct doctor *doctor)
 {
 	const struct settings *settings = &doctor->broker;
+	if (doctor->group[0] != '\0') {
+		doctor_ok(doctor, "retained commands are not sent to shared subscriptions");
+		return;
+	}
 	if (doctor->retained == 0) {
 		doctor_ok(doctor, "no retained commands wait at the broker");
 		return;

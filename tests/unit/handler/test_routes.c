@@ -338,6 +338,44 @@ static void test_filters(void **state)
 	routes_free(&routes);
 }
 
+/* Each lane in a group of its own: every lane has to get every command. */
+static void test_shared(void **state)
+{
+	(void)state;
+	static const struct {
+		size_t lane, route;
+		const char *filter, *plain, *topic;
+	} cases[] = {
+		{0, 0, "$share/g/+/ping", "+/ping", "1/ping"},
+		{0, 1, "$share/g/+/fruit/+", "+/fruit/+", "1/fruit/a"},
+		{0, 2, "$SYS/broker/uptime", "$SYS/broker/uptime", "$SYS/broker/uptime"},
+		{1, 0, "$share/g-slow/+/slow", "+/slow", "1/slow"},
+	};
+	struct routes routes;
+	const char **filters = NULL;
+	size_t count = 0;
+	assert_int_equal(routes_new(LIST(&ping, &slow, &fruit, &of_the_broker, &hourly), &routes), 0);
+	assert_int_equal(routes_share(&routes, ""), 0);
+	assert_string_equal(routes.lanes[0].routes[0].filter, "+/ping");
+	assert_int_equal(routes_share(&routes, "g"), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct route *route = &routes.lanes[cases[i].lane].routes[cases[i].route];
+		assert_string_equal(route->filter, cases[i].filter);
+		assert_string_equal(route_plain(route), cases[i].plain);
+		assert_ptr_equal(routes_find(&routes.lanes[cases[i].lane], cases[i].topic), route);
+		assert_null(routes_find(&routes.lanes[cases[i].lane], route->filter + 1));
+	}
+	assert_null(routes_find(&routes.lanes[0], "1/pink"));
+	assert_string_equal(routes.schedules.routes[0].filter, "$schedule/hourly");
+	/* A token is for the filters themselves. */
+	assert_int_equal(routes_filters(&routes, &filters, &count), 0);
+	assert_int_equal(count, 3);
+	for (size_t i = 0; i < count; i++)
+		assert_memory_equal(filters[i], "+/", 2);
+	free(filters);
+	routes_free(&routes);
+}
+
 static void test_schedules(void **state)
 {
 	(void)state;
@@ -375,6 +413,7 @@ int main(void)
 		cmocka_unit_test(test_lanes),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_filters),
+		cmocka_unit_test(test_shared),
 		cmocka_unit_test(test_schedules),
 	};
 	return cmocka_run_group_tests_name("host_routes", tests, NULL, NULL);

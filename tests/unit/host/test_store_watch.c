@@ -60,6 +60,7 @@ static struct store_watch *new_watch_that_tries(const char *owner, unsigned ever
 		.context = &woken,
 		.lanes = lanes,
 		.lane_count = 2,
+		.group = "",
 		.host = "cashewd",
 		.owner = owner,
 		.board = &board};

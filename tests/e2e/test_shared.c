@@ -1,0 +1,274 @@
+/*
+ * test_shared.c - SHARED_GROUP: hosts with client ids of their own divide the commands.
+ *
+ * The real broker with the plugin, over TLS, and one database for all hosts. mosquitto gives each command to one member of the group in turn, whether
+ * that is connected or not: what a dead member was given waits in its session until it is back under the same client id.
+ */
+#include "account.h"
+#include "doctor_parts.h"
+#include "harness.h"
+#include "scripted_broker.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HOSTS = 3, PHONES = 12, ROUNDS = 20 };
+
+static struct host *member_new(struct harness *h, unsigned number, const char *group)
+{
+	struct host *host = host_new(h, HOST_PRODUCT);
+	host_set(host, "CLIENT_ID", harness_format(h, "member%u", number));
+	host_set(host, "SHARED_GROUP", group);
+	return host;
+}
+
+static void start_ready(struct host *host)
+{
+	host_start(host);
+	host_wait_ready(host);
+}
+
+static struct device *connect_device(struct harness *h, const char *user)
+{
+	struct device *device = device_new(h, user);
+	device_connect(device);
+	return device;
+}
+
+/* ---- Who was answered what ---- */
+
+/* A phone's numbers, of its pings. */
+struct phone {
+	struct device *device;
+	size_t pings, lists, requests;
+};
+
+struct phones {
+	struct phone all[PHONES];
+};
+
+static size_t distinct_pongs(const struct phone *phone)
+{
+	unsigned char *seen = calloc(phone->pings + 1, 1);
+	size_t distinct = 0;
+	assert_non_null(seen);
+	for (size_t i = 0; i < phone->device->message_count; i++) {
+		const struct device_message *message = &phone->device->messages[i];
+		if (!strstr(message->topic, "/pong"))
+			continue;
+		const size_t number = strtoul(message->payload, NULL, 10);
+		assert_true(number < phone->pings);
+		distinct += !seen[number];
+		seen[number] = 1;
+	}
+	free(seen);
+	return distinct;
+}
+
+static bool pongs_are_all_there(void *context)
+{
+	const struct phone *phone = context;
+	return distinct_pongs(phone) == phone->pings;
+}
+
+static bool all_answered(void *context)
+{
+	const struct phones *phones = context;
+	for (size_t i = 0; i < PHONES; i++) {
+		const struct phone *phone = &phones->all[i];
+		if (distinct_pongs(phone) < phone->pings ||
+			device_count(phone->device, "contact_list") < phone->lists ||
+			device_count(phone->device, "contact_requested") < phone->requests)
+			return false;
+	}
+	return true;
+}
+
+/* Each phone pings, asks for its list, and asks the next phone to be its contact. */
+static void send_round(struct harness *h, struct phones *phones)
+{
+	for (size_t i = 0; i < PHONES; i++) {
+		struct phone *phone = &phones->all[i], *next = &phones->all[(i + 1) % PHONES];
+		device_publish(phone->device, "ping", harness_format(h, "%zu", phone->pings++));
+		device_publish(phone->device, "get_contact_list", "{}");
+		phone->lists++;
+		device_publish(phone->device, "request_contact",
+			harness_format(h, "{\"contact_id\":\"%s\"}", next->device->user));
+		next->requests++;
+	}
+}
+
+HARNESS_CASE(three_hosts_divide_the_commands)
+{
+	struct host *hosts[HOSTS];
+	static struct phones phones;
+	phones = (struct phones){.all = {{.pings = 0}}};
+	for (unsigned i = 0; i < HOSTS; i++) {
+		hosts[i] = member_new(h, i + 1, "apples");
+		start_ready(hosts[i]);
+	}
+	for (size_t i = 0; i < PHONES; i++)
+		phones.all[i].device = connect_device(h, harness_format(h, "user%zu", i));
+	for (unsigned round = 0; round < ROUNDS; round++)
+		send_round(h, &phones);
+	harness_wait(h, all_answered, &phones, "all commands to be answered");
+	/* In the midst of as many more, one is killed: its part waits for it. */
+	for (unsigned round = 0; round < ROUNDS / 2; round++)
+		send_round(h, &phones);
+	host_kill(hosts[1]);
+	for (unsigned round = 0; round < ROUNDS / 2; round++)
+		send_round(h, &phones);
+	for (size_t i = 0; i < PHONES; i++)
+		device_wait_all_pubacks(phones.all[i].device);
+	start_ready(hosts[1]);
+	harness_wait(h, all_answered, &phones, "all commands to be answered, after one host was killed");
+	database_wait_count(h, harness_database(h), "contact_requests", "{}", PHONES);
+	database_wait_count(h, harness_database(h), "dead_letters", "{}", 0);
+	size_t done = 0;
+	for (unsigned i = 0; i < HOSTS; i++) {
+		host_stop(hosts[i]);
+		const struct account account = account_read(hosts[i]);
+		assert_true(account.done > 0);
+		assert_int_equal(account.dead + account.rejected, 0);
+		assert_int_equal(account.left_to_the_broker, 0);
+		assert_int_equal(host_count_log(hosts[i], "session_taken_over"), 0);
+		/* The one that was killed found its own lease of before. */
+		assert_true(i == 1 || host_count_log(hosts[i], "standby") == 0);
+		done += account.done;
+	}
+	/* They divide them: each command ran on one host, but for the few that a kill brings twice. */
+	assert_true(done < 2 * 3 * PHONES * (2 * ROUNDS));
+}
+
+/* ---- From one form to the other ---- */
+
+/* Pings, and as a second ping's answer comes behind all of the first's: answered once each. */
+static void expect_once(struct harness *h, struct device *phone, unsigned first)
+{
+	const size_t before = device_count(phone, "pong");
+	for (unsigned i = 0; i < 20; i++)
+		device_command(phone, "ping", harness_format(h, "%u", first + i));
+	device_wait_count(phone, "pong", before + 20);
+	device_command(phone, "ping", "0");
+	device_wait_count(phone, "pong", before + 21);
+	assert_int_equal(device_count(phone, "pong"), before + 21);
+}
+
+/* The session keeps the filters of before, by which each command would come once more. */
+HARNESS_CASE(filters_of_before_are_unsubscribed)
+{
+	static const char *const groups[] = {"", "one", "two", "", "one"};
+	struct host *host = member_new(h, 1, "");
+	struct device *phone = connect_device(h, "68946");
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		host_set(host, "SHARED_GROUP", groups[i]);
+		start_ready(host);
+		/* What is behind the SUBACKs has come to the broker when it answers what is asked then. */
+		expect_once(h, phone, 100 * (unsigned)i + 1);
+		host_stop(host);
+	}
+	assert_int_equal(host_count_log(host, "stale_subscription"), 0);
+	assert_int_equal(host_count_log(host, "dead_letter"), 0);
+}
+
+/* ---- A broker that does not do it ---- */
+
+HARNESS_CASE(broker_refuses_shared_subscriptions)
+{
+	enum { NOT_SUPPORTED = 0x9e };
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *host = member_new(h, 1, "apples");
+	host_set(host, "HANDLERS", "ping");
+	scripted_use(host, broker);
+	host_start(host);
+	for (int i = 0; i < 2; i++) {
+		struct scripted_link *link = scripted_accept(broker);
+		scripted_connack(link, false, 0);
+		if (!scripted_is_ingress(link))
+			continue;
+		const struct mqtt_packet *subscribe = scripted_expect(link, MQTT_SUBSCRIBE);
+		scripted_suback(link, subscribe, NOT_SUPPORTED);
+	}
+	const json_t *line = host_expect_log(host, "subscription_refused", "filter", "$share/apples/+/ping");
+	assert_non_null(
+		strstr(json_string_value(json_object_get(line, "message")), "leave SHARED_GROUP empty"));
+	host_stop(host);
+}
+
+/* It says so in its CONNACK: to subscribe then would break the protocol. */
+HARNESS_CASE(broker_says_that_it_has_none)
+{
+	/* MQTT 5: Shared Subscription Available 0 */
+	static const uint8_t connack[] = {0x20, 5, 0, 0, 2, 0x2a, 0};
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *host = member_new(h, 1, "apples");
+	scripted_use(host, broker);
+	host_start(host);
+	for (int i = 0; i < 2; i++) {
+		struct scripted_link *link = scripted_accept(broker);
+		scripted_send_bytes(link, connack, sizeof(connack));
+	}
+	host_expect_log(host, "shared_unavailable", "lane", "main", "shared_group", "apples");
+	host_stop(host);
+	assert_int_equal(host_count_log(host, "ready"), 0);
+}
+
+/* ---- The doctor ---- */
+
+/* Its group is its own: what the host is sent meanwhile is all answered. */
+HARNESS_CASE(doctor_hears_a_shared_subscription)
+{
+	struct host *host = member_new(h, 1, "apples"), *doctor = doctor_new(h);
+	start_ready(host);
+	host_set(doctor, "SHARED_GROUP", "apples");
+	struct visit visit = examine(h, doctor);
+	expect_line(&visit, "subscriptions", "ok", "as shared ones");
+	expect_line(&visit, "subscriptions", "ok", "a command arrives by a shared subscription");
+	expect_line(&visit, "session", "ok", "a host answers ping");
+	forget(&visit);
+	host_stop(host);
+}
+
+/* It grants whatever is asked for, and delivers nothing. */
+HARNESS_CASE(doctor_is_granted_what_brings_nothing)
+{
+	static const char *const arguments[] = {"doctor", "--json", "--timeout", "3", NULL};
+	struct scripted_broker *broker = scripted_new(h);
+	struct host *doctor = doctor_new(h);
+	host_set_arguments(doctor, arguments);
+	host_set(doctor, "HANDLERS", "ping");
+	host_set(doctor, "SHARED_GROUP", "apples");
+	scripted_use(doctor, broker);
+	host_start(doctor);
+	struct scripted_link *link = scripted_welcome_one(broker, NULL);
+	scripted_settle(link, NULL);
+	struct visit visit = conclude(h, doctor);
+	expect_line(&visit, "subscriptions", "ok", "all 1 filters");
+	expect_failure(&visit, "subscriptions", "no command arrives by it");
+	forget(&visit);
+}
+
+/* The trial of new settings asks in a group of its own, so that it takes no command from the host that runs. */
+HARNESS_CASE(settings_are_tried_in_another_group)
+{
+	struct host *host = member_new(h, 1, "apples");
+	start_ready(host);
+	struct device *phone = connect_device(h, "68946");
+	host_set(host, "SHARED_GROUP", "pears");
+	host_write_env(host);
+	host_signal(host, SIGHUP);
+	for (unsigned i = 0; i < 50; i++)
+		device_command(phone, "ping", harness_format(h, "%u", i));
+	host_wait_log_count(host, 2, "ready");
+	struct phone pinged = {.device = phone, .pings = 50};
+	harness_wait(h, pongs_are_all_there, &pinged, "50 pings to be answered");
+	assert_int_equal(host_count_log(host, "reload_failed"), 0);
+	expect_once(h, phone, 100);
+	host_stop(host);
+}
+
+HARNESS_MAIN(HARNESS_TEST(three_hosts_divide_the_commands), HARNESS_TEST(filters_of_before_are_unsubscribed),
+	HARNESS_TEST(broker_refuses_shared_subscriptions), HARNESS_TEST(broker_says_that_it_has_none),
+	HARNESS_TEST(doctor_hears_a_shared_subscription), HARNESS_TEST(doctor_is_granted_what_brings_nothing),
+	HARNESS_TEST(settings_are_tried_in_another_group))
