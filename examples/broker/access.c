@@ -125,13 +125,12 @@ static const char *filter_unshared(const char *filter)
 
 bool access_subscribe(const struct access *access, const char *filter)
 {
-	/* A device shares nothing: all that is its own comes to each of a user's devices. */
-	const char *user = access_user(access);
-	if (user)
-		return below_user(filter, user);
 	const char *plain = filter_unshared(filter);
 	if (!plain)
 		return false;
+	const char *user = access_user(access);
+	if (user)
+		return below_user(plain, user);
 	if (!access->is_handler || !unlocked(access, TOKEN_FILTERS_SUBSCRIBE, plain))
 		return false;
 	return strcmp(plain, "#") == 0 || (begins_with(plain, "+/") && plain[2] != '\0') ||

@@ -49,7 +49,7 @@ bool access_publish(const struct access *access, const char *topic);
 /* ... be sent a message on the topic ... */
 bool access_receive(const struct access *access, const char *topic);
 
-/* ... subscribe to the filter, which may begin with $share/{group}/ where the client is a handler. */
+/* ... subscribe to the filter, which may begin with $share/{group}/. */
 bool access_subscribe(const struct access *access, const char *filter);
 
 /*
