@@ -15,9 +15,10 @@ static cashew_result accept_contact(cashew_command *cmd)
 		return cashew_reject(
 			cmd, "contact_id is your own user id: expected that of the user who asked");
 	if (cashew_find(cmd, contact_request, .user_id = me, .from = other)) {
-		/* the request goes last: while it is there, a run after a crash comes through here and repairs the rest */
+		/* the requests go last: while they are there, a run after a crash comes through here and repairs the rest */
 		cashew_add(cmd, contact, .user_id = me, .contact_id = other, .since = cashew_now(cmd));
 		cashew_add(cmd, contact, .user_id = other, .contact_id = me, .since = cashew_now(cmd));
+		contacts_agree(cmd, me, other);
 		cashew_remove(cmd, contact_request, .user_id = other, .from = me);
 		cashew_remove(cmd, contact_request, .user_id = me, .from = other);
 	} else if (!cashew_find(cmd, contact, .user_id = me, .contact_id = other)) {

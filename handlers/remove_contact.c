@@ -14,6 +14,7 @@ static cashew_result remove_contact(cashew_command *cmd)
 		return cashew_reject(cmd, "contact_id is your own user id: expected a contact's");
 	cashew_remove(cmd, contact, .user_id = me, .contact_id = other);
 	cashew_remove(cmd, contact, .user_id = other, .contact_id = me);
+	contacts_agree(cmd, me, other);
 	return cashew_send(cmd, other, contact_removed, .contact_id = me);
 }
 

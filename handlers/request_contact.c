@@ -39,6 +39,7 @@ static cashew_result request_contact(cashew_command *cmd)
 		/* the other's request goes last: while it is there, a run after a crash comes through here again */
 		cashew_add(cmd, contact, .user_id = me, .contact_id = other, .since = cashew_now(cmd));
 		cashew_add(cmd, contact, .user_id = other, .contact_id = me, .since = cashew_now(cmd));
+		contacts_agree(cmd, me, other);
 		cashew_remove(cmd, contact_request, .user_id = other, .from = me);
 		cashew_remove(cmd, contact_request, .user_id = me, .from = other);
 		cashew_send(cmd, other, contact_requested, .user_id = me);

@@ -268,7 +268,88 @@ HARNESS_CASE(settings_are_tried_in_another_group)
 	host_stop(host);
 }
 
+/* ---- Two documents, and two commands at once ---- */
+
+enum { SIDE = 6 }; /* users who ask; as many who are asked */
+
+struct wanted {
+	const struct phones *phones;
+	const char *events[2]; /* who asks, and who is asked */
+	size_t count;
+};
+
+static bool each_has(void *context)
+{
+	const struct wanted *wanted = context;
+	for (size_t i = 0; i < (size_t)2 * SIDE; i++)
+		if (device_count(wanted->phones->all[i].device, wanted->events[i / SIDE]) < wanted->count)
+			return false;
+	return true;
+}
+
+static void tell(struct harness *h, struct device *from, const char *command, const struct device *about)
+{
+	device_publish(from, command, harness_format(h, "{\"contact_id\":\"%s\"}", about->user));
+}
+
+static bool has_contact(struct harness *h, const struct device *user, const struct device *contact)
+{
+	return database_has(h, harness_database(h), "contacts",
+		harness_format(h, "{\"user_id\":\"%s\",\"contact_id\":\"%s\"}", user->user, contact->user));
+}
+
+/* Each who asks meets each who is asked once: that one accepts when it is removed already. */
+static void accept_and_remove(struct harness *h)
+{
+	static struct phones phones;
+	phones = (struct phones){.all = {{.pings = 0}}};
+	for (size_t i = 0; i < (size_t)2 * SIDE; i++)
+		phones.all[i].device = connect_device(h, harness_format(h, "side%zu", i));
+	for (size_t round = 0; round < SIDE; round++) {
+		struct wanted answered = {.phones = &phones,
+			.events = {"contact_approved", "contact_removed"},
+			.count = round + 1};
+		for (size_t i = 0; i < SIDE; i++)
+			tell(h, phones.all[i].device, "request_contact",
+				phones.all[SIDE + (i + round) % SIDE].device);
+		for (size_t i = 0; i < SIDE; i++)
+			device_wait_count(phones.all[SIDE + i].device, "contact_requested", round + 1);
+		for (size_t i = 0; i < SIDE; i++) {
+			struct device *asks = phones.all[i].device,
+				      *is_asked = phones.all[SIDE + (i + round) % SIDE].device;
+			tell(h, asks, "remove_contact", is_asked);
+			tell(h, is_asked, "accept_contact", asks);
+		}
+		harness_wait(h, each_has, &answered, "round %zu to be answered", round);
+	}
+	for (size_t i = 0; i < SIDE; i++)
+		for (size_t k = 0; k < SIDE; k++)
+			assert_int_equal(has_contact(h, phones.all[i].device, phones.all[SIDE + k].device),
+				has_contact(h, phones.all[SIDE + k].device, phones.all[i].device));
+	assert_int_equal(database_count(h, harness_database(h), "contact_requests", "{}"), 0);
+}
+
+HARNESS_CASE(accepted_and_removed_at_once_both_sides_agree)
+{
+	struct host *hosts[] = {member_new(h, 1, "apples"), member_new(h, 2, "apples")};
+	start_ready(hosts[0]);
+	start_ready(hosts[1]);
+	accept_and_remove(h);
+	host_stop(hosts[1]);
+	host_stop(hosts[0]);
+}
+
+HARNESS_CASE(accepted_and_removed_at_once_on_one_host)
+{
+	struct host *host = host_new(h, HOST_PRODUCT);
+	start_ready(host);
+	accept_and_remove(h);
+	host_stop(host);
+}
+
 HARNESS_MAIN(HARNESS_TEST(three_hosts_divide_the_commands), HARNESS_TEST(filters_of_before_are_unsubscribed),
 	HARNESS_TEST(broker_refuses_shared_subscriptions), HARNESS_TEST(broker_says_that_it_has_none),
 	HARNESS_TEST(doctor_hears_a_shared_subscription), HARNESS_TEST(doctor_is_granted_what_brings_nothing),
-	HARNESS_TEST(settings_are_tried_in_another_group))
+	HARNESS_TEST(settings_are_tried_in_another_group),
+	HARNESS_TEST(accepted_and_removed_at_once_both_sides_agree),
+	HARNESS_TEST(accepted_and_removed_at_once_on_one_host))
