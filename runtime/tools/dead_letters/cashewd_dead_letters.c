@@ -73,11 +73,9 @@ static int make_query(struct work *work)
 	const struct dead_letter_options *options = work->options;
 	if (store_ping(work->database.client) != 0)
 		return tool_store_failed(&work->database);
-	/* What dies while this runs is for the next time: what is replayed may be among it. */
-	work->query = (struct dead_letter_query){.handler = options->handler,
-		.user = options->user,
-		.until_ms = store_now_ms(work->database.store)};
-	if (options->since && !dead_letter_since(options->since, work->query.until_ms, &work->query.since_ms))
+	work->query = (struct dead_letter_query){.handler = options->handler, .user = options->user};
+	if (options->since &&
+		!dead_letter_since(options->since, store_now_ms(work->database.store), &work->query.since_ms))
 		abort(); /* was read before */
 	return 0;
 }
@@ -393,6 +391,9 @@ static int drop(struct work *work)
 	int code = options->id_count == 0 ? make_query(work) : 0;
 	if (code != 0)
 		return code;
+	/* What dies while one is asked is not in what one is asked about. */
+	if (options->id_count == 0)
+		work->query.until_ms = store_now_ms(work->database.store);
 	if (options->id_count == 0 && dead_letter_count(work->database.client, &work->query, &count) != 0)
 		return tool_store_failed(&work->database);
 	if (terminal && !options->yes && count > 0 && !confirmed(count)) {
