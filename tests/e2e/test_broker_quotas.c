@@ -212,9 +212,21 @@ HARNESS_CASE(large_payloads_are_refused)
 	device_connect(device);
 	assert_in_range(device_wait_puback(device, publish_sized(device, "1/ping", 131072, false)), 0,
 		MQTT_RC_NO_MATCHING_SUBSCRIBERS);
-	assert_int_equal(device_wait_puback(device, publish_sized(device, "1/ping", 131073, false)),
-		MQTT_RC_PACKET_TOO_LARGE);
-	assert_true(device->connected);
+	struct device *old = device_new(h, "1");
+	old->mqtt311 = true;
+	device_connect(old);
+	assert_int_equal(device_wait_puback(old, publish_sized(old, "1/ping", 131073, false)), 0);
+	assert_true(old->connected);
+	/* mosquitto says "packet too large", which MQTT 5 has for no PUBACK: libmosquitto 2.0.21 ends its connection for that, 2.0.11 does not. */
+	int major, minor, revision;
+	mosquitto_lib_version(&major, &minor, &revision);
+	const int mid = publish_sized(device, "1/ping", 131073, false);
+	if (major == 2 && minor == 0 && revision <= 11) {
+		assert_int_equal(device_wait_puback(device, mid), MQTT_RC_PACKET_TOO_LARGE);
+		assert_true(device->connected);
+	} else {
+		wait_closed(h, device);
+	}
 }
 
 struct stranger {

@@ -418,8 +418,8 @@ HARNESS_CASE(children_of_others_are_reaped)
 	const char *folder = host_folder(host), *gate = harness_format(h, "%s/gate", folder);
 	const char *script = harness_write_file(h, harness_format(h, "%s/script", folder),
 		harness_format(h,
-			"#!/bin/sh\n(exit 0) & echo $! >one\n(read x <gate) & echo $! >two\nexec " BINARY_DIR
-			"/cashewd \"$@\"\n"));
+			"#!/bin/sh\n(exit 0) & echo $! >one\n(read x <gate) & echo $! >two\nexec \"" BINARY_DIR
+			"/cashewd\" \"$@\"\n"));
 	assert_int_equal(mkfifo(gate, 0600), 0);
 	assert_int_equal(chmod(script, 0700), 0);
 	host_use_program(host, script);

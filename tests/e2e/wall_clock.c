@@ -20,7 +20,12 @@ void wall_clock_set(struct host *host, int64_t ahead_ms)
 	if (fd < 0 || pwrite(fd, &ahead_ms, sizeof(ahead_ms), 0) != sizeof(ahead_ms))
 		harness_fail("%s cannot be written: %s", path, strerror(errno));
 	close(fd);
-	host_set_environment(host, "LD_PRELOAD", SHIFTED_CLOCK_PATH);
+	/* LD_PRELOAD takes a blank for the end of a name, and there is no quoting: the build's folder may have some, the host's has none. */
+	char library[512];
+	snprintf(library, sizeof(library), "%s/shifted_clock.so", host_folder(host));
+	if (symlink(SHIFTED_CLOCK_PATH, library) != 0 && errno != EEXIST)
+		harness_fail("%s cannot be linked: %s", library, strerror(errno));
+	host_set_environment(host, "LD_PRELOAD", library);
 	host_set_environment(host, "CLOCK_SHIFT_FILE", path);
 }
 
