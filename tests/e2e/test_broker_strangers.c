@@ -1,6 +1,6 @@
 /*
  * test_broker_strangers.c - examples/broker and what comes to it byte by byte, before or beside a valid token: CONNECTs that never end, tokens at the
- * wrong place, passwords that hold more than a token, keepalives of nought.
+ * wrong place, passwords that hold more than a token, keepalives of any length.
  *
  * The packets are made here: a client library would not send some of them. The listener is the one without TLS, so that a connection costs little.
  */
@@ -281,19 +281,17 @@ HARNESS_CASE(a_password_counts_up_to_its_nul_byte)
 
 /* ---- Keepalive ---- */
 
-/* A connection that is never looked at is there for ever. mosquitto 2.0 can ask clients of MQTT 5 only. */
-HARNESS_CASE(no_keepalive_is_longer_than_five_minutes)
+/* mosquitto 2.0.21 closes and refuses devices that are well where the configuration has a greatest keepalive. */
+HARNESS_CASE(a_devices_keepalive_is_its_own)
 {
-	static const struct {
-		unsigned asked_s, told_s;
-	} cases[] = {{0, 300}, {60, 0}, {300, 0}, {301, 300}, {65535, 300}};
+	static const unsigned asked_s[] = {60, 300, 301, 65534};
 	start_broker(h);
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < sizeof(asked_s) / sizeof(asked_s[0]); i++) {
 		const struct login login = {
-			.keepalive_s = cases[i].asked_s, .client_id = "1/x", .password = user_token(h, "1")};
+			.keepalive_s = asked_s[i], .client_id = "1/x", .password = user_token(h, "1")};
 		unsigned told_s = 0;
 		assert_int_equal(log_in(h, &login, &told_s), 0);
-		assert_int_equal(told_s, cases[i].told_s);
+		assert_int_equal(told_s, 0);
 	}
 }
 
@@ -377,5 +375,5 @@ HARNESS_MAIN(HARNESS_TEST(five_hundred_unfinished_connects_cost_less_than_200_me
 	HARNESS_TEST(a_slow_reader_costs_the_broker_what_its_quota_lets_through),
 	HARNESS_TEST(a_token_in_a_client_id_or_a_topic_is_not_logged),
 	HARNESS_TEST(a_password_counts_up_to_its_nul_byte),
-	HARNESS_TEST(no_keepalive_is_longer_than_five_minutes),
+	HARNESS_TEST(a_devices_keepalive_is_its_own),
 	HARNESS_TEST(a_broker_that_root_starts_becomes_another_user))

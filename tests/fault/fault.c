@@ -344,8 +344,8 @@ static const char *const crashed_handlers[] = {
 
 static const char *const stopped_supervisor[] = {"log_dropped", NULL};
 
-/* A broker that is slow or gone, but whose connection stays. */
-static const char *const silent_broker[] = {"egress_silent", NULL};
+/* A broker that is slow or gone, but whose connection stays; or whose connections end, two in a row before their SUBACK. */
+static const char *const silent_broker[] = {"egress_silent", "subscribe_split", NULL};
 
 #define ON_BROKER   .target = FAULT_BROKER, .needs = FAULT_NEEDS_BROKER_RELAY, .log = silent_broker
 #define ON_DATABASE .target = FAULT_DATABASE, .needs = FAULT_NEEDS_DATABASE_RELAY

@@ -24,6 +24,7 @@ struct subscriptions {
 	const struct route_lane *routes;
 	bool mqtt5;
 	size_t together; /* filters of one SUBSCRIBE, at most; outlives links */
+	bool suspected;	 /* the size of a SUBSCRIBE: the link before this one ended over it, which may be chance */
 	size_t granted;
 	int64_t retry_at_ms;
 	char stale[STALE_FILTER_SIZE]; /* the one unsubscribed last */
@@ -122,6 +123,7 @@ static void ask(
 static void split(struct subscriptions *subscriptions, size_t count, const char *reason)
 {
 	subscriptions->together = count > SUBSCRIPTIONS_SPLIT ? SUBSCRIPTIONS_SPLIT : 1;
+	subscriptions->suspected = false;
 	log_warn("subscribe_split",
 		"the broker may not take a SUBSCRIBE of so many filters: the next ones have fewer",
 		LOG_TEXT("lane", subscriptions->routes->name), LOG_INT("filters", count),
@@ -152,8 +154,10 @@ static size_t most_unanswered(const struct subscriptions *subscriptions)
 void subscriptions_reset(struct subscriptions *subscriptions, bool lost)
 {
 	const size_t most = lost ? most_unanswered(subscriptions) : 0;
-	if (most > 1)
+	if (most > 1 && subscriptions->suspected)
 		split(subscriptions, most, "the connection ended before its SUBACK");
+	else if (most > 1)
+		subscriptions->suspected = true;
 	for (size_t i = 0; i < subscriptions->routes->route_count; i++)
 		subscriptions->filters[i] = (struct subscription){0};
 	subscriptions->granted = 0;
@@ -243,8 +247,10 @@ int subscriptions_granted(
 			"the broker's SUBACK has not one code for each filter of its SUBSCRIBE",
 			LOG_TEXT("lane", subscriptions->routes->name), LOG_INT("filters", asked),
 			LOG_INT("codes", count));
+		subscriptions->suspected = true;
 		return SUBSCRIPTIONS_E_COUNT;
 	}
+	subscriptions->suspected = false;
 	if (asked > SUBSCRIPTIONS_SPLIT && all_refused(granted, asked)) {
 		ask_in_parts(subscriptions, mid, asked, granted[0], now_ms);
 		return 0;

@@ -6,8 +6,8 @@
  * broker's forbids (MQTT 5: 0x83, 0x91, 0x97) after SUBSCRIPTIONS_SOON_MS, then twice as long, up to SUBSCRIPTIONS_LIMITED_MS. The others work on. I/O
  * thread only.
  *
- * One SUBSCRIBE asks for all of them. Where the broker refuses it as a whole, or ends the link over it, SUBSCRIPTIONS_SPLIT at most go into the next ones,
- * and one where those do no better; each code of a SUBACK is judged by itself.
+ * One SUBSCRIBE asks for all of them. Where the broker refuses it as a whole, or two links in a row end over it, SUBSCRIPTIONS_SPLIT at most go into the
+ * next ones, and one where those do no better; each code of a SUBACK is judged by itself.
  */
 #ifndef SUBSCRIPTIONS_H
 #define SUBSCRIPTIONS_H
