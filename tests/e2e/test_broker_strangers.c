@@ -374,6 +374,5 @@ HARNESS_CASE(a_broker_that_root_starts_becomes_another_user)
 HARNESS_MAIN(HARNESS_TEST(five_hundred_unfinished_connects_cost_less_than_200_megabytes),
 	HARNESS_TEST(a_slow_reader_costs_the_broker_what_its_quota_lets_through),
 	HARNESS_TEST(a_token_in_a_client_id_or_a_topic_is_not_logged),
-	HARNESS_TEST(a_password_counts_up_to_its_nul_byte),
-	HARNESS_TEST(a_devices_keepalive_is_its_own),
+	HARNESS_TEST(a_password_counts_up_to_its_nul_byte), HARNESS_TEST(a_devices_keepalive_is_its_own),
 	HARNESS_TEST(a_broker_that_root_starts_becomes_another_user))

@@ -24,7 +24,7 @@ struct subscriptions {
 	const struct route_lane *routes;
 	bool mqtt5;
 	size_t together; /* filters of one SUBSCRIBE, at most; outlives links */
-	bool suspected;	 /* the size of a SUBSCRIBE: the link before this one ended over it, which may be chance */
+	bool suspected; /* the size of a SUBSCRIBE: the link before this one ended over it, which may be chance */
 	size_t granted;
 	int64_t retry_at_ms;
 	char stale[STALE_FILTER_SIZE]; /* the one unsubscribed last */
