@@ -138,11 +138,12 @@ static void start_turn(struct host *host, struct command *command)
 	case SUSPECTS_GUILTY: dispatch_die(host, command, command->reason); return;
 	case SUSPECTS_TO_BE_PARKED: {
 		const unsigned attempts = command->base_attempts + 1;
+		/* It is over soon: each new host means a pause for all, and the next one is not far. */
+		const unsigned delay_ms = record_delay_ms(command->crashes) / 2;
 		if (command->origin == COMMAND_FROM_STORE)
-			dispatch_postpone(host, command, attempts, record_delay_ms(command->crashes));
+			dispatch_postpone(host, command, attempts, delay_ms);
 		else if (command->origin == COMMAND_FROM_BROKER)
-			(void)dispatch_park(host, command, attempts,
-				record_delay_ms(command->crashes)); /* or when it can be */
+			(void)dispatch_park(host, command, attempts, delay_ms); /* or when it can be */
 		else
 			dispatch_leave_line(host, command);
 		return;

@@ -74,6 +74,7 @@ bool dispatch_park(struct host *host, struct command *command, unsigned attempts
 		return false;
 	dispatch_unlink_retry(command);
 	command_move(command, COMMAND_STORING);
+	command->backlog->feared |= command->crashes > 0;
 	struct place *place = command->place;
 	if (command->marked && place && !command->backlog->after) {
 		command->backlog->after = place;
@@ -97,6 +98,7 @@ void dispatch_postpone(struct host *host, struct command *command, unsigned atte
 		return;
 	}
 	command_move(command, COMMAND_STORING);
+	command->backlog->feared |= command->crashes > 0;
 	record_log(command);
 	parking_postpone(host->parking, command, delay_ms);
 }

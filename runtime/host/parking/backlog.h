@@ -58,6 +58,7 @@ struct backlog {
 
 	struct backlog_list memory; /* CLAIMED: WAITING, running, .. FINISHING */
 	bool stepped_aside; /* its first runs for long: nothing waits in memory behind it. Set before that is written */
+	bool feared; /* its first has killed a host: nothing either, as the PUBACKs that wait for that die with the next one */
 	int64_t done_since_ms;	   /* of the first one that is done and not deleted; 0: none is */
 	struct command *postponed; /* to be given back when what is done before it is deleted */
 	unsigned postpone_ms;

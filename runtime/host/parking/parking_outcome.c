@@ -131,6 +131,7 @@ static void finished(struct parking *parking, struct backlog *backlog, struct pa
 	else
 		backlog->leased = false;
 	backlog->done_since_ms = 0;
+	backlog->feared = false;
 	more_at_once(&parking->finish_max, job->storing.count, PARKED_BATCH_MAX);
 	for (size_t i = 0; i < job->storing.count; i++) {
 		parking->in_memory--;

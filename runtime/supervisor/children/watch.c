@@ -13,7 +13,7 @@ enum {
 	GAP_MS = 3000,		/* a look that late: something was asleep */
 	STORE_SILENT_MS = 4000, /* it is asked every second */
 	KILL_MS = 1000,
-	LOOKS_LARGE = 4,
+	LOOKS_LARGE = 10,
 	REPLACE_MS = 60000,
 };
 

@@ -17,7 +17,7 @@
 struct board;
 struct settings;
 
-enum { WATCH_TICK_MS = 500 };
+enum { WATCH_TICK_MS = 200 };
 
 struct watch {
 	int64_t looked_ms;

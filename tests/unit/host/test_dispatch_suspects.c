@@ -67,6 +67,28 @@ static void test_marked_behind(void **state)
 	expect("x b ");
 }
 
+/* What comes behind it goes into the store at once: places that wait in memory would keep the PUBACKs of others until the next death, and with it all
+ * that these are for would run again. */
+static void test_marked_followed(void **state)
+{
+	(void)state;
+	mark("u/one", "x:.", 1);
+	send_command("u/one", "x:.");
+	store_next(STORING_APPEND);
+	assert_int_equal(release(), 1);
+	const struct place *behind = send_command("u/one", "b:.");
+	send_command("v/one", "c:.");
+	work_all();
+	assert_string_equal(state_of(behind), "storing");
+	pass(100);
+	store_next(STORING_APPEND);
+	assert_string_equal(state_of(behind), "parked");
+	assert_int_equal(release(), 2);
+	live(60000);
+	expect("c x b ");
+	assert_int_equal(fake_store_parked(host.store), 0);
+}
+
 /* Too often: dead without a run, and a copy of it at once, for ten minutes. */
 static void test_guilty(void **state)
 {
@@ -157,6 +179,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_marked),
 		TEST(test_marked_behind),
+		TEST(test_marked_followed),
 		TEST(test_guilty),
 		TEST(test_guilty_and_replayed),
 		TEST(test_near),

@@ -123,15 +123,15 @@ static void test_memory(void **state)
 		assert_false(watch_memory(&watch, getpid(), 0, i, &bytes));
 		assert_false(watch_memory(&watch, getpid(), SIZE_MAX, i, &bytes));
 	}
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 9; i++)
 		assert_false(watch_memory(&watch, getpid(), 1, i, &bytes));
-	assert_true(watch_memory(&watch, getpid(), 1, 3, &bytes));
+	assert_true(watch_memory(&watch, getpid(), 1, 9, &bytes));
 	assert_in_range(bytes, 100 * 1024, SIZE_MAX / 2);
 	/* The next one has a minute at least. */
 	watch_begin(&watch, 10);
 	for (int i = 0; i < 10; i++)
 		assert_false(watch_memory(&watch, getpid(), 1, 60000, &bytes));
-	assert_true(watch_memory(&watch, getpid(), 1, 60003, &bytes));
+	assert_true(watch_memory(&watch, getpid(), 1, 60009, &bytes));
 }
 
 int main(void)
