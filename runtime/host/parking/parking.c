@@ -372,7 +372,8 @@ void parking_drop_all(struct parking *parking)
 bool parking_lets_wait(const struct parking *parking, const struct backlog *backlog)
 {
 	if (parking->stopping || backlog->dropped || backlog->stepped_aside || backlog->feared ||
-		backlog->postponed || backlog->more || backlog->memory.count + backlog->to_store.count >= PARKING_WAITING_MAX)
+		backlog->postponed || backlog->more ||
+		backlog->memory.count + backlog->to_store.count >= PARKING_WAITING_MAX)
 		return false;
 	/* What has been due for as long waits for others, who are slow. */
 	return backlog->state != BACKLOG_RESTING ||
