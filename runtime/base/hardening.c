@@ -20,6 +20,15 @@
 #endif
 #endif
 
+bool hardening_sanitized(void)
+{
+#ifdef SANITIZED
+	return true;
+#else
+	return false;
+#endif
+}
+
 enum { BLOCK_SIZE_MAX = 128 * 1024 };
 
 /* A file over the limit (ulimit -f) is a write that fails, with EFBIG, and not the end of the process. */

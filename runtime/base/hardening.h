@@ -10,7 +10,12 @@
 #ifndef HARDENING_H
 #define HARDENING_H
 
+#include <stdbool.h>
+
 /* Main thread, before there are others. */
 void hardening_apply(void);
+
+/* Whether a sanitizer is in this build, which wants all that was allocated freed at the end. */
+bool hardening_sanitized(void);
 
 #endif

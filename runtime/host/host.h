@@ -41,4 +41,10 @@ __attribute__((warn_unused_result)) int host_run(const struct host_options *opti
 __attribute__((warn_unused_result)) int host_try(
 	const struct settings *settings, const struct cashew_handler *const *handlers, struct board *board);
 
+/*
+ * All is done that somebody would miss. Writes what is left of log and output and ends the process with that code, without waiting for the driver; or
+ * returns, in a build with a sanitizer: then the caller frees the rest.
+ */
+void host_leave(int code);
+
 #endif

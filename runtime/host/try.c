@@ -318,6 +318,7 @@ int host_try(
 		log_close(LOG_CLOSE_MS);
 		_exit(code);
 	}
+	host_leave(code);
 	store_close(store.store);
 	close(store.event);
 	mosquitto_lib_cleanup();
