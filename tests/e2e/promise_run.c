@@ -90,8 +90,8 @@ void promise_start_host(struct promise *promise, const char *failpoint)
 	host_start(promise->host);
 }
 
-/* Whether all is acknowledged. What waits for its acknowledgement on a lane that has just been dropped is
- * left to the broker; so is what the broker has not confirmed to have read. */
+/* Whether nothing is left to be done. What waits for its acknowledgement on a lane that has just been dropped is left to the broker; so is what the
+ * broker has not confirmed to have read. Copies that waited for their user's turn are left in the store, though all have had their events. */
 static bool stop_host(struct promise *promise)
 {
 	const size_t unanswered = host_count_log(promise->host, "farewell_unanswered");
@@ -99,7 +99,8 @@ static bool stop_host(struct promise *promise)
 	host_stop(promise->host);
 	(void)host_expect_log(promise->host, "stopped");
 	return host_count_log(promise->host, "stopped", "left_to_the_broker", "0") > whole &&
-	       host_count_log(promise->host, "farewell_unanswered") == unanswered;
+	       host_count_log(promise->host, "farewell_unanswered") == unanswered &&
+	       database_count(promise->harness, promise->database, "parked_commands", "{\"done\":null}") == 0;
 }
 
 void promise_stop_host(struct promise *promise)

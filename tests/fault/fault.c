@@ -116,9 +116,11 @@ static void stop_host_end(struct round *round, struct fault_run *run)
 }
 
 /* The host goes on without it; what it writes waits, or is dropped and counted. */
+/* One that is stopped before it has started its host starts none. */
 static void stop_supervisor_begin(struct round *round, struct fault_run *run)
 {
 	(void)run;
+	wait_until_up(round);
 	host_signal(round->promise.host, SIGSTOP);
 }
 
