@@ -125,7 +125,8 @@ static const char *login_advice(const struct proxy *proxy)
 static const char *advice(const struct proxy *proxy)
 {
 	const unsigned status = proxy->answer.status;
-	if (status == 407)
+	/* tinyproxy answers the second to a wrong login, and the first to none. */
+	if (status == 407 || status == 401)
 		return login_advice(proxy);
 	if (status >= 300 && status < 400)
 		return "redirects are not followed: set BROKER_PROXY to the proxy itself";

@@ -288,6 +288,8 @@ static const struct {
 	{"u:hunter22@",
 		"HTTP/1.1 407 no\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Digest realm=a, basic realm=b\r\n\r\n",
 		"it does not take the user and the password in BROKER_PROXY"},
+	{"u:hunter22@", "HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"Tinyproxy\"\r\n\r\n",
+		"HTTP 401 (Unauthorized) to CONNECT broker.invalid:8883; it does not take the user and the password in BROKER_PROXY"},
 	{"u:hunter22@",
 		"HTTP/1.1 407 no\r\nProxy-Authenticate: NTLM\r\nProxy-Authenticate: Basically\r\n\r\n",
 		"it wants a login of another kind than Basic"},
