@@ -63,8 +63,11 @@ static void say_text(struct scene *scene, const char *text)
 static void serve_until(struct scene *scene, int fd)
 {
 	struct pollfd entry = {.fd = fd, .events = POLLIN};
-	while (poll(&entry, 1, 1) == 0)
+	while (poll(&entry, 1, 1) == 0) {
+		if (way_state(scene->way) == WAY_FAILED)
+			fail_msg("%s", way_reason(scene->way));
 		way_serve(scene->way, 0, clock_ms());
+	}
 }
 
 /* Until a whole request has come. */
