@@ -109,9 +109,21 @@ const char *http_answer_field(const struct http_answer *answer, const char *name
 	return found;
 }
 
-bool http_answer_lists(const struct http_answer *answer, const char *name, const char *token)
+/* Whether the element between the blanks is the token; scheme: or begins with it and goes on behind a blank. */
+static bool is_element(const char *at, const char *end, const char *token, bool scheme)
 {
 	const size_t size = strlen(token);
+	while (at < end && is_blank(*at))
+		at++;
+	while (end > at && is_blank(end[-1]))
+		end--;
+	const size_t whole = (size_t)(end - at);
+	return whole >= size && strncasecmp(at, token, size) == 0 &&
+	       (whole == size || (scheme && is_blank(at[size])));
+}
+
+static bool has_element(const struct http_answer *answer, const char *name, const char *token, bool scheme)
+{
 	for (const char *line = next_line(answer, answer->bytes); line; line = next_line(answer, line)) {
 		struct field field;
 		read_field(answer, line, &field);
@@ -120,16 +132,31 @@ bool http_answer_lists(const struct http_answer *answer, const char *name, const
 		const char *end = field.value + field.value_size;
 		for (const char *at = field.value; at < end;) {
 			const char *comma = memchr(at, ',', (size_t)(end - at));
-			const char *stop = comma ? comma : end;
-			const char *next = comma ? comma + 1 : end;
-			while (at < stop && is_blank(*at))
-				at++;
-			while (stop > at && is_blank(stop[-1]))
-				stop--;
-			if ((size_t)(stop - at) == size && strncasecmp(at, token, size) == 0)
+			if (is_element(at, comma ? comma : end, token, scheme))
 				return true;
-			at = next;
+			at = comma ? comma + 1 : end;
 		}
 	}
 	return false;
+}
+
+bool http_answer_lists(const struct http_answer *answer, const char *name, const char *token)
+{
+	return has_element(answer, name, token, false);
+}
+
+bool http_answer_offers(const struct http_answer *answer, const char *name, const char *scheme)
+{
+	return has_element(answer, name, scheme, true);
+}
+
+void http_answer_phrase(const struct http_answer *answer, char *ret, size_t room)
+{
+	const char *at = answer->bytes + STATUS_AT + STATUS_SIZE, *end = answer->bytes + answer->head;
+	size_t count = 0;
+	while (at < end && is_blank(*at))
+		at++;
+	for (; at < end && *at != '\r' && *at != '\n' && count + 1 < room; at++)
+		ret[count++] = (char)(*at >= ' ' && *at < 0x7f ? *at : '?');
+	ret[count] = '\0';
 }

@@ -34,4 +34,10 @@ const char *http_answer_field(const struct http_answer *answer, const char *name
 /* Whether a list field, which may be there several times, has that token, in whatever case. */
 bool http_answer_lists(const struct http_answer *answer, const char *name, const char *token);
 
+/* The same of a field of challenges (RFC 9110, section 11.6), whose elements go on behind the scheme: "Basic realm=x". */
+bool http_answer_offers(const struct http_answer *answer, const char *name, const char *scheme);
+
+/* The words behind the status, cut to `room` - 1 bytes, which may be none. What is no printable ASCII is a ?. */
+void http_answer_phrase(const struct http_answer *answer, char *ret, size_t room);
+
 #endif

@@ -88,7 +88,9 @@ void opening_advance(struct connection *connection, short revents)
 		advance_way(connection, revents);
 	else if (closing_write(connection))
 		read_welcome(connection);
-	if (connection->state == CONNECTION_OPENING && connection->now_ms >= connection->due_ms)
-		closing_end_unwelcome(connection,
-			connection->mosquitto ? "no CONNACK came in time" : "no answer came in time");
+	if (connection->state != CONNECTION_OPENING || connection->now_ms < connection->due_ms)
+		return;
+	way_give_up(connection->way);
+	closing_end_unwelcome(
+		connection, connection->mosquitto ? "no CONNACK came in time" : way_reason(connection->way));
 }

@@ -6,6 +6,7 @@
  */
 #include "resolver.h"
 
+#include "broker_proxy.h"
 #include "clock.h"
 #include "handler_token.h"
 #include "settings.h"
@@ -57,7 +58,7 @@ static const char **text(struct settings *settings, unsigned number)
 	const char **const texts[] = {&settings->jwt_secret, &settings->jwt_handler_secret,
 		&settings->handler_name, &settings->client_id, &settings->handler_token_file,
 		&settings->broker_host, &settings->broker_ca_file, &settings->broker_cert_file,
-		&settings->broker_key_file};
+		&settings->broker_key_file, &settings->broker_proxy};
 	return number < sizeof(texts) / sizeof(texts[0]) ? texts[number] : NULL;
 }
 
@@ -142,17 +143,31 @@ void resolver_answer_free(struct resolver_answer *answer)
 
 /* ---- The work, without the lock ---- */
 
+/* Where to connect to: the proxy, if there is one. Whether there is. */
+static bool find_place(const struct settings *settings, const char *host,
+	char ret_name[static BROKER_NAME_SIZE], char ret_port[static 16])
+{
+	struct broker_proxy proxy = {.port = 0};
+	const bool proxied =
+		settings->broker_proxy[0] != '\0' && !broker_proxy_read(settings->broker_proxy, &proxy);
+	snprintf(ret_name, BROKER_NAME_SIZE, "%s", proxied ? proxy.host : host);
+	snprintf(ret_port, 16, "%u", proxied ? proxy.port : settings->broker_port);
+	broker_proxy_clear(&proxy);
+	return proxied;
+}
+
 static bool look_up(const struct settings *settings, const char *host, struct resolver_answer *answer)
 {
 	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-	char port[16];
-	snprintf(port, sizeof(port), "%u", settings->broker_port);
+	char name[BROKER_NAME_SIZE], port[16];
+	const bool proxied = find_place(settings, host, name, port);
 	errno = 0;
-	const int error = getaddrinfo(host, port, &hints, &answer->addresses);
+	const int error = getaddrinfo(name, port, &hints, &answer->addresses);
 	if (error == 0)
 		return true;
 	answer->addresses = NULL;
-	snprintf(answer->reason, sizeof(answer->reason), "BROKER_HOST=%s cannot be resolved: %s", host,
+	snprintf(answer->reason, sizeof(answer->reason), "%s%.256s cannot be resolved: %s",
+		proxied ? "the host in BROKER_PROXY, " : "BROKER_HOST=", name,
 		error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
 	return false;
 }

@@ -1,6 +1,6 @@
 /*
- * resolver.h - what may block before a connection is opened, done by threads of its own: the broker's name is looked up, certificate files are read,
- * the handler's token is read or signed.
+ * resolver.h - what may block before a connection is opened, done by threads of its own: the name of the broker, or of the proxy before it, is looked
+ * up, certificate files are read, the handler's token is read or signed.
  *
  * Happy path: resolver_ask() hands a request to a thread; resolver_poll_fd() becomes readable; resolver_take() moves the answer out;
  * resolver_forget() ends the request. All of it is done anew for each request: a name may have moved, a certificate may have been renewed, a token
@@ -25,8 +25,9 @@ enum { RESOLVER_THREADS_MAX = 4 };
 
 /* What a request has come to. */
 struct resolver_answer {
-	bool ok;		    /* else `reason` says why not, and all below is NULL */
-	struct addrinfo *addresses; /* of BROKER_HOST, at least one; freeaddrinfo() */
+	bool ok; /* else `reason` says why not, and all below is NULL */
+	struct addrinfo
+		*addresses; /* of BROKER_HOST, or the host in BROKER_PROXY, at least one; freeaddrinfo() */
 	struct ssl_ctx_st *context; /* tls_context_free(); NULL if BROKER_TLS=off */
 	char *token;		    /* handler_token_free() */
 	char reason[TLS_REASON_SIZE];

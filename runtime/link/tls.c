@@ -22,6 +22,7 @@ enum {
 	ALERT_CERTIFICATE_UNKNOWN = ALERT_REASON_MIN + 46,
 	ALERT_UNKNOWN_CA = ALERT_REASON_MIN + 48,
 	ALERT_CERTIFICATE_REQUIRED = ALERT_REASON_MIN + 116,
+	ALERT_NO_PROTOCOL = ALERT_REASON_MIN + 120, /* RFC 7301, section 3.2 */
 };
 
 struct tls {
@@ -89,6 +90,13 @@ static void explain_refusal(struct tls *tls, const char *words)
 		tls->settings->broker_cert_file, ended ? ", which " : "", ended ? end : "", words);
 }
 
+/* A server need not choose a protocol; OpenSSL takes one that was not offered for a bad extension. */
+static bool is_about_protocol(const struct tls *tls, int reason)
+{
+	return tls->settings->broker_transport != BROKER_TRANSPORT_TCP &&
+	       (reason == ALERT_NO_PROTOCOL || reason == SSL_R_BAD_EXTENSION);
+}
+
 static void explain(struct tls *tls, int os_error)
 {
 	const unsigned port = tls->settings->broker_port;
@@ -102,6 +110,11 @@ static void explain(struct tls *tls, int os_error)
 	else if (number == ALERT_CERTIFICATE_REQUIRED)
 		snprintf(tls->reason, sizeof(tls->reason),
 			"the broker wants a certificate of its clients: set BROKER_CERT_FILE and BROKER_KEY_FILE");
+	else if (is_about_protocol(tls, number))
+		snprintf(tls->reason, sizeof(tls->reason),
+			"what answers on port %u does not choose http/1.1, all that it was offered (ALPN: %s), and a WebSocket begins with that: set BROKER_PORT to "
+			"the port of the broker's WebSockets",
+			port, words);
 	else if (is_about_ours(number) && SSL_get_certificate(tls->ssl))
 		explain_refusal(tls, words);
 	else if (number >= ALERT_REASON_MIN)

@@ -6,6 +6,8 @@
  * certificate: TLS_E_SETTINGS with the reason; a certificate that is refused, a peer that speaks no TLS, a link that breaks: a negative errno, and
  * tls_reason() says why and what to do.
  *
+ * Where a WebSocket follows, ALPN offers http/1.1 and nothing else (RFC 7301); else it is not used.
+ *
  * TLS 1.2 or later. The name must be among the certificate's subjectAltNames (RFC 9525: no common name, no wildcard for a part of a label). There is
  * no way to switch verification off. One thread for a struct tls; a context may be used in another thread than the one that made it. Writes use
  * write(2): SIGPIPE must be ignored.

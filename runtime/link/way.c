@@ -3,6 +3,7 @@
 
 #include "handler_token.h"
 #include "log.h"
+#include "proxy.h"
 #include "resolver.h"
 #include "settings.h"
 #include "tcp.h"
@@ -16,7 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum stage { RESOLVING, CONNECTING, SHAKING, UPGRADING, OPEN, FAILED };
+enum stage { RESOLVING, CONNECTING, PASSING, SHAKING, UPGRADING, OPEN, FAILED };
 
 struct way {
 	struct way_options options;
@@ -25,9 +26,10 @@ struct way {
 	int64_t deadline_ms;		  /* of the stage; of CONNECTING it is tcp's */
 	struct resolver_request *request; /* RESOLVING */
 	struct tcp *tcp;		  /* CONNECTING */
+	int socket;			  /* from PASSING on */
+	struct proxy *proxy;		  /* PASSING */
 	struct ssl_ctx_st *context;	  /* until SHAKING */
 	struct tls *tls;		  /* from SHAKING on; NULL: BROKER_TLS=off */
-	int socket;			  /* from SHAKING on */
 	struct websocket *websocket;	  /* from UPGRADING on; NULL: BROKER_TRANSPORT=tcp */
 	char *token;
 	char reason[TLS_REASON_SIZE];
@@ -79,6 +81,36 @@ static void opened(struct way *way, int64_t now_ms)
 		LOG_INT("took_ms", now_ms - way->begun_ms));
 }
 
+/* It is the proxy that does not answer, or is not found, where there is one: then that is told. */
+static void fail_before(struct way *way, const char *reason)
+{
+	char name[PROXY_NAME_SIZE];
+	if (!proxy_is_set(way->options.settings)) {
+		fail(way, reason);
+		return;
+	}
+	proxy_name(way->options.settings, name);
+	way->stage = FAILED;
+	snprintf(way->reason, sizeof(way->reason), "%.150s: %s", name, reason);
+}
+
+static void fail_late(struct way *way)
+{
+	switch (way->stage) {
+	case RESOLVING:
+		fail(way, proxy_is_set(way->options.settings)
+				  ? "the host in BROKER_PROXY was not resolved in time"
+				  : "BROKER_HOST was not resolved in time");
+		break;
+	case CONNECTING: fail_before(way, "no answer came in time"); break;
+	case PASSING: fail_before(way, "it did not answer CONNECT in time"); break;
+	case SHAKING: fail(way, "the broker did not go on with the TLS handshake in time"); break;
+	case UPGRADING: fail(way, "the broker did not answer the WebSocket upgrade in time"); break;
+	case OPEN:
+	case FAILED: abort();
+	}
+}
+
 static void upgrade(struct way *way, int64_t now_ms)
 {
 	const int error = websocket_shake(way->websocket);
@@ -87,10 +119,10 @@ static void upgrade(struct way *way, int64_t now_ms)
 	else if (error != -EAGAIN)
 		fail(way, reason_of(way, error));
 	else if (now_ms >= way->deadline_ms)
-		fail(way, "the broker did not answer the WebSocket upgrade in time");
+		fail_late(way);
 }
 
-/* TCP, and TLS where it is wanted, are there. */
+/* TCP, through the proxy if there is one, and TLS where it is wanted, are there. */
 static void secured(struct way *way, int64_t now_ms)
 {
 	if (way->options.settings->broker_transport == BROKER_TRANSPORT_TCP) {
@@ -116,10 +148,11 @@ static void shake(struct way *way, int64_t now_ms)
 	else if (error != -EAGAIN)
 		fail(way, tls_reason(way->tls));
 	else if (now_ms >= way->deadline_ms)
-		fail(way, "the broker did not go on with the TLS handshake in time");
+		fail_late(way);
 }
 
-static void connected(struct way *way, int64_t now_ms)
+/* The socket leads to the broker. */
+static void reached(struct way *way, int64_t now_ms)
 {
 	if (!way->context) {
 		secured(way, now_ms);
@@ -137,6 +170,35 @@ static void connected(struct way *way, int64_t now_ms)
 	shake(way, now_ms);
 }
 
+static void pass(struct way *way, int64_t now_ms)
+{
+	const int error = proxy_shake(way->proxy);
+	if (error == 0) {
+		proxy_free(way->proxy);
+		way->proxy = NULL;
+		reached(way, now_ms);
+	} else if (error != -EAGAIN)
+		fail(way, proxy_reason(way->proxy));
+	else if (now_ms >= way->deadline_ms)
+		fail_late(way);
+}
+
+static void connected(struct way *way, int64_t now_ms)
+{
+	if (!proxy_is_set(way->options.settings)) {
+		reached(way, now_ms);
+		return;
+	}
+	const int error = proxy_new(way->options.settings, way->socket, &way->proxy);
+	if (error != 0) {
+		fail(way, strerror(-error));
+		return;
+	}
+	way->stage = PASSING;
+	way->deadline_ms = now_ms + WAY_SHAKE_MS;
+	pass(way, now_ms);
+}
+
 static void connect_to(struct way *way, int64_t now_ms)
 {
 	const int error = tcp_serve(way->tcp, now_ms, &way->socket);
@@ -146,8 +208,10 @@ static void connect_to(struct way *way, int64_t now_ms)
 	way->tcp = NULL;
 	if (error == 0)
 		connected(way, now_ms);
+	else if (error == TCP_E_LATE)
+		fail_late(way);
 	else
-		fail(way, error == TCP_E_LATE ? "no answer came in time" : strerror(-error));
+		fail_before(way, strerror(-error));
 }
 
 static void resolve(struct way *way, int64_t now_ms)
@@ -155,7 +219,7 @@ static void resolve(struct way *way, int64_t now_ms)
 	struct resolver_answer answer;
 	if (!resolver_take(way->request, &answer)) {
 		if (now_ms >= way->deadline_ms)
-			fail(way, "BROKER_HOST was not resolved in time");
+			fail_late(way);
 		return;
 	}
 	resolver_forget(way->request);
@@ -205,6 +269,7 @@ void way_free(struct way *way)
 		return;
 	resolver_forget(way->request);
 	tcp_free(way->tcp);
+	proxy_free(way->proxy);
 	/* An end without a word is an error to the broker, which writes it into its log each time. */
 	if (way->stage == OPEN && way->websocket)
 		websocket_shutdown(way->websocket, WEBSOCKET_NORMAL);
@@ -235,6 +300,10 @@ void way_poll(const struct way *way, bool read, bool write, struct pollfd *ret_p
 	case CONNECTING:
 		ret_poll->fd = tcp_poll_fd(way->tcp);
 		ret_poll->events = POLLIN;
+		break;
+	case PASSING:
+		ret_poll->fd = way->socket;
+		ret_poll->events = proxy_events(way->proxy);
 		break;
 	case UPGRADING:
 		read = true;
@@ -274,11 +343,18 @@ void way_serve(struct way *way, short revents, int64_t now_ms)
 	switch (way->stage) {
 	case RESOLVING: resolve(way, now_ms); break;
 	case CONNECTING: connect_to(way, now_ms); break;
+	case PASSING: pass(way, now_ms); break;
 	case SHAKING: shake(way, now_ms); break;
 	case UPGRADING: upgrade(way, now_ms); break;
 	case OPEN: serve_open(way); break;
 	case FAILED: break;
 	}
+}
+
+void way_give_up(struct way *way)
+{
+	if (way_state(way) == WAY_OPENING)
+		fail_late(way);
 }
 
 /* ---- Interface: bytes ---- */

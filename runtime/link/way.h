@@ -1,13 +1,15 @@
 /*
- * way.h - one attempt to reach the broker, and the bytes to and from it: name, TCP, TLS, WebSocket. No MQTT in it.
+ * way.h - one attempt to reach the broker, and the bytes to and from it: name, TCP, proxy, TLS, WebSocket. No MQTT in it.
  *
- *	resolver (name, certificates, token) -> tcp (RFC 8305) -> tls, unless BROKER_TLS=off -> websocket, if BROKER_TRANSPORT=websocket
+ *	resolver (name, certificates, token) -> tcp (RFC 8305) -> proxy, if BROKER_PROXY is set -> tls, unless BROKER_TLS=off
+ *	-> websocket, if BROKER_TRANSPORT=websocket
+ *
+ * With a proxy it is the proxy that is looked up and connected to; it looks the broker up.
  *
  * Happy path: way_new() starts; the owner waits for what way_poll() and way_due_ms() say and calls way_serve() until way_state() is WAY_OPEN; then it
  * reads and writes. Failure modes: WAY_FAILED, or a read or write that returns an error other than -EAGAIN; way_reason() says why in words. A way
- * that is over is freed, and the next one is a new one: name, certificate files and token are read anew. The name is given 20 s, TCP 8 s, TLS 8 s, the upgrade
- * to a WebSocket 8 s; an
- * owner that has less patience frees the way.
+ * that is over is freed, and the next one is a new one: name, certificate files and token are read anew. The name is given 20 s, TCP, the
+ * proxy, TLS and the upgrade to a WebSocket 8 s each; an owner that has less patience says so by way_give_up().
  *
  * One thread. Nothing here blocks. SIGPIPE must be ignored.
  */
@@ -60,6 +62,9 @@ int64_t way_due_ms(const struct way *way);
 /* Goes on with opening. May be called at any time, also with `revents` of 0. Once it is open, a WebSocket writes answers to
  * pings here that could not be written when they came; call it in each turn. Does nothing once it has failed. */
 void way_serve(struct way *way, short revents, int64_t now_ms);
+
+/* Whoever waits for it to open has no more time: it is WAY_FAILED, and way_reason() says what did not come. Does nothing once it is open or has failed. */
+void way_give_up(struct way *way);
 
 /* Up to `size` bytes. > 0; 0: the peer has closed; -EAGAIN: wait; another negative errno: over, WAY_FAILED. Only of a way that was opened. */
 ssize_t way_read(struct way *way, void *bytes, size_t size);

@@ -209,7 +209,7 @@ static void forget(const char *name)
 static void forget_secrets(void)
 {
 	for (size_t i = 0; i < settings_count; i++)
-		if (settings_table[i].secret || strcmp(settings_table[i].name, "MONGO_DB_URL") == 0)
+		if (settings_table[i].secret || settings_table[i].url)
 			forget(settings_table[i].name);
 	for (size_t i = 0; handler_table[i]; i++) {
 		const struct cashew_setting *setting = handler_table[i]->settings;

@@ -34,6 +34,7 @@ struct settings {
 	bool broker_tls;
 	unsigned broker_transport;    /* enum broker_transport */
 	const char *broker_path;      /* of its WebSocket */
+	const char *broker_proxy;     /* "": none; see broker_proxy.h */
 	const char *broker_ca_file;   /* "": the system's certificate authorities */
 	const char *broker_cert_file; /* "": no client certificate */
 	const char *broker_key_file;
@@ -92,6 +93,7 @@ struct setting {
 	const char *unit;	    /* "s", "ms", "bytes" or NULL */
 	const char *const *choices; /* of SETTING_CHOICE, in the order of their values; ended by NULL */
 	bool secret;		    /* masked wherever it is shown */
+	bool url;		    /* of a text: a password may stand in it, which alone is masked */
 	const char *file_name;	    /* the setting that names a file which holds this one; NULL: none */
 	const char *group;	    /* heading in --help and .env.example */
 	const char *help;	    /* one sentence */
@@ -107,7 +109,7 @@ enum settings_error { SETTINGS_E_INVALID = 1 };
 
 /* Reads and checks everything.
  * env_file: path of .env, which may be missing. One that cannot be read, or is malformed, is a problem. NULL: no file at all, and the environment
- * is what settings_write() wrote. Otherwise one line end behind a secret, and behind MONGO_DB_URL, is no part of it (value_text.h).
+ * is what settings_write() wrote. Otherwise one line end behind a secret, and behind a URL, is no part of it (value_text.h).
  * A secret NAME, the handlers' own ones too, may stand in a file of its own, which NAME_FILE names; it is read each time the settings are.
  * environment: environ. A setting of the file counts only where the environment has none of that name; there an empty value is a value too.
  * handlers: those built in, ended by NULL. Their own settings are known names too.
@@ -141,19 +143,21 @@ const char *settings_own_value(const struct settings *settings, const char *name
 
 /*
  * Calls `visit` with each secret among the settings, until a call does not return 0; returns what the last one did, or -ENOMEM. Those are the settings that
- * are secret, the handlers' own ones too, and in MONGO_DB_URL the password and the options that hold one, percent-encoded as they stand there.
+ * are secret, the handlers' own ones too; in MONGO_DB_URL the password and the options that hold one, percent-encoded as they stand there; and in
+ * BROKER_PROXY the password, and what user and password are to the proxy in base64.
  */
 __attribute__((warn_unused_result)) int settings_secrets(
 	const struct settings *settings, int (*visit)(const char *secret));
 
-/* The same for the names and passwords in the variables of an environment whose names end in _proxy, as https_proxy; it is, ended by NULL. */
+/* The same for the names and passwords in the variables of an environment whose names end in _proxy, as https_proxy, but for BROKER_PROXY, which is a
+ * setting; it is, ended by NULL. */
 __attribute__((warn_unused_result)) int settings_proxy_secrets(
 	char *const *environment, int (*visit)(const char *secret));
 
 /* Whether that is a variable by which libcurl is told of a proxy: http_proxy, https_proxy, all_proxy, no_proxy, in any case. */
 bool settings_is_proxy(const char *name);
 
-/* One "NAME=value" line per setting, secrets masked, a password inside MONGO_DB_URL too, for --check. */
+/* One "NAME=value" line per setting, secrets masked, a password inside a URL too, for --check. */
 void settings_print(const struct settings *settings, FILE *out);
 
 /* Every setting as "NAME=value" and a NUL, secrets as they are. Another process reads this as its environment, by settings_read() without a file. */

@@ -6,6 +6,7 @@
 #include "settings.h"
 
 #include "broker_names.h"
+#include "broker_proxy.h"
 #include "cashew.h"
 #include "database_name.h"
 #include "http_address.h"
@@ -152,6 +153,17 @@ static void check_broker(struct settings_reader *reader, const struct settings *
 			reader->warnings);
 }
 
+static void check_proxy(struct settings_reader *reader, const char *url)
+{
+	struct broker_proxy proxy;
+	if (url[0] == '\0')
+		return;
+	const char *expected = broker_proxy_read(url, &proxy);
+	if (expected)
+		problem(reader, "BROKER_PROXY: expected %s", expected);
+	broker_proxy_clear(&proxy);
+}
+
 static void check_path(struct settings_reader *reader, const char *path)
 {
 	bool plain = path[0] == '/';
@@ -242,6 +254,7 @@ void settings_check(struct settings_reader *reader, const struct settings *setti
 	check_secret(reader, settings);
 	check_broker(reader, settings);
 	check_path(reader, settings->broker_path);
+	check_proxy(reader, settings->broker_proxy);
 	check_database(reader, settings);
 	check_loggly(reader, settings);
 	check_metrics(reader, settings);

@@ -8,6 +8,7 @@
 #include "settings.h"
 
 #include "broker_names.h"
+#include "broker_proxy.h"
 #include "cashew.h"
 #include "file_trust.h"
 #include "settings_private.h"
@@ -81,9 +82,21 @@ static bool are_here(const char *names)
 	return true;
 }
 
+/* Behind a proxy a name is what it is there. */
+static bool is_proxy_here(const char *url)
+{
+	struct broker_proxy proxy;
+	if (url[0] == '\0')
+		return true;
+	const bool here = !broker_proxy_read(url, &proxy) && is_here(proxy.host);
+	broker_proxy_clear(&proxy);
+	return here;
+}
+
 static void look_at_broker(struct settings_reader *reader, const struct settings *settings)
 {
-	if (!settings->broker_tls && settings->broker_host[0] != '\0' && !are_here(settings->broker_host))
+	const bool here = are_here(settings->broker_host) && is_proxy_here(settings->broker_proxy);
+	if (!settings->broker_tls && settings->broker_host[0] != '\0' && !here)
 		fprintf(reader->warnings,
 			"BROKER_TLS=off: this host's token and all commands can be read on the way to %s: set up TLS at the broker\n",
 			settings->broker_host);

@@ -5,6 +5,7 @@
  */
 #include "settings.h"
 
+#include "broker_proxy.h"
 #include "cashew.h"
 #include "settings_private.h"
 
@@ -87,6 +88,22 @@ static int visit_database_url(const char *url, int (*visit)(const char *secret))
 	return error;
 }
 
+/* As they are, and as the proxy gets them: a proxy may send back what it was sent. */
+static int visit_proxy(const char *url, int (*visit)(const char *secret))
+{
+	struct broker_proxy proxy;
+	int error = 0;
+	if (url[0] == '\0')
+		return 0;
+	if (!broker_proxy_read(url, &proxy) && proxy.basic[0] != '\0') {
+		error = visit(proxy.password);
+		if (error == 0)
+			error = visit(proxy.basic);
+	}
+	broker_proxy_clear(&proxy);
+	return error;
+}
+
 int settings_secrets(const struct settings *settings, int (*visit)(const char *secret))
 {
 	int error = 0;
@@ -97,7 +114,9 @@ int settings_secrets(const struct settings *settings, int (*visit)(const char *s
 	for (size_t i = 0; settings->block && i < settings->block->count && error == 0; i++)
 		if (settings->block->values[i].setting->secret)
 			error = visit(settings->block->values[i].value);
-	return error == 0 ? visit_database_url(settings->mongo_db_url, visit) : error;
+	if (error == 0)
+		error = visit_database_url(settings->mongo_db_url, visit);
+	return error == 0 ? visit_proxy(settings->broker_proxy, visit) : error;
 }
 
 bool settings_is_proxy(const char *name)
@@ -109,9 +128,11 @@ bool settings_is_proxy(const char *name)
 	return false;
 }
 
-/* As any library's may be called. */
+/* As any library's may be called. BROKER_PROXY is a setting. */
 static bool ends_in_proxy(const char *name)
 {
+	if (strcmp(name, "BROKER_PROXY") == 0)
+		return false;
 	static const char ending[] = "_proxy";
 	const size_t size = strlen(name);
 	return size >= sizeof(ending) && strcasecmp(name + size - (sizeof(ending) - 1), ending) == 0;

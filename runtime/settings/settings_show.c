@@ -2,7 +2,7 @@
  * settings_show.c - the settings as text: --check, --help, the table of docs/settings.md, .env.example.
  *
  * Everything is written to a stream, whose errors are its owner's to look at. Secrets are masked: the whole value of a secret setting, and in a
- * connection string the password and the options that hold one.
+ * URL the password and the options that hold one.
  */
 #include "settings.h"
 
@@ -66,7 +66,7 @@ static void print_value(const struct settings *settings, const struct setting *s
 		text = *(const char *const *)field;
 		if (setting->secret)
 			fputs(text[0] != '\0' ? MASK : "", out);
-		else if (setting->offset == offsetof(struct settings, mongo_db_url))
+		else if (setting->url)
 			print_url(text, out);
 		else
 			print_escaped(text, text + strlen(text), out);

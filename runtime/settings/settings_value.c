@@ -52,8 +52,7 @@ void settings_problem(
 
 bool settings_hides(const struct setting *setting)
 {
-	/* A connection string may hold a password. */
-	return setting->secret || setting->offset == offsetof(struct settings, mongo_db_url);
+	return setting->secret || setting->url;
 }
 
 void settings_warn_of_oddity(

@@ -18,7 +18,8 @@
 #define PASSWORD "k4n4rymongo"
 #define PAYLOAD	 "k4n4rypayload"
 #define PROXY	 "k4n4ryproxy"
-#define BAD	 "k4n4rybad" /* in settings that are refused */
+#define BASIC	 "c3ZjOms0bjRyeXByb3h5" /* "svc:" PROXY in base64 */
+#define BAD	 "k4n4rybad"		/* in settings that are refused */
 #define FOREIGN	 "k4n4ryforeign, which the broker does not know"
 
 enum { PIECE = 8, FILE_MAX = 16 * 1024 * 1024 };
@@ -37,6 +38,7 @@ static const struct secret {
 	{"a JWT_SECRET that the broker does not know", "k4n4ryforeign"},
 	{"a payload", PAYLOAD},
 	{"the password of a proxy", PROXY},
+	{"the login at a proxy", BASIC},
 };
 enum { SECRETS = sizeof(secrets) / sizeof(secrets[0]) };
 
@@ -47,7 +49,8 @@ static size_t files_searched;
 /* The word; of those that stand nowhere else, any PIECE characters of it. */
 static const char *find_piece(const char *bytes, size_t size, const char *word)
 {
-	const size_t word_size = strlen(word), piece = strncmp(word, "k4n4ry", 6) == 0 ? PIECE : word_size;
+	const bool is_nowhere_else = strncmp(word, "k4n4ry", 6) == 0 || strcmp(word, BASIC) == 0;
+	const size_t word_size = strlen(word), piece = is_nowhere_else ? PIECE : word_size;
 	const char *found = NULL;
 	for (size_t i = 0; found == NULL && i + piece <= word_size; i++)
 		found = memmem(bytes, size, word + i, piece);

@@ -156,6 +156,10 @@ static void settings_are_bad(struct harness *h, struct host *host, struct databa
 		{"MONGO_DB_URL", "mongodb://user:" BAD "%zz@127.0.0.1:1"},
 		{"MONGO_DB_URL", "user:" BAD "@127.0.0.1:1"},
 		{"MONGO_DB_URL", "postgres://user:" BAD "@127.0.0.1"},
+		{"BROKER_PROXY", "http://user:" BAD "@127.0.0.1"},
+		{"BROKER_PROXY", "http://user:a/" BAD "@127.0.0.1:1"},
+		{"BROKER_PROXY", "socks5://user:" BAD "@127.0.0.1:1"},
+		{"BROKER_PROXY_FILE", "http://user:" BAD "@127.0.0.1:1"},
 		{"LOGGLY_TOKEN", BAD "/../"},
 		{"LOGGLY_URL", "https://user:" BAD "@127.0.0.1"},
 		/* Misspelt, so nothing says that it is a secret. */

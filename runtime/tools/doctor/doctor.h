@@ -47,7 +47,7 @@ struct doctor_line {
 	char advice[DOCTOR_TEXT_SIZE]; /* "": none */
 };
 
-/* One of the broker's, or of one of its names. */
+/* One of the broker's, of one of its names, or of the proxy. */
 struct doctor_address {
 	char host[BROKER_NAME_SIZE]; /* the name whose it is */
 	struct sockaddr_storage address;
@@ -71,8 +71,9 @@ struct doctor {
 	struct doctor_address addresses[DOCTOR_ADDRESSES_MAX];
 	size_t address_count;
 	const struct doctor_address *
-		address; /* the one that is used; with it `broker`: the settings, whose BROKER_HOST is its name alone */
+		address; /* the one that is used, of the proxy where there is one; with it `broker`: the settings, whose BROKER_HOST is one name */
 	struct settings broker;
+	char broker_name[BROKER_NAME_SIZE]; /* that name */
 	struct resolver *resolver;	    /* of the links; NULL: none was opened */
 	bool mqtt5;			    /* the broker speaks it */
 	struct doctor_link *handler, *user; /* connections to the broker; NULL: none */
@@ -122,7 +123,8 @@ void doctor_check_limits(struct doctor *doctor);
 void doctor_check_spool(struct doctor *doctor);
 void doctor_check_token(struct doctor *doctor);
 
-/* doctor_network.c, doctor_tls.c */
+/* doctor_network.c, doctor_proxy.c, doctor_tls.c. doctor_pass_proxy(): the end of doctor_check_tcp(), where BROKER_PROXY is set. */
+void doctor_pass_proxy(struct doctor *doctor);
 void doctor_check_name(struct doctor *doctor);
 void doctor_check_tcp(struct doctor *doctor);
 void doctor_check_tls(struct doctor *doctor);

@@ -1,5 +1,5 @@
 /*
- * doctor_network.c - the way to the broker: its name and its addresses.
+ * doctor_network.c - the way to the broker: its name and its addresses, or those of the proxy before it.
  *
  * The name is looked up by a thread of its own, so that a name server that does not answer costs the
  * time-out and no more. Each address is connected to and let go again.
@@ -7,8 +7,10 @@
 #include "clock.h"
 #include "doctor.h"
 
+#include "broker_proxy.h"
 #include "configuration.h"
 #include "doctor_socket.h"
+#include "proxy.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -23,6 +25,28 @@
 #include <unistd.h>
 
 enum { SLOW_MS = 1000 };
+
+/* What is looked up and connected to here. */
+struct target {
+	bool proxied;
+	unsigned port;
+	const char *names;
+	struct broker_proxy proxy;
+};
+
+static void find_target(const struct doctor *doctor, struct target *ret)
+{
+	const struct settings *settings = &doctor->configuration->settings;
+	*ret = (struct target){.port = settings->broker_port, .names = settings->broker_host};
+	if (!proxy_is_set(settings))
+		return;
+	/* Settings that were checked. Nothing of the login is used here. */
+	if (broker_proxy_read(settings->broker_proxy, &ret->proxy))
+		abort();
+	ret->proxied = true;
+	ret->port = ret->proxy.port;
+	ret->names = ret->proxy.host;
+}
 
 /* ---- The name ---- */
 
@@ -85,9 +109,9 @@ static struct lookup *lookup_start(const char *host, unsigned port)
 }
 
 /* 0 and addresses, or an error of getaddrinfo(); EAI_INPROGRESS: it takes too long. */
-static int look_up(const struct doctor *doctor, const char *host, struct addrinfo **ret)
+static int look_up(const struct doctor *doctor, const char *host, unsigned port, struct addrinfo **ret)
 {
-	struct lookup *lookup = lookup_start(host, doctor->configuration->settings.broker_port);
+	struct lookup *lookup = lookup_start(host, port);
 	struct timespec until;
 	int r = 0;
 	if (lookup == NULL)
@@ -125,10 +149,12 @@ static void take_addresses(struct doctor *doctor, const char *host, const struct
 }
 
 /* A name of several, of which another is good, is worth a warning. */
-static void name_fails(struct doctor *doctor, const char *host, int error)
+static void name_fails(struct doctor *doctor, const struct target *target, const char *host, int error)
 {
 	char why[128];
-	const char *advice = "correct BROKER_HOST, or add the name to DNS or /etc/hosts";
+	const char *title = target->proxied ? "the host in BROKER_PROXY, " : "BROKER_HOST=";
+	const char *advice = target->proxied ? "correct BROKER_PROXY, or add the name to DNS or /etc/hosts"
+					     : "correct BROKER_HOST, or add the name to DNS or /etc/hosts";
 	if (error == EAI_INPROGRESS) {
 		snprintf(why, sizeof(why), "no name server answered within %u s", doctor->timeout_ms / 1000);
 		advice = "check /etc/resolv.conf and the way to the name servers in it";
@@ -136,16 +162,17 @@ static void name_fails(struct doctor *doctor, const char *host, int error)
 		snprintf(why, sizeof(why), "there is no such name");
 	} else {
 		snprintf(why, sizeof(why), "%s", gai_strerror(error));
-		advice = "check BROKER_HOST and /etc/resolv.conf";
+		advice = target->proxied ? "check BROKER_PROXY and /etc/resolv.conf"
+					 : "check BROKER_HOST and /etc/resolv.conf";
 	}
 	if (doctor->address_count > 0)
-		doctor_warn(doctor, "BROKER_HOST=%s: %s", host, why);
+		doctor_warn(doctor, "%s%s: %s", title, host, why);
 	else
-		doctor_fail(doctor, "BROKER_HOST=%s: %s", host, why);
+		doctor_fail(doctor, "%s%s: %s", title, host, why);
 	doctor_advise(doctor, "%s", advice);
 }
 
-static void tell_name(struct doctor *doctor, const char *host, int64_t took_ms)
+static void tell_name(struct doctor *doctor, const struct target *target, const char *host, int64_t took_ms)
 {
 	char all[DOCTOR_TEXT_SIZE] = "";
 	size_t size = 0;
@@ -153,12 +180,15 @@ static void tell_name(struct doctor *doctor, const char *host, int64_t took_ms)
 		if (strcmp(doctor->addresses[i].host, host) == 0 && size < sizeof(all))
 			size += (size_t)snprintf(all + size, sizeof(all) - size, "%s%s", size > 0 ? ", " : "",
 				doctor->addresses[i].text);
+	const char *title = target->proxied ? "the proxy " : "";
 	if (strcmp(host, all) == 0)
-		doctor_ok(doctor, "BROKER_HOST=%s is an address", host);
+		doctor_ok(doctor, "%s%s is an address",
+			target->proxied ? "the host in BROKER_PROXY, " : "BROKER_HOST=", host);
 	else if (took_ms <= SLOW_MS)
-		doctor_ok(doctor, "%s is %s (%" PRId64 " ms)", host, all, took_ms);
+		doctor_ok(doctor, "%s%s is %s (%" PRId64 " ms)", title, host, all, took_ms);
 	else {
-		doctor_warn(doctor, "%s is %s, and it took %" PRId64 " ms to learn that", host, all, took_ms);
+		doctor_warn(doctor, "%s%s is %s, and it took %" PRId64 " ms to learn that", title, host, all,
+			took_ms);
 		doctor_advise(doctor,
 			"each connect takes that much longer: a name server in /etc/resolv.conf is slow or away");
 	}
@@ -166,16 +196,17 @@ static void tell_name(struct doctor *doctor, const char *host, int64_t took_ms)
 
 void doctor_check_name(struct doctor *doctor)
 {
-	const char *names = doctor->configuration->settings.broker_host;
-	const size_t count = broker_names_count(names);
+	struct target target;
+	find_target(doctor, &target);
+	const size_t count = broker_names_count(target.names);
 	char host[BROKER_NAME_SIZE];
 	int errors[BROKER_NAMES_MAX];
 	int64_t took_ms[BROKER_NAMES_MAX];
 	for (size_t i = 0; i < count && i < BROKER_NAMES_MAX; i++) {
 		struct addrinfo *found = NULL;
 		const int64_t start = clock_ms();
-		broker_names_at(names, i, host);
-		errors[i] = look_up(doctor, host, &found);
+		broker_names_at(target.names, i, host);
+		errors[i] = look_up(doctor, host, target.port, &found);
 		took_ms[i] = clock_ms() - start;
 		if (errors[i] != 0)
 			continue;
@@ -183,12 +214,13 @@ void doctor_check_name(struct doctor *doctor)
 		freeaddrinfo(found);
 	}
 	for (size_t i = 0; i < count && i < BROKER_NAMES_MAX; i++) {
-		broker_names_at(names, i, host);
+		broker_names_at(target.names, i, host);
 		if (errors[i] != 0)
-			name_fails(doctor, host, errors[i]);
+			name_fails(doctor, &target, host, errors[i]);
 		else
-			tell_name(doctor, host, took_ms[i]);
+			tell_name(doctor, &target, host, took_ms[i]);
 	}
+	broker_proxy_clear(&target.proxy);
 }
 
 /* ---- TCP ---- */
@@ -231,14 +263,18 @@ bool doctor_wait_fd(int fd, short events, int64_t until_ms)
 	}
 }
 
-static const char *connect_advice(int error)
+static const char *connect_advice(int error, bool proxied)
 {
 	switch (error) {
-	case ECONNREFUSED: return "nobody listens there: is the broker running, and is BROKER_PORT its port?";
+	case ECONNREFUSED:
+		return proxied ? "nobody listens there: is the proxy running, and is that its port in BROKER_PROXY?"
+			       : "nobody listens there: is the broker running, and is BROKER_PORT its port?";
 	case ETIMEDOUT: return "nothing comes back: a firewall on the way, or the machine is down";
 	case ENETUNREACH:
 	case EHOSTUNREACH: return "there is no route to it: check this machine's network";
-	default: return "check BROKER_HOST, BROKER_PORT and the network";
+	default:
+		return proxied ? "check BROKER_PROXY and the network"
+			       : "check BROKER_HOST, BROKER_PORT and the network";
 	}
 }
 
@@ -251,15 +287,17 @@ static const struct doctor_address *answers_for(const struct doctor *doctor, con
 	return NULL;
 }
 
-/* "ADDRESS port PORT", and whose it is where BROKER_HOST has several names. */
+/* "ADDRESS port PORT", and whose it is where BROKER_HOST has several names, or it is the proxy's. */
 static void place_text(
 	const struct doctor *doctor, const struct doctor_address *address, char ret[static DOCTOR_TEXT_SIZE])
 {
-	const struct settings *settings = &doctor->configuration->settings;
+	struct target target;
+	find_target(doctor, &target);
 	const bool several =
-		broker_names_count(settings->broker_host) > 1 && strcmp(address->host, address->text) != 0;
-	snprintf(ret, DOCTOR_TEXT_SIZE, "%s%s%s port %u", several ? address->host : "", several ? ", " : "",
-		address->text, settings->broker_port);
+		broker_names_count(target.names) > 1 && strcmp(address->host, address->text) != 0;
+	snprintf(ret, DOCTOR_TEXT_SIZE, "%s%s%s%s port %u", target.proxied ? "the proxy " : "",
+		several ? address->host : "", several ? ", " : "", address->text, target.port);
+	broker_proxy_clear(&target.proxy);
 }
 
 /* The host tries a name's addresses one after the other, the next one after a quarter of a second (RFC 8305). */
@@ -276,7 +314,7 @@ static void tell_silent(struct doctor *doctor, const struct doctor_address *addr
 		doctor_fail(doctor, "%s: %s", place, strerror(error));
 	else
 		doctor_warn(doctor, "%s: %s", place, strerror(error));
-	doctor_advise(doctor, "%s", connect_advice(error));
+	doctor_advise(doctor, "%s", connect_advice(error, proxy_is_set(&doctor->configuration->settings)));
 }
 
 void doctor_check_tcp(struct doctor *doctor)
@@ -299,7 +337,8 @@ void doctor_check_tcp(struct doctor *doctor)
 	}
 	if (doctor->address != NULL) {
 		doctor->broker = doctor->configuration->settings;
-		doctor->broker.broker_host = doctor->address->host;
+		snprintf(doctor->broker_name, sizeof(doctor->broker_name), "%s", doctor->address->host);
+		doctor->broker.broker_host = doctor->broker_name;
 	}
 	for (size_t i = 0; i < doctor->address_count; i++) {
 		if (answers_for(doctor, doctor->addresses[i].host) != &doctor->addresses[i])
@@ -310,4 +349,6 @@ void doctor_check_tcp(struct doctor *doctor)
 	for (size_t i = 0; i < doctor->address_count; i++)
 		if (errors[i] != 0)
 			tell_silent(doctor, &doctor->addresses[i], errors[i]);
+	if (doctor->address != NULL && proxy_is_set(&doctor->broker))
+		doctor_pass_proxy(doctor);
 }

@@ -13,6 +13,7 @@
 #include "configuration.h"
 #include "doctor_print.h"
 #include "doctor_socket.h"
+#include "proxy.h"
 #include "tls.h"
 
 #include <arpa/inet.h>
@@ -177,7 +178,8 @@ static bool speaks_plain_mqtt(const struct doctor *doctor)
 		0x10, 12, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 10, 0, 0, 0xe0, 0};
 	__attribute__((cleanup(close_fd))) int fd = -1;
 	unsigned char answer = 0;
-	if (doctor_connect(doctor->address, doctor->timeout_ms, &fd) != 0 ||
+	char reason[DOCTOR_TEXT_SIZE];
+	if (doctor_reach(doctor, &fd, reason) != 0 ||
 		send(fd, connect, sizeof(connect), MSG_NOSIGNAL) != (ssize_t)sizeof(connect) ||
 		!doctor_wait_fd(fd, POLLIN, clock_ms() + doctor->timeout_ms))
 		return false;
@@ -329,12 +331,13 @@ static bool is_loopback(const struct doctor_address *address)
 
 static void without_tls(struct doctor *doctor)
 {
-	if (is_loopback(doctor->address)) {
+	const bool proxied = proxy_is_set(&doctor->broker);
+	if (!proxied && is_loopback(doctor->address)) {
 		doctor_ok(doctor, "BROKER_TLS=off, and the broker is on this machine");
 		return;
 	}
 	doctor_warn(doctor, "BROKER_TLS=off: tokens and commands can be read on the way to %s",
-		doctor->address->text);
+		proxied ? doctor->broker_name : doctor->address->text);
 	doctor_advise(doctor, "set up TLS at the broker and take BROKER_TLS=off out of the settings");
 }
 
@@ -345,7 +348,7 @@ void doctor_check_tls(struct doctor *doctor)
 	__attribute__((cleanup(free_context))) SSL_CTX *context = NULL;
 	__attribute__((cleanup(free_tls))) struct tls *tls = NULL;
 	struct handshake handshake = {.problem_count = 0};
-	char reason[TLS_REASON_SIZE] = "out of memory";
+	char reason[TLS_REASON_SIZE] = "out of memory", why[DOCTOR_TEXT_SIZE];
 	if (!settings->broker_tls) {
 		without_tls(doctor);
 		return;
@@ -359,11 +362,11 @@ void doctor_check_tls(struct doctor *doctor)
 	if (settings->broker_cert_file[0] != '\0')
 		doctor_own_certificate(doctor, "BROKER_CERT_FILE", settings->broker_cert_file);
 	const int64_t start = clock_ms();
-	int r = doctor_connect(doctor->address, doctor->timeout_ms, &fd);
-	if (r == 0)
-		r = new_tls(settings, context, fd, &handshake, &tls);
+	int r = doctor_reach(doctor, &fd, why);
+	if (r == 0 && (r = new_tls(settings, context, fd, &handshake, &tls)) != 0)
+		snprintf(why, sizeof(why), "%s", strerror(-r));
 	if (r != 0) {
-		doctor_fail(doctor, "no connection to %s: %s", doctor->address->text, strerror(-r));
+		doctor_fail(doctor, "%s", why);
 		return;
 	}
 	r = shake_hands(tls, fd, start + doctor->timeout_ms);

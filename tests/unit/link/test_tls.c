@@ -87,6 +87,43 @@ static void test_no_tls(void **state)
 	}
 }
 
+/* ---- Protocols ---- */
+
+/* The server answers a WebSocket's request with that request, so that one gets no further than past TLS. */
+static void test_protocols(void **state)
+{
+	(void)state;
+	static const char past[] = "what answered the WebSocket upgrade at /mqtt is no HTTP";
+	static const struct {
+		const char *name;
+		enum broker_transport transport;
+		const char *chosen, *offered, *expected;
+	} cases[] = {
+		{"MQTT", BROKER_TRANSPORT_TCP, NULL, "", NULL},
+		{"MQTT, a server with an opinion", BROKER_TRANSPORT_TCP, "h2", "", NULL},
+		{"WebSocket", BROKER_TRANSPORT_WEBSOCKET, NULL, "http/1.1", past},
+		{"WebSocket, a server that chooses", BROKER_TRANSPORT_WEBSOCKET, "http/1.1", "http/1.1",
+			past},
+		{"WebSocket, HTTP/2 all the same", BROKER_TRANSPORT_WEBSOCKET, "h2", "http/1.1",
+			"does not choose http/1.1, all that it was offered (ALPN: "},
+		{"WebSocket, no HTTP/1.1", BROKER_TRANSPORT_WEBSOCKET, "", "http/1.1",
+			"does not choose http/1.1, all that it was offered (ALPN: "},
+	};
+	const struct certificate certificate =
+		certificate_new(parts_folder, "chooses", "x", "IP:127.0.0.1", &parts_authority, NULL);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct server *server = cases[i].chosen ? server_start_choosing(&certificate, cases[i].chosen)
+							: server_start(SERVER_TLS, &certificate, NULL);
+		struct settings settings = parts_settings("127.0.0.1", server_port(server), true);
+		settings.broker_transport = cases[i].transport;
+		char reason[TLS_REASON_SIZE], offered[256];
+		parts_try(&settings, reason);
+		server_stop_offered(server, offered);
+		parts_assert_reason(cases[i].name, reason, cases[i].expected);
+		assert_string_equal(offered, cases[i].offered);
+	}
+}
+
 /* ---- Certificates of clients ---- */
 
 static void test_client_certificate(void **state)
@@ -130,6 +167,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_no_tls),
+		cmocka_unit_test(test_protocols),
 		cmocka_unit_test(test_client_certificate),
 	};
 	return cmocka_run_group_tests(tests, parts_set_up, parts_tear_down);

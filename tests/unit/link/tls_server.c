@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -27,7 +28,8 @@ struct server {
 	unsigned port;
 	SSL_CTX *context;
 	pthread_t thread;
-	char name[256];
+	const char *chosen; /* NULL: it has no opinion */
+	char name[256], offered[256];
 };
 
 /* ---- Certificates ---- */
@@ -132,10 +134,28 @@ static void echo_plain(const struct server *server, int socket)
 	free(buffer);
 }
 
+/* Notes what is offered. */
+static int on_protocols(SSL *ssl, const unsigned char **ret, unsigned char *ret_size,
+	const unsigned char *offered, unsigned size, void *context)
+{
+	struct server *server = context;
+	(void)ssl;
+	server->offered[0] = '\0';
+	for (unsigned i = 0, at = 0; i < size; i += 1U + offered[i])
+		at += (unsigned)snprintf(server->offered + at, sizeof(server->offered) - at, "%s%.*s",
+			at > 0 ? "," : "", offered[i], (const char *)offered + i + 1);
+	if (!server->chosen)
+		return SSL_TLSEXT_ERR_NOACK;
+	*ret = (const unsigned char *)server->chosen;
+	*ret_size = (unsigned char)strlen(server->chosen);
+	return *ret_size > 0 ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
 static void echo_tls(struct server *server, int socket)
 {
 	char *buffer = malloc(BUFFER_SIZE);
 	SSL *ssl = SSL_new(server->context);
+	server->offered[0] = '\0';
 	if (buffer && ssl && SSL_set_fd(ssl, socket) == 1 && SSL_accept(ssl) == 1) {
 		const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 		snprintf(server->name, sizeof(server->name), "%s", name ? name : "");
@@ -172,12 +192,13 @@ static void *run(void *argument)
 
 /* ---- Interface ---- */
 
-struct server *server_start(
-	enum server_kind kind, const struct certificate *certificate, const struct certificate *authority)
+static struct server *start(enum server_kind kind, const struct certificate *certificate,
+	const struct certificate *authority, const char *chosen)
 {
 	struct server *server = calloc(1, sizeof(*server));
 	assert_non_null(server);
 	server->kind = kind;
+	server->chosen = chosen;
 	server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(address);
@@ -194,6 +215,7 @@ struct server *server_start(
 		assert_int_equal(
 			SSL_CTX_use_PrivateKey_file(server->context, certificate->key_file, SSL_FILETYPE_PEM),
 			1);
+		SSL_CTX_set_alpn_select_cb(server->context, on_protocols, server);
 	}
 	if (kind == SERVER_TLS_CLIENTS) {
 		SSL_CTX_set_verify(server->context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
@@ -203,24 +225,47 @@ struct server *server_start(
 	return server;
 }
 
+struct server *server_start(
+	enum server_kind kind, const struct certificate *certificate, const struct certificate *authority)
+{
+	return start(kind, certificate, authority, NULL);
+}
+
+struct server *server_start_choosing(const struct certificate *certificate, const char *protocol)
+{
+	return start(SERVER_TLS, certificate, NULL, protocol);
+}
+
 unsigned server_port(const struct server *server)
 {
 	return server->port;
 }
 
-void server_stop_name(struct server *server, char ret_name[static 256])
+static void stop(struct server *server)
 {
 	/* Wakes accept(). */
 	shutdown(server->listener, SHUT_RDWR);
 	pthread_join(server->thread, NULL);
 	close(server->listener);
 	SSL_CTX_free(server->context);
-	snprintf(ret_name, 256, "%s", server->name);
+}
+
+void server_stop_name(struct server *server, char ret_name[static 256])
+{
+	stop(server);
+	memcpy(ret_name, server->name, sizeof(server->name));
+	free(server);
+}
+
+void server_stop_offered(struct server *server, char ret_offered[static 256])
+{
+	stop(server);
+	memcpy(ret_offered, server->offered, sizeof(server->offered));
 	free(server);
 }
 
 void server_stop(struct server *server)
 {
-	char name[256];
-	server_stop_name(server, name);
+	stop(server);
+	free(server);
 }

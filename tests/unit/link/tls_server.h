@@ -34,10 +34,15 @@ struct certificate certificate_new(const char *folder, const char *name, const c
 /* certificate: NULL without TLS. authority: of SERVER_TLS_CLIENTS. */
 struct server *server_start(
 	enum server_kind kind, const struct certificate *certificate, const struct certificate *authority);
+/* SERVER_TLS, which by ALPN chooses that protocol whatever it is offered; "": none, and ends the handshake. Others choose none, and go on. */
+struct server *server_start_choosing(const struct certificate *certificate, const char *protocol);
 unsigned server_port(const struct server *server);
 /* Also frees. Connections are over by then: the clients have closed. */
 void server_stop(struct server *server);
 /* As server_stop(); whether the last client named a host (SNI), and which. */
 void server_stop_name(struct server *server, char ret_name[static 256]);
+
+/* As server_stop(); what the last client offered by ALPN, "http/1.1,h2"; "": nothing. */
+void server_stop_offered(struct server *server, char ret_offered[static 256]);
 
 #endif

@@ -55,6 +55,7 @@ struct settings parts_settings(const char *host, unsigned port, bool tls)
 		.broker_port = port,
 		.broker_tls = tls,
 		.broker_path = "/mqtt",
+		.broker_proxy = "",
 		.broker_ca_file = parts_authority.certificate_file,
 		.broker_cert_file = "",
 		.broker_key_file = "",

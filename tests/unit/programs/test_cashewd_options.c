@@ -245,8 +245,9 @@ static void test_run(void **state)
 	char secret[] = "JWT_SECRET=" SECRET, url[] = "MONGO_DB_URL=mongodb://u:hunter2@127.0.0.1:1",
 	     host[] = "BROKER_HOST=127.0.0.1", port[] = "BROKER_PORT=1", token[] = "LOGGLY_TOKEN=hunter3",
 	     loggly[] = "LOGGLY_URL=https://127.0.0.1:1", spool[] = "LOG_SPOOL_DIR=", other[] = "OTHER=stays",
-	     format[] = "LOG_FORMAT=json";
-	char *const environment[] = {secret, url, host, port, token, loggly, spool, other, format, NULL};
+	     format[] = "LOG_FORMAT=json", proxy[] = "BROKER_PROXY=http://u:hunter4@127.0.0.1:1";
+	char *const environment[] = {
+		secret, url, host, port, token, loggly, spool, other, format, proxy, NULL};
 	assert_return_code(mkfifo("err", 0600), errno);
 	const int log = open("err", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	assert_return_code(log, errno);

@@ -105,6 +105,7 @@ static void test_values(void **state)
 	assert_string_equal(s->handlers, "get_apples , ping");
 	assert_int_equal(s->broker_transport, BROKER_TRANSPORT_TCP);
 	assert_string_equal(s->broker_path, "/mqtt");
+	assert_string_equal(s->broker_proxy, "");
 }
 
 static void test_websocket(void **state)

@@ -36,6 +36,7 @@ static void test_ways_to_the_broker(void **state)
 	static const struct {
 		const char *host, *tls;
 		bool warned;
+		const char *proxy;
 	} cases[] = {
 		{"localhost", "off", false},
 		{"127.0.0.1", "off", false},
@@ -49,11 +50,15 @@ static void test_ways_to_the_broker(void **state)
 		{"fe80::1", "off", true},
 		{"localhost,127.0.0.1,::1", "off", false},
 		{"localhost,broker", "off", true},
+		{"localhost", "off", false, "http://u:hunter2@127.0.0.1:3128"},
+		{"localhost", "off", true, "http://u:hunter2@proxy:3128"},
+		{"broker", "off", true, "http://localhost:3128"},
+		{"broker", "on", false, "http://proxy:3128"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char file[256], warning[256] = "";
-		snprintf(file, sizeof(file), SECRET URL "BROKER_HOST=%s\nBROKER_TLS=%s\n", cases[i].host,
-			cases[i].tls);
+		snprintf(file, sizeof(file), SECRET URL "BROKER_HOST=%s\nBROKER_TLS=%s\nBROKER_PROXY=%s\n",
+			cases[i].host, cases[i].tls, cases[i].proxy ? cases[i].proxy : "");
 		if (cases[i].warned)
 			snprintf(warning, sizeof(warning),
 				"BROKER_TLS=off: this host's token and all commands can be read on the way to %s: set up TLS at the broker\n",

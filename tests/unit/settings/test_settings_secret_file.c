@@ -55,6 +55,8 @@ static void test_found(void **state)
 		{"connection string", "mongodb://u:p@127.0.0.1/\n",
 			SECRET BROKER OWN "MONGO_DB_URL_FILE=%s\n", NULL, "MONGO_DB_URL",
 			"mongodb://u:p@127.0.0.1/"},
+		{"proxy", "http://u:p@127.0.0.1:3128\n", ENOUGH OWN "BROKER_PROXY_FILE=%s\n", NULL,
+			"BROKER_PROXY", "http://u:p@127.0.0.1:3128"},
 		{"token of Loggly", "abc-def\n", ENOUGH OWN "LOGGLY_TOKEN_FILE=%s\n", NULL, "LOGGLY_TOKEN",
 			"abc-def"},
 		{"a handler's own secret", "hunter3\n", ENOUGH "APPLES_KEY_FILE=%s\n", NULL, "APPLES_KEY",

@@ -57,6 +57,33 @@ static void test_of_settings(void **state)
 	}
 }
 
+/* The password as it is meant, and what the proxy gets. */
+static void test_of_broker_proxy(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *url, *expected;
+	} cases[] = {
+		{"http://proxy:3128", ""},
+		{"http://Aladdin:open%20sesame@proxy:3128", "open sesame|QWxhZGRpbjpvcGVuIHNlc2FtZQ==|"},
+		{"http://u:bad/one@proxy:3128", ""}, /* never in settings that were read */
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		__attribute__((cleanup(outcome_free))) struct outcome got =
+			read_with(ENOUGH, no_environment, plain_handlers);
+		got.settings.broker_proxy = cases[i].url;
+		begin(0);
+		assert_int_equal(settings_secrets(&got.settings, collect), 0);
+		const char *last = found + strlen(found) - strlen(cases[i].expected);
+		assert_string_equal(last, cases[i].expected);
+		for (unsigned fail = 1, all = visits; fail <= all; fail++) {
+			begin(fail);
+			assert_int_equal(settings_secrets(&got.settings, collect), -EIO);
+			assert_int_equal(visits, fail);
+		}
+	}
+}
+
 static void test_of_proxies(void **state)
 {
 	(void)state;
@@ -73,6 +100,7 @@ static void test_of_proxies(void **state)
 		{"no_proxy=localhost,@", "localhost,|"},
 		{"https_proxy", ""},
 		{"proxy=http://a:b@c", ""},
+		{"BROKER_PROXY=http://a:b@c", ""}, /* is a setting */
 		{"https_proxy_user=http://a:b@c", ""},
 		{"a_name_that_is_much_too_long_to_be_one_of_a_proxy=http://a:b@c", ""},
 	};
@@ -106,6 +134,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_of_settings),
+		cmocka_unit_test(test_of_broker_proxy),
 		cmocka_unit_test(test_of_proxies),
 		cmocka_unit_test(test_names_of_proxies),
 	};

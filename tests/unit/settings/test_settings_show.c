@@ -16,13 +16,14 @@ static void test_print(void **state)
 {
 	(void)state;
 	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(SECRET BROKER
-		"MONGO_DB_URL=mongodb://u:hunter2@h/\nAPPLES_KEY=hunter3\nLOGGLY_TOKEN=hunter4\n",
+		"MONGO_DB_URL=mongodb://u:hunter2@h/\nAPPLES_KEY=hunter3\nLOGGLY_TOKEN=hunter4\n"
+		"BROKER_PROXY=http://p:hunter5@h:3128\n",
 		no_environment, own_handlers);
 	assert_string_equal(got.problems, "");
 	char *text = printed(&got.settings);
 	static const char expected[] =
 		"JWT_SECRET=********\nJWT_HANDLER_SECRET=\nHANDLER_NAME=cashewd\nHANDLER_TOKEN_FILE=\nTOKEN_LIFETIME=3600\nALLOW_SHORT_SECRET=off\n"
-		"BROKER_HOST=localhost\nBROKER_PORT=8883\nBROKER_TLS=on\nBROKER_TRANSPORT=tcp\nBROKER_PATH=/mqtt\nBROKER_CA_FILE=\nBROKER_CERT_FILE=\nBROKER_KEY_FILE=\n"
+		"BROKER_HOST=localhost\nBROKER_PORT=8883\nBROKER_TLS=on\nBROKER_TRANSPORT=tcp\nBROKER_PATH=/mqtt\nBROKER_PROXY=http://p:********@h:3128\nBROKER_CA_FILE=\nBROKER_CERT_FILE=\nBROKER_KEY_FILE=\n"
 		"BROKER_USER=JWT\nCLIENT_ID=cashewd\nSHARED_GROUP=\nKEEPALIVE=60\nSESSION_EXPIRY=604800\nSTANDBY_RETRY=30\n"
 		"MONGO_DB_URL=mongodb://u:********@h/\nMONGO_DB_NAME=\nDEAD_LETTER_DAYS=90\nHANDLERS=\nWORKERS=8\nHANDLER_TIMEOUT=10\n"
 		"STOP_TIMEOUT=12\nMAX_ATTEMPTS=10\nCRASH_LIMIT=3\nHOST_RSS_MAX=134217728\n"
@@ -41,7 +42,7 @@ static void test_write(void **state)
 	(void)state;
 	__attribute__((cleanup(outcome_free))) struct outcome got = read_with(SECRET BROKER
 		"MONGO_DB_URL=mongodb://u:hunter2@h/\nAPPLES_KEY=\"hunter 3\\n\\n\"\nWORKERS=3\nPAYLOAD_MAX=1M\n"
-		"BROKER_TLS=off\nLOG_LEVEL=debug\nWINDOW=9000\n",
+		"BROKER_TLS=off\nLOG_LEVEL=debug\nWINDOW=9000\nBROKER_PROXY=http://p:hunter5@h:3128\n",
 		no_environment, own_handlers);
 	assert_string_equal(got.problems, "");
 	char *text = NULL, *variables[100] = {NULL};
@@ -56,6 +57,7 @@ static void test_write(void **state)
 	assert_int_equal(settings_read(NULL, variables, own_handlers, stderr, stderr, &same), 0);
 	assert_string_equal(same.jwt_secret, got.settings.jwt_secret);
 	assert_string_equal(same.mongo_db_url, "mongodb://u:hunter2@h/");
+	assert_string_equal(same.broker_proxy, "http://p:hunter5@h:3128");
 	/* One line end is none of a secret's, and what is handed on loses no other one. */
 	assert_string_equal(settings_own_value(&same, "APPLES_KEY"), "hunter 3\n");
 	assert_int_equal(same.payload_max, 1 << 20);
