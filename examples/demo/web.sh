@@ -1,14 +1,8 @@
 # shellcheck shell=bash
 # The page of examples/demo/run --web, which sources this: examples/web has it. Anybody on this machine may be any of these users.
 #
-# Of the demo's variables this reads project, state, build and web.
+# Of the demo's variables this reads project, state, build and web_users.
 # shellcheck disable=SC2154
-
-web_users=() web_listener=()
-if [[ $web == yes ]]; then
-	web_users=(alice bob carol dave)
-	web_listener=(--web-port 0)
-fi
 
 web_needed() { # before anything is started
 	local text

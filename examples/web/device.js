@@ -28,7 +28,7 @@ export class Device {
 	 * options: broker (its URL), user, fetchToken() -> promise of a token, and what is called when
 	 * - onState({state, retryAt, why}): "connecting", "ready", "lost" (until retryAt, in ms), "refused" (for good);
 	 * - onEvent({event, payload, id}): payload is what JSON.parse() makes of it, undefined where it is no JSON;
-	 * - onSent({id, names, tries}), onWaiting(list of those).
+	 * - onSent({id, commands, names, tries}) and onAnswered() of the same; onWaiting(list of those that have no answer).
 	 */
 	constructor(options) {
 		this.#options = options;
@@ -107,8 +107,8 @@ export class Device {
 			if (error) return client.end(true);
 			client.subscribed = true;
 			this.#attempts = 0;
-			this.#options.onState({ state: "ready" });
 			[...this.#waiting.keys()].forEach((id) => this.#publish(id));
+			this.#options.onState({ state: "ready" });
 		});
 	}
 
@@ -157,6 +157,7 @@ export class Device {
 		if (waiting && (event === waiting.answer || BAD_ENDS.includes(event))) {
 			clearTimeout(waiting.timer);
 			this.#waiting.delete(id);
+			this.#options.onAnswered(waiting);
 			this.#options.onWaiting([...this.#waiting.values()]);
 		}
 		this.#options.onEvent({ event, payload, id });

@@ -11,6 +11,7 @@ const LOG_LINES = 60;
 const SENT_KNOWN = 200;
 const APPLES_SHOWN = 60;
 const LISTS = [["get_contact_requests", {}], ["get_contact_list", {}]];
+const LIST_EVENTS = ["contact_requests", "contact_list"];
 const NEWS = ["contact_requested", "contact_approved", "contact_declined", "contact_removed"];
 const REMEMBERED = "user"; // in this window alone, and no token
 
@@ -39,7 +40,7 @@ function logIn(user) {
 	tell("");
 	showWaiting([]);
 	me.device = new Device({
-		broker: demo.broker, user, fetchToken: () => tokenOf(user), onState, onEvent, onSent, onWaiting: showWaiting,
+		broker: demo.broker, user, fetchToken: () => tokenOf(user), onState, onEvent, onSent, onAnswered, onWaiting: showWaiting,
 	});
 	showBasket();
 	showContacts();
@@ -96,15 +97,20 @@ function addLine(line) {
 function onSent({ id, commands, tries }) {
 	const before = me.sent.get(id);
 	if (before) {
-		before.again = true;
 		before.line.mark("again", `sent ${tries} times`);
 		return;
 	}
 	const [name, payload] = commands[0];
 	const line = new LogLine({ outward: true, name, payload, at: Date.now() });
-	me.sent.set(id, { line, sentAt: performance.now(), about: payload.contact_id });
+	const quiet = commands === LISTS;
+	me.sent.set(id, { line, quiet, sentAt: performance.now(), about: payload.contact_id });
 	if (me.sent.size > SENT_KNOWN) me.sent.delete(me.sent.keys().next().value);
-	addLine(line);
+	if (!quiet) addLine(line);
+}
+
+function onAnswered({ id, tries }) {
+	const { line, sentAt } = me.sent.get(id) ?? {};
+	line?.mark("fast", `✓ ${tries > 1 ? `sent ${tries} times` : tookText(performance.now() - sentAt)}`);
 }
 
 function showWaiting(waiting) {
@@ -136,9 +142,8 @@ function tell(problem) {
 function onEvent({ event, payload, id }) {
 	const at = Date.now();
 	const sent = me.sent.get(id);
-	const line = new LogLine({ outward: false, name: event, payload, at });
-	if (sent && !sent.again) line.mark("fast", tookText(performance.now() - sent.sentAt));
-	addLine(line);
+	// The lists that the page asks for by itself would hide what happens.
+	if (!sent || !LIST_EVENTS.includes(event)) addLine(new LogLine({ outward: false, name: event, payload, at }));
 	if (event === "got_apples") takeApples(payload, id);
 	else if (event === "contact_list") takeContacts(payload);
 	else if (event === "contact_requests") me.requests = listOf(payload?.contact_requests, "user_id");
@@ -228,6 +233,7 @@ function wire() {
 }
 
 async function begin() {
+	element("no-apples").prepend(appleOf(""));
 	element("orchard").append(...["green", "red", "yellow"].map(appleOf));
 	demo = await (await fetch("/demo.json")).json();
 	element("users").replaceChildren(...demo.users.map((name) => userItem(name, logIn)));

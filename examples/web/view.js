@@ -58,7 +58,9 @@ export function userItem(name, onChosen) {
 export function personItem(name, note, className, buttons) {
 	const words = make("span", { className: "words" }, make("span", { className: "name", textContent: name }), make("span", { className: "soft", textContent: note }));
 	const item = make("li", { className }, avatarOf(name), words);
-	for (const [textContent, label, className, onclick] of buttons) item.append(make("button", { type: "button", textContent, label, className, onclick }));
+	const row = make("span", { className: "row" });
+	for (const [textContent, label, className, onclick] of buttons) row.append(make("button", { type: "button", textContent, label, className, onclick }));
+	if (buttons.length > 0) item.append(row);
 	return item;
 }
 
