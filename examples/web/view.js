@@ -50,7 +50,7 @@ export function dressAvatar(avatar, name) {
 const avatarOf = (name) => dressAvatar(make("span", { ariaHidden: "true" }), name);
 
 export function userItem(name, onChosen) {
-	const button = make("button", { type: "button", onclick: () => onChosen(name) }, avatarOf(name), make("span", { className: "name", textContent: name }));
+	const button = make("button", { type: "button", value: name, onclick: () => onChosen(name) }, avatarOf(name), make("span", { className: "name", textContent: name }));
 	return make("li", {}, button);
 }
 
