@@ -21,6 +21,9 @@ OPTIONS = ("--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "-
            "--disable-extensions", "--disable-background-timer-throttling", "--disable-renderer-backgrounding", "--disable-dev-shm-usage",
            "--hide-scrollbars", "--remote-debugging-pipe")
 
+# Who is killed leaves nothing behind.
+WITH_PARENT = ("setpriv", "--pdeathsig", "TERM", "--") if shutil.which("setpriv") else ()
+
 
 class Failed(Exception):
     """What is wrong, in words."""
@@ -57,7 +60,7 @@ class Browser:
             options.append("--no-sandbox")  # Chromium's own does not work for root
         with open(os.path.join(self.folder, "log"), "wb") as log:
             # It reads commands from descriptor 3 and answers on 4.
-            self.process = subprocess.Popen(["bash", "-c", f'exec "$0" "$@" 3<&{commands} 4>&{answers} {commands}<&- {answers}>&-', program, *options, "about:blank"],
+            self.process = subprocess.Popen([*WITH_PARENT, "bash", "-c", f'exec "$0" "$@" 3<&{commands} 4>&{answers} {commands}<&- {answers}>&-', program, *options, "about:blank"],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(commands, answers), start_new_session=True,
                                             env={**os.environ, "HOME": self.folder})
         os.close(commands)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 
-from browser import Failed
+from browser import WITH_PARENT, Failed
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PROJECT = os.path.dirname(os.path.dirname(HERE))
@@ -32,7 +32,7 @@ class Demo:
     def __init__(self, folder, options=()):
         self.state, self.log = os.path.join(folder, "state"), os.path.join(folder, "demo.log")
         with open(self.log, "wb") as log:
-            self.process = subprocess.Popen([os.path.join(PROJECT, "examples", "demo", "run"), "--web", "--state", self.state, *options],
+            self.process = subprocess.Popen([*WITH_PARENT, os.path.join(PROJECT, "examples", "demo", "run"), "--web", "--state", self.state, *options],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=interruptible)
 
     def __enter__(self):
