@@ -83,7 +83,8 @@ function showState() {
 	const left = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
 	if (why) me.why = why;
 	const what = me.everReady ? "The connection is lost" : "There is no connection";
-	say("banner-text", `${what}: ${me.why}. ${state === "lost" ? `Next try in ${left} s.` : "Trying again …"}`);
+	say("banner-text", `${what}: ${me.why}.`);
+	say("banner-when", state === "lost" ? `Next try in ${left} s.` : "Trying again …"); // not read out, each second
 }
 
 /* ---- What goes out ---- */
@@ -117,7 +118,7 @@ function showWaiting(waiting) {
 	const names = [...new Set(waiting.map(({ names }) => names[0]))].join(", ");
 	// What is answered within a moment need not flicker.
 	clearTimeout(showWaiting.timer);
-	const text = waiting.length === 0 ? "" : `waits for an answer: ${names}`;
+	const text = waiting.length === 0 ? "" : `Waits for an answer: ${names}`;
 	showWaiting.timer = setTimeout(() => say("waits", text), text ? 400 : 0);
 }
 
