@@ -33,6 +33,13 @@ class Missing(Exception):
     """Chromium is not there."""
 
 
+def chromium():
+    program = shutil.which("chromium")
+    if not program:
+        raise Missing(PACKAGE_HINT)
+    return program
+
+
 def key_of(certificate):
     """The hash of its public key, as Chromium has it on its command line."""
     key = subprocess.run(["openssl", "x509", "-in", certificate, "-noout", "-pubkey"], capture_output=True, check=True).stdout
@@ -49,9 +56,7 @@ def high(descriptor):
 
 class Browser:
     def __init__(self, certificate):
-        program = shutil.which("chromium")
-        if not program:
-            raise Missing(PACKAGE_HINT)
+        program = chromium()
         self.folder = tempfile.mkdtemp(prefix="cashewd-browser-")
         commands, self.output = map(high, os.pipe())
         self.input, answers = map(high, os.pipe())
