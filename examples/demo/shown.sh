@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What examples/demo/run shows: lines with the seconds since its start, and on a terminal what it waits for, with its progress. It sources this.
+# What examples/demo/run shows: lines with the seconds since its start, and on a terminal what it waits for, with its progress, and at the end what
+# came of it. It sources this.
 #
 # Of its variables this reads state, install and project.
 # shellcheck disable=SC2154
@@ -58,6 +59,20 @@ progress_of() { # progress_of PART: how far it is, where its log tells
 end() { # end TEXT: it has happened
 	doing=''
 	line "$1"
+}
+
+summary() {
+	printf '\n%s\n' "$(tail -n 1 -- "$state/apples.log")"
+	tail -n 1 -- "$state/contacts.log"
+	# What it says of itself when it has stopped.
+	sed -n 's/.*"event":"stopped".*"done":\([0-9]*\),"rejected":\([0-9]*\),"dead":\([0-9]*\),.*/cashewd: \1 commands done, \2 rejected, \3 dead/p' \
+		"$state/cashewd.log"
+	if [[ -e $state/loggly/events ]]; then
+		printf 'Loggly would have got %d events, all of them in %s, such as:\n' "$(wc -l <"$state/loggly/events")" \
+			"$state/loggly/events"
+		grep -m 1 '"event":"ready"' -- "$state/loggly/events" | sed 's/^/    /' || true
+	fi
+	printf 'all of it in %d seconds; the logs are in %s\n' "$SECONDS" "$state"
 }
 
 fail() { # fail TEXT [LOG]
