@@ -212,8 +212,8 @@ class Programs:
         self.database_pid = int(values["DATABASE_PID"]) if values["DATABASE_PID"].isdigit() else 0
         self.database = program
 
-    def prepare_database(self, name=DATABASE, users=200, contacts=100):
-        self.tool("bench-database", "prepare", self.database_url, name, str(users), str(contacts))
+    def prepare_database(self, name=DATABASE, users=200, contacts=100, limit=120):
+        self.tool("bench-database", "prepare", self.database_url, name, str(users), str(contacts), limit=limit)
 
     def drop_databases(self, names):
         for name in names:
@@ -295,7 +295,7 @@ class Programs:
         program.wait_for_line("ready")
         return program
 
-    def load(self, port, tls, mode, watch, seconds, rate=0, commands=0, warmup=1.0):
+    def load(self, port, tls, mode, watch, seconds, rate=0, commands=0, warmup=1.0, devices=0):
         """One run of the load generator: its figures."""
         self.runs += 1
         arguments = ["--port", str(port), "--mode", mode, "--run", f"r{self.runs}", "--seconds", str(seconds), "--warmup",
@@ -303,6 +303,7 @@ class Programs:
         arguments += ["--ca", self.ca] if tls else []
         arguments += ["--rate", str(rate)] if rate else []
         arguments += ["--commands", str(commands)] if commands else []
+        arguments += ["--devices", str(devices)] if devices else []
         for name, pids in watch.items():
             arguments += ["--watch", name + "=" + "+".join(str(pid) for pid in pids)]
         figures = json.loads(self.tool("bench-load", *arguments, limit=warmup + seconds + 60, environment=self.with_token()))
