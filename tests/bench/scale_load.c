@@ -1,10 +1,10 @@
 /*
  * scale_load - very many devices at once: sends get_apples on a schedule over all of them, step by step, and measures.
  *
- * Happy path: connects a device for each line of the tokens file, with its subscriptions, and prints a line of JSON. Then a line "RATE WARMUP SECONDS" on
- * standard input is a step, and is answered with a line of JSON: how many commands were due, their latencies from the time when they were due to the
- * event, the events that came meanwhile, and the CPU seconds of the processes named by --watch. The end of the input is the end. Failure: a message on
- * standard error and exit code 1; 2 for bad arguments. Commands without an event are a figure, and no failure.
+ * Happy path: connects a device for each line of the tokens file, with its subscriptions, and prints a line of JSON. Then a line "RATE WARMUP
+ * SECONDS" on standard input is a step, and is answered with a line of JSON: how many commands were due, their latencies from the time when they were
+ * due to the event, the events that came meanwhile, and the CPU seconds of the processes named by --watch. The end of the input is the end. Failure: a
+ * message on standard error and exit code 1; 2 for bad arguments. Commands without an event are a figure, and no failure.
  */
 #include "scale_load.h"
 #include "number.h"
@@ -141,6 +141,8 @@ static int open_device(struct scale *scale, struct scale_device *device, SSL_CTX
 	const struct stream_way way = {.host = scale->options.host,
 		.port = scale->options.port,
 		.tls = tls,
+		/* All but the first ones resume its TLS session, as that saves half of the time. */
+		.resume = device->index > 0 ? SSL_get0_session(scale->devices[0].stream.ssl) : NULL,
 		.source = source,
 		.buffer_size = BUFFER_SIZE,
 		.once = true};

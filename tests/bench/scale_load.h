@@ -3,8 +3,8 @@
  * events). One thread, one epoll for all connections.
  *
  * Each connection is a device of a user of its own, with the user's own token and several subscriptions: user/apples/0, user/apples/1 .. The devices
- * send get_apples by turns, and each command names, as its Response Topic, the next of the device's subscriptions: so all of them are used. A slot is one
- * subscription of one device, and its events come in the order of its commands.
+ * send get_apples by turns, and each command names, as its Response Topic, the next of the device's subscriptions: so all of them are used. A slot is
+ * one subscription of one device, and its events come in the order of its commands.
  */
 #ifndef SCALE_LOAD_H
 #define SCALE_LOAD_H
