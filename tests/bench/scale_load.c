@@ -3,8 +3,9 @@
  *
  * Happy path: connects a device for each line of the tokens file, with its subscriptions, and prints a line of JSON. Then a line "RATE WARMUP
  * SECONDS" on standard input is a step, and is answered with a line of JSON: how many commands were due, their latencies from the time when they were
- * due to the event, the events that came meanwhile, and the CPU seconds of the processes named by --watch. The end of the input is the end. Failure: a
- * message on standard error and exit code 1; 2 for bad arguments. Commands without an event are a figure, and no failure.
+ * due to the event, the events that came meanwhile, and the CPU seconds of the processes named by --watch. The end of the input is the end.
+ *
+ * Failure: a message on standard error and exit code 1; 2 for bad arguments. Commands without an event are a figure, and no failure.
  */
 #include "scale_load.h"
 #include "number.h"

@@ -1,8 +1,8 @@
 /*
  * watch.h - the CPU seconds that other processes use between two moments, and the machine as a whole.
  *
- * watch_parse() takes "host=12+13", which adds up two processes, for each of the command line's --watch. Between watch_begin() and watch_end() counts,
- * of each, the user and system time of all threads, also of those that have ended. A process that is gone counts nothing.
+ * watch_parse() takes "host=12+13", which adds up two processes, for each of the command line's --watch. Between watch_begin() and watch_end()
+ * counts, of each, the user and system time of all threads, also of those that have ended. A process that is gone counts nothing.
  */
 #ifndef WATCH_H
 #define WATCH_H
