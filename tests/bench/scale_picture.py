@@ -6,7 +6,7 @@ from svg import line, log_part, page, text
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1000, 250, 60, 250, 30, 40
 LOW_MS, HIGH_MS = 0.1, 10_000.0
 COLOURS = ("#1f5fa8", "#2a8a3a", "#b5542a", "#7a3fa0", "#8a7a10", "#10808a")
-PART_COLOURS = {"broker": "#b5542a", "host": "#1f5fa8", "database": "#2a8a3a", "load": "#999999", "others": "#dddddd"}
+PART_COLOURS = {"broker": "#b5542a", "host": "#1f5fa8", "database": "#2a8a3a", "load": "#777777", "others": "#c8c8c8"}
 
 
 class Panel:
@@ -14,7 +14,7 @@ class Panel:
 
     def __init__(self, top, title, xs, low, high, log_x=False, log_y=False):
         self.top, self.low, self.high, self.log_x, self.log_y = top, low, high, log_x, log_y
-        self.first, self.last = (min(xs), max(xs)) if log_x else (0, max(xs))
+        self.first, self.last = (min(xs), max(xs)) if log_x else (0, 1.05 * max(xs))
         self.inner, self.height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
         self.parts = [text(LEFT, top + 18, title),
                       f'<rect x="{LEFT}" y="{top + TOP}" width="{self.inner}" height="{self.height}" fill="none" stroke="#bbb"/>']
@@ -76,7 +76,7 @@ def processors(document, run, top):
         for name in (*PARTS, "others"):
             value = others(step) if name == "others" else share(step, name) or 0
             y, height = panel.y(base + value), panel.y(base) - panel.y(base + value)
-            left = min(panel.x(step["rate"]) - width / 2, LEFT + panel.inner - width)
+            left = panel.x(step["rate"]) - width / 2
             panel.parts.append(f'<rect x="{left:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{PART_COLOURS[name]}"/>')
             base += value
     for name in (*PARTS, "others"):

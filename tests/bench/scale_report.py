@@ -51,14 +51,17 @@ def cost(step, part):
 
 
 def limit_of(step, processors):
-    """What had no time left; "" where nothing is known."""
+    """What had no time left; where nothing had, but the rate was not carried all the same, the busiest part; else ""."""
     found = [f"{part} ({share(step, part):.0%} of a processor)" for part in PARTS if (share(step, part) or 0) >= FULL]
     if found:
         return ", ".join(found)
     if step["machine_s"] >= MACHINE_FULL * processors * step["seconds"]:
         shares = [f"{part} {share(step, part):.0%}" for part in PARTS if (share(step, part) or 0) >= 0.05]
         return f"all {processors} processors ({', '.join([*shares, f'others {others(step):.0%}'])})"
-    return ""
+    if is_carried(step):
+        return ""
+    busiest = max(PARTS, key=lambda part: share(step, part) or 0)
+    return f"nothing was full; most busy: {busiest} ({share(step, busiest):.0%})"
 
 
 # ---- one run ----
@@ -111,7 +114,7 @@ def percent(value):
     return "-" if value is None else f"{value:.0%}"
 
 
-WORDS = ("program", "command", "limited by")  # columns of words
+WORDS = ("program", "command", "limited by", "not carried")  # columns of words
 
 
 def markdown(title, head, rows):
@@ -145,14 +148,15 @@ def step_table(document, subscriptions):
     return markdown(f"{subscriptions:,} subscriptions, get_apples and back", STEP_HEAD, rows)
 
 
-def summary_row(run, rate):
+def summary_row(run, rate, processors):
     best, above = highest(run), first_above(run)
     step = step_of(run, rate) if rate else None
     before, after = run["memory"].get("connected", {}), run["steps"][-1]["memory"]
     costs = [number(cost(step, part), 2) if step else "-" for part in PARTS]
     memory = [f"{before[part] / 1e6:,.0f} / {after[part] / 1e6:,.0f}" if part in before else "-" for part in ("broker", "host", "load")]
     return [f"{run['subscriptions']:,}", run["program"], number(best["rate"]) if best else "none", number(best["p99_ms"], 1) if best else "-",
-            f"{above['rate']:,.0f}/s: p99 {above['p99_ms']:,.0f} ms" if above else "-", *costs, number(ceiling(run)), *memory]
+            f"{above['rate']:,.0f}/s: p99 {above['p99_ms']:,.0f} ms; {limit_of(above, processors)}" if above else "-", *costs, number(ceiling(run)),
+            *memory]
 
 
 def summary_table(document):
@@ -161,7 +165,7 @@ def summary_table(document):
         runs = [run for run in document["runs"] if run["program"] == kind and run["steps"]]
         rate = common_rate(runs)
         rates.append(f"{kind} {number(rate, 0, '/s')}")
-        rows += [summary_row(run, rate) for run in runs]
+        rows += [summary_row(run, rate, document["machine"]["processors"]) for run in runs]
     head = ("subscriptions", "program", f"carried, p99 < {P99_LIMIT_MS} ms", "p99 ms", "not carried", "broker", "host", "database", "load",
             "broker's ceiling/s", "broker, MB", "host, MB", "load, MB")
     return (markdown("Summary", head, rows) + f"\nbroker, host, database, load: CPU seconds per 100,000 commands at the highest rate that all numbers of "

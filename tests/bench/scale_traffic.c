@@ -108,9 +108,9 @@ static void send_command(
 	const size_t response_size =
 		(size_t)snprintf(response, sizeof(response), "%s/apples/%u", device->user, subscription);
 
+	/* It is free: far fewer are unacknowledged, and the oldest are acknowledged first. */
 	if (++device->last_id == 0)
-		device->last_id =
-			1; /* free: far fewer are unacknowledged, and the oldest are acknowledged first */
+		device->last_id = 1;
 	unsigned char *const out =
 		stream_room(&device->stream, PACKET_OVERHEAD + topic_size + response_size + sizeof(payload));
 	stream_wrote(&device->stream, packet_publish_respond(out, device->last_id, topic, topic_size,

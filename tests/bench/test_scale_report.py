@@ -57,6 +57,7 @@ class Steps(unittest.TestCase):
         self.assertEqual(limit_of(one, 2), "")
         self.assertEqual(limit_of({**one, "cpu_s": {"broker": 9.6, "host": 3.0}}, 2), "broker (96% of a processor)")
         self.assertEqual(limit_of({**one, "load_cpu_s": 9.9}, 2), "load (99% of a processor)")
+        self.assertEqual(limit_of({**one, "p99_ms": 21.0}, 2), "nothing was full; most busy: broker (60%)")
         self.assertEqual(limit_of({**one, "machine_s": 19.9}, 2), "all 2 processors (broker 60%, host 20%, load 30%, others 89%)")
 
     def test_cost_is_of_what_was_answered(self):
