@@ -28,7 +28,7 @@ CONTACT_RATE, QUICK_CONTACT_RATE = 300, 50
 EACH = 5  # subscriptions of a device
 DESCRIPTORS = 200  # of a process for other things than devices
 CONNECT_S = 400  # to wait for the devices' connects at most
-DRAIN_S, QUICK_DRAIN_S = 10, 60
+DRAIN_S, QUICK_DRAIN_S = 30, 60
 # A few devices do here what very many do elsewhere: what one may send is counted, and is enough.
 MESSAGES = "plugin_opt_quota_messages_per_second 5000\nplugin_opt_quota_messages_burst 20000\n"
 BYTES = "plugin_opt_quota_bytes_per_second 10000000\nplugin_opt_quota_bytes_burst 10000000\n"
