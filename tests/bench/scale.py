@@ -182,11 +182,12 @@ def run_all_subscriptions(programs, arguments, document, say):
 # ---- many documents ----
 
 
-def run_documents(programs, arguments, documents, result):
+def run_documents(programs, arguments, documents, result, say):
     users = documents // CONTACTS
     began = time.monotonic()
     programs.prepare_database(users=users, contacts=CONTACTS, limit=1800)
     result["load_s"] = time.monotonic() - began
+    say(f"  {documents:,} contact documents and as many requests: loaded in {result['load_s']:.0f} s")
     broker, port = programs.start_broker(tls=True)
     host, _ = programs.start_host("cashewd", programs.handler_port, tls=True)
     watch = {"broker": broker.pids(), "host": host.pids()}
@@ -207,11 +208,12 @@ def run_all_documents(programs, arguments, document, say):
         result = {"documents": documents, "commands": {}}
         document["contacts"].append(result)
         try:
-            run_documents(programs, arguments, documents, result)
+            run_documents(programs, arguments, documents, result, say)
         except (Failed, OSError, ValueError) as failure:
             result["failed"] = str(failure)
             say(f"  FAILED: {documents:,} documents: {failure}")
             clear(programs)
+    say()
     say(contact_table(document))
 
 
