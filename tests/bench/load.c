@@ -128,13 +128,13 @@ static void print_result(const struct load_options *options, const struct load_r
 	printf("{\"mode\":\"%s\",\"tls\":%s,\"rate\":%g,\"seconds\":%.3f,\"commands\":%llu,\"per_second\":%."
 	       "1f,"
 	       "\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"extra\":%llu,\"lost\":%llu,\"late\":%llu,"
-	       "\"load_cpu_s\":%.6f,\"cpu_s\":",
+	       "\"load_cpu_s\":%.6f,\"machine_s\":%.2f,\"cpu_s\":",
 		options->mode->name, options->ca_file != NULL ? "true" : "false", options->rate,
 		result->seconds, (unsigned long long)result->commands,
 		(double)result->commands / result->seconds, (double)histogram_quantile(latency, 0.50) / 1e6,
 		(double)histogram_quantile(latency, 0.99) / 1e6, (double)latency->max / 1e6,
 		(unsigned long long)result->extra, (unsigned long long)result->lost,
-		(unsigned long long)result->late, result->load_cpu_s);
+		(unsigned long long)result->late, result->load_cpu_s, options->watches.machine_s);
 	watch_print(&options->watches);
 	printf("}\n");
 }

@@ -29,6 +29,7 @@ EACH = 5  # subscriptions of a device
 DESCRIPTORS = 200  # of a process for other things than devices
 CONNECT_S = 400  # to wait for the devices' connects at most
 DRAIN_S, QUICK_DRAIN_S = 30, 60
+SETTLE_S = 5  # for a database that has just been filled to write what it has
 # A few devices do here what very many do elsewhere: what one may send is counted, and is enough.
 MESSAGES = "plugin_opt_quota_messages_per_second 5000\nplugin_opt_quota_messages_burst 20000\n"
 BYTES = "plugin_opt_quota_bytes_per_second 10000000\nplugin_opt_quota_bytes_burst 10000000\n"
@@ -188,6 +189,7 @@ def run_documents(programs, arguments, documents, result, say):
     programs.prepare_database(users=users, contacts=CONTACTS, limit=1800)
     result["load_s"] = time.monotonic() - began
     say(f"  {documents:,} contact documents and as many requests: loaded in {result['load_s']:.0f} s")
+    time.sleep(0 if arguments.quick else SETTLE_S)
     broker, port = programs.start_broker(tls=True)
     host, _ = programs.start_host("cashewd", programs.handler_port, tls=True)
     watch = {"broker": broker.pids(), "host": host.pids()}

@@ -193,6 +193,7 @@ def contact_table(document):
 def machine_lines(document):
     lines = [f"{name}: {value}" for name, value in document["machine"].items()]
     steps = [step for run in document["runs"] for step in run["steps"]]
+    steps += [figures for result in document["contacts"] for figures in result["commands"].values()]
     noise = statistics.median(others(step) for step in steps) if steps else 0
     if noise > NOISE:
         lines.append(f"Other processes took {noise:.0%} of a processor in the median: the machine was busy, and the figures are rough.")

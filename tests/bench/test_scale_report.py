@@ -32,7 +32,7 @@ def run(kind, subscriptions, *steps):
 
 def contacts(documents, **differs):
     figures = {"commands": 3000, "per_second": 300.0, "seconds": 10.0, "p50_ms": 0.9, "p99_ms": 3.0, "max_ms": 9.0, "load_cpu_s": 0.5,
-               "cpu_s": {"broker": 0.5, "host": 0.6, "database": 1.2}, **differs}
+               "machine_s": 3.0, "cpu_s": {"broker": 0.5, "host": 0.6, "database": 1.2}, **differs}
     return {"documents": documents, "load_s": 3.0, "memory": {"database": 50 * MB},
             "commands": {"request_contact": dict(figures), "get_contact_list": dict(figures)}}
 
@@ -148,6 +148,8 @@ class Texts(unittest.TestCase):
     def test_busy_machine_is_said(self):
         self.assertNotIn("busy", "".join(machine_lines(document([run(HOST, 1000, step(1000))]))))
         self.assertIn("busy", "".join(machine_lines(document([run(HOST, 1000, step(1000, machine_s=10.0))]))))
+        self.assertNotIn("busy", "".join(machine_lines(document(results=[contacts(1000)]))))
+        self.assertIn("busy", "".join(machine_lines(document(results=[contacts(1000, machine_s=19.0)]))))
 
     def test_picture_is_xml_and_has_a_curve_for_each_run(self):
         for name, one, curves in (("all", self.all_of_it(), 3), ("documents", document(results=[contacts(10_000)]), 0),
