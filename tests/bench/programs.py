@@ -158,6 +158,12 @@ class Programs:
         program.stop()
         self.running.remove(program)
 
+    def clear(self):
+        """Ends what a failed measurement has left, all but the database."""
+        for program in [program for program in self.running if program is not self.database]:
+            program.end()
+            self.running.remove(program)
+
     def effects(self, database, name):
         """{user: [(nanoseconds, number)]} of what append has left in that list, by time."""
         found = {}

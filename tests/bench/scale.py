@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import shutil
+import subprocess
 import tempfile
 import time
 
@@ -27,7 +28,7 @@ CONTACTS = 100  # of each user, and as many requests: what one get_contact_list 
 CONTACT_RATE, QUICK_CONTACT_RATE = 300, 50
 EACH = 5  # subscriptions of a device
 DESCRIPTORS = 200  # of a process for other things than devices
-CONNECT_S = 400  # to wait for the devices' connects at most
+CONNECT_S = 400  # for all devices to connect, or to leave, at most
 DRAIN_S, QUICK_DRAIN_S = 30, 60
 SETTLE_S = 5  # for a database that has just been filled to write what it has
 # A few devices do here what very many do elsewhere: what one may send is counted, and is enough.
@@ -118,7 +119,10 @@ class Devices:
 
     def stop(self):
         self.program.process.stdin.close()
-        self.program.process.wait(60)
+        try:
+            self.program.process.wait(CONNECT_S)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"bench-scale-load did not end:\n{self.program.tail()}") from None
         self.programs.stop(self.program)
 
 
@@ -159,13 +163,6 @@ def run_subscriptions(programs, arguments, kind, subscriptions, result):
     programs.stop(broker)
 
 
-def clear(programs):
-    """Ends what a failed measurement has left, all but the database."""
-    for program in [program for program in programs.running if program is not programs.database]:
-        program.end()
-        programs.running.remove(program)
-
-
 def run_all_subscriptions(programs, arguments, document, say):
     for subscriptions in arguments.subscriptions:
         for kind in (HOST, ECHO):
@@ -176,7 +173,7 @@ def run_all_subscriptions(programs, arguments, document, say):
             except (Failed, OSError, ValueError) as failure:
                 result["failed"] = str(failure)
                 say(f"  FAILED: {subscriptions:,} subscriptions, {kind}: {failure}")
-                clear(programs)
+                programs.clear()
         say(step_table(document, subscriptions))
 
 
@@ -214,7 +211,7 @@ def run_all_documents(programs, arguments, document, say):
         except (Failed, OSError, ValueError) as failure:
             result["failed"] = str(failure)
             say(f"  FAILED: {documents:,} documents: {failure}")
-            clear(programs)
+            programs.clear()
     say()
     say(contact_table(document))
 
