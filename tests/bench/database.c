@@ -24,7 +24,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { THREADS_MAX = 512, DEVICES = 200, ROUNDS = 400 };
+enum { THREADS_MAX = 512, DEVICES = 200, ROUNDS = 400, BULK = 10000 };
 
 static _Noreturn void die(const char *what, const char *why)
 {
@@ -54,31 +54,40 @@ static struct store *open_store(const char *url, const char *name)
 
 /* ---- prepare ---- */
 
+static void insert_bulk(mongoc_bulk_operation_t *bulk)
+{
+	bson_error_t error;
+	bson_t reply;
+
+	if (mongoc_bulk_operation_execute(bulk, &reply, &error) == 0)
+		die("insert", error.message);
+	bson_destroy(&reply);
+	mongoc_bulk_operation_destroy(bulk);
+}
+
 /* {_id: "<owner>/<other>", user_id: owner, OTHER: other, SINCE: date} for `count` others of each owner. */
 static void insert_pairs(mongoc_collection_t *collection, const char *other_name, const char *since_name,
 	const char *prefix, unsigned owners, unsigned count)
 {
-	for (unsigned owner = 0; owner < owners; owner++) {
-		mongoc_bulk_operation_t *const bulk =
-			mongoc_collection_create_bulk_operation_with_opts(collection, NULL);
-		bson_error_t error;
-		bson_t reply;
+	mongoc_bulk_operation_t *bulk = NULL;
+	const uint64_t all = (uint64_t)owners * count;
 
-		for (unsigned other = 0; other < count; other++) {
-			char user[16], contact[16], id[40];
-			(void)snprintf(user, sizeof(user), "b%u", owner);
-			(void)snprintf(contact, sizeof(contact), "%s%05u", prefix, other);
-			(void)snprintf(id, sizeof(id), "%s/%s", user, contact);
-			bson_t *const document = BCON_NEW("_id", BCON_UTF8(id), "user_id", BCON_UTF8(user),
-				other_name, BCON_UTF8(contact), since_name,
-				BCON_DATE_TIME(1700000000000LL + other));
-			mongoc_bulk_operation_insert(bulk, document);
-			bson_destroy(document);
+	for (uint64_t at = 0; at < all; at++) {
+		const unsigned owner = (unsigned)(at / count), other = (unsigned)(at % count);
+		char user[16], contact[16], id[40];
+		if (!bulk)
+			bulk = mongoc_collection_create_bulk_operation_with_opts(collection, NULL);
+		(void)snprintf(user, sizeof(user), "b%u", owner);
+		(void)snprintf(contact, sizeof(contact), "%s%05u", prefix, other);
+		(void)snprintf(id, sizeof(id), "%s/%s", user, contact);
+		bson_t *const document = BCON_NEW("_id", BCON_UTF8(id), "user_id", BCON_UTF8(user),
+			other_name, BCON_UTF8(contact), since_name, BCON_DATE_TIME(1700000000000LL + other));
+		mongoc_bulk_operation_insert(bulk, document);
+		bson_destroy(document);
+		if (at % BULK == BULK - 1 || at + 1 == all) {
+			insert_bulk(bulk);
+			bulk = NULL;
 		}
-		if (mongoc_bulk_operation_execute(bulk, &reply, &error) == 0)
-			die("insert", error.message);
-		bson_destroy(&reply);
-		mongoc_bulk_operation_destroy(bulk);
 	}
 }
 

@@ -1,6 +1,6 @@
 /*
- * echo - a bare libmosquitto client that answers get_apples and ping as cashewd does: the reference for what
- * a command costs.
+ * echo - a bare libmosquitto client that answers get_apples and ping as cashewd does, to the Response Topic
+ * where there is one: the reference for what a command costs.
  *
  * It does what every plain libmosquitto program does: on_message publishes the event at QoS 1 and returns.
  * The library has queued the command's acknowledgement before on_message is called, so a crash loses what was
@@ -60,9 +60,10 @@ static void on_message(struct mosquitto *client, void *context, const struct mos
 	static const char apples[] = "[\"red\",\"yellow\",\"blue\"]";
 	const char *const slash = strchr(message->topic, '/');
 	char topic[128];
+	char *response_topic = NULL;
 	int error;
 
-	(void)context, (void)properties;
+	(void)context;
 	if (slash == NULL || (size_t)(slash - message->topic) > 64)
 		return;
 	const int user_size = (int)(slash - message->topic);
@@ -72,8 +73,11 @@ static void on_message(struct mosquitto *client, void *context, const struct mos
 			client, NULL, topic, message->payloadlen, message->payload, 1, false, NULL);
 	} else {
 		(void)snprintf(topic, sizeof(topic), "%.*s/got_apples", user_size, message->topic);
-		error = mosquitto_publish_v5(
-			client, NULL, topic, (int)sizeof(apples) - 1, apples, 1, false, NULL);
+		(void)mosquitto_property_read_string(
+			properties, MQTT_PROP_RESPONSE_TOPIC, &response_topic, false);
+		error = mosquitto_publish_v5(client, NULL, response_topic ? response_topic : topic,
+			(int)sizeof(apples) - 1, apples, 1, false, NULL);
+		free(response_topic);
 	}
 	if (error != MOSQ_ERR_SUCCESS)
 		die("publish", error);

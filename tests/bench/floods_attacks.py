@@ -2,11 +2,7 @@
 seconds that it has; it runs in a process of its own, does its worst, and returns a sentence about what came of it.
 """
 
-import base64
 import contextlib
-import hashlib
-import hmac
-import json
 import os
 import resource
 import select
@@ -16,6 +12,7 @@ import time
 
 from mqtt import Client, connect_packet, large_properties, publish_packet, subscribe_packet
 from programs import Failed
+from tokens import token
 
 STRANGER = "127.0.0.2"  # an address that is not exempt
 BURST = 200
@@ -167,14 +164,6 @@ def idle_connections(target, seconds):
     opened = plain_connections(target.port, 20000, b"", until)
     time.sleep(max(0, until - time.monotonic()))
     return f"{len(opened):,} opened"
-
-
-def token(secret, user, ends_at):
-    """A user's token (RFC 7519) that ends in that second."""
-    def part(data):
-        return base64.urlsafe_b64encode(data).rstrip(b"=")
-    text = part(b'{"alg":"HS256"}') + b"." + part(json.dumps({"user_id": user, "exp": ends_at}).encode())
-    return (text + b"." + part(hmac.new(secret.encode(), text, hashlib.sha256).digest())).decode()
 
 
 EXPIRING = 17000

@@ -60,29 +60,6 @@ static int bad(const char *what, const char *value)
 	return 2;
 }
 
-static bool parse_watch(const char *text, struct load_options *options)
-{
-	const char *const equals = strchr(text, '=');
-
-	if (equals == NULL || equals == text || options->watch_count == LOAD_WATCH_MAX)
-		return false;
-	struct load_watch *const watch = &options->watches[options->watch_count];
-	if ((size_t)(equals - text) >= sizeof(watch->name))
-		return false;
-	memcpy(watch->name, text, (size_t)(equals - text));
-	for (const char *at = equals; *at != '\0';) {
-		char *end;
-		const long pid = strtol(at + 1, &end, 10);
-		if (end == at + 1 || pid <= 0 || (*end != '+' && *end != '\0') ||
-			watch->pid_count == LOAD_WATCH_PIDS)
-			return false;
-		watch->pids[watch->pid_count++] = (pid_t)pid;
-		at = end;
-	}
-	options->watch_count++;
-	return true;
-}
-
 static const struct load_mode *find_mode(const char *name)
 {
 	for (size_t at = 0; at < sizeof(modes) / sizeof(modes[0]); at++)
@@ -124,7 +101,7 @@ static bool take_option(int option, const char *value, struct load_options *opti
 		options->run = value;
 		return strlen(value) <= 24 &&
 		       strspn(value, "0123456789abcdefghijklmnopqrstuvwxyz") == strlen(value);
-	case 't': return parse_watch(value, options);
+	case 't': return watch_parse(value, &options->watches);
 	case 'f': options->prefix = *value; return *value >= 'a' && *value <= 'z' && value[1] == '\0';
 	case 'r': return parse_number(value, 0.1, 1e6, &options->rate);
 	case 's': return parse_number(value, 0.1, 3600, &options->seconds);
@@ -151,17 +128,15 @@ static void print_result(const struct load_options *options, const struct load_r
 	printf("{\"mode\":\"%s\",\"tls\":%s,\"rate\":%g,\"seconds\":%.3f,\"commands\":%llu,\"per_second\":%."
 	       "1f,"
 	       "\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"extra\":%llu,\"lost\":%llu,\"late\":%llu,"
-	       "\"load_cpu_s\":%.6f,\"cpu_s\":{",
+	       "\"load_cpu_s\":%.6f,\"machine_s\":%.2f,\"cpu_s\":",
 		options->mode->name, options->ca_file != NULL ? "true" : "false", options->rate,
 		result->seconds, (unsigned long long)result->commands,
 		(double)result->commands / result->seconds, (double)histogram_quantile(latency, 0.50) / 1e6,
 		(double)histogram_quantile(latency, 0.99) / 1e6, (double)latency->max / 1e6,
 		(unsigned long long)result->extra, (unsigned long long)result->lost,
-		(unsigned long long)result->late, result->load_cpu_s);
-	for (unsigned at = 0; at < options->watch_count; at++)
-		printf("%s\"%s\":%.6f", at > 0 ? "," : "", options->watches[at].name,
-			options->watches[at].used_s);
-	printf("}}\n");
+		(unsigned long long)result->late, result->load_cpu_s, options->watches.machine_s);
+	watch_print(&options->watches);
+	printf("}\n");
 }
 
 int main(int argc, char **argv)

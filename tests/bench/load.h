@@ -6,10 +6,10 @@
 #define LOAD_H
 
 #include "histogram.h"
+#include "watch.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 /* How the event that answers a command is found among the commands in flight of its device. */
 enum load_match {
@@ -24,15 +24,7 @@ struct load_mode {
 	enum load_match match;
 };
 
-enum { LOAD_WATCH_MAX = 8, LOAD_WATCH_PIDS = 8, LOAD_CONTACTS = 2000 };
-
-/* Processes whose CPU time is read at both ends of the measured time: "host=12+13" adds up two. */
-struct load_watch {
-	char name[32];
-	pid_t pids[LOAD_WATCH_PIDS];
-	unsigned pid_count;
-	double begin_s, used_s;
-};
+enum { LOAD_CONTACTS = 2000 };
 
 struct load_options {
 	const struct load_mode *mode;
@@ -47,8 +39,7 @@ struct load_options {
 	uint64_t commands;	  /* measured; 0: as many as `seconds` has room for */
 	char prefix;		  /* of the devices' user ids */
 	const char *run;	  /* part of the contacts' user ids, so that each run's pairs are new */
-	struct load_watch watches[LOAD_WATCH_MAX];
-	unsigned watch_count;
+	struct watches watches;	  /* over the measured time */
 };
 
 struct load_result {

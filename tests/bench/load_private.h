@@ -6,9 +6,9 @@
 #define LOAD_PRIVATE_H
 
 #include "load.h"
+#include "nanoseconds.h"
 #include "stream.h"
 #include <stdio.h>
-#include <time.h>
 
 enum {
 	LOAD_STALL_S = 10, /* no event for that long: give up */
@@ -17,8 +17,7 @@ enum {
 	RING = 64, /* commands in flight per device at most; a power of two */
 	USER_SIZE = 48,
 };
-#define NO_CONTACT  UINT32_MAX
-#define NANOSECONDS 1000000000ULL
+#define NO_CONTACT UINT32_MAX
 
 struct flight {
 	uint64_t since;	  /* when it was sent, or was to be sent on the schedule */
@@ -59,15 +58,6 @@ int load_turn(struct load *load, uint64_t until);
 
 /* Sends and receives until the measured time is over and the last events have come. 0 or -1. */
 int load_traffic(struct load *load);
-
-static inline uint64_t nanoseconds(clockid_t clock)
-{
-	struct timespec at;
-
-	if (clock_gettime(clock, &at) != 0)
-		return 0;
-	return (uint64_t)at.tv_sec * NANOSECONDS + (uint64_t)at.tv_nsec;
-}
 
 static inline int fail(const char *what, const char *detail, size_t size)
 {

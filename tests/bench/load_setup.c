@@ -11,6 +11,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+enum { READ_AHEAD = 128 * 1024 };
+
 static void write_subscription(const struct load *load, unsigned connection_index)
 {
 	const struct load_options *const options = load->options;
@@ -88,23 +90,6 @@ static int open_connections(struct load *load, SSL_CTX *tls)
 	return 0;
 }
 
-static SSL_CTX *make_tls(const char *ca_file)
-{
-	SSL_CTX *const tls = SSL_CTX_new(TLS_client_method());
-
-	if (tls == NULL || SSL_CTX_load_verify_locations(tls, ca_file, NULL) != 1) {
-		(void)fail("cannot read the certificate authority", ca_file, strlen(ca_file));
-		SSL_CTX_free(tls);
-		return NULL;
-	}
-	SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
-	(void)SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	/* The broker sends a record per packet: read many of them in one system call. */
-	SSL_CTX_set_read_ahead(tls, 1);
-	SSL_CTX_set_default_read_buffer_len(tls, 128 * 1024);
-	return tls;
-}
-
 static void close_connections(struct load *load)
 {
 	for (unsigned at = 0; at < load->options->connections; at++) {
@@ -126,7 +111,7 @@ int load_run(struct load_options *options, struct load_result *ret_result)
 	SSL_CTX *tls = NULL;
 	int result = -1;
 
-	if (options->ca_file != NULL && (tls = make_tls(options->ca_file)) == NULL)
+	if (options->ca_file != NULL && (tls = stream_tls(options->ca_file, READ_AHEAD)) == NULL)
 		return -1;
 	load.connections = calloc(options->connections, sizeof(*load.connections));
 	load.devices = calloc(options->devices, sizeof(*load.devices));

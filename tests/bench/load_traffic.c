@@ -14,43 +14,23 @@
 #include <sys/epoll.h>
 #include <time.h>
 
-/* ---- CPU time of others ---- */
-
-/* User and system time of all threads, also those that have ended, to the nanosecond. */
-static double cpu_seconds(const struct load_watch *watch)
-{
-	double sum = 0;
-
-	for (unsigned at = 0; at < watch->pid_count; at++) {
-		clockid_t clock;
-		if (clock_getcpuclockid(watch->pids[at], &clock) == 0)
-			sum += (double)nanoseconds(clock) / 1e9;
-	}
-	return sum;
-}
+/* ---- The measured time ---- */
 
 static void begin_measuring(struct load *load)
 {
-	struct load_options *const options = load->options;
-
 	load->measuring = true;
 	load->result->load_cpu_s = -(double)nanoseconds(CLOCK_PROCESS_CPUTIME_ID) / 1e9;
-	for (unsigned at = 0; at < options->watch_count; at++)
-		options->watches[at].begin_s = cpu_seconds(&options->watches[at]);
+	watch_begin(&load->options->watches);
 	load->measured_from = load->now = nanoseconds(CLOCK_MONOTONIC);
 }
 
 static void end_measuring(struct load *load)
 {
-	struct load_options *const options = load->options;
-
 	load->measuring = false;
 	load->stopped = true;
 	load->now = nanoseconds(CLOCK_MONOTONIC);
 	load->result->seconds = (double)(load->now - load->measured_from) / 1e9;
-	for (unsigned at = 0; at < options->watch_count; at++)
-		options->watches[at].used_s =
-			cpu_seconds(&options->watches[at]) - options->watches[at].begin_s;
+	watch_end(&load->options->watches);
 	load->result->load_cpu_s += (double)nanoseconds(CLOCK_PROCESS_CPUTIME_ID) / 1e9;
 }
 

@@ -75,6 +75,26 @@ size_t packet_publish(unsigned char *out, uint16_t id, const char *topic, size_t
 	return used + payload_size;
 }
 
+size_t packet_publish_respond(unsigned char *out, uint16_t id, const char *topic, size_t topic_size,
+	const char *response_topic, size_t response_size, const void *payload, size_t payload_size)
+{
+	const size_t properties_size = 1 + 2 + response_size;
+	unsigned char length[4];
+	const size_t length_size = packet_length(length, properties_size);
+	size_t used = 0;
+
+	out[used++] = 0x32; /* QoS 1 */
+	used += packet_length(out + used, 2 + topic_size + 2 + length_size + properties_size + payload_size);
+	used += write_text(out + used, topic, topic_size);
+	used += packet_u16(out + used, id);
+	memcpy(out + used, length, length_size);
+	used += length_size;
+	out[used++] = 0x08;
+	used += write_text(out + used, response_topic, response_size);
+	memcpy(out + used, payload, payload_size);
+	return used + payload_size;
+}
+
 size_t packet_puback(unsigned char *out, uint16_t id)
 {
 	out[0] = 0x40;

@@ -51,6 +51,10 @@ struct packet_connect {
 size_t packet_connect(unsigned char *out, const struct packet_connect *connect);
 size_t packet_publish(unsigned char *out, uint16_t id, const char *topic, size_t topic_size,
 	const void *payload, size_t payload_size);
+
+/* The same with a Response Topic (MQTT 5.0, 3.3.2.3.5), which needs its bytes besides. */
+size_t packet_publish_respond(unsigned char *out, uint16_t id, const char *topic, size_t topic_size,
+	const char *response_topic, size_t response_size, const void *payload, size_t payload_size);
 size_t packet_puback(unsigned char *out, uint16_t id);
 size_t packet_disconnect(unsigned char *out);
 

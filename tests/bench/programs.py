@@ -13,7 +13,7 @@ import socket
 import subprocess
 import time
 
-START_LIMIT_S = 15
+START_LIMIT_S = 60
 STOP_LIMIT_S = 20
 # For the broker: a few devices of the benchmark do what thousands do elsewhere.
 NO_QUOTAS = "".join(f"plugin_opt_quota_{name} 0\n" for name in (
@@ -36,6 +36,17 @@ def free_port():
                 continue
             return port
     raise Failed("found no free port")
+
+
+def memory_of(pids):
+    """(VmRSS, VmHWM) in bytes, of all of them together."""
+    total = (0, 0)
+    for pid in pids:
+        with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+            fields = dict(line.split(":", 1) for line in status)
+        pair = tuple(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+        total = (total[0] + pair[0], total[1] + pair[1])
+    return total
 
 
 class Program:
@@ -111,13 +122,7 @@ class Program:
     def memory(self, host_only=False):
         """(VmRSS, VmHWM) in bytes, of all its processes together, which counts the pages of shared libraries in each: cashewd is a
         supervisor and, last, a host."""
-        total = (0, 0)
-        for pid in self.pids()[-1:] if host_only else self.pids():
-            with open(f"/proc/{pid}/status", encoding="utf-8") as status:
-                fields = dict(line.split(":", 1) for line in status)
-            pair = tuple(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
-            total = (total[0] + pair[0], total[1] + pair[1])
-        return total
+        return memory_of(self.pids()[-1:] if host_only else self.pids())
 
 
 class Programs:
@@ -152,6 +157,12 @@ class Programs:
     def stop(self, program):
         program.stop()
         self.running.remove(program)
+
+    def clear(self):
+        """Ends what a failed measurement has left, all but the database."""
+        for program in [program for program in self.running if program is not self.database]:
+            program.end()
+            self.running.remove(program)
 
     def effects(self, database, name):
         """{user: [(nanoseconds, number)]} of what append has left in that list, by time."""
@@ -212,8 +223,8 @@ class Programs:
         self.database_pid = int(values["DATABASE_PID"]) if values["DATABASE_PID"].isdigit() else 0
         self.database = program
 
-    def prepare_database(self, name=DATABASE, users=200, contacts=100):
-        self.tool("bench-database", "prepare", self.database_url, name, str(users), str(contacts))
+    def prepare_database(self, name=DATABASE, users=200, contacts=100, limit=120):
+        self.tool("bench-database", "prepare", self.database_url, name, str(users), str(contacts), limit=limit)
 
     def drop_databases(self, names):
         for name in names:
@@ -295,7 +306,7 @@ class Programs:
         program.wait_for_line("ready")
         return program
 
-    def load(self, port, tls, mode, watch, seconds, rate=0, commands=0, warmup=1.0):
+    def load(self, port, tls, mode, watch, seconds, rate=0, commands=0, warmup=1.0, devices=0):
         """One run of the load generator: its figures."""
         self.runs += 1
         arguments = ["--port", str(port), "--mode", mode, "--run", f"r{self.runs}", "--seconds", str(seconds), "--warmup",
@@ -303,6 +314,7 @@ class Programs:
         arguments += ["--ca", self.ca] if tls else []
         arguments += ["--rate", str(rate)] if rate else []
         arguments += ["--commands", str(commands)] if commands else []
+        arguments += ["--devices", str(devices)] if devices else []
         for name, pids in watch.items():
             arguments += ["--watch", name + "=" + "+".join(str(pid) for pid in pids)]
         figures = json.loads(self.tool("bench-load", *arguments, limit=warmup + seconds + 60, environment=self.with_token()))

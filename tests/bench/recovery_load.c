@@ -22,6 +22,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+enum { READ_AHEAD = 16 * 1024 };
+
 static const char usage[] =
 	"usage: bench-recovery-load --port N --ca FILE --tokens FILE --out FILE (--schedule S | --outstanding N) [options]\n"
 	"  --tokens FILE        lines of USER TOKEN: a device each\n"
@@ -138,19 +140,6 @@ static int read_tokens(struct recovery *recovery)
 		       : fail(recovery->options->tokens_file, "no line of USER TOKEN");
 }
 
-static int make_tls(struct recovery *recovery)
-{
-	recovery->tls = SSL_CTX_new(TLS_client_method());
-	if (!recovery->tls ||
-		SSL_CTX_load_verify_locations(recovery->tls, recovery->options->ca_file, NULL) != 1)
-		return fail("cannot read the certificate authority", recovery->options->ca_file);
-	SSL_CTX_set_verify(recovery->tls, SSL_VERIFY_PEER, NULL);
-	(void)SSL_CTX_set_mode(
-		recovery->tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_read_ahead(recovery->tls, 1);
-	return 0;
-}
-
 int recovery_connect(struct recovery *recovery, struct recovery_device *device)
 {
 	const struct recovery_options *const options = recovery->options;
@@ -209,10 +198,11 @@ static int run(struct recovery *recovery)
 {
 	int error = read_tokens(recovery);
 
-	if (!error)
-		error = make_tls(recovery);
 	if (error)
 		return error;
+	recovery->tls = stream_tls(recovery->options->ca_file, READ_AHEAD);
+	if (!recovery->tls)
+		return -1;
 	recovery->epoll = epoll_create1(EPOLL_CLOEXEC);
 	recovery->out = fopen(recovery->options->out_file, "we");
 	if (recovery->epoll < 0 || !recovery->out)

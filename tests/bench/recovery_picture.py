@@ -1,11 +1,9 @@
 """The picture of `run recovery`: for each fault commands answered a second and p99 over time, with the fault marked from its begin to
-its end, and its targets. SVG, by hand."""
-
-import math
-from html import escape
+its end, and its targets."""
 
 from recovery_faults import nothing
 from recovery_report import measured, median, targets_met
+from svg import line, log_part, page, text
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1000, 165, 60, 60, 36, 24
 P99_LOW, P99_HIGH = 1.0, 100_000.0  # ms, on a logarithmic axis
@@ -18,24 +16,7 @@ def middle_round(results):
 
 
 def log_position(value):
-    low, high = math.log10(P99_LOW), math.log10(P99_HIGH)
-    return (math.log10(min(max(value, P99_LOW), P99_HIGH)) - low) / (high - low)
-
-
-def text(x, y, words, anchor="start", colour="#333"):
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}">{escape(words)}</text>'
-
-
-def line(points, colour):
-    """Through the points; a gap where one is missing."""
-    parts, pen = [], "M"
-    for point in points:
-        if point is None:
-            pen = "M"
-            continue
-        parts.append(f"{pen}{point[0]:.1f},{point[1]:.1f}")
-        pen = "L"
-    return f'<path d="{" ".join(parts)}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
+    return log_part(value, P99_LOW, P99_HIGH)
 
 
 def marked(begin, end, top, height):
@@ -79,10 +60,8 @@ def picture(faults, document, checks):
     shown = [(fault, middle_round(measured(document, fault))) for fault in faults if measured(document, fault)]
     shown = [(fault, result) for fault, result in shown if result["series"]]
     highest = 1.25 * max([document["capacity"]] + [answered for _, result in shown for _, answered, _ in result["series"]]) or 1
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT * len(shown) + 40}" font-family="sans-serif" '
-           'font-size="11">', '<rect width="100%" height="100%" fill="white"/>',
-           text(LEFT, 18, f"commands answered a second (blue, left) and p99 of those due in that second (brown, right); the fault is red; "
+    out = [text(LEFT, 18, f"commands answered a second (blue, left) and p99 of those due in that second (brown, right); the fault is red; "
                           f"{document['rate']:,.0f}/s, capacity {document['capacity']:,.0f}/s, {document['database']}")]
     for at, (fault, result) in enumerate(shown):
         out += panel(fault, result, [check for check in checks if check.fault == fault.name], 30 + at * HEIGHT, highest)
-    return "\n".join(out + ["</svg>"]) + "\n"
+    return page(WIDTH, HEIGHT * len(shown) + 40, out)

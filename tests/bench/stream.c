@@ -37,9 +37,42 @@ static int complain_tls(const char *what)
 	return complain(what, why);
 }
 
-static int tcp_connect(const char *host, unsigned port)
+SSL_CTX *stream_tls(const char *ca_file, size_t read_ahead)
 {
-	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	SSL_CTX *const tls = SSL_CTX_new(TLS_client_method());
+
+	if (!tls || SSL_CTX_load_verify_locations(tls, ca_file, NULL) != 1) {
+		(void)complain("cannot read the certificate authority", ca_file);
+		SSL_CTX_free(tls);
+		return NULL;
+	}
+	SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
+	(void)SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_read_ahead(tls, 1);
+	SSL_CTX_set_default_read_buffer_len(tls, read_ahead);
+	return tls;
+}
+
+/* The port is chosen in connect(): many connections have it, each to another pair of addresses. */
+static int bind_source(int fd, const char *source)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET};
+	const int on = 1;
+
+	if (!source)
+		return 0;
+	if (inet_pton(AF_INET, source, &address.sin_addr) != 1) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) != 0)
+		return -1;
+	return bind(fd, (const struct sockaddr *)&address, sizeof(address));
+}
+
+static int tcp_connect(const char *host, unsigned port, const char *source)
+{
+	const struct addrinfo hints = {.ai_family = source ? AF_INET : AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	const struct timeval limit = {.tv_sec = STREAM_CONNECT_S};
 	const int on = 1;
 	struct addrinfo *addresses;
@@ -60,6 +93,7 @@ static int tcp_connect(const char *host, unsigned port)
 		if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0 ||
 			setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0 ||
 			setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
+			bind_source(fd, source) != 0 ||
 			connect(fd, address->ai_addr, address->ai_addrlen) != 0) {
 			const int error = errno;
 			(void)close(fd);
@@ -71,33 +105,43 @@ static int tcp_connect(const char *host, unsigned port)
 	return fd >= 0 ? fd : complain("cannot connect to the broker", strerror(errno));
 }
 
-static int tls_connect(struct stream *stream, const char *host, SSL_CTX *tls)
+static int tls_connect(struct stream *stream, const struct stream_way *way)
 {
+	const char *const host = way->host;
 	unsigned char address[sizeof(struct in6_addr)];
 	const bool numeric =
 		inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
 
-	stream->ssl = SSL_new(tls);
+	stream->ssl = SSL_new(way->tls);
 	if (stream->ssl == NULL)
 		return complain_tls("SSL_new");
 	const int named = numeric ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(stream->ssl), host)
 				  : SSL_set1_host(stream->ssl, host);
-	if (named != 1 || SSL_set_fd(stream->ssl, stream->fd) != 1 || SSL_connect(stream->ssl) != 1)
+	if (named != 1 || (way->resume && SSL_set_session(stream->ssl, way->resume) != 1) ||
+		SSL_set_fd(stream->ssl, stream->fd) != 1 || SSL_connect(stream->ssl) != 1)
 		return complain_tls("TLS handshake with the broker");
 	return 0;
 }
 
 int stream_open(struct stream *stream, const char *host, unsigned port, SSL_CTX *tls)
 {
-	*stream = (struct stream){.fd = -1, .in_size = STREAM_BUFFER, .out_size = STREAM_BUFFER};
+	const struct stream_way way = {.host = host, .port = port, .tls = tls, .buffer_size = STREAM_BUFFER};
+
+	return stream_open_way(stream, &way);
+}
+
+int stream_open_way(struct stream *stream, const struct stream_way *way)
+{
+	*stream = (struct stream){
+		.fd = -1, .in_size = way->buffer_size, .out_size = way->buffer_size, .once = way->once};
 	stream->in = malloc(stream->in_size);
 	stream->out = malloc(stream->out_size);
 	if (stream->in == NULL || stream->out == NULL)
 		return complain("stream", "out of memory");
-	stream->fd = tcp_connect(host, port);
+	stream->fd = tcp_connect(way->host, way->port, way->source);
 	if (stream->fd < 0)
 		return -1;
-	if (tls != NULL && tls_connect(stream, host, tls) != 0)
+	if (way->tls && tls_connect(stream, way) != 0)
 		return -1;
 	const int flags = fcntl(stream->fd, F_GETFL);
 	if (flags < 0 || fcntl(stream->fd, F_SETFL, flags | O_NONBLOCK) != 0)
@@ -115,6 +159,14 @@ void stream_close(struct stream *stream)
 	*stream = (struct stream){.fd = -1};
 }
 
+/* Before each call of OpenSSL's whose error is asked for. To clear a queue that is empty, as it almost always is, costs as much as a short read. */
+static void forget_errors(void)
+{
+	if (ERR_peek_error() != 0)
+		ERR_clear_error();
+	errno = 0;
+}
+
 /* One read: bytes, 0 where nothing is there, -1 where the connection is gone. */
 static long read_some(struct stream *stream)
 {
@@ -130,8 +182,7 @@ static long read_some(struct stream *stream)
 		return complain(
 			"connection to the broker", got == 0 ? "closed by the broker" : strerror(errno));
 	}
-	ERR_clear_error();
-	errno = 0;
+	forget_errors();
 	const int got = SSL_read(stream->ssl, at, (int)room);
 	if (got > 0)
 		return got;
@@ -159,6 +210,8 @@ long stream_fill(struct stream *stream)
 		total += got;
 		/* A short read of a plain socket has emptied it: no second call to be told so. */
 		if (got == 0 || (stream->ssl == NULL && (size_t)got < room))
+			break;
+		if (stream->once && (!stream->ssl || !SSL_has_pending(stream->ssl)))
 			break;
 	}
 	return total;
@@ -200,8 +253,7 @@ int stream_flush(struct stream *stream)
 			if (wrote < 0 && errno != EAGAIN && errno != EINTR)
 				return complain("connection to the broker", strerror(errno));
 		} else {
-			ERR_clear_error();
-			errno = 0;
+			forget_errors();
 			wrote = SSL_write(stream->ssl, at, (int)size);
 			const int error = SSL_get_error(stream->ssl, (int)wrote);
 			if (wrote <= 0 && error != SSL_ERROR_WANT_WRITE && error != SSL_ERROR_WANT_READ)

@@ -17,6 +17,10 @@ enum { STREAM_CONNECT_S = 5 };
 /* Whether nothing is told of what goes wrong: for a caller that expects it and tries again. False. */
 extern bool stream_silent;
 
+/* Trusts that authority alone, and reads so many bytes of the socket at once where there are as many: brokers send a record for each packet.
+ * NULL after a message on standard error. */
+SSL_CTX *stream_tls(const char *ca_file, size_t read_ahead);
+
 struct stream {
 	int fd;
 	SSL *ssl;	   /* NULL: plain TCP */
@@ -25,10 +29,23 @@ struct stream {
 	unsigned char *out; /* bytes that wait for stream_flush(): out[out_start] .. out[out_end - 1] */
 	size_t out_start, out_end, out_size;
 	bool blocked; /* the last flush left bytes behind: wait for EPOLLOUT */
+	bool once;    /* a fill reads once: what comes meanwhile is for the next one */
 };
 
-/* Connects to host:port; tls NULL means plain TCP, else the certificate must be good for host. 0 or -1. */
+/* How to connect where stream_open() is not enough. */
+struct stream_way {
+	const char *host;
+	unsigned port;
+	SSL_CTX *tls;	     /* NULL: plain TCP; else the certificate must be good for host */
+	SSL_SESSION *resume; /* NULL: a whole handshake */
+	const char *source;  /* an IPv4 address of this machine; NULL: whichever */
+	size_t buffer_size;  /* of input and output each, at first; input never has more */
+	bool once;	     /* of struct stream */
+};
+
+/* Connects to host:port, with large buffers; tls as above. 0 or -1. */
 int stream_open(struct stream *stream, const char *host, unsigned port, SSL_CTX *tls);
+int stream_open_way(struct stream *stream, const struct stream_way *way);
 void stream_close(struct stream *stream);
 
 /* Reads what is there, until the socket or the room is exhausted. Bytes read (0: nothing there), -1: closed
