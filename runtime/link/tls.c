@@ -207,10 +207,18 @@ static int outcome(struct tls *tls, int result, int os_error, short *ret_wants)
 	return system ? -os_error : -EPROTO;
 }
 
+/* What others have left in the thread's queue would be taken for our own. To clear one that is empty, as it nearly always is, frees an entry at a time,
+ * and takes a twentieth of what a command costs this thread. */
+static void forget_errors(void)
+{
+	if (ERR_peek_error() != 0)
+		ERR_clear_error();
+	errno = 0;
+}
+
 int tls_shake(struct tls *tls)
 {
-	ERR_clear_error();
-	errno = 0;
+	forget_errors();
 	const int result = SSL_do_handshake(tls->ssl);
 	if (result == 1) {
 		tls->shaken = true;
@@ -238,8 +246,7 @@ ssize_t tls_read(struct tls *tls, void *bytes, size_t size)
 {
 	size_t count = 0;
 	short wants = 0;
-	ERR_clear_error();
-	errno = 0;
+	forget_errors();
 	const int result = SSL_read_ex(tls->ssl, bytes, size, &count);
 	const int os_error = errno;
 	tls->read_wants_write = false;
@@ -258,8 +265,7 @@ ssize_t tls_write(struct tls *tls, const void *bytes, size_t size)
 		return 0;
 	size_t count = 0;
 	short wants = 0;
-	ERR_clear_error();
-	errno = 0;
+	forget_errors();
 	const int result = SSL_write_ex(tls->ssl, bytes, size, &count);
 	const int os_error = errno;
 	tls->write_wants_read = false;
