@@ -46,6 +46,8 @@ class Broker:
 
     name, title, versions = "", "", (4,)
     dotted = True  # client ids may have a dot
+    divides = False  # the rows of SHARED_GROUP are played
+    keeps_for_dead = False  # what it gave to a host that died waits for that one, and goes to no other
     cannot = {}  # row -> {how a finding begins: why it is the broker's own}
 
     def __init__(self, programs):
@@ -154,6 +156,7 @@ class Broker:
 
 class Mosquitto(Broker):
     name, title, versions = "mosquitto", "mosquitto with the plugin of examples/broker", (4, 5)
+    divides = keeps_for_dead = True
 
     def missing(self):
         return needs("mosquitto", group=": examples/packages/install")
@@ -234,6 +237,7 @@ class Java(Broker):
 
 class Artemis(Java):
     name, title, versions, main = "artemis", "Apache ActiveMQ Artemis, embedded", (4, 5), "ArtemisBroker"
+    divides = True
 
     def arguments(self):
         return [self.configuration("broker.xml")]
