@@ -211,6 +211,33 @@ static void test_standby(void **state)
 	store_watch_free(watch, true);
 }
 
+/* Its lease after another turn. */
+static int64_t renewed_ms(struct store_watch *watch, struct told *told)
+{
+	const size_t loaded = told->loaded;
+	store_watch_load(watch);
+	UNTIL(watch, told, told->loaded > loaded);
+	return told->news.ours_until_ms;
+}
+
+/* A standby shortens the lease for as long as it asks, so that it need not wait for long. */
+static void test_awaited(void **state)
+{
+	(void)state;
+	struct told told = {.due = 0};
+	struct store_watch *watch = new_watch("me");
+	UNTIL(watch, &told, told.news.ours);
+	assert_true(renewed_ms(watch, &told) > clock_ms() + STORE_WATCH_AWAITED_MS);
+	assert_false(hold("other"));
+	(void)renewed_ms(watch, &told);
+	assert_true(renewed_ms(watch, &told) < clock_ms() + STORE_WATCH_AWAITED_MS);
+	assert_true(told.news.ours);
+	fake_store_pass(store, HOST_STANDBY_SEEN_MS);
+	(void)renewed_ms(watch, &told);
+	assert_true(renewed_ms(watch, &told) > clock_ms() + STORE_WATCH_AWAITED_MS);
+	store_watch_free(watch, true);
+}
+
 static void test_due(void **state)
 {
 	(void)state;
@@ -481,6 +508,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(test_active),
 		WITH_STORE(test_standby),
+		WITH_STORE(test_awaited),
 		WITH_STORE(test_due),
 		WITH_STORE(test_overdue),
 		WITH_STORE(test_away),
