@@ -316,7 +316,36 @@ def cut_often(stand):
     return Row("cut often", text, findings)
 
 
+# ---- a broker and its backup ----
+
+
+def failover(stand):
+    """The primary is killed under load. Phones repeat nothing: what it had acknowledged the backup has."""
+    scale = stand.scale
+
+    def fault():
+        time.sleep(scale.broker_before_s)
+        listens, took_s = stand.broker.fail_over()
+        stand.await_ready()
+        back_s = time.monotonic() - listens
+        time.sleep(scale.broker_after_s)
+        return took_s, back_s
+
+    _, counts, (took_s, back_s) = under_ledger(stand, scale.failover_rate, math.inf, fault)
+    findings = counted(counts)
+    session = [record["session"] for record in stand.log("broker_connected") if record["connection"] != "egress"][-1]
+    if session == "new":
+        findings.append("the session is new")
+    if back_s > scale.back_limit_s:
+        findings.append(f"ready only {back_s:.1f} s after the backup listens")
+    return Row("failover", f"the backup listens {took_s:.1f} s after kill -9, the host is ready {back_s:.1f} s later, session {session}; {counts['commands']} "
+               f"commands at {scale.failover_rate:.0f}/s, lost {counts['lost']}, done twice {counts['doubled']}, out of order {counts['out_of_order']}, "
+               f"longest {counts['longest_s'] or 0:.1f} s", findings)
+
+
 def rows_of(broker, quick):
     """Quick is too short for a session's end."""
+    if broker.pair:
+        return (failover,)
     divide = () if not broker.divides else (shared_back,) if quick and broker.keeps_for_dead else (shared, shared_back)
     return (*divide, standby, cut_often)
