@@ -231,7 +231,8 @@ class Java(Broker):
 
     def command(self):
         path = os.pathsep.join((os.path.join(self.built, "classes"), os.path.join(self.built, "lib", "*")))
-        return ["java", "-Xmx512m", *JAVA_OPENS, f"-Dorg.slf4j.simpleLogger.defaultLogLevel={'info' if self.pair else 'warn'}", "-cp", path, self.main, *self.arguments()]
+        level = "info" if self.pair else "warn"
+        return ["java", "-Xmx512m", *JAVA_OPENS, f"-Dorg.slf4j.simpleLogger.defaultLogLevel={level}", "-cp", path, self.main, *self.arguments()]
 
     def arguments(self):
         return []
