@@ -241,7 +241,7 @@ class Java(Broker):
 class Artemis(Java):
     name, title, versions, main = "artemis", "Apache ActiveMQ Artemis, embedded", (4, 5), "ArtemisBroker"
     divides = True
-    cannot = {"shared back": {"done twice, and not by the death": "a session's SUBSCRIBE makes a new consumer of a group, and what the old one had in flight "
+    cannot = {"shared back": {"done twice without a reason": "a session's SUBSCRIBE makes a new consumer of a group, and what the old one had in flight "
                               "comes again, as new messages, to any member"}}
 
     def values(self):

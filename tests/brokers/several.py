@@ -15,6 +15,7 @@ import urllib.request
 from ledger import Ledger
 from mqtt import Client
 from programs import Failed, free_port
+from recovery_stack import wall_seconds
 from rows import CUT_MS, READY_LIMIT_S, Row
 
 MEMBERS = 3
@@ -23,6 +24,8 @@ EXPIRY_S = 60  # the shortest SESSION_EXPIRY
 ENDED_S = 3  # after which a broker has ended a session that is over
 KNOWN_S = 3  # a standby is known by then: it asks every half second, the active host every second
 EXAMPLES = 3
+BREAKS = ("broker_lost", "lane_dropped", "store_away", "store_write_failed", "not_ready")
+LOGGED_S = 1  # a line of the log may come as much later than what it tells
 DONE = re.compile(r'^cashewd_commands_total\{end="done"\} (\d+)', re.MULTILINE)
 
 
@@ -31,11 +34,13 @@ class Member:
 
     def __init__(self, stand, client_id, settings=()):
         self.stand, self.metrics = stand, f"127.0.0.1:{free_port()}"
+        self.logs = []
         self.settings = {**stand.settings, "CLIENT_ID": client_id, "METRICS_ADDR": self.metrics, **dict(settings)}
         self.start()
 
     def start(self):
         self.host = self.stand.programs.start_host("cashewd-bench", self.stand.relay_port, True, settings=self.settings, wait=False)[0]
+        self.logs.append(self.host.path)
 
     def page(self, name):
         with urllib.request.urlopen(f"http://{self.metrics}/{name}", timeout=2) as answer:
@@ -98,18 +103,26 @@ class Member:
 # ---- the ledger, by command ----
 
 
-def strange_doubles(effects, began, ended):
-    """Of what ran more than once, what a death from `began` to `ended` does not explain: that ran once before and once after it."""
+def strange_doubles(effects, breaks):
+    """Of what ran more than once, what no break explains: that ran once before and once after one. A break: (when it began, when it was over)."""
     strange = []
     for user, ran in effects.items():
         times = {}
         for when, number in ran:
             times.setdefault(number, []).append(when / 1e9)
         for number, runs in times.items():
-            if len(runs) > 1 and not (len(runs) == 2 and runs[0] <= ended and runs[1] >= began):
-                at = ", ".join(f"{when - began:+.3f}" for when in runs)
+            if not all(any(first <= ended and again >= began for began, ended in breaks) for first, again in zip(runs, runs[1:])):
+                at = ", ".join(f"{when - breaks[0][0]:+.3f}" for when in runs)
                 strange.append(f"{user} {number} at {at} s")
     return strange
+
+
+def breaks_of(stand, members):
+    """What makes a host run again what it had not acknowledged, or what the database had not: by the log, which has times of day."""
+    ahead = time.time() - time.monotonic()
+    at = [wall_seconds(record) - ahead for member in members for path in member.logs for record in stand.records(path)
+          if record.get("event") in BREAKS and record.get("connection") != "egress"]
+    return [(when - LOGGED_S, when + LOGGED_S) for when in at]
 
 
 def lost_ones(load, began):
@@ -149,15 +162,15 @@ def counted(counts):
     return findings
 
 
-def findings_of(stand, ledger, counts, began, ended):
-    """The same of hosts of one group, command by command. Order is the caller's matter: hosts of one group do not keep it."""
+def findings_of(stand, ledger, counts, breaks):
+    """The same of hosts of one group, command by command. Order is none of their promises. Times count from the first break."""
     findings = []
     if counts["lost"]:
-        findings.append(f"lost: {counts['lost']}: {some_of(lost_ones(ledger.load, began))}")
+        findings.append(f"lost: {counts['lost']}: {some_of(lost_ones(ledger.load, breaks[0][0]))}")
     findings += [f"{what}: {counts[key]}" for what, key in (("effects are missing", "missing"), ("refused", "refused")) if counts[key]]
-    strange = strange_doubles(stand.effects(ledger.list), began, ended)
+    strange = strange_doubles(stand.effects(ledger.list), breaks)
     if strange:
-        findings.append(f"done twice, and not by the death: {len(strange)}: {some_of(strange)}")
+        findings.append(f"done twice without a reason: {len(strange)}: {some_of(strange)}")
     return findings
 
 
@@ -211,13 +224,14 @@ def one_is_killed(stand, members, back):
 
     repeat_s = scale.repeat_s if stand.broker.keeps_for_dead and not back else math.inf
     ledger, counts, (before, began, ended, back_s) = under_ledger(stand, scale.shared_rate, repeat_s, fault)
-    findings = findings_of(stand, ledger, counts, began, ended)
+    others = breaks_of(stand, members)
+    findings = findings_of(stand, ledger, counts, [(began, ended), *others])
     after = [member.done() - (was if at != 1 else 0) for at, (member, was) in enumerate(zip(members, before)) if back or at != 1]
     load = ledger.load
     calm, then = latencies_of(load, load.began, began), latencies_of(load, began, math.inf)
     text = (f"{counts['commands']} commands at {scale.shared_rate:.0f}/s, lost {counts['lost']}, done twice {counts['doubled']}, "
             f"repeated by the phones {counts['repeated']}; shares {shares(before)} %, after the kill {shares(after)} %; "
-            f"median {median_ms(calm):.0f} ms, after it {median_ms(then):.0f} ms, longest {max(then):.1f} s")
+            f"median {median_ms(calm):.0f} ms, after it {median_ms(then):.0f} ms, longest {max(then):.1f} s" + (f"; other breaks {len(others)}" if others else ""))
     return text + (f"; ready again {back_s:.1f} s after the kill" if back else ""), findings, began
 
 
@@ -229,7 +243,7 @@ def shared(stand):
             return text, findings
         time.sleep(max(0, began + EXPIRY_S + ENDED_S - time.monotonic()))
         ledger, counts, _ = under_ledger(stand, stand.scale.shared_rate, math.inf, lambda: time.sleep(stand.scale.ended_s))
-        findings += findings_of(stand, ledger, counts, began, began)
+        findings += findings_of(stand, ledger, counts, [(began, began), *breaks_of(stand, members)])
         return f"{text}; after the session's end {counts['commands']}, lost {counts['lost']}, longest {counts['longest_s'] or 0:.1f} s", findings
     return divided(stand, "shared", play)
 
