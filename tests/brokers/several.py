@@ -231,7 +231,8 @@ def one_is_killed(stand, members, back):
     calm, then = latencies_of(load, load.began, began), latencies_of(load, began, math.inf)
     text = (f"{counts['commands']} commands at {scale.shared_rate:.0f}/s, lost {counts['lost']}, done twice {counts['doubled']}, "
             f"repeated by the phones {counts['repeated']}; shares {shares(before)} %, after the kill {shares(after)} %; "
-            f"median {median_ms(calm):.0f} ms, after it {median_ms(then):.0f} ms, longest {max(then):.1f} s" + (f"; other breaks {len(others)}" if others else ""))
+            f"median {median_ms(calm):.0f} ms, after it {median_ms(then):.0f} ms, longest {max(then):.1f} s")
+    text += f"; other breaks {len(others)}" if others else ""
     return text + (f"; ready again {back_s:.1f} s after the kill" if back else ""), findings, began
 
 
@@ -339,9 +340,8 @@ def failover(stand):
 
     def fault():
         time.sleep(scale.broker_before_s)
-        listens, took_s = stand.broker.fail_over()
-        stand.await_ready()
-        back_s = time.monotonic() - listens
+        took_s = stand.broker.fail_over()
+        back_s = stand.await_ready()
         time.sleep(scale.broker_after_s)
         return took_s, back_s
 
@@ -351,9 +351,9 @@ def failover(stand):
     if session == "new":
         findings.append("the session is new")
     if back_s > scale.back_limit_s:
-        findings.append(f"ready only {back_s:.1f} s after the backup listens")
-    return Row("failover", f"the backup listens {took_s:.1f} s after kill -9, the host is ready {back_s:.1f} s later, session {session}; {counts['commands']} "
-               f"commands at {scale.failover_rate:.0f}/s, lost {counts['lost']}, done twice {counts['doubled']}, out of order {counts['out_of_order']}, "
+        findings.append(f"ready only {back_s:.1f} s after the backup lets clients in")
+    return Row("failover", f"the backup lets clients in {took_s:.1f} s after kill -9, the host is ready {back_s:.1f} s later, session {session}; "
+               f"{counts['commands']} commands at {scale.failover_rate:.0f}/s, lost {counts['lost']}, done twice {counts['doubled']}, out of order {counts['out_of_order']}, "
                f"longest {counts['longest_s'] or 0:.1f} s", findings)
 
 
