@@ -219,7 +219,7 @@ class Nats(Broker):
 class Java(Broker):
     """Embedded, from Maven."""
 
-    java, main = True, ""
+    java, main, options = True, "", ()
 
     def missing(self):
         return needs("java", "javac", "mvn")
@@ -235,7 +235,7 @@ class Java(Broker):
     def command(self):
         path = os.pathsep.join((os.path.join(self.built, "classes"), os.path.join(self.built, "lib", "*")))
         level = "info" if self.pair else "warn"
-        return ["java", "-Xmx512m", *JAVA_OPENS, f"-Dorg.slf4j.simpleLogger.defaultLogLevel={level}", "-cp", path, self.main, *self.arguments()]
+        return ["java", "-Xmx512m", *self.options, *JAVA_OPENS, f"-Dorg.slf4j.simpleLogger.defaultLogLevel={level}", "-cp", path, self.main, *self.arguments()]
 
     def arguments(self):
         return []
@@ -262,6 +262,7 @@ class ArtemisPair(Artemis):
     name, title = "artemis-pair", "Apache ActiveMQ Artemis, a primary and its backup on one store"
     pair, divides = True, False
     cannot = {"failover": Artemis.shuffles}
+    options = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # the backup begins cold, where a service's has its time
     waits = "AMQ221109"  # what the backup says when it waits
 
     def __init__(self, programs):
