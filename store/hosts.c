@@ -1,8 +1,8 @@
 /*
- * hosts.c - who is active: {_id: the client id, owner, lease_until: date, seen: date, groups: [text]}.
+ * hosts.c - who is active: {_id: the client id, owner, lease_until: date, seen: date, asked: date, groups: [text]}.
  *
  * One conditional upsert takes and renews: its filter finds the document where it may be taken, and where it may not, the insert that the upsert comes
- * to meets a duplicate key. Documents without owner are those of a version that only wrote `seen`.
+ * to meets a duplicate key; `asked` says when that was last. Documents without owner are those of a version that only wrote `seen`.
  */
 #include "hosts.h"
 
@@ -26,37 +26,48 @@ static void hold_command(
 		BCON_BOOL(true));
 }
 
-/* Another's: until when. */
-static bool read_until(const bson_t *document, void *context)
-{
-	*(int64_t *)context = store_date_of(document, "lease_until");
-	return false;
-}
-
-static int find_until(struct store_client *client, const char *client_id, int64_t *ret_until_ms)
-{
-	bson_t filter = BSON_INITIALIZER;
-
-	BSON_APPEND_UTF8(&filter, "_id", client_id);
-	mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(
-		store_client_collection(client, collection), &filter, NULL, NULL);
-	bson_destroy(&filter);
-	return store_iterate(client, collection, cursor, read_until, ret_until_ms);
-}
-
-/* Whether the document, as it was before, was in the owner's name. */
-static bool was_ours(const bson_t *reply, const char *owner)
+/* What findAndModify answers: the document as it was before. */
+static bool before_of(const bson_t *reply, bson_t *ret_before)
 {
 	bson_iter_t value;
 	const uint8_t *bytes;
 	uint32_t size;
-	bson_t before;
 
 	if (!bson_iter_init_find(&value, reply, "value") || !BSON_ITER_HOLDS_DOCUMENT(&value))
 		return false;
 	bson_iter_document(&value, &size, &bytes);
-	return bson_init_static(&before, bytes, size) &&
-	       strcmp(store_text_of(&before, "owner", ""), owner) == 0;
+	return bson_init_static(ret_before, bytes, size);
+}
+
+static struct host_lease lease_held(const bson_t *reply, const char *owner, int64_t now_ms)
+{
+	bson_t before;
+
+	if (!before_of(reply, &before) || strcmp(store_text_of(&before, "owner", ""), owner) != 0)
+		return (struct host_lease){.ours = true, .taken = true};
+	return (struct host_lease){
+		.ours = true, .awaited = store_date_of(&before, "asked") > now_ms - HOST_STANDBY_SEEN_MS};
+}
+
+/* It is another's: notes that somebody stands by, and asks until when. One who has given it up meanwhile has no such time. */
+static int await(struct store_client *client, const char *client_id, int64_t now_ms, struct host_lease *ret)
+{
+	bson_t command = BSON_INITIALIZER, reply, before;
+	bson_error_t driver;
+
+	BCON_APPEND(&command, "findAndModify", BCON_UTF8(store_collection_name(collection)), "query", "{",
+		"_id", BCON_UTF8(client_id), "}", "update", "{", "$set", "{", "asked", BCON_DATE_TIME(now_ms),
+		"}", "}");
+	const bool done = mongoc_client_write_command_with_opts(
+		client->mongo, store_database_name(client->store), &command, NULL, &reply, &driver);
+	bson_destroy(&command);
+	if (!done)
+		return store_write_result(client, collection, "standby", false, &reply, &driver);
+	const int64_t until_ms =
+		before_of(&reply, &before) ? store_date_of(&before, "lease_until") : INT64_MIN;
+	bson_destroy(&reply);
+	*ret = (struct host_lease){.free_in_ms = until_ms > now_ms ? until_ms - now_ms : 0};
+	return 0;
 }
 
 int host_lease_hold(struct store_client *client, const char *client_id, const char *owner, unsigned lease_ms,
@@ -64,8 +75,7 @@ int host_lease_hold(struct store_client *client, const char *client_id, const ch
 {
 	bson_t command = BSON_INITIALIZER, reply;
 	bson_error_t driver;
-	int64_t until_ms = INT64_MIN;
-	int error = store_know_time(client);
+	const int error = store_know_time(client);
 
 	if (error != 0)
 		return error;
@@ -75,17 +85,14 @@ int host_lease_hold(struct store_client *client, const char *client_id, const ch
 		client->mongo, store_database_name(client->store), &command, NULL, &reply, &driver);
 	bson_destroy(&command);
 	if (done) {
-		*ret = (struct host_lease){.ours = true, .taken = !was_ours(&reply, owner)};
+		*ret = lease_held(&reply, owner, now_ms);
 		bson_destroy(&reply);
 		return 0;
 	}
 	if (driver.domain != MONGOC_ERROR_SERVER || driver.code != DUPLICATE_KEY)
 		return store_write_result(client, collection, "lease", false, &reply, &driver);
 	bson_destroy(&reply);
-	error = find_until(client, client_id, &until_ms);
-	if (error == 0)
-		*ret = (struct host_lease){.free_in_ms = until_ms > now_ms ? until_ms - now_ms : 0};
-	return error;
+	return await(client, client_id, now_ms, ret);
 }
 
 int host_lease_release(struct store_client *client, const char *client_id, const char *owner)

@@ -1,7 +1,8 @@
 /*
  * hosts.h - who is active: a lease for each host's client id.
  *
- * Whoever holds it connects to the broker; everybody else of that client id stands by and asks again. It is held in the name of a supervisor, so
+ * Whoever holds it connects to the broker; everybody else of that client id stands by and asks again. That somebody does is noted, so that the
+ * holder can take it for a shorter time: without a standby nobody gains from a lease that ends soon. It is held in the name of a supervisor, so
  * that the supervisor's next host never waits for it. To renew it is to write, so it tells what no question does: that the database takes writes,
  * with a disk that has room, rights that suffice, and as many members as the write concern asks for.
  *
@@ -15,9 +16,13 @@
 
 #include "store.h"
 
+/* Who asked in vain within that time stands by: it asks far more often. */
+enum { HOST_STANDBY_SEEN_MS = 5000 };
+
 struct host_lease {
 	bool ours;  /* it is held in the caller's name from now on, for the time that was asked for */
 	bool taken; /* ours, and was not in our name before: somebody else may have been active meanwhile */
+	bool awaited; /* ours, and a host stands by for it; shortly after it was taken that may have been the caller */
 	int64_t free_in_ms; /* not ours: when the other's ends, if it is not renewed */
 };
 

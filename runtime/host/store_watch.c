@@ -24,6 +24,7 @@
 enum {
 	ASK_UP_MS = 1000,
 	ASK_AWAY_MS = 500,
+	ASK_STANDBY_MS = 500,
 	SLOW_MS = 500,
 	OVERDUE_EVERY_MS = 10000, /* between looks for what other hosts have left */
 	OVERDUE_MS = 60000,	  /* what has waited that long, somebody else may take */
@@ -52,6 +53,7 @@ struct store_watch {
 	int64_t told_ahead_ms; /* how far this machine's clock is ahead of the database's, as the log has it; 0: they agree */
 	bool to_load; /* the backlogs: they are not known since we became active, or are wanted anew */
 	int64_t ours_until_ms; /* our lease; 0: never had it */
+	bool awaited;	       /* somebody stands by for it */
 	int64_t overdue_at_ms; /* the next look for what is long overdue */
 	struct rights_watch rights;
 };
@@ -61,7 +63,7 @@ struct turn {
 	int error; /* of the questions, not of the lease */
 	bool ours;
 	int64_t free_in_ms;
-	long rest_ms; /* until a schedule is due */
+	long rest_ms; /* until a schedule is due, or the lease may be free */
 	struct parked_user *due;
 	size_t due_count;
 	struct store_backlogs *backlogs;
@@ -170,8 +172,9 @@ static bool hold_lease(struct store_watch *watch, struct store_client *client, i
 	const struct store_watch_options *options = &watch->options;
 	const int64_t asked_ms = clock_ms();
 	struct host_lease lease = {.ours = false};
-	const int error =
-		host_lease_hold(client, options->host, options->owner, STORE_WATCH_LEASE_MS, &lease);
+	/* A short one lets a standby in soon, and ends at each stall of the database: without a standby there is nothing to gain by it. */
+	const unsigned lease_ms = watch->awaited ? STORE_WATCH_AWAITED_MS : STORE_WATCH_LEASE_MS;
+	const int error = host_lease_hold(client, options->host, options->owner, lease_ms, &lease);
 	FIGURES_SET(options->board->figures.store.writable, error == 0);
 	tell_lease(watch, error, client);
 	if (error != 0) {
@@ -180,7 +183,8 @@ static bool hold_lease(struct store_watch *watch, struct store_client *client, i
 	}
 	*ret_free_in_ms = lease.free_in_ms;
 	watch->to_load = watch->to_load || lease.taken || !lease.ours;
-	watch->ours_until_ms = lease.ours ? asked_ms + STORE_WATCH_LEASE_MS - MARGIN_MS : 0;
+	watch->awaited = lease.awaited;
+	watch->ours_until_ms = lease.ours ? asked_ms + lease_ms - MARGIN_MS : 0;
 	return lease.ours;
 }
 
@@ -290,6 +294,10 @@ static void take_turn(struct store_watch *watch, struct store_client *client, st
 	turn->ours = hold_lease(watch, client, &turn->free_in_ms);
 	if (!turn->ours) {
 		schedule_watch_rest(watch->options.schedules);
+		/* When the other's lease ends at the latest; it may be given up before. */
+		turn->rest_ms = turn->free_in_ms > 0 && turn->free_in_ms < ASK_STANDBY_MS
+					? (long)turn->free_in_ms
+					: ASK_STANDBY_MS;
 		return;
 	}
 	/* Before it is asked what is due: a run that is begun is among it. */
@@ -359,14 +367,6 @@ static void wait_ms(struct store_watch *watch, long ms, unsigned asked_for)
 			return;
 }
 
-/* When to ask again. A host that stands by asks when the other's lease ends. */
-static long rest_ms(const struct turn *turn)
-{
-	if (turn->error != 0)
-		return ASK_AWAY_MS;
-	return turn->free_in_ms > 0 && turn->free_in_ms < ASK_UP_MS ? (long)turn->free_in_ms : turn->rest_ms;
-}
-
 /* Without the mutex. */
 static void look_at_files(struct store_watch *watch, bool up)
 {
@@ -407,7 +407,7 @@ static void *run(void *argument)
 		pthread_mutex_lock(&watch->mutex);
 		publish(watch, &turn, asked_for, client);
 		store_release(client);
-		wait_ms(watch, rest_ms(&turn), asked_for);
+		wait_ms(watch, turn.error != 0 ? ASK_AWAY_MS : turn.rest_ms, asked_for);
 	}
 	const bool release = watch->release && watch->ours_until_ms > 0 && watch->news.up;
 	pthread_mutex_unlock(&watch->mutex);

@@ -1,7 +1,7 @@
 /*
  * store_watch.h - the watch over the store: one thread, with a client of its own, that asks the database what the I/O thread cannot wait for.
  *
- * It prepares the database at the start. Then it asks every second (twice as often while the store is away) whether it still answers and what time it
+ * It prepares the database at the start. Then it asks every second (twice as often while the store is away, or this host stands by) whether it still answers and what time it
  * is there; takes or renews the lease that says who is active (hosts.h), and is the trial write too: a full disk, or rights that are missing, show
  * in no answer to a question, and are noted on the board; and asks which users have parked commands that are due: on this host's lanes, and,
  * every ten seconds, on any lane those that are a minute late, as a host that died leaves them. A host that becomes active is told first which
@@ -34,7 +34,11 @@ struct schedule_watch;
 struct store;
 struct store_watch;
 
-enum { STORE_WATCH_LEASE_MS = 10000, STORE_WATCH_TRY_MS = 10000 };
+enum {
+	STORE_WATCH_LEASE_MS = 10000,
+	STORE_WATCH_AWAITED_MS = 4000, /* the lease, while a host stands by for it */
+	STORE_WATCH_TRY_MS = 10000,
+};
 
 struct store_watch_options {
 	struct store *store;

@@ -22,7 +22,6 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 UP_LIMIT_S = 180
 KEYS_PASSWORD = "cashew"  # of a file that lies beside the key itself
 PROBE = "cashewd-probe"  # a client id that only a handler may use
-MAVEN = ("artemis", "hivemq")
 JAVA_OPENS = ["--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-opens=java.base/java.nio=ALL-UNNAMED",
               "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED", "--add-opens=jdk.management/com.sun.management.internal=ALL-UNNAMED",
               "--add-exports=java.base/jdk.internal.misc=ALL-UNNAMED"]
@@ -46,6 +45,10 @@ class Broker:
 
     name, title, versions = "", "", (4,)
     dotted = True  # client ids may have a dot
+    java = False
+    pair = False  # a primary and its backup on one store: the row of that is played, and no other
+    divides = False  # the rows of SHARED_GROUP are played
+    keeps_for_dead = False  # what it gave to a host that died waits for that one, and goes to no other
     cannot = {}  # row -> {how a finding begins: why it is the broker's own}
 
     def __init__(self, programs):
@@ -83,8 +86,8 @@ class Broker:
 
     # ---- running ----
 
-    def configuration(self, name):
-        """The file of that name with what is between @ filled in; its path."""
+    def configuration(self, name, written_as=""):
+        """The file of that name with what is between @ filled in; its path, which may have another name."""
         values = {"PORT": self.port, "STATE": self.state, "CERTIFICATE": os.path.join(self.programs.certificates, "server.crt"),
                   "KEY": os.path.join(self.programs.certificates, "server.key"), "CA": self.programs.ca, "KEYS": self.keys(),
                   "KEYS_PASSWORD": KEYS_PASSWORD, **self.values()}
@@ -93,7 +96,7 @@ class Broker:
         for key, value in values.items():
             text = text.replace(f"@{key}@", str(value))
         os.makedirs(self.state, exist_ok=True)
-        path = os.path.join(self.state, name)
+        path = os.path.join(self.state, written_as or name)
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         return path
@@ -104,7 +107,7 @@ class Broker:
     def keys(self):
         """Certificate and key as Java wants them."""
         path = os.path.join(self.programs.certificates, "server.p12")
-        if self.name in MAVEN and not os.path.exists(path):
+        if self.java and not os.path.exists(path):
             run(["openssl", "pkcs12", "-export", "-in", os.path.join(self.programs.certificates, "server.crt"), "-inkey",
                  os.path.join(self.programs.certificates, "server.key"), "-out", path, "-passout", f"pass:{KEYS_PASSWORD}"], None, "openssl failed")
         return path
@@ -124,6 +127,10 @@ class Broker:
         self.port = self.port or free_port()
         self.host_port = self.host_port or self.port
         self.launch()
+        return self.await_login(began)
+
+    def await_login(self, began):
+        """Until a handler's token gets in: the seconds since `began`."""
         token = self.programs.token("handler", "probe")
         while True:
             try:
@@ -154,6 +161,7 @@ class Broker:
 
 class Mosquitto(Broker):
     name, title, versions = "mosquitto", "mosquitto with the plugin of examples/broker", (4, 5)
+    divides = keeps_for_dead = True
 
     def missing(self):
         return needs("mosquitto", group=": examples/packages/install")
@@ -211,7 +219,7 @@ class Nats(Broker):
 class Java(Broker):
     """Embedded, from Maven."""
 
-    main = ""
+    java, main, options = True, "", ()
 
     def missing(self):
         return needs("java", "javac", "mvn")
@@ -226,7 +234,8 @@ class Java(Broker):
 
     def command(self):
         path = os.pathsep.join((os.path.join(self.built, "classes"), os.path.join(self.built, "lib", "*")))
-        return ["java", "-Xmx512m", *JAVA_OPENS, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", path, self.main, *self.arguments()]
+        level = "info" if self.pair else "warn"
+        return ["java", "-Xmx512m", *self.options, *JAVA_OPENS, f"-Dorg.slf4j.simpleLogger.defaultLogLevel={level}", "-cp", path, self.main, *self.arguments()]
 
     def arguments(self):
         return []
@@ -234,9 +243,64 @@ class Java(Broker):
 
 class Artemis(Java):
     name, title, versions, main = "artemis", "Apache ActiveMQ Artemis, embedded", (4, 5), "ArtemisBroker"
+    divides = True
+    shuffles = {"out of order": "now and then it sends neighbours of one user in another order: a bare client sees that, too"}
+    cannot = {"broker killed": shuffles,
+              "shared back": {"done twice without a reason": "a session's SUBSCRIBE makes a new consumer of a group, and what the old one had in flight comes "
+                              "again, as new messages, to any member"}}
+
+    def values(self):
+        return {"HA_POLICY": ""}
 
     def arguments(self):
         return [self.configuration("broker.xml")]
+
+
+class ArtemisPair(Artemis):
+    """A primary, and a backup that waits for the lock on their store, and then listens where the primary did."""
+
+    name, title = "artemis-pair", "Apache ActiveMQ Artemis, a primary and its backup on one store"
+    pair, divides = True, False
+    cannot = {"failover": Artemis.shuffles}
+    options = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # the backup begins cold, where a service's has its time
+    waits = "AMQ221109"  # what the backup says when it waits
+
+    def __init__(self, programs):
+        super().__init__(programs)
+        self.own = os.path.join(HERE, Artemis.name)
+        self.built = os.path.join(os.path.dirname(self.built), Artemis.name)
+        self.role, self.backup = "primary", None
+
+    def values(self):
+        return {"HA_POLICY": f"<ha-policy><shared-store><{self.role}/></shared-store></ha-policy>"}
+
+    def arguments(self):
+        return [self.configuration("broker.xml", f"{self.role}.xml")]
+
+    def start(self):
+        """Both."""
+        took_s, primary = super().start(), self.program
+        self.role = "backup"
+        self.launch()
+        self.program, self.backup = primary, self.program
+        began = time.monotonic()
+        while self.waits not in self.backup.output():
+            if self.backup.process.poll() is not None or time.monotonic() - began > UP_LIMIT_S:
+                raise Failed(f"the backup does not come up:\n{self.backup.tail()}")
+            time.sleep(0.05)
+        return took_s
+
+    def fail_over(self):
+        """SIGKILL to the primary; the seconds until the backup lets a client in."""
+        began = time.monotonic()
+        self.kill()
+        self.program, self.backup = self.backup, None
+        return self.await_login(began)
+
+    def close(self):
+        self.kill()
+        self.program, self.backup = self.backup, None
+        self.kill()
 
 
 class HiveMq(Java):
@@ -300,4 +364,4 @@ class RabbitMq(Broker):
             self.authorities = None
 
 
-BROKERS = (Mosquitto, RabbitMq, Aedes, Nats, Artemis, HiveMq)
+BROKERS = (Mosquitto, RabbitMq, Aedes, Nats, Artemis, ArtemisPair, HiveMq)

@@ -41,10 +41,25 @@ class Scale:
     cut_every_s: float = 2.0
     cut_rate: float = 100.0
     repeat_s: float = 10.0  # a command that is not answered so long is repeated
+    shared_rate: float = 500.0
+    shared_s: float = 60.0
+    back_s: float = 5.0  # a killed host is started again
+    ended_s: float = 5.0  # of load, after the dead one's session has ended
+    handovers: int = 5
+    standby_rate: float = 50.0
+    killed_limit_s: float = 5.0
+    stopped_limit_s: float = 1.0
+    many_cuts: int = 20
+    many_cuts_every_s: float = 3.0
+    cut_limit_s: float = 1.0
+    failover_rate: float = 100.0
+    back_limit_s: float = 5.0
 
 
 QUICK = Scale(kills=2, kill_every_s=2.0, kill_rate=50.0, broker_before_s=1.5, broker_after_s=2.0, broker_rate=25.0, cuts=3, cut_every_s=1.5,
-              cut_rate=50.0, repeat_s=4.0)
+              cut_rate=50.0, repeat_s=4.0, shared_rate=100.0, shared_s=6.0, back_s=1.0, handovers=1, standby_rate=25.0, killed_limit_s=30.0,
+              stopped_limit_s=15.0, many_cuts=3, cut_limit_s=15.0, failover_rate=25.0,
+              back_limit_s=30.0)
 CUT_MS = 200
 HELD_S = 0.3
 SESSION_RATE = 50.0
@@ -356,6 +371,8 @@ def session_lost(stand):
 
 
 def rows_of(broker):
+    if broker.pair:
+        return (connects,)
     return (connects, doctor, *(tells(version) for version in broker.versions), redelivery, slow_command, host_killed, links_cut, broker_killed, session_lost)
 
 

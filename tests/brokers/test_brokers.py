@@ -18,6 +18,7 @@ from device import CORRELATION_ID, RECEIVE_MAXIMUM_ID, Event, properties_of  # n
 from mqtt import publish_packet, subscribe_packet, take_packet  # noqa: E402
 from rabbitmq import authorities  # noqa: E402
 from rows import Row, judge  # noqa: E402
+from several import strange_doubles  # noqa: E402
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -47,6 +48,30 @@ class Judge(unittest.TestCase):
                 outcome, lines = judge(self.CANNOT, Row(name, "", findings))
                 self.assertEqual(outcome, wanted)
                 self.assertEqual(len(lines), len(findings))
+
+
+class Doubles(unittest.TestCase):
+    """A host died from 10 s to 10.1 s."""
+
+    CASES = (
+        ("once", [9.0], False),
+        ("before and after", [9.0, 20.0], False),
+        ("as it died, and after", [10.05, 10.06], False),
+        ("twice before", [8.0, 9.0], True),
+        ("twice after", [11.0, 20.0], True),
+        ("before and twice after", [9.0, 11.0, 20.0], True),
+    )
+
+    def test_cases(self):
+        for name, times, wanted in self.CASES:
+            with self.subTest(name):
+                effects = {"a": [(int(when * 1e9), 7) for when in times], "b": [(int(9e9), 7), (int(11e9), 8)]}
+                self.assertEqual(bool(strange_doubles(effects, [(10.0, 10.1)])), wanted)
+
+    def test_a_lost_link(self):
+        effects = {"a": [(int(11e9), 7), (int(20e9), 7)]}
+        self.assertEqual(strange_doubles(effects, [(10.0, 10.1), (14.0, 16.0)]), [])
+        self.assertEqual(strange_doubles(effects, [(10.0, 10.1)]), ["a 7 at +1.000, +10.000 s"])
 
 
 class Packets(unittest.TestCase):

@@ -6,6 +6,7 @@ struct fake_host {
 	char *client_id;
 	char *owner; /* NULL: nobody */
 	int64_t until_ms;
+	int64_t asked_ms; /* in vain */
 	struct host_groups groups;
 };
 
@@ -42,9 +43,11 @@ int host_lease_hold(struct store_client *client, const char *client_id, const ch
 	const bool mine = host->owner && strcmp(host->owner, owner) == 0;
 	if (host->owner && !mine && host->until_ms > now_ms) {
 		lease.free_in_ms = host->until_ms - now_ms;
+		host->asked_ms = now_ms;
 	} else {
 		lease.ours = true;
 		lease.taken = !mine;
+		lease.awaited = mine && host->asked_ms > now_ms - HOST_STANDBY_SEEN_MS;
 		free(host->owner);
 		host->owner = fake_text_copy(owner);
 		host->until_ms = now_ms + lease_ms;

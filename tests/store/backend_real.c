@@ -25,7 +25,7 @@ struct store *backend_open(void)
 /* The dates that the store compares with its time go back by as much. */
 static void pass(mongoc_collection_t *collection, int64_t ms)
 {
-	static const char *const dates[] = {"not_before", "lease_until"};
+	static const char *const dates[] = {"not_before", "lease_until", "asked"};
 	bson_t all = BSON_INITIALIZER;
 	mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(collection, &all, NULL, NULL);
 	const bson_t *document;

@@ -51,6 +51,26 @@ static void test_one_holds_it(void **state)
 	assert_true(lease.ours && !lease.taken);
 }
 
+/* The holder is told of a standby, for as long as that asks. */
+static void test_awaited(void **state)
+{
+	(void)state;
+	assert_false(hold("cashewd", "a").awaited);
+	assert_false(hold("cashewd", "a").awaited);
+	for (int i = 0; i < 2; i++) {
+		assert_false(hold("cashewd", "b").awaited);
+		assert_true(hold("cashewd", "a").awaited);
+		backend_pass(store, HOST_STANDBY_SEEN_MS / 2);
+		assert_true(hold("cashewd", "a").awaited);
+		backend_pass(store, HOST_STANDBY_SEEN_MS / 2 + 1);
+		assert_false(hold("cashewd", "a").awaited);
+	}
+	/* That of another client id is not theirs. */
+	assert_true(hold("another", "a").ours);
+	assert_false(hold("another", "b").ours);
+	assert_false(hold("cashewd", "a").awaited);
+}
+
 static void test_release(void **state)
 {
 	(void)state;
@@ -145,8 +165,8 @@ static void test_groups(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		CASE(test_one_holds_it), CASE(test_release), CASE(test_many_try), CASE(test_groups)};
+	const struct CMUnitTest tests[] = {CASE(test_one_holds_it), CASE(test_awaited), CASE(test_release),
+		CASE(test_many_try), CASE(test_groups)};
 	int failed;
 
 	backend_start();
