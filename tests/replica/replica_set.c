@@ -7,7 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NOT_WRITABLE_PRIMARY = 10107, NOT_PRIMARY_NO_SECONDARY_OK = 13435 };
+/* Of error_codes.yml in MongoDB's src/mongo/base. */
+enum {
+	SHUTDOWN_IN_PROGRESS = 91,
+	PRIMARY_STEPPED_DOWN = 189,
+	NOT_WRITABLE_PRIMARY = 10107,
+	INTERRUPTED_DUE_TO_REPL_STATE_CHANGE = 11602,
+	NOT_PRIMARY_NO_SECONDARY_OK = 13435,
+};
 
 struct member {
 	struct replica_set *set;
@@ -55,10 +62,23 @@ static bool take_fault(
 	return taken;
 }
 
+/* What a member says as it steps down or ends. */
+static bool changes_state(int code)
+{
+	return code == NOT_WRITABLE_PRIMARY || code == INTERRUPTED_DUE_TO_REPL_STATE_CHANGE ||
+	       code == SHUTDOWN_IN_PROGRESS || code == PRIMARY_STEPPED_DOWN;
+}
+
 static enum scripted_mongo_answer go_wrong(
 	struct member *member, const struct replica_fault *fault, bson_t *reply)
 {
 	bson_t concern;
+	if (changes_state(fault->code)) {
+		/* It has stepped down, and is primary once more: who waits for its hello hears of both. */
+		scripted_mongo_elect(member->server, false);
+		scripted_mongo_append_version(member->server, reply);
+		scripted_mongo_elect(member->server, true);
+	}
 	switch (fault->kind) {
 	case REPLICA_REFUSED:
 	case REPLICA_INTERRUPTED:
@@ -92,6 +112,7 @@ static enum scripted_mongo_answer answer(
 	if ((writes || scripted_mongo_reads(name)) && !scripted_mongo_is_primary(member->server)) {
 		scripted_mongo_failure(reply, writes ? NOT_WRITABLE_PRIMARY : NOT_PRIMARY_NO_SECONDARY_OK,
 			writes ? "not primary" : "not primary and secondaryOk=false");
+		scripted_mongo_append_version(member->server, reply);
 		return SCRIPTED_MONGO_REPLY;
 	}
 	return take_fault(set, name, command, &fault) ? go_wrong(member, &fault, reply)

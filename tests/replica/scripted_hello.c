@@ -37,10 +37,18 @@ static void append_set(const struct scripted_hello *hello, bson_t *reply)
 		append_oid(reply, "electionId", hello->term);
 }
 
+void scripted_hello_append_version(const struct scripted_hello *hello, bson_t *reply)
+{
+	bson_t version;
+	BSON_APPEND_DOCUMENT_BEGIN(reply, "topologyVersion", &version);
+	append_oid(&version, "processId", hello->process);
+	BSON_APPEND_INT64(&version, "counter", hello->counter);
+	bson_append_document_end(reply, &version);
+}
+
 void scripted_hello_append(const struct scripted_hello *hello, bson_t *reply)
 {
 	struct timespec now;
-	bson_t version;
 	clock_gettime(CLOCK_REALTIME, &now);
 	BSON_APPEND_BOOL(reply, "helloOk", true);
 	BSON_APPEND_BOOL(reply, "ismaster", !hello->secondary);
@@ -50,10 +58,7 @@ void scripted_hello_append(const struct scripted_hello *hello, bson_t *reply)
 	if (hello->router)
 		BSON_APPEND_UTF8(reply, "msg", "isdbgrid");
 	if (hello->set_name || hello->router) {
-		BSON_APPEND_DOCUMENT_BEGIN(reply, "topologyVersion", &version);
-		append_oid(&version, "processId", hello->process);
-		BSON_APPEND_INT64(&version, "counter", hello->counter);
-		bson_append_document_end(reply, &version);
+		scripted_hello_append_version(hello, reply);
 		/* without it the driver uses no sessions, and so repeats no writes */
 		BSON_APPEND_INT32(reply, "logicalSessionTimeoutMinutes", 30);
 	}

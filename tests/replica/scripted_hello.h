@@ -21,4 +21,7 @@ struct scripted_hello {
 
 void scripted_hello_append(const struct scripted_hello *hello, bson_t *reply);
 
+/* Its topologyVersion alone: how many changes it knows. */
+void scripted_hello_append_version(const struct scripted_hello *hello, bson_t *reply);
+
 #endif

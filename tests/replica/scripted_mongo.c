@@ -121,6 +121,7 @@ static void answer_usual(struct scripted_mongo *server, const char *name, bson_t
 {
 	if (scripted_mongo_writes(name) && !scripted_mongo_is_primary(server)) {
 		scripted_mongo_failure(reply, NOT_WRITABLE_PRIMARY, "not primary");
+		scripted_mongo_append_version(server, reply);
 		return;
 	}
 	if (strcmp(name, "find") == 0 || strcmp(name, "aggregate") == 0 || strcmp(name, "listIndexes") == 0)
@@ -153,6 +154,14 @@ static void append_hello(const struct scripted_mongo *server, bson_t *reply)
 			hello.primary = hosts[i];
 	}
 	scripted_hello_append(&hello, reply);
+}
+
+void scripted_mongo_append_version(struct scripted_mongo *server, bson_t *reply)
+{
+	pthread_mutex_lock(&mutex);
+	scripted_hello_append_version(
+		&(struct scripted_hello){.process = (uintptr_t)server, .counter = server->counter}, reply);
+	pthread_mutex_unlock(&mutex);
 }
 
 /* With the mutex: until there is another version than the one that is known, or the time is up. */

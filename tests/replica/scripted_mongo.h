@@ -66,6 +66,9 @@ unsigned scripted_mongo_count(struct scripted_mongo *server, const char *name);
 /* {ok: 0, code, errmsg}, for a hook. */
 void scripted_mongo_failure(bson_t *reply, int code, const char *message);
 
+/* Appends the topologyVersion, as servers do to an error of their state: so the driver sees whether it knows more already. */
+void scripted_mongo_append_version(struct scripted_mongo *server, bson_t *reply);
+
 /* Whether the command of that name writes; or reads what a secondary may not know. */
 bool scripted_mongo_writes(const char *name);
 bool scripted_mongo_reads(const char *name);
