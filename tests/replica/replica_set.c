@@ -45,6 +45,18 @@ static bool is_about(const bson_t *command, const char *collection)
 	return collection ? strcmp(name, collection) == 0 : strcmp(name, "hosts") != 0;
 }
 
+/* A host tries now and then whether it may write (store_rights.h): these have none of the driver's flags, and one id that nothing has. */
+static bool is_trial(const char *name, const bson_t *command)
+{
+	bson_iter_t iter, filter;
+	if (strcmp(name, "update") == 0 || strcmp(name, "delete") == 0)
+		return !bson_has_field(command, "ordered");
+	return strcmp(name, "find") == 0 && bson_iter_init_find(&iter, command, "filter") &&
+	       bson_iter_recurse(&iter, &filter) && bson_iter_next(&filter) &&
+	       strcmp(bson_iter_key(&filter), "_id") == 0 && BSON_ITER_HOLDS_OID(&filter) &&
+	       !bson_iter_next(&filter);
+}
+
 /* Whether it is one that goes wrong; then it counts. */
 static bool take_fault(
 	struct replica_set *set, const char *name, const bson_t *command, struct replica_fault *ret)
@@ -53,7 +65,8 @@ static bool take_fault(
 	pthread_mutex_lock(&set->mutex);
 	const bool meant = fault->command ? strcmp(name, fault->command) == 0
 					  : scripted_mongo_writes(name) || scripted_mongo_reads(name);
-	const bool taken = set->broken < fault->times && meant && is_about(command, fault->collection);
+	const bool taken = set->broken < fault->times && meant && is_about(command, fault->collection) &&
+			   !is_trial(name, command);
 	if (taken) {
 		set->broken++;
 		*ret = *fault;
@@ -105,7 +118,7 @@ static enum scripted_mongo_answer answer(
 	struct replica_set *set = member->set;
 	struct replica_fault fault;
 	pthread_mutex_lock(&set->mutex);
-	if (set->listener)
+	if (set->listener && !is_trial(name, command))
 		set->listener(set->context, name, command);
 	pthread_mutex_unlock(&set->mutex);
 	const bool writes = scripted_mongo_writes(name);
@@ -195,17 +208,27 @@ void replica_set_elect(struct replica_set *set, unsigned member)
 	scripted_mongo_elect(set->members[member].server, true);
 }
 
-void replica_set_unplug(struct replica_set *set, unsigned member)
+static void set_machine(struct replica_set *set, unsigned member, enum scripted_mongo_machine machine)
 {
 	struct scripted_mongo *server = set->members[member].server;
-	scripted_mongo_plug(server, false);
-	if (!set->router && scripted_mongo_is_primary(server))
+	scripted_mongo_set_machine(server, machine);
+	if (!set->router && machine != SCRIPTED_MONGO_RUNS && scripted_mongo_is_primary(server))
 		scripted_mongo_elect(server, false);
+}
+
+void replica_set_unplug(struct replica_set *set, unsigned member)
+{
+	set_machine(set, member, SCRIPTED_MONGO_GONE);
+}
+
+void replica_set_freeze(struct replica_set *set, unsigned member)
+{
+	set_machine(set, member, SCRIPTED_MONGO_FROZEN);
 }
 
 void replica_set_plug(struct replica_set *set, unsigned member)
 {
-	scripted_mongo_plug(set->members[member].server, true);
+	set_machine(set, member, SCRIPTED_MONGO_RUNS);
 }
 
 /* ---- What goes wrong, and what is asked ---- */

@@ -37,6 +37,9 @@ void replica_set_elect(struct replica_set *set, unsigned member);
 /* The machine is gone: its connections end, and whatever was on them. It is not primary any more. */
 void replica_set_unplug(struct replica_set *set, unsigned member);
 
+/* The machine stands still: its connections stay, and nothing is done or answered on them until it is there again. */
+void replica_set_freeze(struct replica_set *set, unsigned member);
+
 /* It is there again: as a secondary; a router as one. */
 void replica_set_plug(struct replica_set *set, unsigned member);
 
@@ -54,7 +57,7 @@ enum replica_fault_kind {
 
 struct replica_fault {
 	const char *command,
-		*collection; /* NULL: any that reads or writes; any collection but the host's lease */
+		*collection; /* NULL: any that reads or writes; any collection but the host's lease. Trials of rights are none */
 	enum replica_fault_kind kind;
 	int code;
 	unsigned times; /* so many of them, one after the other */
@@ -68,7 +71,7 @@ unsigned replica_set_broken(struct replica_set *set);
 
 /* ---- What is asked ---- */
 
-/* Called with each command but hello, which has its statements as arrays, by any thread, by one at a time. NULL: no longer. */
+/* Called with each command but hello and trials of rights, which has its statements as arrays, by any thread, by one at a time. NULL: no longer. */
 typedef void replica_set_listener(void *context, const char *name, const bson_t *command);
 void replica_set_listen(struct replica_set *set, replica_set_listener *listener, void *context);
 

@@ -40,7 +40,8 @@ struct scripted_mongo {
 	pthread_t thread;
 	/* under the mutex */
 	struct scripted_mongo *members[MEMBERS_MAX];
-	bool secondary, unplugged, stopping;
+	bool secondary, stopping;
+	enum scripted_mongo_machine machine;
 	unsigned term;	 /* of its latest election */
 	int64_t counter; /* of changes, for hello */
 	struct connection *connections;
@@ -86,36 +87,7 @@ unsigned scripted_mongo_count(struct scripted_mongo *server, const char *name)
 	return found;
 }
 
-static bool is_one_of(const char *name, const char *const *names)
-{
-	for (; *names; names++)
-		if (strcmp(name, *names) == 0)
-			return true;
-	return false;
-}
-
-bool scripted_mongo_writes(const char *name)
-{
-	static const char *const names[] = {
-		"insert", "update", "delete", "findAndModify", "createIndexes", NULL};
-	return is_one_of(name, names);
-}
-
-bool scripted_mongo_reads(const char *name)
-{
-	static const char *const names[] = {
-		"find", "aggregate", "count", "distinct", "listIndexes", "listCollections", NULL};
-	return is_one_of(name, names);
-}
-
 /* ---- What is answered ---- */
-
-void scripted_mongo_failure(bson_t *reply, int code, const char *message)
-{
-	BSON_APPEND_INT32(reply, "ok", 0);
-	BSON_APPEND_INT32(reply, "code", code);
-	BSON_APPEND_UTF8(reply, "errmsg", message);
-}
 
 static void answer_usual(struct scripted_mongo *server, const char *name, bson_t *reply)
 {
@@ -164,6 +136,13 @@ void scripted_mongo_append_version(struct scripted_mongo *server, bson_t *reply)
 	pthread_mutex_unlock(&mutex);
 }
 
+/* With the mutex: while it is frozen. */
+static void await_thaw(const struct connection *connection)
+{
+	while (!connection->cut && connection->server->machine == SCRIPTED_MONGO_FROZEN)
+		pthread_cond_wait(&changed, &mutex);
+}
+
 /* With the mutex: until there is another version than the one that is known, or the time is up. */
 static void await_change(const struct connection *connection, int64_t known, int64_t await_ms)
 {
@@ -198,6 +177,7 @@ static bool serve_hello(struct connection *connection, struct mongo_message *ask
 		pthread_mutex_lock(&mutex);
 		if (known >= 0)
 			await_change(connection, known, await_ms);
+		await_thaw(connection);
 		known = server->counter;
 		if (server->options.hello_code != 0)
 			scripted_mongo_failure(
@@ -311,6 +291,9 @@ static bool serve_one(struct connection *connection)
 	bson_iter_t iter;
 	if (!mongo_wire_read(connection->fd, &asked))
 		return false;
+	pthread_mutex_lock(&mutex);
+	await_thaw(connection);
+	pthread_mutex_unlock(&mutex);
 	bool goes_on = mongo_wire_command(&asked, &command);
 	if (goes_on) {
 		const bool named = bson_iter_init(&iter, &command) && bson_iter_next(&iter);
@@ -382,7 +365,7 @@ static void *accept_all(void *argument)
 	for (;;) {
 		const int fd = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
 		pthread_mutex_lock(&mutex);
-		const bool refused = fd < 0 || server->stopping || server->unplugged;
+		const bool refused = fd < 0 || server->stopping || server->machine == SCRIPTED_MONGO_GONE;
 		const bool stopping = fd < 0 || server->stopping;
 		if (!refused) {
 			bury_ended(server);
@@ -486,11 +469,12 @@ void scripted_mongo_cut(struct scripted_mongo *server)
 	pthread_mutex_unlock(&mutex);
 }
 
-void scripted_mongo_plug(struct scripted_mongo *server, bool plugged)
+void scripted_mongo_set_machine(struct scripted_mongo *server, enum scripted_mongo_machine machine)
 {
 	pthread_mutex_lock(&mutex);
-	server->unplugged = !plugged;
-	if (!plugged)
+	server->machine = machine;
+	if (machine == SCRIPTED_MONGO_GONE)
 		cut_all(server);
+	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&mutex);
 }

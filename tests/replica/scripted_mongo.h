@@ -2,9 +2,9 @@
  * scripted_mongo.h - a server that speaks MongoDB's protocol and answers as a test says, for what the database of the other tests does not show:
  * members of a replica set, a router, answers that fail, writes that stall.
  *
- * Happy path: scripted_mongo_start() listens on 127.0.0.1, a thread answers each connection, scripted_mongo_count() tells what was asked, scripted_mongo_stop() ends
- * it all. Nothing is stored, and a find finds nothing, a write is acknowledged (by a primary); or, with a database behind it, commands go there, and
- * only hello is answered here. What the operating system refuses ends the test.
+ * Happy path: scripted_mongo_start() listens on 127.0.0.1, a thread answers each connection, scripted_mongo_count() tells what was asked,
+ * scripted_mongo_stop() ends it all. Nothing is stored, and a find finds nothing, a write is acknowledged (by a primary); or, with a database behind
+ * it, commands go there, and only hello is answered here. What the operating system refuses ends the test.
  *
  * hello is answered as by MongoDB 4.4 and later: with a topologyVersion, and who asks by the one that he knows waits until there is another one. So
  * the driver learns of an election as it happens (the drivers' specification "Server Monitoring", streaming).
@@ -35,7 +35,8 @@ struct scripted_mongo_options {
 	unsigned behind_port; /* of a database on 127.0.0.1; 0: none is there */
 	int hello_code; /* of the error that it answers to hello, with hello_words; 0: it tells what it is */
 	const char *hello_words;
-	/* Asked for each command but hello, from the connection's thread. The command has its sequences as arrays; the reply is empty. NULL: all is as usual. */
+	/* Asked for each command but hello, from the connection's thread. The command has its sequences as arrays; the reply is empty. NULL: all is
+	   as usual. */
 	enum scripted_mongo_answer (*hook)(
 		void *context, const char *name, const bson_t *command, bson_t *reply);
 	void *context;
@@ -57,8 +58,13 @@ bool scripted_mongo_is_primary(struct scripted_mongo *server);
 /* Ends all its connections. What is under way at the database behind it is done there, and nobody is told. */
 void scripted_mongo_cut(struct scripted_mongo *server);
 
-/* Its machine is gone, or there again: then all connections end, and new ones at once. */
-void scripted_mongo_plug(struct scripted_mongo *server, bool plugged);
+/* What becomes of its machine. */
+enum scripted_mongo_machine {
+	SCRIPTED_MONGO_RUNS,
+	SCRIPTED_MONGO_GONE, /* all connections end, and new ones at once */
+	SCRIPTED_MONGO_FROZEN, /* connections stay, and are taken; nothing is done or answered until it runs again */
+};
+void scripted_mongo_set_machine(struct scripted_mongo *server, enum scripted_mongo_machine machine);
 
 /* How many commands of that name have come. */
 unsigned scripted_mongo_count(struct scripted_mongo *server, const char *name);

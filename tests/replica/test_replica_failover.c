@@ -1,10 +1,10 @@
 /*
- * test_replica_failover.c - the primary of a replica set goes while commands come, and another is elected: nothing is lost or doubled, and each user's
- * commands keep their order, as the ledger has it (promise_ledger.h).
+ * test_replica_failover.c - the primary of a replica set goes while commands come, and another is elected: nothing is lost or doubled, and each
+ * user's commands keep their order, as the ledger has it (promise_ledger.h).
  *
- * Forty phones send 200 commands a second. The primary steps down, or its machine is gone; for two seconds there is none; then another is elected. How
- * soon after that a command that writes has its event is printed: two seconds is what is wanted of an idle machine, and what a busy one takes is no
- * matter for a test, so only BACK_MS is asserted.
+ * Forty phones send 200 commands a second. The primary steps down, or its machine is gone; for a time there is none; then another is elected. How
+ * soon after that commands have effects again is printed: two seconds is what is wanted of an idle machine, and what a busy one takes is no matter
+ * for a test, so only BACK_MS is asserted.
  */
 #include "promise_run.h"
 #include "replica_set.h"
@@ -14,6 +14,7 @@
 enum {
 	RATE_PER_S = 200,
 	WITHOUT_PRIMARY_MS = 2000,
+	LONG_MS = 8000, /* the store counts as away by then, and the lane has left the broker */
 	BACK_MS = 20000,
 };
 
@@ -22,6 +23,7 @@ struct fail_over {
 	struct promise promise;
 	struct replica_set *set;
 	int64_t elected_ms;
+	size_t effects; /* by then */
 };
 
 static void start(struct harness *h, struct fail_over *test)
@@ -50,35 +52,50 @@ static bool writes(enum ledger_kind kind)
 	return kind == LEDGER_ASK || kind == LEDGER_REQUEST || kind == LEDGER_ACCEPT || kind == LEDGER_APPEND;
 }
 
-/* A command that was sent after the election has written, and its event was seen. */
-static bool is_back(void *context)
+/* How many commands that write had their effect, as their events tell, of all or of those sent since the election. */
+static size_t count_effects(const struct fail_over *test, bool since)
+{
+	size_t count = 0;
+	for (size_t u = 0; u < LEDGER_USERS; u++) {
+		const struct ledger_user *user = &test->promise.ledger->users[u];
+		for (size_t i = 0; i < user->count; i++)
+			count += user->commands[i]->seen > 0 && writes(user->commands[i]->kind) &&
+				 (!since || user->commands[i]->sent_ms >= test->elected_ms);
+	}
+	return count;
+}
+
+static bool has_more_effects(void *context)
 {
 	const struct fail_over *test = context;
-	const struct ledger *ledger = test->promise.ledger;
-	if (ledger->violation[0] != '\0')
-		return true;
-	for (size_t u = 0; u < LEDGER_USERS; u++) {
-		const struct ledger_user *user = &ledger->users[u];
-		for (size_t i = user->count; i > 0 && user->commands[i - 1]->sent_ms >= test->elected_ms; i--)
-			if (user->commands[i - 1]->seen > 0 && writes(user->commands[i - 1]->kind))
-				return true;
-	}
-	return false;
+	return test->promise.ledger->violation[0] != '\0' || count_effects(test, false) > test->effects;
+}
+
+static bool has_new_effect(void *context)
+{
+	const struct fail_over *test = context;
+	return test->promise.ledger->violation[0] != '\0' || count_effects(test, true) > 0;
 }
 
 static void elect(struct fail_over *test, unsigned member)
 {
+	test->effects = count_effects(test, false);
 	replica_set_elect(test->set, member);
 	test->elected_ms = harness_now_ms();
 	ledger_note(test->promise.ledger, "member %u is elected", member);
 }
 
+/* What has waited meanwhile goes first. */
 static void wait_until_back(struct fail_over *test, const char *what)
 {
 	struct harness *h = test->promise.harness;
-	harness_wait_at(__FILE__, __LINE__, h, is_back, test, BACK_MS, "a command's effect after %s", what);
-	print_message("replica: after %s a command had its effect %lld ms after the election\n", what,
-		(long long)(harness_now_ms() - test->elected_ms));
+	harness_wait_at(__FILE__, __LINE__, h, has_more_effects, test, BACK_MS, "an effect after %s", what);
+	const long long effect_ms = harness_now_ms() - test->elected_ms;
+	harness_wait_at(__FILE__, __LINE__, h, has_new_effect, test, BACK_MS,
+		"the effect of what was sent after %s", what);
+	print_message(
+		"replica: after %s there are effects %lld ms after the election, and of what was sent since after %lld ms\n",
+		what, effect_ms, (long long)(harness_now_ms() - test->elected_ms));
 	promise_check(&test->promise);
 }
 
@@ -129,6 +146,30 @@ HARNESS_CASE(primary_is_gone)
 	assert_int_equal(replica_set_writes(test.set, 0), before);
 }
 
+/* What it was asked waits for socketTimeoutMS. */
+HARNESS_CASE(primary_is_frozen)
+{
+	start(h, &test);
+	replica_set_freeze(test.set, 0);
+	harness_watch(h, WITHOUT_PRIMARY_MS);
+	elect(&test, 1);
+	wait_until_back(&test, "a primary that is frozen");
+	/* Its connections end by then; were they answered at last, it would be as a member that is none. */
+	replica_set_plug(test.set, 0);
+	finish(&test, "a primary that is frozen");
+}
+
+HARNESS_CASE(no_primary_for_long)
+{
+	start(h, &test);
+	replica_set_step_down(test.set);
+	host_expect_log(test.promise.host, "store_away");
+	harness_watch(h, LONG_MS);
+	elect(&test, 2);
+	wait_until_back(&test, "a long time without a primary");
+	finish(&test, "a long time without a primary");
+}
+
 /* One election after the other, without a pause; and back. */
 HARNESS_CASE(primary_changes_at_once)
 {
@@ -141,5 +182,5 @@ HARNESS_CASE(primary_changes_at_once)
 	finish(&test, "three elections");
 }
 
-HARNESS_MAIN(HARNESS_TEST(primary_steps_down), HARNESS_TEST(primary_is_gone),
-	HARNESS_TEST(primary_changes_at_once))
+HARNESS_MAIN(HARNESS_TEST(primary_steps_down), HARNESS_TEST(primary_is_gone), HARNESS_TEST(primary_is_frozen),
+	HARNESS_TEST(no_primary_for_long), HARNESS_TEST(primary_changes_at_once))

@@ -1,9 +1,9 @@
 /*
- * test_router.c - the database is a sharded cluster, behind a router: the host works on it, outlives the router's restart, and tells it which users its
- * commands are about, so that it need not ask all shards.
+ * test_router.c - the database is a sharded cluster, behind a router: the host works on it, outlives the router's restart, and tells it which users
+ * its commands are about, so that it need not ask all shards.
  *
- * The shard keys are those that docs/operations.md names. Whatever is sent on the way of a command has them in its filter, or in its document; looking
- * for what is due, and the host's own collections, are no command's way.
+ * The shard keys are those that docs/operations.md names. Whatever is sent on the way of a command has them in its filter, or in its document; to
+ * look for what is due, and the host's own collections, are no command's way.
  */
 #include "promise_run.h"
 #include "replica_set.h"
