@@ -405,10 +405,25 @@ struct scripted_mongo *scripted_mongo_start(const struct scripted_mongo_options 
 	return server;
 }
 
+/* With the mutex: nobody tells of it any more. */
+static void leave(struct scripted_mongo *server)
+{
+	for (size_t i = 0; i < MEMBERS_MAX && server->members[i]; i++) {
+		struct scripted_mongo *other = server->members[i];
+		size_t kept = 0;
+		for (size_t k = 0; other != server && k < MEMBERS_MAX; k++)
+			if (other->members[k] != server)
+				other->members[kept++] = other->members[k];
+		while (other != server && kept < MEMBERS_MAX)
+			other->members[kept++] = NULL;
+	}
+}
+
 void scripted_mongo_stop(struct scripted_mongo *server)
 {
 	pthread_mutex_lock(&mutex);
 	server->stopping = true;
+	leave(server);
 	cut_all(server);
 	pthread_mutex_unlock(&mutex);
 	shutdown(server->listener, SHUT_RDWR);

@@ -15,7 +15,7 @@ enum {
 	RATE_PER_S = 200,
 	WITHOUT_PRIMARY_MS = 2000,
 	LONG_MS = 8000, /* the store counts as away by then, and the lane has left the broker */
-	BACK_MS = 20000,
+	BACK_MS = 60000,
 };
 
 /* A host that is ready on a replica set, and what sends commands to it. */

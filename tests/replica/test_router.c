@@ -14,7 +14,7 @@ enum {
 	RATE_PER_S = 200,
 	UNSTEADY_PERCENT = 4, /* of the commands, most of which are parked, with those behind them */
 	AWAY_MS = 1500,
-	BACK_MS = 20000,
+	BACK_MS = 60000,
 };
 
 static struct router_test {
