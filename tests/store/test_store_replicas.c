@@ -15,6 +15,7 @@
 #include "scripted_mongo.h"
 #include "store_describe.h"
 #include <cmocka.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,8 +24,8 @@ static struct store *store;
 static struct store_client *client;
 
 /* The name of the command that stalls; NULL: none. */
-static const char *stalled;
-static bool not_durable; /* what is written */
+static const char *_Atomic stalled;
+static atomic_bool not_durable; /* what is written */
 
 static enum scripted_mongo_answer hook(void *context, const char *name, const bson_t *command, bson_t *reply)
 {
@@ -34,7 +35,8 @@ static enum scripted_mongo_answer hook(void *context, const char *name, const bs
 			BCON_INT32(64), "errmsg", BCON_UTF8("waiting for replication timed out"), "}");
 		return SCRIPTED_MONGO_REPLY;
 	}
-	return stalled && strcmp(name, stalled) == 0 ? SCRIPTED_MONGO_SILENCE : SCRIPTED_MONGO_USUAL;
+	const char *silent = stalled;
+	return silent && strcmp(name, silent) == 0 ? SCRIPTED_MONGO_SILENCE : SCRIPTED_MONGO_USUAL;
 }
 
 static int start(void **state)
