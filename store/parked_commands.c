@@ -8,8 +8,9 @@
  * Finishing is one ordered bulk: the leases first, then the deletes, so that a crash in between leaves the lease on two documents, and an end of the
  * list.
  *
- * Filters are {_id, user_id}: the first finds the document, the second leads to the shard where the collection is sharded by user_id. But those of
- * finishing have the _ids of several users, see remove_done(); of a sharded collection all shards are asked then.
+ * Filters are {_id, user_id}: the first finds the document, the second leads to the shard where the collection is sharded by user_id. Those of several
+ * documents have the _ids alone, which every server finds at once: some walk the whole collection for a filter with more than an index's keys. Only a
+ * router is told the users as well.
  */
 #include "parked_document.h"
 #include <string.h>
@@ -50,6 +51,34 @@ static void ids_end(struct ids *ids)
 {
 	bson_append_array_end(&ids->in, &ids->array);
 	bson_append_document_end(&ids->filter, &ids->in);
+}
+
+/* {user_id: {$in: [..]}}, of a router's filter. The users may be more than are meant, and may be there more than once. */
+struct users {
+	bson_t in, array;
+	uint32_t count;
+};
+
+static void users_begin(struct users *users, bson_t *filter)
+{
+	users->count = 0;
+	BSON_APPEND_DOCUMENT_BEGIN(filter, "user_id", &users->in);
+	BSON_APPEND_ARRAY_BEGIN(&users->in, "$in", &users->array);
+}
+
+static void users_add(struct users *users, const char *user)
+{
+	char buffer[16];
+	const char *place;
+
+	(void)bson_uint32_to_string(users->count++, &place, buffer, sizeof(buffer));
+	store_append_text(&users->array, place, user);
+}
+
+static void users_end(struct users *users, bson_t *filter)
+{
+	bson_append_array_end(&users->in, &users->array);
+	bson_append_document_end(filter, &users->in);
 }
 
 /* ---- Appending ---- */
@@ -142,6 +171,14 @@ static int find_there(struct store_client *client, struct documents *documents, 
 		ids_add(&ids, &id);
 	}
 	ids_end(&ids);
+	if (store_is_sharded(client->store)) {
+		struct users users;
+
+		users_begin(&users, &ids.filter);
+		for (size_t i = from; i < documents->count; i++)
+			users_add(&users, store_text_of(documents->all[i], "user_id", ""));
+		users_end(&users, &ids.filter);
+	}
 	BCON_APPEND(&options, "projection", "{", "_id", BCON_INT32(1), "}");
 	mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(
 		store_client_collection(client, collection), &ids.filter, &options, NULL);
@@ -247,9 +284,19 @@ static void lease_update(bson_t *update, const struct backlog_lease *lease, int6
 	BCON_APPEND(update, "$unset", "{", "behind", BCON_UTF8(""), "}");
 }
 
+static void append_users(bson_t *filter, const struct parked_finish *finishes, size_t count)
+{
+	struct users users;
+
+	users_begin(&users, filter);
+	for (size_t i = 0; i < count; i++)
+		users_add(&users, finishes[i].user);
+	users_end(&users, filter);
+}
+
 /* All that stay get the lease of the first of them: one host's are alike. */
-static bool lease_next(mongoc_bulk_operation_t *bulk, const struct parked_finish *finishes, size_t count,
-	int64_t now_ms, bson_error_t *driver)
+static bool lease_next(struct store *store, mongoc_bulk_operation_t *bulk,
+	const struct parked_finish *finishes, size_t count, bson_error_t *driver)
 {
 	const struct backlog_lease *lease = NULL;
 	bson_t update = BSON_INITIALIZER;
@@ -265,8 +312,10 @@ static bool lease_next(mongoc_bulk_operation_t *bulk, const struct parked_finish
 	}
 	ids_end(&ids);
 	if (lease) {
+		if (store_is_sharded(store))
+			append_users(&ids.filter, finishes, count);
 		append_not_others(&ids.filter, lease->owner);
-		lease_update(&update, lease, now_ms);
+		lease_update(&update, lease, store_now_ms(store));
 		added = mongoc_bulk_operation_update_many_with_opts(bulk, &ids.filter, &update, NULL, driver);
 	}
 	bson_destroy(&ids.filter);
@@ -284,12 +333,14 @@ static size_t ascending(const struct parked_finish *finish, size_t from)
 	return end - from;
 }
 
-/* By _id alone, which every server finds at once: some walk the whole collection for a filter with more than an index's keys. They are removed in the
- * order of that index, which is that of their positions, but where a user's were written by two hosts within a second: then one statement ends there and
- * the next begins. Those `removed` are counted up; *ret_any: whether there was something. */
-static bool remove_done(mongoc_bulk_operation_t *bulk, const struct parked_finish *finishes, size_t count,
-	size_t *removed, bool *ret_any, bson_error_t *driver)
+/* They are removed in the order of the _id's index, which is that of their positions, but where a user's were written by two hosts within a second: then
+ * one statement ends there and the next begins. Where the users are named as well, their index could be taken instead. Those `removed` are counted up;
+ * *ret_any: whether there was something. */
+static bool remove_done(struct store *store, mongoc_bulk_operation_t *bulk,
+	const struct parked_finish *finishes, size_t count, size_t *removed, bool *ret_any,
+	bson_error_t *driver)
 {
+	bson_t options = BSON_INITIALIZER;
 	struct ids ids;
 
 	ids_begin(&ids);
@@ -302,8 +353,13 @@ static bool remove_done(mongoc_bulk_operation_t *bulk, const struct parked_finis
 	}
 	ids_end(&ids);
 	*ret_any = ids.count > 0;
+	if (store_is_sharded(store)) {
+		append_users(&ids.filter, finishes, count);
+		BCON_APPEND(&options, "hint", "{", "_id", BCON_INT32(1), "}");
+	}
 	const bool added = ids.count == 0 ||
-			   mongoc_bulk_operation_remove_many_with_opts(bulk, &ids.filter, NULL, driver);
+			   mongoc_bulk_operation_remove_many_with_opts(bulk, &ids.filter, &options, driver);
+	bson_destroy(&options);
 	bson_destroy(&ids.filter);
 	return added;
 }
@@ -320,9 +376,9 @@ int parked_commands_finish(struct store_client *client, const struct parked_fini
 		return error;
 	size_t *removed = bson_malloc0(count * sizeof(removed[0]));
 	mongoc_bulk_operation_t *bulk = store_ordered_bulk(client, collection);
-	bool added = lease_next(bulk, finishes, count, store_now_ms(client->store), &driver);
+	bool added = lease_next(client->store, bulk, finishes, count, &driver);
 	while (added && any)
-		added = remove_done(bulk, finishes, count, removed, &any, &driver);
+		added = remove_done(client->store, bulk, finishes, count, removed, &any, &driver);
 	bson_free(removed);
 	if (!added) {
 		mongoc_bulk_operation_destroy(bulk);

@@ -18,6 +18,7 @@
 #include "store_url.h"
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,7 @@ struct store {
 	bson_t unordered;
 	unsigned wait_ms;
 	struct store_clock clock;
+	atomic_bool sharded;
 	struct store_wanted_index *wanted;
 	size_t wanted_count;
 	pthread_mutex_t lock; /* of all below */
@@ -394,6 +396,11 @@ bool store_wall_clock_ahead_ms(struct store *store, int64_t *ret_ms)
 	return true;
 }
 
+bool store_is_sharded(const struct store *store)
+{
+	return atomic_load_explicit(&store->sharded, memory_order_relaxed);
+}
+
 int store_know_time(struct store_client *client)
 {
 	if (!client->mongo)
@@ -460,6 +467,10 @@ int store_ping(struct store_client *client)
 		tell_unanswered(client, &error);
 		return r;
 	}
+	/* Before the time: who knows that, knows this. */
+	const bool sharded = bson_iter_init_find(&iter, &reply, "msg") && BSON_ITER_HOLDS_UTF8(&iter) &&
+			     strcmp(bson_iter_utf8(&iter, NULL), "isdbgrid") == 0;
+	atomic_store_explicit(&client->store->sharded, sharded, memory_order_relaxed);
 	if (bson_iter_init_find(&iter, &reply, "localTime") && BSON_ITER_HOLDS_DATE_TIME(&iter))
 		store_clock_note(
 			&client->store->clock, asked_us, store_clock_here_us(), bson_iter_date_time(&iter));

@@ -61,6 +61,9 @@ const struct store_wanted_index *store_wanted_indexes(const struct store *store,
 enum { STORE_PATIENCE = 3 };
 mongoc_client_t *store_patient_client(const struct store *store);
 
+/* Whether a router answers, that of a sharded cluster, by what was last heard. Known once the time is. Any thread. */
+bool store_is_sharded(const struct store *store);
+
 /* Asks for the database's time if that has not been answered yet: before a time is written. 0 or a store error. */
 STORE_USE_RESULT int store_know_time(struct store_client *client);
 

@@ -5,6 +5,7 @@
 #include "doctor_parts.h"
 #include "harness_private.h"
 #include "port.h"
+#include "replica_set.h"
 #include "scripted_broker.h"
 #include "scripted_mongo.h"
 #include "wall_clock.h"
@@ -195,35 +196,50 @@ HARNESS_CASE(collections_that_are_not_ordinary)
 	}
 }
 
-/* Two servers that answer as a replica set; the URL names the one that is not the primary. */
+static struct host *doctor_of(struct harness *h, const char *url)
+{
+	struct host *doctor = doctor_new(h);
+	host_set(doctor, "MONGO_DB_URL", url);
+	return doctor;
+}
+
+/* The URL names one that is not the primary. */
 HARNESS_CASE(replica_set_is_named)
 {
-	struct scripted_mongo_options options = {.set_name = "rs0"};
-	struct scripted_mongo *primary = scripted_mongo_start(&options);
-	options.secondary = true;
-	struct scripted_mongo *secondary = scripted_mongo_start(&options);
-	struct scripted_mongo *const members[] = {primary, secondary, NULL};
-	scripted_mongo_members(primary, members);
-	scripted_mongo_members(secondary, members);
-	struct host *doctor = doctor_new(h);
-	host_set(doctor, "MONGO_DB_URL",
-		harness_format(h, "mongodb://%s/shop?maxPoolSize=7", scripted_mongo_address(secondary)));
-	struct visit visit = examine(h, doctor);
+	struct replica_set *set = replica_set_new(h, harness_database(h));
+	const char *primary = replica_set_address(set, 0), *secondary = replica_set_address(set, 1);
+	struct visit visit =
+		examine(h, doctor_of(h, harness_format(h, "mongodb://%s/shop?maxPoolSize=7", secondary)));
 	expect_line(&visit, "database", "ok",
-		harness_format(h, "replica set rs0 of 2 (%s, %s)", scripted_mongo_address(primary),
-			scripted_mongo_address(secondary)));
+		harness_format(h, "replica set " REPLICA_SET_NAME " of 3 (%s, %s, %s)", primary, secondary,
+			replica_set_address(set, 2)));
 	expect_line(&visit, "database", "warn", "maxPoolSize has no effect");
 	expect_line(&visit, "database", "warn", "its database shop has no effect");
 	expect_line(&visit, "database_writes", "ok", "w=majority");
+	assert_int_equal(visit.code, 0);
 	forget(&visit);
-	doctor = doctor_new(h);
-	host_set(doctor, "MONGO_DB_URL",
-		harness_format(h, "mongodb://%s/?directConnection=true", scripted_mongo_address(primary)));
-	visit = examine(h, doctor);
+	visit = examine(h, doctor_of(h, harness_format(h, "mongodb://%s/?directConnection=true", primary)));
 	expect_line(&visit, "database", "warn", "directConnection=true");
 	forget(&visit);
-	scripted_mongo_stop(primary);
-	scripted_mongo_stop(secondary);
+	replica_set_step_down(set);
+	visit = examine(h, doctor_of(h, replica_set_url(set)));
+	expect_failure(&visit, "database", "cannot be used");
+	forget(&visit);
+	replica_set_elect(set, 2);
+	visit = examine(h, doctor_of(h, replica_set_url(set)));
+	expect_line(&visit, "database", "ok", "replica set " REPLICA_SET_NAME " of 3");
+	expect_line(&visit, "database_writes", "ok", "w=majority");
+	forget(&visit);
+}
+
+HARNESS_CASE(router_is_named)
+{
+	struct replica_set *router = replica_set_new_router(h, harness_database(h));
+	struct visit visit = examine(h, doctor_of(h, replica_set_url(router)));
+	expect_line(&visit, "database", "ok", ", sharded, ");
+	expect_line(&visit, "database_writes", "ok", "w=majority");
+	assert_int_equal(visit.code, 0);
+	forget(&visit);
 }
 
 HARNESS_CASE(parked_commands_that_nobody_takes)
@@ -390,7 +406,8 @@ HARNESS_CASE(text_for_people_has_no_colours_in_a_file)
 
 HARNESS_MAIN(HARNESS_TEST(database_is_away), HARNESS_TEST(database_before_the_first_start),
 	HARNESS_TEST(indexes_that_are_wrong), HARNESS_TEST(write_concern_that_is_weak),
-	HARNESS_TEST(replica_set_is_named), HARNESS_TEST(database_that_refuses_for_one_reason_or_another),
+	HARNESS_TEST(replica_set_is_named), HARNESS_TEST(router_is_named),
+	HARNESS_TEST(database_that_refuses_for_one_reason_or_another),
 	HARNESS_TEST(collections_that_are_not_ordinary), HARNESS_TEST(database_that_insists_on_a_stable_api),
 	HARNESS_TEST(parked_commands_that_nobody_takes), HARNESS_TEST(loggly_is_reached),
 	HARNESS_TEST(clocks_that_differ), HARNESS_TEST(settings_that_are_wrong),

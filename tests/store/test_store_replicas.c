@@ -15,6 +15,7 @@
 #include "scripted_mongo.h"
 #include "store_describe.h"
 #include <cmocka.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,8 +24,8 @@ static struct store *store;
 static struct store_client *client;
 
 /* The name of the command that stalls; NULL: none. */
-static const char *stalled;
-static bool not_durable; /* what is written */
+static const char *_Atomic stalled;
+static atomic_bool not_durable; /* what is written */
 
 static enum scripted_mongo_answer hook(void *context, const char *name, const bson_t *command, bson_t *reply)
 {
@@ -34,7 +35,8 @@ static enum scripted_mongo_answer hook(void *context, const char *name, const bs
 			BCON_INT32(64), "errmsg", BCON_UTF8("waiting for replication timed out"), "}");
 		return SCRIPTED_MONGO_REPLY;
 	}
-	return stalled && strcmp(name, stalled) == 0 ? SCRIPTED_MONGO_SILENCE : SCRIPTED_MONGO_USUAL;
+	const char *silent = stalled;
+	return silent && strcmp(name, silent) == 0 ? SCRIPTED_MONGO_SILENCE : SCRIPTED_MONGO_USUAL;
 }
 
 static int start(void **state)
@@ -192,6 +194,70 @@ static void test_reads_go_to_the_primary(void **state)
 	}
 }
 
+/* ---- Whose shards are asked ---- */
+
+/* What was asked last of parked_commands, by the name of the command, as Extended JSON. */
+static struct {
+	char find[512], update[512], delete[512];
+} asked;
+
+static enum scripted_mongo_answer listen_to(
+	void *context, const char *name, const bson_t *command, bson_t *reply)
+{
+	char *text = bson_as_relaxed_extended_json(command, NULL);
+	char *kept = strcmp(name, "find") == 0	   ? asked.find
+		     : strcmp(name, "update") == 0 ? asked.update
+		     : strcmp(name, "delete") == 0 ? asked.delete
+						   : NULL;
+	(void)context;
+	if (kept)
+		snprintf(kept, sizeof(asked.find), "%s", text);
+	bson_free(text);
+	if (strcmp(name, "insert") != 0)
+		return SCRIPTED_MONGO_USUAL;
+	/* It is there already: so those that are there are asked for. */
+	BCON_APPEND(reply, "ok", BCON_INT32(1), "n", BCON_INT32(0), "writeErrors", "[", "{", "index",
+		BCON_INT32(0), "code", BCON_INT32(11000), "errmsg", BCON_UTF8("duplicate key"), "}", "]");
+	return SCRIPTED_MONGO_REPLY;
+}
+
+static void finish_and_append(const struct scripted_mongo_options *options)
+{
+	struct scripted_mongo *server = scripted_mongo_start(options);
+	const struct store_id ids[] = {store_new_id(), store_new_id(), store_new_id()};
+	const struct backlog_lease lease = {.owner = "owner", .lease_ms = 1000};
+	const struct parked_finish finishes[] = {
+		{.user = "alice", .done = &ids[0], .count = 1, .next = &ids[1], .lease = &lease},
+		{.user = "bob", .done = &ids[2], .count = 1}};
+	memset(&asked, 0, sizeof(asked));
+	open_store(scripted_mongo_address(server), "");
+	assert_int_equal(parked_commands_finish(client, finishes, 2), 0);
+	assert_int_equal(operate(client, APPEND), STORE_E_PERMANENT);
+	store_release(client);
+	store_close(store);
+	client = NULL;
+	store = NULL;
+	scripted_mongo_stop(server);
+}
+
+static void test_router_is_told_the_users(void **state)
+{
+	(void)state;
+	finish_and_append(&(struct scripted_mongo_options){.router = true, .hook = listen_to});
+	assert_non_null(strstr(asked.update, "\"user_id\" : { \"$in\" : [ \"alice\", \"bob\" ] }"));
+	assert_non_null(strstr(asked.delete, "\"user_id\" : { \"$in\" : [ \"alice\", \"bob\" ] }"));
+	/* So that they are removed in the order of their ids, as without the users. */
+	assert_non_null(strstr(asked.delete, "\"hint\" : { \"_id\" : 1 }"));
+	assert_non_null(strstr(asked.find, "\"user_id\" : { \"$in\" : [ \"1\" ] }"));
+	finish_and_append(&(struct scripted_mongo_options){.hook = listen_to});
+	assert_non_null(strstr(asked.update, "\"_id\" : { \"$in\" : "));
+	assert_null(strstr(asked.update, "user_id"));
+	assert_non_null(strstr(asked.delete, "\"_id\" : { \"$in\" : "));
+	assert_null(strstr(asked.delete, "user_id"));
+	assert_null(strstr(asked.delete, "hint"));
+	assert_null(strstr(asked.find, "user_id"));
+}
+
 /* ---- Who is found ---- */
 
 enum { FOUND_MS = 20000 };
@@ -271,6 +337,7 @@ int main(void)
 		CASE(test_attempts),
 		CASE(test_not_durable),
 		CASE(test_reads_go_to_the_primary),
+		cmocka_unit_test(test_router_is_told_the_users),
 		CASE(test_one_member_is_named),
 		CASE(test_another_primary),
 		CASE(test_one_member_is_wanted),
