@@ -279,6 +279,12 @@ static const char *env_value(struct demo *demo, const char *name)
 	return value;
 }
 
+/* It goes before cashewd is started, and comes when that is ready. */
+static bool env_is_anew(void *context)
+{
+	return strstr(demo_text(context), "cashewd is started anew") && env_exists(context);
+}
+
 HARNESS_CASE(kept_demo_tells_where_it_is)
 {
 	static const char *const processes[] = {"CASHEWD_PID", "BROKER_PID", "DATABASE_PID", "DEMO_PID"};
@@ -311,6 +317,13 @@ HARNESS_CASE(kept_demo_tells_where_it_is)
 	assert_int_equal(
 		harness_execute(demo->folder, demo->output, (const char *[]){"sh", "-c", look, NULL}), 0);
 	assert_wrote(demo, "host     running, ready for ");
+
+	/* What has ended can be started again. */
+	assert_int_equal(kill(atoi(env_value(demo, "CASHEWD_PID")), SIGTERM), 0);
+	demo_wait_text(demo, "the cashewd (pid ");
+	demo_signal(demo, SIGUSR1, false);
+	harness_wait(h, env_is_anew, demo, "cashewd to be started again");
+	assert_true(runs(atoi(env_value(demo, "CASHEWD_PID"))));
 
 	demo_signal(demo, SIGTERM, false);
 	assert_int_equal(demo_wait_exit(demo), 0);
