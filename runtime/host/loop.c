@@ -33,6 +33,7 @@ enum {
 	BYTES_MAX = 8 * 1024 * 1024, /* of payloads in memory, after which no lane reads on */
 	HELD_URGENT = 16,	     /* so many places held, and PUBACKs of events are read at once */
 	BOARD_FORGETS_MS = 1000,
+	TURN_MS = 1000, /* also where nothing happens: else it looks like one that hangs */
 };
 
 /* ---- Reports ---- */
@@ -86,7 +87,7 @@ static int timeout_ms(const struct host *host, int64_t stop_at_ms)
 	for (size_t i = 0; i < sizeof(others_ms) / sizeof(others_ms[0]); i++)
 		due_ms = others_ms[i] < due_ms ? others_ms[i] : due_ms;
 	const int64_t wait_ms = due_ms - clock_ms();
-	return wait_ms < 0 ? 0 : wait_ms > 60000 ? 60000 : (int)wait_ms;
+	return wait_ms < 0 ? 0 : wait_ms > TURN_MS ? TURN_MS : (int)wait_ms;
 }
 
 static void nothing_happened(const struct host *host, struct pollfd *polls)

@@ -227,6 +227,25 @@ HARNESS_CASE(ready_says_what_is_missing)
 	scrape_wait_page(scrape, "/readyz", 200, "ready\n");
 }
 
+/* A host that has nothing to do, since there is no store, is not one that hangs. What is missing is named alone. */
+HARNESS_CASE(ready_takes_no_idle_host_for_one_that_hangs)
+{
+	enum { HANGS_MS = 10000 };
+	struct database *database = harness_own_database(h);
+	struct host *host = host_new(h, HOST_PRODUCT);
+	host_use_database(host, database);
+	host_set(host, "METRICS_ADDR", "127.0.0.1:0");
+	database_stop(database);
+	host_start(host);
+	struct scrape *scrape = scrape_new(h, host);
+	host_expect_log(host, "store_away");
+	scrape_wait_page(scrape, "/readyz", 503, "store: it does not answer");
+	harness_watch(h, HANGS_MS + 2000);
+	assert_true(scrape_page(scrape, "/readyz"));
+	assert_int_equal(scrape->status, 503);
+	assert_null(strstr(scrape->body, "has not turned"));
+}
+
 /* As with a full disk, or rights that are missing: it answers every question, and takes no write. Here a rule
  * of the collection refuses it. */
 HARNESS_CASE(ready_needs_a_store_that_takes_writes)
@@ -351,6 +370,7 @@ HARNESS_CASE(names_that_lead_here)
 HARNESS_MAIN(HARNESS_TEST(numbers_are_those_of_what_was_sent), HARNESS_TEST(promtool_has_nothing_to_say),
 	HARNESS_TEST(counters_outlive_a_host_that_is_killed), HARNESS_TEST(a_crash_has_the_handlers_name),
 	HARNESS_TEST(a_backlog_and_a_lost_session_show), HARNESS_TEST(ready_says_what_is_missing),
+	HARNESS_TEST(ready_takes_no_idle_host_for_one_that_hangs),
 	HARNESS_TEST(ready_needs_a_store_that_takes_writes), HARNESS_TEST(ready_needs_each_collection),
 	HARNESS_TEST(a_port_that_is_taken_is_a_warning), HARNESS_TEST(another_address_at_sighup),
 	HARNESS_TEST(names_that_lead_here))
