@@ -6,11 +6,10 @@
 #include "doctor_parts.h"
 #include "harness.h"
 #include "http_proxy.h"
+#include "pings.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { PINGS = 200 };
 
 #define LOGIN	 "cashewd open-s3same"
 #define GOOD	 "cashewd:open-s3same"
@@ -95,32 +94,6 @@ HARNESS_CASE(https_proxy_is_not_the_brokers)
 
 /* ---- Nothing is lost ---- */
 
-struct pings {
-	struct device *phone;
-	size_t seen;
-	bool answered[PINGS];
-};
-
-static bool all_answered(void *context)
-{
-	struct pings *pings = context;
-	size_t count = 0;
-	for (; pings->seen < pings->phone->message_count; pings->seen++) {
-		const int number = atoi(pings->phone->messages[pings->seen].payload);
-		assert_in_range(number, 0, PINGS - 1);
-		pings->answered[number] = true;
-	}
-	for (size_t i = 0; i < PINGS; i++)
-		count += pings->answered[i];
-	return count == PINGS;
-}
-
-static void send_pings(struct harness *h, struct device *phone, int begin, int end)
-{
-	for (int i = begin; i < end; i++)
-		device_publish(phone, "ping", harness_format(h, "%d", i));
-}
-
 HARNESS_CASE(proxy_is_killed_and_comes_back)
 {
 	struct broker *broker = harness_broker(h);
@@ -128,16 +101,16 @@ HARNESS_CASE(proxy_is_killed_and_comes_back)
 	struct host *host = start_host(h, broker, http_proxy_url(proxy, GOOD));
 	host_wait_ready(host);
 	struct pings pings = {.phone = connect_device(h, broker, "68946")};
-	send_pings(h, pings.phone, 0, PINGS / 2);
+	pings_send(h, pings.phone, 0, PINGS / 2);
 	device_wait_count(pings.phone, "pong", 1);
 	http_proxy_kill(proxy);
 	host_expect_log(host, "broker_lost", "connection", "main");
 	host_expect_log(host, "broker_unreachable", "connection", "main", "reason",
 		harness_format(h, "the proxy 127.0.0.1:%u: Connection refused", http_proxy_port(proxy)));
-	send_pings(h, pings.phone, PINGS / 2, PINGS);
+	pings_send(h, pings.phone, PINGS / 2, PINGS);
 	http_proxy_start(proxy);
 	host_wait_ready(host);
-	harness_wait(h, all_answered, &pings, "answers to all %d pings", PINGS);
+	harness_wait(h, pings_answered, &pings, "answers to all %d pings", PINGS);
 	assert_int_equal(host_count_log(host, "session_lost"), 0);
 }
 

@@ -5,11 +5,12 @@
 #include "broker_parts.h"
 #include "doctor_parts.h"
 #include "harness.h"
+#include "pings.h"
 #include "relay.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGE = 100000, PINGS = 300 };
+enum { LARGE = 100000 };
 
 static struct broker *start_broker(struct harness *h, bool plain)
 {
@@ -58,32 +59,6 @@ HARNESS_CASE(story_without_tls)
 
 /* ---- Nothing is lost ---- */
 
-struct pings {
-	struct device *phone;
-	size_t seen;
-	bool answered[PINGS];
-};
-
-static bool all_answered(void *context)
-{
-	struct pings *pings = context;
-	size_t count = 0;
-	for (; pings->seen < pings->phone->message_count; pings->seen++) {
-		const int number = atoi(pings->phone->messages[pings->seen].payload);
-		assert_in_range(number, 0, PINGS - 1);
-		pings->answered[number] = true;
-	}
-	for (size_t i = 0; i < PINGS; i++)
-		count += pings->answered[i];
-	return count == PINGS;
-}
-
-static void send_pings(struct harness *h, struct device *phone, int begin, int end)
-{
-	for (int i = begin; i < end; i++)
-		device_publish(phone, "ping", harness_format(h, "%d", i));
-}
-
 HARNESS_CASE(host_is_killed_with_commands_in_hand)
 {
 	struct broker *broker = start_broker(h, false);
@@ -92,13 +67,13 @@ HARNESS_CASE(host_is_killed_with_commands_in_hand)
 	host_wait_ready(host);
 	struct pings pings = {.phone = connect_device(h, broker, "68946")};
 	for (int i = 0; i < 3; i++) {
-		send_pings(h, pings.phone, i * PINGS / 3, (i + 1) * PINGS / 3);
+		pings_send(h, pings.phone, i * PINGS / 3, (i + 1) * PINGS / 3);
 		device_wait_count(pings.phone, "pong", (size_t)i + 1);
 		host_kill(host);
 		host_start(host);
 		host_wait_ready(host);
 	}
-	harness_wait(h, all_answered, &pings, "answers to all %d pings", PINGS);
+	harness_wait(h, pings_answered, &pings, "answers to all %d pings", PINGS);
 }
 
 HARNESS_CASE(links_are_cut)
@@ -111,13 +86,13 @@ HARNESS_CASE(links_are_cut)
 	host_wait_ready(host);
 	struct pings pings = {.phone = connect_device(h, broker, "68946")};
 	for (int i = 0; i < 3; i++) {
-		send_pings(h, pings.phone, i * PINGS / 3, (i + 1) * PINGS / 3);
+		pings_send(h, pings.phone, i * PINGS / 3, (i + 1) * PINGS / 3);
 		device_wait_count(pings.phone, "pong", (size_t)i + 1);
 		assert_true(relay_cut(relay, i % 2 == 0) > 0);
 		host_expect_log(host, "broker_lost", "connection", "main");
 		host_wait_ready(host);
 	}
-	harness_wait(h, all_answered, &pings, "answers to all %d pings", PINGS);
+	harness_wait(h, pings_answered, &pings, "answers to all %d pings", PINGS);
 }
 
 /* ---- What does not fit ---- */
