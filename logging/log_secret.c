@@ -306,7 +306,7 @@ static void hide_spelling(char *text, spelling spell)
 static void hide_word(char *text, const char *word)
 {
 	const size_t size = strlen(word);
-	for (char *at = text; (at = strcasestr(at, word)) != NULL; at += size) {
+	for (char *at = text; (at = strcasestr(at, word)); at += size) {
 		const bool begins = at == text || !isalnum((unsigned char)at[-1]);
 		if (begins && !isalnum((unsigned char)at[size]))
 			memset(at, '*', size);

@@ -328,7 +328,7 @@ static int find_segments(struct log_spool *spool)
 		return error;
 	}
 	int error = 0;
-	for (const struct dirent *entry; error == 0 && (entry = readdir(folder)) != NULL;) {
+	for (const struct dirent *entry; error == 0 && (entry = readdir(folder));) {
 		uint64_t number;
 		const char *suffix = log_spool_file_number(entry->d_name, &number);
 		if (!suffix)

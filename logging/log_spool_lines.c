@@ -12,7 +12,7 @@ enum { DIGITS = LOG_SPOOL_LINES_MARK_SIZE - 1 };
 uint64_t log_spool_lines_count(const char *lines, size_t size)
 {
 	uint64_t count = 0;
-	for (const char *at = lines, *end; size > 0 && (end = memchr(at, '\n', size)) != NULL; at = end + 1) {
+	for (const char *at = lines, *end; size > 0 && (end = memchr(at, '\n', size)); at = end + 1) {
 		size -= (size_t)(end + 1 - at);
 		count++;
 	}
@@ -29,7 +29,7 @@ static unsigned long mark_of(const char *event, size_t size)
 size_t log_spool_lines_mark(const char *lines, size_t size, char *ret_marked)
 {
 	size_t used = 0;
-	for (const char *at = lines, *end; size > 0 && (end = memchr(at, '\n', size)) != NULL; at = end + 1) {
+	for (const char *at = lines, *end; size > 0 && (end = memchr(at, '\n', size)); at = end + 1) {
 		const size_t line = (size_t)(end + 1 - at);
 		char mark[LOG_SPOOL_LINES_MARK_SIZE + 1];
 		(void)snprintf(mark, sizeof(mark), "%08lx ", mark_of(at, line - 1));

@@ -128,7 +128,7 @@ size_t loggly_event_make(const struct loggly_source *source, uint64_t number, co
 			cut.in_text ? "...\"" : "", size);
 	}
 	/* A line end inside would make two events of it. */
-	for (char *at = ret; (at = memchr(at, '\n', used - (size_t)(at - ret))) != NULL;)
+	for (char *at = ret; (at = memchr(at, '\n', used - (size_t)(at - ret)));)
 		*at = ' ';
 	ret[used++] = '\n';
 	return used;

@@ -109,7 +109,7 @@ static int make_driver(
 	}
 	pool->driver = mongoc_client_pool_new_with_error(uri, &error);
 	if (!pool->driver) {
-		const bool lookup = mongoc_uri_get_srv_hostname(uri) != NULL;
+		const bool lookup = mongoc_uri_get_srv_hostname(uri);
 
 		snprintf(message, STORE_MESSAGE_SIZE, "%s: %s",
 			lookup ? "the name in the database URL could not be looked up"

@@ -149,7 +149,7 @@ MAKER size_t maker_sign(
 	if (signer->secret) {
 		unsigned size = 0;
 		maker_need(HMAC(signer->digest, signer->secret, (int)strlen(signer->secret),
-				   (const unsigned char *)text, text_size, signature, &size) != NULL,
+				   (const unsigned char *)text, text_size, signature, &size),
 			"HMAC");
 		return size;
 	}

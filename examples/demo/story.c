@@ -105,7 +105,7 @@ static void show_command(
 {
 	const char *note = again ? "  (repeated)" : "";
 	char topic[TOPIC_SIZE];
-	const bool whole = strchr(command, '/') != NULL;
+	const bool whole = strchr(command, '/');
 	snprintf(topic, sizeof(topic), "%s%s%s", whole ? "" : device_user(from), whole ? "" : "/", command);
 	if (story->by_topic)
 		say(story, "-> %-19s  %s%s", topic, payload, note);

@@ -212,7 +212,7 @@ static void *connection_run(void *argument)
 		pthread_mutex_lock(&c->server->lock);
 		c->server->counts.connections++;
 		pthread_mutex_unlock(&c->server->lock);
-		for (const char *head; (head = read_head(c)) != NULL && serve_request(c, head);)
+		for (const char *head; (head = read_head(c)) && serve_request(c, head);)
 			continue;
 	}
 	shutdown(c->fd, SHUT_RDWR);

@@ -131,7 +131,7 @@ static json_t *read_container(const bson_iter_t *field, const char *member, unsi
 	const bool is_object = BSON_ITER_HOLDS_DOCUMENT(field);
 	json_t *json = is_object ? json_object() : json_array();
 	bson_iter_t iter;
-	bool good = json != NULL;
+	bool good = json;
 	if (levels > LEVELS_MAX || !bson_iter_recurse(field, &iter))
 		good = cannot(member, "more than 100 levels", words);
 	while (good && bson_iter_next(&iter)) {

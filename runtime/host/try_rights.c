@@ -61,7 +61,7 @@ static void add_event(
 		return;
 	snprintf(topic, sizeof(topic), "%s/%s", user, event);
 	for (size_t i = 0; i < routes->lane_count; i++)
-		if (routes_find(&routes->lanes[i], topic) != NULL)
+		if (routes_find(&routes->lanes[i], topic))
 			return;
 	if (!is_among(rights, topic))
 		memcpy(rights->questions[rights->count++].topic, topic, sizeof(topic));

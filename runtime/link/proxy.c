@@ -43,7 +43,7 @@ bool proxy_is_set(const struct settings *settings)
 /* An address of IPv6 in brackets. */
 static void write_place(const char *host, unsigned port, char *ret, size_t room)
 {
-	const bool is_six = strchr(host, ':') != NULL;
+	const bool is_six = strchr(host, ':');
 	snprintf(ret, room, "%s%s%s:%u", is_six ? "[" : "", host, is_six ? "]" : "", port);
 }
 

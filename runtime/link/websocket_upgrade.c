@@ -32,7 +32,7 @@ static int make_key(char ret_key[static KEY_SIZE], char ret_accept[static WEBSOC
 static void write_host(const struct settings *settings, char ret[static HOST_SIZE])
 {
 	const bool is_usual = settings->broker_port == (settings->broker_tls ? HTTPS_PORT : HTTP_PORT);
-	const bool is_six = strchr(settings->broker_host, ':') != NULL;
+	const bool is_six = strchr(settings->broker_host, ':');
 	char port[16] = "";
 	if (!is_usual)
 		snprintf(port, sizeof(port), ":%u", settings->broker_port);

@@ -100,7 +100,7 @@ static bool is_name(char c)
 static char *closing_quote(char *open, char *end)
 {
 	char *found = NULL;
-	for (char *at = open + 1; (at = memchr(at, *open, (size_t)(end - at))) != NULL; at++) {
+	for (char *at = open + 1; (at = memchr(at, *open, (size_t)(end - at))); at++) {
 		const char *next = skip_blanks(at + 1, end);
 		if (next == end || *next == '\n' || *next == '#')
 			found = at;

@@ -10,7 +10,7 @@
 static void log_lines(enum log_level level, const char *event, char *lines)
 {
 	char *rest = lines;
-	for (char *line; (line = strsep(&rest, "\n")) != NULL;)
+	for (char *line; (line = strsep(&rest, "\n"));)
 		if (line[0] != '\0')
 			LOG_EVENT(level, event, line);
 }

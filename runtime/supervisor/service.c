@@ -125,7 +125,7 @@ static bool read_reasons(const struct service *service, char ret[static REASONS_
 		ret[0] = '\0';
 	size_t at = 0;
 	char *rest = lines;
-	for (char *line; good && (line = strsep(&rest, "\n")) != NULL && at < REASONS_SIZE;)
+	for (char *line; good && (line = strsep(&rest, "\n")) && at < REASONS_SIZE;)
 		if (line[0] != '\0')
 			at += (size_t)snprintf(ret + at, REASONS_SIZE - at, "%s%s", at > 0 ? "; " : "", line);
 	free(lines);

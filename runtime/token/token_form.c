@@ -29,7 +29,7 @@ int token_form_cut(const char *token, size_t token_size,
 	const char *next = token, *end = token + token_size;
 	for (size_t i = 0; i < TOKEN_FORM_PARTS; i++) {
 		const char *dot = i < 2 ? memchr(next, '.', (size_t)(end - next)) : end;
-		if (!dot || memchr(next, '.', (size_t)(dot - next)) != NULL)
+		if (!dot || memchr(next, '.', (size_t)(dot - next)))
 			return token_form_refuse(reason,
 				"the token is no JSON Web Token: expected three segments joined by dots");
 		if (dot == next)

@@ -157,9 +157,9 @@ int token_key_from_pem(enum token_key_algorithm algorithm, const char *pem, size
 		return refuse(reason, "is for HS256, whose keys are secrets");
 	if (size > TOKEN_KEY_FILE_MAX)
 		return refuse(reason, "is larger than 65536 bytes");
-	if (memmem(pem, size, "PRIVATE KEY-----", 16) != NULL)
+	if (memmem(pem, size, "PRIVATE KEY-----", 16))
 		return refuse(reason, "is a private one: only the public one belongs here");
-	if (memmem(pem, size, "-----BEGIN CERTIFICATE-----", 27) != NULL)
+	if (memmem(pem, size, "-----BEGIN CERTIFICATE-----", 27))
 		return refuse(reason,
 			"is in a certificate: openssl x509 -pubkey -noout -in FILE takes it out of there");
 	const char *first = memmem(pem, size, begin, sizeof(begin) - 1);
@@ -167,7 +167,7 @@ int token_key_from_pem(enum token_key_algorithm algorithm, const char *pem, size
 	if (!first || left + 1 < sizeof(public_key) - 1 ||
 		memcmp(first, public_key, sizeof(public_key) - 1) != 0)
 		return refuse(reason, "is no PEM file that begins with -----BEGIN PUBLIC KEY-----");
-	if (memmem(first + 1, left, begin, sizeof(begin) - 1) != NULL)
+	if (memmem(first + 1, left, begin, sizeof(begin) - 1))
 		return refuse(reason, "is not alone in its file");
 	(void)ERR_set_mark();
 	EVP_PKEY *key = pem_read(pem, size);

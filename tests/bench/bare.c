@@ -94,11 +94,11 @@ static void on_message(struct mosquitto *mosquitto, void *context, const struct 
 	const size_t payload_size = (size_t)message->payloadlen;
 
 	(void)mosquitto, (void)context, (void)properties;
-	if (slash == NULL || slash - message->topic > USER_MAX)
+	if (!slash || slash - message->topic > USER_MAX)
 		return;
 	const size_t user_size = (size_t)(slash - message->topic), name_size = strlen(slash + 1) + 1;
 	struct command *const command = malloc(sizeof(*command) + name_size + payload_size);
-	if (command == NULL)
+	if (!command)
 		die("malloc", "out of memory");
 	command->next = NULL;
 	memcpy(command->user, message->topic, user_size);
@@ -136,7 +136,7 @@ static void request_contact(struct contacts *contacts, const struct command *com
 	const char *const contact = json_string_value(json_object_get(json, "contact_id"));
 	char payload[USER_MAX + 32];
 
-	if (contact != NULL) {
+	if (contact) {
 		contacts_request(contacts, command->user, contact);
 		const int size = snprintf(payload, sizeof(payload), "{\"user_id\":\"%s\"}", command->user);
 		publish(contact, "contact_requested", payload, (size_t)size);
@@ -177,12 +177,12 @@ static struct command *take(void)
 {
 	(void)pthread_mutex_lock(&queue.mutex);
 	queue.idle++;
-	while (queue.first == NULL)
+	while (!queue.first)
 		(void)pthread_cond_wait(&queue.not_empty, &queue.mutex);
 	queue.idle--;
 	struct command *const command = queue.first;
 	queue.first = command->next;
-	if (queue.first == NULL)
+	if (!queue.first)
 		queue.end = &queue.first;
 	(void)pthread_mutex_unlock(&queue.mutex);
 	return command;
@@ -218,7 +218,7 @@ int main(int argc, char **argv)
 	(void)mosquitto_lib_init();
 	pool = contacts_pool(argv[4], (unsigned)workers);
 	client = mosquitto_new("bench-bare", true, NULL);
-	if (client == NULL)
+	if (!client)
 		die("mosquitto_new", "out of memory");
 	mosquitto_connect_v5_callback_set(client, on_connect);
 	mosquitto_subscribe_v5_callback_set(client, on_subscribe);

@@ -19,14 +19,14 @@ mongoc_client_pool_t *contacts_pool(const char *url, unsigned size)
 	bson_error_t error;
 	mongoc_uri_t *const uri = mongoc_uri_new_with_error(url, &error);
 
-	if (uri == NULL)
+	if (!uri)
 		die("MONGO_DB_URL", &error);
 	if (!mongoc_uri_has_option(uri, MONGOC_URI_W))
 		(void)mongoc_uri_set_option_as_utf8(uri, MONGOC_URI_W, "majority");
 	if (!mongoc_uri_has_option(uri, MONGOC_URI_JOURNAL))
 		(void)mongoc_uri_set_option_as_bool(uri, MONGOC_URI_JOURNAL, true);
 	mongoc_client_pool_t *const pool = mongoc_client_pool_new_with_error(uri, &error);
-	if (pool == NULL)
+	if (!pool)
 		die("pool", &error);
 	mongoc_client_pool_max_size(pool, size);
 	(void)mongoc_client_pool_set_error_api(pool, MONGOC_ERROR_API_VERSION_2);

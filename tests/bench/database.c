@@ -182,7 +182,7 @@ static int run(char **arguments)
 	if (threads < 1 || threads > THREADS_MAX || !(seconds > 0))
 		die("run", "expected 1 to 512 threads and a time in seconds");
 	struct job *const jobs = calloc(threads, sizeof(*jobs));
-	if (jobs == NULL)
+	if (!jobs)
 		die("run", "out of memory");
 	mongoc_client_pool_t *const pool = contacts_pool(arguments[0], threads);
 	const uint64_t begin = now_ns() + 500000000; /* half a second to connect */

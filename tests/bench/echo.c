@@ -64,7 +64,7 @@ static void on_message(struct mosquitto *client, void *context, const struct mos
 	int error;
 
 	(void)context;
-	if (slash == NULL || (size_t)(slash - message->topic) > 64)
+	if (!slash || (size_t)(slash - message->topic) > 64)
 		return;
 	const int user_size = (int)(slash - message->topic);
 	if (strcmp(slash, "/ping") == 0) {
@@ -92,7 +92,7 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN); /* libmosquitto does not ignore it any more, from 2.0.15 on */
 	(void)mosquitto_lib_init();
 	struct mosquitto *const client = mosquitto_new("bench-echo", true, NULL);
-	if (client == NULL)
+	if (!client)
 		die("mosquitto_new", MOSQ_ERR_NOMEM);
 	mosquitto_connect_v5_callback_set(client, on_connect);
 	mosquitto_subscribe_v5_callback_set(client, on_subscribe);

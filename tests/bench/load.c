@@ -94,7 +94,7 @@ static bool take_option(int option, const char *value, struct load_options *opti
 	double number = 0;
 
 	switch (option) {
-	case 'm': return (options->mode = find_mode(value)) != NULL;
+	case 'm': return (options->mode = find_mode(value));
 	case 'h': options->host = value; return true;
 	case 'a': options->ca_file = value; return true;
 	case 'u':
@@ -129,9 +129,9 @@ static void print_result(const struct load_options *options, const struct load_r
 	       "1f,"
 	       "\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"extra\":%llu,\"lost\":%llu,\"late\":%llu,"
 	       "\"load_cpu_s\":%.6f,\"machine_s\":%.2f,\"cpu_s\":",
-		options->mode->name, options->ca_file != NULL ? "true" : "false", options->rate,
-		result->seconds, (unsigned long long)result->commands,
-		(double)result->commands / result->seconds, (double)histogram_quantile(latency, 0.50) / 1e6,
+		options->mode->name, options->ca_file ? "true" : "false", options->rate, result->seconds,
+		(unsigned long long)result->commands, (double)result->commands / result->seconds,
+		(double)histogram_quantile(latency, 0.50) / 1e6,
 		(double)histogram_quantile(latency, 0.99) / 1e6, (double)latency->max / 1e6,
 		(unsigned long long)result->extra, (unsigned long long)result->lost,
 		(unsigned long long)result->late, result->load_cpu_s, options->watches.machine_s);
@@ -168,7 +168,7 @@ int main(int argc, char **argv)
 		return bad("unexpected argument", argv[optind]);
 	if (options.nap_us == NAP_DEFAULT)
 		options.nap_us = options.rate > 0 ? 0 : 500;
-	if (options.mode == NULL || options.port == 0)
+	if (!options.mode || options.port == 0)
 		return bad("needed", "--mode and --port");
 	if (options.connections > options.devices)
 		return bad("too many", "more connections than devices");

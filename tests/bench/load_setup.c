@@ -62,7 +62,7 @@ static int open_connections(struct load *load, SSL_CTX *tls)
 		char client_id[48];
 
 		connection->id_used = calloc(65536, 1);
-		if (connection->id_used == NULL)
+		if (!connection->id_used)
 			return fail("load", "out of memory", 99);
 		if (stream_open(&connection->stream, options->host, options->port, tls) != 0)
 			return -1;
@@ -99,7 +99,7 @@ static void close_connections(struct load *load)
 				packet_disconnect(stream_room(&connection->stream, PACKET_OVERHEAD)));
 			(void)stream_flush(&connection->stream);
 		}
-		if (connection->id_used != NULL)
+		if (connection->id_used)
 			stream_close(&connection->stream);
 		free(connection->id_used);
 	}
@@ -111,12 +111,12 @@ int load_run(struct load_options *options, struct load_result *ret_result)
 	SSL_CTX *tls = NULL;
 	int result = -1;
 
-	if (options->ca_file != NULL && (tls = stream_tls(options->ca_file, READ_AHEAD)) == NULL)
+	if (options->ca_file && !(tls = stream_tls(options->ca_file, READ_AHEAD)))
 		return -1;
 	load.connections = calloc(options->connections, sizeof(*load.connections));
 	load.devices = calloc(options->devices, sizeof(*load.devices));
 	load.epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (load.connections == NULL || load.devices == NULL || load.epoll < 0) {
+	if (!load.connections || !load.devices || load.epoll < 0) {
 		(void)fail("load", "out of memory or descriptors", 99);
 	} else {
 		for (unsigned at = 0; at < options->devices; at++)

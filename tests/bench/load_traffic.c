@@ -67,7 +67,7 @@ static int send_command(struct load *load, unsigned device_index, uint64_t since
 	if (!has_room(load, device_index))
 		return fail("too many commands in flight for the broker's Receive Maximum or one device",
 			device->topic, device->topic_size);
-	if (payload == NULL) {
+	if (!payload) {
 		contact = device->next_contact++;
 		if (contact >= LOAD_CONTACTS)
 			return fail(
@@ -121,7 +121,7 @@ static bool number_after(const char *text, size_t size, const char *prefix, uint
 	const char *at = memmem(text, size, prefix, prefix_size);
 	uint32_t number = 0;
 
-	if (at == NULL)
+	if (!at)
 		return false;
 	at += prefix_size;
 	if (at >= text + size || *at < '0' || *at > '9')

@@ -83,8 +83,7 @@ static int tcp_connect(const char *host, unsigned port, const char *source)
 	const int failed = getaddrinfo(host, service, &hints, &addresses);
 	if (failed != 0)
 		return complain(host, gai_strerror(failed));
-	for (const struct addrinfo *address = addresses; address != NULL && fd < 0;
-		address = address->ai_next) {
+	for (const struct addrinfo *address = addresses; address && fd < 0; address = address->ai_next) {
 		fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		if (fd < 0)
 			break;
@@ -113,7 +112,7 @@ static int tls_connect(struct stream *stream, const struct stream_way *way)
 		inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
 
 	stream->ssl = SSL_new(way->tls);
-	if (stream->ssl == NULL)
+	if (!stream->ssl)
 		return complain_tls("SSL_new");
 	const int named = numeric ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(stream->ssl), host)
 				  : SSL_set1_host(stream->ssl, host);
@@ -136,7 +135,7 @@ int stream_open_way(struct stream *stream, const struct stream_way *way)
 		.fd = -1, .in_size = way->buffer_size, .out_size = way->buffer_size, .once = way->once};
 	stream->in = malloc(stream->in_size);
 	stream->out = malloc(stream->out_size);
-	if (stream->in == NULL || stream->out == NULL)
+	if (!stream->in || !stream->out)
 		return complain("stream", "out of memory");
 	stream->fd = tcp_connect(way->host, way->port, way->source);
 	if (stream->fd < 0)
@@ -173,7 +172,7 @@ static long read_some(struct stream *stream)
 	unsigned char *const at = stream->in + stream->in_end;
 	const size_t room = stream->in_size - stream->in_end;
 
-	if (stream->ssl == NULL) {
+	if (!stream->ssl) {
 		const ssize_t got = recv(stream->fd, at, room, 0);
 		if (got > 0)
 			return got;
@@ -209,7 +208,7 @@ long stream_fill(struct stream *stream)
 		stream->in_end += (size_t)got;
 		total += got;
 		/* A short read of a plain socket has emptied it: no second call to be told so. */
-		if (got == 0 || (stream->ssl == NULL && (size_t)got < room))
+		if (got == 0 || (!stream->ssl && (size_t)got < room))
 			break;
 		if (stream->once && (!stream->ssl || !SSL_has_pending(stream->ssl)))
 			break;
@@ -227,7 +226,7 @@ unsigned char *stream_room(struct stream *stream, size_t size)
 	if (stream->out_size - stream->out_end < size) {
 		stream->out_size = 2 * (stream->out_end + size);
 		stream->out = realloc(stream->out, stream->out_size);
-		if (stream->out == NULL)
+		if (!stream->out)
 			abort();
 	}
 	return stream->out + stream->out_end;
@@ -248,7 +247,7 @@ int stream_flush(struct stream *stream)
 		const size_t size = stream->out_end - stream->out_start;
 		long wrote;
 
-		if (stream->ssl == NULL) {
+		if (!stream->ssl) {
 			wrote = send(stream->fd, at, size, MSG_NOSIGNAL);
 			if (wrote < 0 && errno != EAGAIN && errno != EINTR)
 				return complain("connection to the broker", strerror(errno));

@@ -36,11 +36,11 @@ static size_t count_runs(const struct gate_wait *wait)
 	char line[128];
 	size_t count = 0;
 	FILE *runs = fopen(wait->runs, "re");
-	while (runs != NULL && fgets(line, sizeof(line), runs) != NULL) {
+	while (runs && fgets(line, sizeof(line), runs)) {
 		line[strcspn(line, " ")] = '\0';
 		count += strcmp(line, wait->gate) == 0;
 	}
-	if (runs != NULL)
+	if (runs)
 		fclose(runs);
 	return count;
 }

@@ -33,14 +33,13 @@ void copies_send(struct copies *copies, struct copy copy)
 	const struct scripted_publish publish = {.mid = copy.mid,
 		.duplicate = copy.duplicate,
 		.topic = harness_format(copies->h, "%s/test_effect", copy.user),
-		.payload = harness_format(
-			copies->h, "{\"n\":\"%s\"%s}", copy.n, copy.more != NULL ? copy.more : "")};
+		.payload = harness_format(copies->h, "{\"n\":\"%s\"%s}", copy.n, copy.more ? copy.more : "")};
 	scripted_publish(copies->links.ingress, &publish);
 }
 
 void copies_send_all(struct copies *copies, const struct copy *all, bool again)
 {
-	for (; all->user != NULL; all++) {
+	for (; all->user; all++) {
 		struct copy copy = *all;
 		copy.duplicate |= again;
 		copies_send(copies, copy);
@@ -53,7 +52,7 @@ void copies_cut(struct copies *copies, bool session_present)
 	scripted_reset(copies->links.ingress);
 	copies->links.ingress = NULL;
 	/* A host may take an egress that is silent for a dead one, and connect it anew. */
-	while (copies->links.ingress == NULL) {
+	while (!copies->links.ingress) {
 		struct scripted_link *link = scripted_welcome_one(
 			copies->broker, &(struct scripted_welcome){.session_present = session_present});
 		if (scripted_is_ingress(link)) {

@@ -38,7 +38,7 @@ static struct answer run_in(struct harness *h, const char *program, const char *
 	const char *script = harness_format(h, "exec \"$0\" dead-letters \"$@\" >'%s'", out);
 	const char *argv[ARGUMENTS_MAX + 8] = {"/bin/sh", "-c", script, program};
 	size_t count = 4;
-	for (; *arguments != NULL; arguments++)
+	for (; *arguments; arguments++)
 		argv[count++] = *arguments;
 	struct process process = {.pid = 0};
 	unlink(out);
@@ -68,9 +68,9 @@ static void expect_at(
 	if (answer.code != code)
 		harness_fail_at(file, line, "exit code %d, expected was %d: %s%s", answer.code, code,
 			answer.out, answer.error);
-	if (strstr(answer.out, out) == NULL || (out[0] == '\0' && answer.out[0] != '\0'))
+	if (!strstr(answer.out, out) || (out[0] == '\0' && answer.out[0] != '\0'))
 		harness_fail_at(file, line, "\"%s\" is not in the output \"%s\"", out, answer.out);
-	if (strstr(answer.error, error) == NULL || (error[0] == '\0' && answer.error[0] != '\0'))
+	if (!strstr(answer.error, error) || (error[0] == '\0' && answer.error[0] != '\0'))
 		harness_fail_at(file, line, "\"%s\" is not in what it said \"%s\"", error, answer.error);
 }
 
@@ -78,7 +78,7 @@ static json_t *parsed(struct answer answer)
 {
 	json_error_t error;
 	json_t *json = json_loads(answer.out, 0, &error);
-	if (answer.code != 0 || json == NULL)
+	if (answer.code != 0 || !json)
 		harness_fail("exit code %d, %s: %s%s", answer.code, error.text, answer.out, answer.error);
 	return json;
 }
@@ -86,7 +86,7 @@ static json_t *parsed(struct answer answer)
 static const char *text_of(const json_t *json, const char *field)
 {
 	const char *text = json_string_value(json_object_get(json, field));
-	return text != NULL ? text : "(none)";
+	return text ? text : "(none)";
 }
 
 /* ---- Letters ---- */

@@ -196,10 +196,10 @@ static void device_configure(struct device *device)
 		"protocol version");
 	/* As much as a test sends at once: the limit is the broker's, not the library's. */
 	check(device, mosquitto_int_option(m, MOSQ_OPT_SEND_MAXIMUM, 65535), "send maximum");
-	if (device->plain_port == 0 && broker_ca_file(device->broker) != NULL)
+	if (device->plain_port == 0 && broker_ca_file(device->broker))
 		check(device, mosquitto_tls_set(m, broker_ca_file(device->broker), NULL, NULL, NULL, NULL),
 			"TLS");
-	if (device->token != NULL)
+	if (device->token)
 		check(device, mosquitto_username_pw_set(m, "JWT", device->token), "user name and token");
 }
 
@@ -221,7 +221,7 @@ static bool device_open(struct device *device)
 			"session");
 	device->connack = -1;
 	const int result = mosquitto_connect_bind_v5(device->mosquitto,
-		device->plain_host != NULL ? device->plain_host : "localhost",
+		device->plain_host ? device->plain_host : "localhost",
 		(int)(device->plain_port ? device->plain_port : broker_port(device->broker)),
 		device->keepalive_s, NULL, properties);
 	mosquitto_property_free_all(&properties);
@@ -303,14 +303,14 @@ size_t device_publish_with(
 {
 	mosquitto_property *properties = NULL;
 	char topic[256];
-	if (options->topic == NULL)
+	if (!options->topic)
 		snprintf(topic, sizeof(topic), "%s/%s", device->user, command);
-	if (options->response_topic != NULL)
+	if (options->response_topic)
 		check(device,
 			mosquitto_property_add_string(
 				&properties, MQTT_PROP_RESPONSE_TOPIC, options->response_topic),
 			"response topic");
-	if (options->correlation != NULL)
+	if (options->correlation)
 		check(device,
 			mosquitto_property_add_binary(&properties, MQTT_PROP_CORRELATION_DATA,
 				options->correlation, (uint16_t)strlen(options->correlation)),
@@ -409,7 +409,7 @@ void device_command_at(
 
 static bool is_on(const struct device *device, const struct device_message *message, const char *event)
 {
-	if (strchr(event, '/') != NULL)
+	if (strchr(event, '/'))
 		return strcmp(message->topic, event) == 0;
 	const size_t size = strlen(device->user);
 	return strncmp(message->topic, device->user, size) == 0 && message->topic[size] == '/' &&
@@ -452,7 +452,7 @@ const struct device_message *device_expect_json_at(
 	const struct device_message *message = device_expect_at(file, line, device, event);
 	json_t *expected = json_loads(json, JSON_DECODE_ANY, NULL);
 	json_t *found = json_loadb(message->payload, message->payload_size, JSON_DECODE_ANY, NULL);
-	const bool equal = expected != NULL && json_equal(expected, found) == 1;
+	const bool equal = expected && json_equal(expected, found) == 1;
 	json_decref(expected);
 	json_decref(found);
 	if (!equal)

@@ -44,7 +44,7 @@ static struct visit conclude(struct harness *h, struct host *doctor)
 	const char *text = output(h, doctor);
 	assert_null(strstr(text, HARNESS_SECRET));
 	visit.json = json_loads(text, 0, &error);
-	if (visit.json == NULL)
+	if (!visit.json)
 		harness_fail("its output is no JSON: %s\n%s", error.text, text);
 	assert_int_equal(visit.code == 0, json_is_true(json_object_get(visit.json, "ok")));
 	return visit;
@@ -67,7 +67,7 @@ static const json_t *line_of(
 	{
 		if (strcmp(json_string_value(json_object_get(line, "check")), check) == 0 &&
 			strcmp(json_string_value(json_object_get(line, "outcome")), outcome) == 0 &&
-			strstr(json_string_value(json_object_get(line, "seen")), text) != NULL)
+			strstr(json_string_value(json_object_get(line, "seen")), text))
 			return line;
 	}
 	return NULL;
@@ -75,7 +75,7 @@ static const json_t *line_of(
 
 #define expect_line(visit, check, outcome, text)                                                            \
 	do {                                                                                                \
-		if (line_of(visit, check, outcome, text) == NULL)                                           \
+		if (!line_of(visit, check, outcome, text))                                                  \
 			harness_fail("there is no line \"%s %s\" with \"%s\" in\n%s", outcome, check, text, \
 				output(h, (visit)->host));                                                  \
 	} while (0)

@@ -16,7 +16,7 @@ struct effects_wait {
 static size_t count_words(const char *text)
 {
 	size_t count = *text != '\0';
-	while ((text = strchr(text, ' ')) != NULL) {
+	while ((text = strchr(text, ' '))) {
 		count++;
 		text++;
 	}
@@ -30,13 +30,13 @@ const char *effects_of(struct harness *h, const struct host *host, const char *u
 	const size_t size = strlen(user);
 	FILE *effects = fopen(harness_format(h, "%s/effects", host_folder(host)), "re");
 	*text = '\0';
-	while (effects != NULL && fgets(line, sizeof(line), effects) != NULL) {
+	while (effects && fgets(line, sizeof(line), effects)) {
 		line[strcspn(line, "\n")] = '\0';
 		if (strncmp(line, user, size) == 0 && line[size] == ' ' &&
 			end + LINE_SIZE < text + sizeof(text))
 			end = stpcpy(stpcpy(end, end == text ? "" : " "), line + size + 1);
 	}
-	if (effects != NULL)
+	if (effects)
 		fclose(effects);
 	return harness_format(h, "%s", text);
 }

@@ -25,7 +25,7 @@ void harness_program(char **argv)
 {
 	const char *slash = strrchr(argv[0], '/');
 	program_name = slash ? slash + 1 : argv[0];
-	if (argv[1] != NULL)
+	if (argv[1])
 		cmocka_set_test_filter(argv[1]);
 	/* In the right order among what goes to standard error. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -63,7 +63,7 @@ int harness_group_setup(void **state)
 	/* It would tell of every server that a test has killed. */
 	mongoc_log_set_handler(NULL, NULL);
 	if (asprintf(&folder, "%s/cashewd-%s-XXXXXX", base ? base : "/tmp", program_name) < 0 ||
-		mkdtemp(folder) == NULL) {
+		!mkdtemp(folder)) {
 		fprintf(stderr, "no folder for the test could be made: %s\n", strerror(errno));
 		return -1;
 	}
@@ -93,7 +93,7 @@ void harness_print_tail(const char *path)
 	FILE *file = fopen(path, "re");
 	char buffer[TAIL_BYTES];
 	struct stat info;
-	if (file == NULL)
+	if (!file)
 		return;
 	if (fstat(fileno(file), &info) == 0 && info.st_size > 0) {
 		fprintf(stderr, "---- %s%s\n", path, info.st_size > TAIL_BYTES ? ", its end:" : ":");
@@ -139,7 +139,7 @@ static int print_log(const char *path, const struct stat *info, int type, struct
 	const char *dot = strrchr(path, '.');
 	(void)info;
 	(void)walk;
-	if (type == FTW_F && dot != NULL && strcmp(dot, ".log") == 0)
+	if (type == FTW_F && dot && strcmp(dot, ".log") == 0)
 		harness_print_tail(path);
 	return 0;
 }
@@ -150,12 +150,12 @@ int harness_teardown(void **state)
 	const bool body_passed = h->passed;
 	/* Hosts go first, while what they talk to is there. One that does not stop in peace clears h->passed. */
 	host_end_all(h);
-	while (h->parts != NULL) {
+	while (h->parts) {
 		struct harness_part *part = h->parts;
 		h->parts = part->next;
 		part->free(part->self);
 	}
-	for (struct harness_process *process = h->processes; process != NULL; process = process->next) {
+	for (struct harness_process *process = h->processes; process; process = process->next) {
 		process_signal(&process->process, SIGKILL);
 		process_reap(&process->process, HARNESS_TIMEOUT_MS);
 	}
@@ -167,7 +167,7 @@ int harness_teardown(void **state)
 	} else {
 		remove_folder(h->folder);
 	}
-	while (h->memory != NULL) {
+	while (h->memory) {
 		struct harness_memory *memory = h->memory;
 		h->memory = memory->next;
 		free(memory);
@@ -254,8 +254,8 @@ char *harness_read_file(struct harness *h, const char *path)
 	FILE *file = fopen(path, "re");
 	char *text = NULL;
 	size_t room = 0;
-	const ssize_t size = file != NULL ? getdelim(&text, &room, '\0', file) : -1;
-	if (file == NULL || ferror(file))
+	const ssize_t size = file ? getdelim(&text, &room, '\0', file) : -1;
+	if (!file || ferror(file))
 		harness_fail("%s: %s", path, strerror(errno));
 	fclose(file);
 	char *copy = harness_format(h, "%s", size > 0 ? text : "");
@@ -311,14 +311,13 @@ static void serve_parts(struct harness *h, int timeout_ms)
 	size_t counts[POLLS_MAX], count = 1, parts = 0;
 	/* Serving may add parts, always in front of this one. */
 	struct harness_part *const first = h->parts;
-	for (struct harness_part *part = first; part != NULL; part = part->next) {
+	for (struct harness_part *part = first; part; part = part->next) {
 		counts[parts] =
 			part->prepare ? part->prepare(part->self, polls + count, POLLS_MAX - count) : 0;
 		count += counts[parts++];
 	}
 	size_t with_processes = count;
-	for (const struct harness_process *p = h->processes; p != NULL && with_processes < POLLS_MAX;
-		p = p->next)
+	for (const struct harness_process *p = h->processes; p && with_processes < POLLS_MAX; p = p->next)
 		if (p->process.pid > 0)
 			polls[with_processes++] = (struct pollfd){.fd = p->process.pidfd, .events = POLLIN};
 	if (poll(polls, with_processes, timeout_ms) < 0)
@@ -326,7 +325,7 @@ static void serve_parts(struct harness *h, int timeout_ms)
 	drain_inotify(h);
 	const struct pollfd *next = polls + 1;
 	parts = 0;
-	for (struct harness_part *part = first; part != NULL; part = part->next) {
+	for (struct harness_part *part = first; part; part = part->next) {
 		if (part->serve)
 			part->serve(part->self, next, counts[parts]);
 		next += counts[parts++];
@@ -336,7 +335,7 @@ static void serve_parts(struct harness *h, int timeout_ms)
 /* The first process that has ended without being awaited. */
 static struct harness_process *find_casualty(struct harness *h)
 {
-	for (struct harness_process *p = h->processes; p != NULL; p = p->next) {
+	for (struct harness_process *p = h->processes; p; p = p->next) {
 		if (p->process.pid > 0 && process_reap(&p->process, 0) && !p->process.awaited) {
 			p->process.awaited = true; /* told once */
 			return p;
@@ -372,20 +371,20 @@ static bool done_or_hopeless(void *context)
 		return true;
 	wait->casualty = find_casualty(wait->harness);
 	/* It may have fulfilled the condition just before. */
-	return wait->casualty != NULL && !wait->condition(wait->context);
+	return wait->casualty && !wait->condition(wait->context);
 }
 
 void harness_wait_at(const char *file, int line, struct harness *h, harness_condition condition,
 	void *context, int timeout_ms, const char *what, ...)
 {
 	struct wait wait = {.harness = h, .condition = condition, .context = context};
-	if (harness_wait_for(h, done_or_hopeless, &wait, timeout_ms) && wait.casualty == NULL)
+	if (harness_wait_for(h, done_or_hopeless, &wait, timeout_ms) && !wait.casualty)
 		return;
 	va_list arguments;
 	va_start(arguments, what);
 	const char *text = format_list(h, "waited for ", what, arguments);
 	va_end(arguments);
-	if (wait.casualty != NULL)
+	if (wait.casualty)
 		harness_fail_at(file, line, "%s, but %s ended by itself with exit code %d", text,
 			wait.casualty->name, process_exit_code(&wait.casualty->process));
 	harness_fail_at(file, line, "%s in vain, for %d s", text, timeout_ms / 1000);

@@ -141,7 +141,7 @@ struct broker *broker_new(struct harness *h, const struct broker_options *option
 	struct broker *broker = harness_alloc(h, sizeof(*broker));
 	broker->harness = h;
 	broker->process.name = "the broker";
-	if (options != NULL)
+	if (options)
 		broker->options = *options;
 	if (broker->options.only_mqtt311)
 		broker->options.plain = true;
@@ -159,7 +159,7 @@ struct broker *broker_new(struct harness *h, const struct broker_options *option
 
 struct broker *harness_broker_with(struct harness *h, const struct broker_options *options)
 {
-	if (h->broker == NULL) {
+	if (!h->broker) {
 		h->broker = broker_new(h, options);
 		broker_start(h->broker);
 	}
@@ -268,7 +268,7 @@ const char *broker_log(const struct broker *broker)
 size_t broker_count_log(const struct broker *broker, const char *text)
 {
 	FILE *file = fopen(broker->output, "re");
-	if (file == NULL)
+	if (!file)
 		harness_fail("the broker's log %s cannot be read: %s", broker->output, strerror(errno));
 	char *line = NULL;
 	size_t room = 0, count = 0;

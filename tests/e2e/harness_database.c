@@ -76,7 +76,7 @@ static void database_end(struct database *database)
 
 void database_end_shared(void)
 {
-	if (shared == NULL)
+	if (!shared)
 		return;
 	database_end(shared);
 	free(shared);
@@ -85,9 +85,9 @@ void database_end_shared(void)
 
 struct database *harness_database(struct harness *h)
 {
-	if (h->database != NULL)
+	if (h->database)
 		return h->database;
-	if (shared == NULL) {
+	if (!shared) {
 		struct database *database = panic_if_null(calloc(1, sizeof(*database)));
 		database_init(database, harness_format(h, "%s/database", harness_group_folder));
 		shared = database;
@@ -110,7 +110,7 @@ static void free_own(void *self)
 
 struct database *harness_own_database_stopped(struct harness *h)
 {
-	if (h->own_database != NULL)
+	if (h->own_database)
 		return h->own_database;
 	struct database *database = harness_alloc(h, sizeof(*database));
 	database_init(database, harness_path(h, "database"));
@@ -125,7 +125,7 @@ struct database *harness_own_database_stopped(struct harness *h)
 
 struct database *harness_own_database(struct harness *h)
 {
-	const bool is_new = h->own_database == NULL;
+	const bool is_new = !h->own_database;
 	struct database *database = harness_own_database_stopped(h);
 	if (is_new)
 		database_start(database);
@@ -140,7 +140,7 @@ const char *database_url(const struct database *database)
 /* The program's database is there for other cases too. */
 static struct harness *database_owner(const struct database *database)
 {
-	if (database->harness == NULL)
+	if (!database->harness)
 		harness_fail("a test that stops the database takes harness_own_database()");
 	return database->harness;
 }
@@ -207,7 +207,7 @@ const char *harness_database_name(struct harness *h)
 
 static mongoc_client_t *database_client(struct database *database)
 {
-	if (database->client == NULL) {
+	if (!database->client) {
 		char *url;
 		if (asprintf(&url, "%s/?serverSelectionTimeoutMS=30000&socketTimeoutMS=30000",
 			    database->url) < 0)
@@ -222,7 +222,7 @@ static bson_t *parse(const char *json)
 {
 	bson_error_t error;
 	bson_t *bson = bson_new_from_json((const uint8_t *)json, -1, &error);
-	if (bson == NULL)
+	if (!bson)
 		harness_fail("%s is not Extended JSON: %s", json, error.message);
 	return bson;
 }

@@ -30,7 +30,7 @@ struct host {
 static void pair_set(struct harness *h, struct pair *pairs, const char *name, const char *value)
 {
 	size_t i = 0;
-	while (i < SETTINGS_MAX && pairs[i].name != NULL && strcmp(pairs[i].name, name) != 0)
+	while (i < SETTINGS_MAX && pairs[i].name && strcmp(pairs[i].name, name) != 0)
 		i++;
 	if (i == SETTINGS_MAX)
 		harness_fail("more than %d settings", SETTINGS_MAX);
@@ -52,7 +52,7 @@ void host_set_environment(struct host *host, const char *name, const char *value
 void host_set_arguments(struct host *host, const char *const *arguments)
 {
 	size_t count = 0;
-	while (arguments[count] != NULL && count < ARGUMENTS_MAX - 1) {
+	while (arguments[count] && count < ARGUMENTS_MAX - 1) {
 		host->arguments[count] = arguments[count];
 		count++;
 	}
@@ -84,7 +84,7 @@ struct host *host_new(struct harness *h, enum host_program program)
 {
 	struct host *host = harness_alloc(h, sizeof(*host));
 	unsigned number = 1;
-	for (const struct host *other = h->hosts; other != NULL; other = other->next)
+	for (const struct host *other = h->hosts; other; other = other->next)
 		number++;
 	host->harness = h;
 	host->program = program == HOST_PRODUCT ? CASHEWD_PATH : CASHEWD_TEST_PATH;
@@ -120,7 +120,7 @@ void host_set_program(struct host *host, const char *path)
 
 struct host *harness_host(struct harness *h)
 {
-	if (h->host == NULL) {
+	if (!h->host) {
 		h->host = host_new(h, HOST_PRODUCT);
 		host_start(h->host);
 		host_wait_ready(h->host);
@@ -137,8 +137,8 @@ void host_write_env(struct host *host)
 {
 	struct harness *h = host->harness;
 	const char *text = "";
-	for (size_t i = 0; i < SETTINGS_MAX && host->settings[i].name != NULL; i++)
-		if (host->settings[i].value != NULL)
+	for (size_t i = 0; i < SETTINGS_MAX && host->settings[i].name; i++)
+		if (host->settings[i].value)
 			text = harness_format(
 				h, "%s%s='%s'\n", text, host->settings[i].name, host->settings[i].value);
 	harness_write_file(h, harness_format(h, "%s/.env", host->folder), text);
@@ -154,12 +154,12 @@ void host_start(struct host *host)
 	size_t count = 0;
 	if (!host->env_written)
 		host_write_env(host);
-	for (size_t i = 0; host->arguments[i] != NULL; i++)
+	for (size_t i = 0; host->arguments[i]; i++)
 		argv[i + 1] = host->arguments[i];
-	for (const char *const *inherited = process_environment(); *inherited != NULL; inherited++)
+	for (const char *const *inherited = process_environment(); *inherited; inherited++)
 		environment[count++] = *inherited;
-	for (size_t i = 0; i < SETTINGS_MAX && host->environment[i].name != NULL; i++)
-		if (host->environment[i].value != NULL)
+	for (size_t i = 0; i < SETTINGS_MAX && host->environment[i].name; i++)
+		if (host->environment[i].value)
 			environment[count++] = harness_format(host->harness, "%s=%s",
 				host->environment[i].name, host->environment[i].value);
 	const struct process_options options = {.argv = argv,
@@ -220,7 +220,7 @@ pid_t host_child_pid(struct host *host)
 	for (size_t i = host->log.count; host_running(host) && i-- > host->started_at;) {
 		const json_t *json = host->log.records[i].json;
 		const char *event = json_string_value(json_object_get(json, "event"));
-		if (event != NULL && strcmp(event, "host_started") == 0)
+		if (event && strcmp(event, "host_started") == 0)
 			return (pid_t)json_integer_value(json_object_get(json, "pid"));
 	}
 	return 0;
@@ -288,7 +288,7 @@ static bool died_unexpectedly(struct host *host)
 
 void host_end_all(struct harness *h)
 {
-	for (struct host *host = h->hosts; host != NULL; host = host->next) {
+	for (struct host *host = h->hosts; host; host = host->next) {
 		if (host_running(host)) {
 			host_resume(host);
 			host_signal(host, h->passed ? SIGTERM : SIGKILL);
@@ -334,7 +334,7 @@ static bool record_came(void *context)
 {
 	struct log_wait *wait = context;
 	wait->found = log_follow_take(&wait->host->log, wait->event, wait->conditions);
-	return wait->found != NULL;
+	return wait->found;
 }
 
 json_t *host_expect_log_at(const char *file, int line, struct host *host, const char *event, ...)
@@ -380,7 +380,7 @@ bool host_wrote(struct host *host, const char *text)
 		json_t *value;
 		json_object_foreach(host->log.records[i].json, key,
 			value) if (json_is_string(value) &&
-				   strstr(json_string_value(value), text) != NULL) return true;
+				   strstr(json_string_value(value), text)) return true;
 	}
 	return false;
 }

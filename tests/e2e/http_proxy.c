@@ -44,10 +44,10 @@ static size_t count_lines(const struct http_proxy *proxy, const char *text)
 	FILE *file = fopen(proxy->output, "re");
 	char *line = NULL;
 	size_t room = 0, count = 0;
-	while (file != NULL && getline(&line, &room, file) >= 0)
+	while (file && getline(&line, &room, file) >= 0)
 		count += strstr(line, text) != NULL;
 	free(line);
-	if (file != NULL)
+	if (file)
 		fclose(file);
 	return count;
 }

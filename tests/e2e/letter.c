@@ -12,7 +12,7 @@ static const char *text(const json_t *document, const char *field)
 static void expect_text(
 	const char *file, int line, const json_t *document, const char *field, const char *expected)
 {
-	if (expected != NULL && strcmp(text(document, field), expected) != 0)
+	if (expected && strcmp(text(document, field), expected) != 0)
 		harness_fail_at(file, line, "the dead letter's %s is \"%s\", expected was \"%s\"", field,
 			text(document, field), expected);
 }
@@ -43,17 +43,17 @@ void letter_expect_at(
 	expect_text(file, line, document, "user_id", user);
 	expect_text(file, line, document, "host", "cashewd");
 	expect_text(file, line, document, "handler", letter->handler);
-	if (letter->reason != NULL && strstr(text(document, "reason"), letter->reason) == NULL)
+	if (letter->reason && !strstr(text(document, "reason"), letter->reason))
 		harness_fail_at(file, line, "the dead letter's reason is \"%s\", expected was \"%s\"",
 			text(document, "reason"), letter->reason);
-	if (letter->payload != NULL)
+	if (letter->payload)
 		expect_payload(file, line, h, document, letter);
 	if (letter->attempts != LETTER_ANY_ATTEMPTS &&
 		json_integer_value(json_object_get(document, "attempts")) != letter->attempts)
 		harness_fail_at(file, line, "the dead letter has %d attempts, expected were %u",
 			(int)json_integer_value(json_object_get(document, "attempts")), letter->attempts);
-	if (json_object_get(json_object_get(document, "_id"), "$oid") == NULL ||
-		json_object_get(json_object_get(document, "when"), "$date") == NULL)
+	if (!json_object_get(json_object_get(document, "_id"), "$oid") ||
+		!json_object_get(json_object_get(document, "when"), "$date"))
 		harness_fail_at(file, line, "the dead letter has no id of its own, or no time");
 	json_decref(found);
 }

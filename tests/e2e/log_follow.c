@@ -56,7 +56,7 @@ void log_follow_read(struct log_follow *log)
 		log->rest_size += (size_t)got;
 		char *line = log->rest, *end;
 		size_t left = log->rest_size;
-		while ((end = memchr(line, '\n', left)) != NULL) {
+		while ((end = memchr(line, '\n', left))) {
 			add(log, line, (size_t)(end - line));
 			left -= (size_t)(end + 1 - line);
 			line = end + 1;
@@ -69,7 +69,7 @@ void log_follow_read(struct log_follow *log)
 static bool value_matches(const json_t *value, const char *expected)
 {
 	char number[32];
-	if (value == NULL)
+	if (!value)
 		return false;
 	if (strcmp(expected, "*") == 0)
 		return true;
@@ -84,12 +84,12 @@ static bool value_matches(const json_t *value, const char *expected)
 bool log_follow_matches(const json_t *record, const char *event, va_list conditions)
 {
 	const char *name = json_string_value(json_object_get(record, "event"));
-	if (name == NULL || strcmp(name, event) != 0)
+	if (!name || strcmp(name, event) != 0)
 		return false;
 	va_list pairs;
 	bool matches = true;
 	va_copy(pairs, conditions);
-	for (const char *field; matches && (field = va_arg(pairs, const char *)) != NULL;)
+	for (const char *field; matches && (field = va_arg(pairs, const char *));)
 		matches = value_matches(json_object_get(record, field), va_arg(pairs, const char *));
 	va_end(pairs);
 	return matches;

@@ -7,7 +7,7 @@
 
 static inline void *panic_if_null(void *pointer)
 {
-	if (pointer == NULL) {
+	if (!pointer) {
 		fprintf(stderr, "out of memory\n");
 		abort();
 	}

@@ -97,10 +97,10 @@ static struct mosquitto *visitor_connect(struct harness *h, const struct visitor
 			    visitor->mqtt311 ? MQTT_PROTOCOL_V311 : MQTT_PROTOCOL_V5) == 0 &&
 		    mosquitto_tls_set(m, broker_ca_file(broker), NULL, NULL, NULL, NULL) == 0 &&
 		    mosquitto_username_pw_set(m, visitor->username, visitor->password) == 0;
-	if (made && visitor->auth_method != NULL)
+	if (made && visitor->auth_method)
 		made = mosquitto_property_add_string(
 			       &properties, MQTT_PROP_AUTHENTICATION_METHOD, visitor->auth_method) == 0;
-	if (made && visitor->will_topic != NULL)
+	if (made && visitor->will_topic)
 		made = mosquitto_will_set(m, visitor->will_topic, 4, "will", 1, visitor->will_retain) == 0;
 	connack = -1;
 	if (!made || mosquitto_connect_bind_v5(

@@ -76,9 +76,9 @@ size_t process_rss_kib(pid_t pid)
 	size_t kib = 0;
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	FILE *status = fopen(path, "re");
-	while (status != NULL && kib == 0 && fgets(line, sizeof(line), status) != NULL)
+	while (status && kib == 0 && fgets(line, sizeof(line), status))
 		(void)sscanf(line, "VmRSS: %zu", &kib);
-	if (status != NULL)
+	if (status)
 		fclose(status);
 	return kib;
 }
@@ -89,9 +89,9 @@ size_t process_descriptors(pid_t pid)
 	size_t count = 0;
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)pid);
 	DIR *folder = opendir(path);
-	while (folder != NULL && readdir(folder) != NULL)
+	while (folder && readdir(folder))
 		count++;
-	if (folder != NULL)
+	if (folder)
 		closedir(folder);
 	return count > 2 ? count - 2 : 0;
 }
@@ -101,7 +101,7 @@ const char *const *process_environment(void)
 	static const char *const passed[] = {"PATH", "HOME", "TMPDIR", "ASAN_OPTIONS", "LSAN_OPTIONS",
 		"UBSAN_OPTIONS", "TSAN_OPTIONS", "VIRTUAL_ENV"};
 	static const char *environment[sizeof(passed) / sizeof(passed[0]) + 3];
-	if (environment[0] == NULL) {
+	if (!environment[0]) {
 		size_t count = 0;
 		environment[count++] = "LC_ALL=C.UTF-8";
 		/* Shared memory of the driver's, which a program that is killed would leave behind. */
@@ -109,7 +109,7 @@ const char *const *process_environment(void)
 		for (size_t i = 0; i < sizeof(passed) / sizeof(passed[0]); i++) {
 			const char *value = getenv(passed[i]);
 			char *pair;
-			if (value != NULL && asprintf(&pair, "%s=%s", passed[i], value) > 0)
+			if (value && asprintf(&pair, "%s=%s", passed[i], value) > 0)
 				environment[count++] = pair;
 		}
 	}
@@ -123,7 +123,7 @@ int process_kill_orphans(void)
 	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
 	FILE *children = fopen(path, "re");
 	int pid;
-	while (children != NULL && fscanf(children, "%d", &pid) == 1) {
+	while (children && fscanf(children, "%d", &pid) == 1) {
 		/* Most have ended already, and only wait to be waited for. */
 		if (waitpid(pid, NULL, WNOHANG) != 0)
 			continue;
@@ -131,7 +131,7 @@ int process_kill_orphans(void)
 		waitpid(pid, NULL, 0);
 		killed++;
 	}
-	if (children != NULL)
+	if (children)
 		fclose(children);
 	return killed;
 }

@@ -72,7 +72,7 @@ struct ledger *ledger_new(struct harness *h)
 	ledger->harness = h;
 	ledger->stage = 1;
 	ledger->history = fopen(harness_path(h, "history.txt"), "we");
-	if (ledger->history == NULL)
+	if (!ledger->history)
 		harness_fail("no file for the history");
 	for (unsigned i = 0; i < LEDGER_USERS; i++)
 		snprintf(ledger->users[i].name, sizeof(ledger->users[i].name), "p%02u", i);
@@ -253,7 +253,7 @@ void ledger_puback(struct ledger *ledger, unsigned user, int mid, int reason)
 static bool text_is(const json_t *payload, const char *field, const char *expected)
 {
 	const char *text = json_string_value(json_object_get(payload, field));
-	return text != NULL && strcmp(text, expected) == 0;
+	return text && strcmp(text, expected) == 0;
 }
 
 /* The users in it, a bit for each. */
@@ -384,7 +384,7 @@ void ledger_event(struct ledger *ledger, bool observer, const char *topic, const
 	const char *slash = strchr(topic, '/');
 	char to[LEDGER_NAME_SIZE];
 	snprintf(to, sizeof(to), "%.*s", slash ? (int)(slash - topic) : 0, topic);
-	if (ledger->stranger != NULL && strcmp(to, ledger->stranger) == 0)
+	if (ledger->stranger && strcmp(to, ledger->stranger) == 0)
 		return;
 	if (strncmp(to, "trial_", strlen("trial_")) ==
 		0) /* new settings are tried out: what the token may publish */
@@ -392,7 +392,7 @@ void ledger_event(struct ledger *ledger, bool observer, const char *topic, const
 	ledger_note(ledger, "%s %s %s %.*s", observer ? "observed" : "received", correlation, topic,
 		(int)size, payload);
 	json_t *json = json_loadb(payload, size, JSON_DECODE_ANY, NULL);
-	if (command == NULL || slash == NULL)
+	if (!command || !slash)
 		violate(ledger, "an event that no command has caused: %s %.*s (correlation \"%s\")", topic,
 			(int)size, payload, correlation);
 	else if (!fits(ledger, command, to, slash + 1, json))
@@ -401,7 +401,7 @@ void ledger_event(struct ledger *ledger, bool observer, const char *topic, const
 	else if (command->kind == LEDGER_LIST)
 		check_list(ledger, command, json);
 	json_decref(json);
-	if (command == NULL)
+	if (!command)
 		return;
 	if (observer) {
 		if (command->seen == 0)

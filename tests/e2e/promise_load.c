@@ -117,7 +117,7 @@ static bool send_todo(struct caller *caller)
 	size_t i = 0;
 	while (i < caller->todo_count &&
 		(caller->todos[i].stage > load->ledger->stage ||
-			(caller->todos[i].after != NULL && !caller->todos[i].after->received)))
+			(caller->todos[i].after && !caller->todos[i].after->received)))
 		i++;
 	if (i == caller->todo_count)
 		return false;

@@ -40,11 +40,11 @@ static void read_lines(struct ledger *ledger, const char *path)
 	FILE *file = fopen(path, "re");
 	char line[LINE_SIZE], end;
 	unsigned user, number;
-	if (file == NULL)
+	if (!file)
 		return; /* none was left yet, which the check of what is missing finds */
 	if (fseek(file, ledger->lines_end, SEEK_SET) != 0)
 		harness_fail("%s cannot be read", path);
-	while (fgets(line, sizeof(line), file) != NULL) {
+	while (fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "p%2u %u%c", &user, &number, &end) != 3 || end != '\n' ||
 			user >= LEDGER_USERS)
 			harness_fail("in %s there is a line that append does not leave: %s", path, line);

@@ -80,7 +80,7 @@ static void on_publish(
 	struct phone *phone = context;
 	(void)mosquitto;
 	(void)p;
-	if (phone->options.puback != NULL)
+	if (phone->options.puback)
 		phone->options.puback(phone->options.context, mid, reason);
 }
 
@@ -179,7 +179,7 @@ struct phone *phone_new(struct harness *h, const struct phone_options *options)
 			: token_sign_handler(HARNESS_SECRET, phone->name, now_s, TOKEN_LIFETIME_S, &token);
 	if (error != 0)
 		harness_fail("no token for %s", phone->name);
-	while (options->filters[phone->filter_count] != NULL)
+	while (options->filters[phone->filter_count])
 		phone->filter_count++;
 	struct mosquitto *m = phone->mosquitto = panic_if_null(mosquitto_new(phone->name, false, phone));
 	mosquitto_connect_v5_callback_set(m, on_connect);

@@ -82,7 +82,7 @@ void promise_start_host(struct promise *promise, const char *failpoint)
 {
 	/* After a death at a failpoint the supervisor has started the next host already; a failpoint is only
 	 * for the first. */
-	if (host_running(promise->host) && failpoint == NULL)
+	if (host_running(promise->host) && !failpoint)
 		return;
 	if (host_running(promise->host))
 		promise_kill_host(promise);
@@ -172,8 +172,8 @@ void promise_wait_death(struct promise *promise, const char *failpoint)
 {
 	const char *how =
 		json_string_value(json_object_get(host_expect_log(promise->host, "host_died"), "how"));
-	if (how == NULL || strcmp(how, "SIGKILL") != 0)
-		harness_fail("at the failpoint %s the host ended with %s", failpoint, how != NULL ? how : "");
+	if (!how || strcmp(how, "SIGKILL") != 0)
+		harness_fail("at the failpoint %s the host ended with %s", failpoint, how ? how : "");
 	promise->kills++;
 	promise->deaths++;
 	promise_check(promise);
@@ -224,7 +224,7 @@ static bool expected_record(const char *event, bool supervisor_killed, const cha
 	/* Who is active stands in the store, in the supervisor's name: the next supervisor waits for the end of that lease. */
 	if (supervisor_killed && strcmp(event, "standby") == 0)
 		return true;
-	while (*more != NULL)
+	while (*more)
 		if (strcmp(event, *more++) == 0)
 			return true;
 	return false;
@@ -241,21 +241,21 @@ void promise_check_log(struct promise *promise, const char *const *more)
 		fopen(harness_format(promise->harness, "%s/cashewd.log", host_folder(promise->host)), "re");
 	json_t *counts = json_object();
 	char line[4096], unexpected[500] = "";
-	if (file == NULL || fseek(file, promise->log_end, SEEK_SET) != 0)
+	if (!file || fseek(file, promise->log_end, SEEK_SET) != 0)
 		harness_fail("cashewd's log cannot be read");
-	while (fgets(line, sizeof(line), file) != NULL) {
+	while (fgets(line, sizeof(line), file)) {
 		json_t *record = json_loads(line, 0, NULL);
 		const char *level = json_string_value(json_object_get(record, "level")),
 			   *event = json_string_value(json_object_get(record, "event"));
-		if ((level == NULL || event == NULL) && strstr(line, DRIVER_AT_LOAD) == NULL)
+		if ((!level || !event) && !strstr(line, DRIVER_AT_LOAD))
 			snprintf(unexpected, sizeof(unexpected), "%.400s", line);
-		else if (level != NULL && event != NULL && strcmp(level, "info") != 0) {
+		else if (level && event && strcmp(level, "info") != 0) {
 			const json_t *count = json_object_get(counts, event);
 			json_object_set_new(counts, event, json_integer(json_integer_value(count) + 1));
 			if (!expected_record(event, promise->kills > promise->deaths, more))
 				snprintf(unexpected, sizeof(unexpected), "%.400s", line);
 		}
-		if (event != NULL && strcmp(event, "stopped") == 0)
+		if (event && strcmp(event, "stopped") == 0)
 			promise->ended += (size_t)(number(record, "done") + number(record, "rejected") +
 						   number(record, "dead"));
 		json_decref(record);

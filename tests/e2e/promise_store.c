@@ -17,8 +17,7 @@ static unsigned user_number(const json_t *document, const char *field)
 	const char *text = json_string_value(json_object_get(document, field));
 	unsigned user;
 	char end;
-	return text != NULL && sscanf(text, "p%2u%c", &user, &end) == 1 && user < LEDGER_USERS ? user
-											       : LEDGER_USERS;
+	return text && sscanf(text, "p%2u%c", &user, &end) == 1 && user < LEDGER_USERS ? user : LEDGER_USERS;
 }
 
 /* {_id: "<owner>/<other>", user_id: owner, OTHER: other, SINCE: a date}, and nothing else. */
@@ -28,7 +27,7 @@ static bool well_formed(const json_t *document, const char *other, const char *s
 	const char *found = json_string_value(json_object_get(document, "_id")),
 		   *owner = json_string_value(json_object_get(document, "user_id")),
 		   *other_id = json_string_value(json_object_get(document, other));
-	if (found == NULL || owner == NULL || other_id == NULL || json_object_size(document) != 4 ||
+	if (!found || !owner || !other_id || json_object_size(document) != 4 ||
 		!json_is_string(json_object_get(json_object_get(document, since), "$date")))
 		return false;
 	snprintf(id, sizeof(id), "%s/%s", owner, other_id);
@@ -82,7 +81,7 @@ static bool was_asked(const struct ledger *ledger, const json_t *document)
 	const char *contact = json_string_value(json_object_get(document, "user_id"));
 	unsigned stage, user, number;
 	char expected[LEDGER_NAME_SIZE];
-	if (contact == NULL || sscanf(contact, "x%4u-%2u-%u", &stage, &user, &number) != 3 ||
+	if (!contact || sscanf(contact, "x%4u-%2u-%u", &stage, &user, &number) != 3 ||
 		stage != ledger->stage || user >= LEDGER_USERS || number == 0 ||
 		number > ledger->users[user].count)
 		return false;
@@ -106,7 +105,7 @@ static void check_effects_in_order(const struct ledger *ledger)
 			if (!leaves_request(command) || command->stage != ledger->stage ||
 				command->broker_killed)
 				continue;
-			if (before != NULL && strcmp(before->effect_at, command->effect_at) > 0)
+			if (before && strcmp(before->effect_at, command->effect_at) > 0)
 				harness_fail(
 					"the effect of %s:%u is of %s, and that of %s:%u, sent later, of %s",
 					ledger->users[user].name, before->number, before->effect_at,
@@ -167,7 +166,7 @@ static json_int_t number_in(const json_t *documents, const char *id, const char 
 	json_array_foreach(documents, i, document)
 	{
 		const char *found = json_string_value(json_object_get(document, "_id"));
-		if (found != NULL && strcmp(found, id) == 0)
+		if (found && strcmp(found, id) == 0)
 			return json_integer_value(json_object_get(document, field));
 	}
 	return 0;
@@ -209,7 +208,7 @@ size_t ledger_dead_commands(struct ledger *ledger, struct database *database)
 		const char *topic = json_string_value(json_object_get(letter, "topic")),
 			   *payload = json_string_value(json_object_get(
 				   json_object_get(json_object_get(letter, "payload"), "$binary"), "base64"));
-		if (payload == NULL || topic == NULL || strstr(topic, "/unsteady") == NULL)
+		if (!payload || !topic || !strstr(topic, "/unsteady"))
 			fail_on("dead_letters", letter);
 		json_object_set_new(commands, payload, json_true());
 	}

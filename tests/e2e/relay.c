@@ -137,8 +137,8 @@ static void look_for_request(struct relay *relay, struct link *link, size_t befo
 		return;
 	const unsigned char *bytes = link->up.bytes + before;
 	const size_t size = link->up.size - before;
-	link->trapped = memmem(bytes, size, relay->pattern, relay->pattern_size) != NULL &&
-			(!relay->pattern_writes || memmem(bytes, size, "\x08ordered", 9) != NULL);
+	link->trapped = memmem(bytes, size, relay->pattern, relay->pattern_size) &&
+			(!relay->pattern_writes || memmem(bytes, size, "\x08ordered", 9));
 	relay->trapped += link->trapped;
 }
 
@@ -283,7 +283,7 @@ static size_t relay_prepare(void *self, struct pollfd *polls, size_t room)
 		harness_fail("too many descriptors to wait for");
 	polls[count++] = (struct pollfd){.fd = hole ? -1 : relay->listener, .events = POLLIN};
 	polls[count++] = (struct pollfd){.fd = relay->timer, .events = POLLIN};
-	for (struct link *link = relay->links; link != NULL; link = link->next) {
+	for (struct link *link = relay->links; link; link = link->next) {
 		const bool open = link->state == LINK_OPEN, mute = open && hole;
 		const bool no_request = link->trapped && relay->trap == RELAY_WITHHOLD_REQUEST;
 		const bool no_reply = link->trapped && relay->trap == RELAY_WITHHOLD_REPLY;
@@ -321,9 +321,9 @@ static void relay_serve(void *self, const struct pollfd *polls, size_t count)
 	const int64_t now_ms = harness_now_ms();
 	if (count == 0)
 		return;
-	for (struct link *link = relay->links; link != NULL; link = link->next)
+	for (struct link *link = relay->links; link; link = link->next)
 		link_serve(relay, link, polls, now_ms);
-	for (struct link **place = &relay->links; *place != NULL;) {
+	for (struct link **place = &relay->links; *place;) {
 		struct link *link = *place;
 		if (link->state == LINK_CLOSED) {
 			*place = link->next;
@@ -339,7 +339,7 @@ static void relay_serve(void *self, const struct pollfd *polls, size_t count)
 static void relay_free(void *self)
 {
 	struct relay *relay = self;
-	while (relay->links != NULL) {
+	while (relay->links) {
 		struct link *link = relay->links;
 		relay->links = link->next;
 		link_close(link, false);
@@ -382,7 +382,7 @@ void relay_set(struct relay *relay, enum relay_mode mode, int delay_ms)
 size_t relay_cut(struct relay *relay, bool reset)
 {
 	size_t count = 0;
-	for (struct link *link = relay->links; link != NULL; link = link->next) {
+	for (struct link *link = relay->links; link; link = link->next) {
 		count += link->state == LINK_OPEN;
 		link_close(link, reset);
 	}
@@ -393,7 +393,7 @@ void relay_set_trap(struct relay *relay, enum relay_trap trap, const char *comma
 {
 	relay->trap = trap;
 	if (trap == RELAY_NO_TRAP) {
-		for (struct link *link = relay->links; link != NULL; link = link->next)
+		for (struct link *link = relay->links; link; link = link->next)
 			link->trapped = false;
 		return;
 	}
@@ -427,7 +427,7 @@ size_t relay_trapped(const struct relay *relay)
 size_t relay_half_open(struct relay *relay, enum relay_end closed)
 {
 	size_t count = 0;
-	for (struct link *link = relay->links; link != NULL; link = link->next) {
+	for (struct link *link = relay->links; link; link = link->next) {
 		if (link->state != LINK_OPEN)
 			continue;
 		close_socket(closed == RELAY_PROGRAM ? &link->client : &link->server, false);
@@ -444,7 +444,7 @@ size_t relay_half_open(struct relay *relay, enum relay_end closed)
 
 void relay_end_half_open(struct relay *relay)
 {
-	for (struct link *link = relay->links; link != NULL; link = link->next)
+	for (struct link *link = relay->links; link; link = link->next)
 		if (link->state == LINK_HALF_OPEN)
 			link_close(link, true);
 }
@@ -452,7 +452,7 @@ void relay_end_half_open(struct relay *relay)
 static size_t count_links(const struct relay *relay, enum link_state state)
 {
 	size_t count = 0;
-	for (const struct link *link = relay->links; link != NULL; link = link->next)
+	for (const struct link *link = relay->links; link; link = link->next)
 		count += link->state == state;
 	return count;
 }

@@ -79,7 +79,7 @@ bool scrape_page(struct scrape *scrape, const char *path)
 	close(fd);
 	answer[size] = '\0';
 	char *end = strstr(answer, "\r\n\r\n");
-	if (got < 0 || end == NULL)
+	if (got < 0 || !end)
 		harness_fail("%s was not answered", path);
 	free(scrape->head);
 	scrape->head = realloc(answer, size + 1);
@@ -109,7 +109,7 @@ static const char *find(const char *lines, const char *end, const char *series)
 double scrape_value(const struct scrape *scrape, const char *series)
 {
 	const char *found = find(scrape->body, scrape->body + strlen(scrape->body), series);
-	if (found == NULL)
+	if (!found)
 		harness_fail("there is no %s in the metrics", series);
 	return strtod(found, NULL);
 }
@@ -163,7 +163,7 @@ void scrape_metrics(struct scrape *scrape)
 	if (!scrape_page(scrape, "/metrics"))
 		harness_fail("nobody serves metrics");
 	assert_int_equal(scrape->status, 200);
-	if (scrape->before != NULL)
+	if (scrape->before)
 		compare(scrape);
 	free(scrape->before);
 	scrape->before = strdup(scrape->body);
@@ -202,7 +202,7 @@ static bool page_is(void *context)
 {
 	const struct page_wait *wait = context;
 	return scrape_page(wait->scrape, wait->path) && wait->scrape->status == wait->status &&
-	       strstr(wait->scrape->body, wait->text) != NULL;
+	       strstr(wait->scrape->body, wait->text);
 }
 
 void scrape_wait_page(struct scrape *scrape, const char *path, int status, const char *text)

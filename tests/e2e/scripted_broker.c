@@ -140,8 +140,7 @@ static size_t broker_prepare(void *self, struct pollfd *polls, size_t room)
 	size_t count = 0;
 	if (broker->listener >= 0 && room > 0)
 		polls[count++] = (struct pollfd){.fd = broker->listener, .events = POLLIN};
-	for (const struct scripted_link *link = broker->links; link != NULL && count < room;
-		link = link->next)
+	for (const struct scripted_link *link = broker->links; link && count < room; link = link->next)
 		if (link->fd >= 0 && (!link->silent || link->output_size > 0))
 			polls[count++] = (struct pollfd){.fd = link->fd,
 				.events = (short)((link->silent ? 0 : POLLIN) |
@@ -167,7 +166,7 @@ static void broker_serve(void *self, const struct pollfd *polls, size_t count)
 	struct scripted_broker *broker = self;
 	if (broker->listener >= 0 && count > 0 && polls[0].fd == broker->listener && polls[0].revents != 0)
 		broker_take(broker);
-	for (struct scripted_link *link = broker->links; link != NULL; link = link->next) {
+	for (struct scripted_link *link = broker->links; link; link = link->next) {
 		link_read(link);
 		link_write(link);
 	}
@@ -177,7 +176,7 @@ static void broker_free(void *self)
 {
 	struct scripted_broker *broker = self;
 	scripted_close_port(broker);
-	for (struct scripted_link *link = broker->links; link != NULL; link = link->next)
+	for (struct scripted_link *link = broker->links; link; link = link->next)
 		link_free(link);
 }
 
@@ -193,7 +192,7 @@ struct scripted_broker *scripted_new(struct harness *h)
 	 * spoken to this one: 127.x.y.z, which is the loopback interface as well. */
 	broker->address.s_addr =
 		htonl(0x7f000000U | (uint32_t)(1 + getpid() % 250) << 16 | (uint32_t)broker->port);
-	if (inet_ntop(AF_INET, &broker->address, broker->host, sizeof(broker->host)) == NULL)
+	if (!inet_ntop(AF_INET, &broker->address, broker->host, sizeof(broker->host)))
 		harness_fail("the scripted broker's address: %s", strerror(errno));
 	broker->part = (struct harness_part){
 		.self = broker, .prepare = broker_prepare, .serve = broker_serve, .free = broker_free};
@@ -209,7 +208,7 @@ struct scripted_broker *scripted_new_beside(struct harness *h, const struct scri
 	broker->listener = -1;
 	broker->port = other->port;
 	broker->address.s_addr = htonl(ntohl(other->address.s_addr) ^ 0x100);
-	if (inet_ntop(AF_INET, &broker->address, broker->host, sizeof(broker->host)) == NULL)
+	if (!inet_ntop(AF_INET, &broker->address, broker->host, sizeof(broker->host)))
 		harness_fail("the scripted broker's address: %s", strerror(errno));
 	broker->part = (struct harness_part){
 		.self = broker, .prepare = broker_prepare, .serve = broker_serve, .free = broker_free};
@@ -340,9 +339,9 @@ void scripted_publish(struct scripted_link *link, const struct scripted_publish 
 		.payload = (uint8_t *)(uintptr_t)publish->payload,
 		.payload_size = publish->payload_size ? publish->payload_size : strlen(publish->payload)};
 	snprintf(packet.topic, sizeof(packet.topic), "%s", publish->topic);
-	if (publish->response_topic != NULL)
+	if (publish->response_topic)
 		mqtt_add_text(&packet, 0x08, publish->response_topic);
-	if (publish->correlation != NULL)
+	if (publish->correlation)
 		mqtt_add_text(&packet, 0x09, publish->correlation);
 	scripted_send(link, &packet);
 	free(packet.properties);
@@ -389,10 +388,10 @@ static bool connection_came(void *context)
 	struct scripted_wait *wait = context;
 	wait->link = NULL;
 	/* The list has the newest first: the last that fits came first. */
-	for (struct scripted_link *link = wait->broker->links; link != NULL; link = link->next)
-		if (!link->accepted && link->connect != NULL)
+	for (struct scripted_link *link = wait->broker->links; link; link = link->next)
+		if (!link->accepted && link->connect)
 			wait->link = link;
-	return wait->link != NULL;
+	return wait->link;
 }
 
 struct scripted_link *scripted_accept_at(const char *file, int line, struct scripted_broker *broker)

@@ -8,7 +8,7 @@
 
 bool scripted_is_ingress(const struct scripted_link *link)
 {
-	return strstr(link->connect->client_id, "-egress") == NULL;
+	return !strstr(link->connect->client_id, "-egress");
 }
 
 struct scripted_link *scripted_welcome_one_at(
@@ -17,7 +17,7 @@ struct scripted_link *scripted_welcome_one_at(
 	static const struct scripted_welcome nothing;
 	struct scripted_link *link = scripted_accept_at(file, line, broker);
 	const bool ingress = scripted_is_ingress(link);
-	if (welcome == NULL)
+	if (!welcome)
 		welcome = &nothing;
 	struct mqtt_packet connack = {
 		.type = MQTT_CONNACK, .session_present = ingress && welcome->session_present};
@@ -39,7 +39,7 @@ struct scripted_pair scripted_welcome_at(
 	const char *file, int line, struct scripted_broker *broker, const struct scripted_welcome *welcome)
 {
 	struct scripted_pair pair = {0};
-	while (pair.ingress == NULL || pair.egress == NULL) {
+	while (!pair.ingress || !pair.egress) {
 		struct scripted_link *link = scripted_welcome_one_at(file, line, broker, welcome);
 		if (scripted_is_ingress(link))
 			pair.ingress = link;
@@ -53,7 +53,7 @@ struct scripted_pair scripted_welcome_at(
 
 bool scripted_settles(const struct scripted_link *link, const struct mqtt_packet *event)
 {
-	const size_t size = link->withheld_user != NULL ? strlen(link->withheld_user) : 0;
+	const size_t size = link->withheld_user ? strlen(link->withheld_user) : 0;
 	const bool withheld = size > 0 && strncmp(event->topic, link->withheld_user, size) == 0 &&
 			      event->topic[size] == '/';
 	return link->settles && event->type == MQTT_PUBLISH && event->qos > 0 && !withheld;

@@ -52,7 +52,7 @@ static const char *find_piece(const char *bytes, size_t size, const char *word)
 	const bool is_nowhere_else = strncmp(word, "k4n4ry", 6) == 0 || strcmp(word, BASIC) == 0;
 	const size_t word_size = strlen(word), piece = is_nowhere_else ? PIECE : word_size;
 	const char *found = NULL;
-	for (size_t i = 0; found == NULL && i + piece <= word_size; i++)
+	for (size_t i = 0; !found && i + piece <= word_size; i++)
 		found = memmem(bytes, size, word + i, piece);
 	return found;
 }
@@ -60,12 +60,12 @@ static const char *find_piece(const char *bytes, size_t size, const char *word)
 static void search_bytes(const char *place, const char *bytes, size_t size)
 {
 	/* What was asked for by `dead-letters show` is no leak. */
-	const bool shows_payload = strstr(place, "dead-letters show") != NULL;
+	const bool shows_payload = strstr(place, "dead-letters show");
 	for (size_t i = 0; i < SECRETS; i++) {
 		if (shows_payload && strcmp(secrets[i].word, PAYLOAD) == 0)
 			continue;
 		const char *found = find_piece(bytes, size, secrets[i].word);
-		if (found == NULL)
+		if (!found)
 			continue;
 		const size_t before = (size_t)(found - bytes) < 200 ? (size_t)(found - bytes) : 200;
 		harness_fail(
@@ -101,7 +101,7 @@ static void search_folder(struct harness *h, const char *path, bool deep)
 {
 	DIR *folder = opendir(path);
 	assert_non_null(folder);
-	for (const struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+	for (const struct dirent *entry; (entry = readdir(folder));) {
 		struct stat status;
 		const char *name = harness_format(h, "%s/%s", path, entry->d_name);
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||

@@ -63,10 +63,10 @@ static void assert_rejected(struct device *device, const char *title, const char
 	json_t *rejected = json_loads(device_expect(device, "command_rejected")->payload, 0, NULL);
 	const char *told = json_string_value(json_object_get(rejected, "reason"));
 	const char *told_command = json_string_value(json_object_get(rejected, "command"));
-	if (told == NULL || strstr(told, reason) == NULL)
+	if (!told || !strstr(told, reason))
 		harness_fail("%s: the reason is \"%s\", which does not say \"%s\"", title, told ? told : "",
 			reason);
-	if (told_command == NULL || strcmp(told_command, command) != 0)
+	if (!told_command || strcmp(told_command, command) != 0)
 		harness_fail("%s: rejected was %s", title, told_command ? told_command : "nothing");
 	json_decref(rejected);
 }

@@ -57,7 +57,7 @@ HARNESS_CASE(bad_values_keep_it_from_starting)
 		const int code = host_wait_exit(host);
 		if (code != EXIT_CONFIG)
 			harness_fail("%s: exit code %d", cases[i].title, code);
-		for (size_t j = 0; j < 3 && cases[i].told[j] != NULL; j++)
+		for (size_t j = 0; j < 3 && cases[i].told[j]; j++)
 			if (!host_wrote(host, cases[i].told[j]))
 				harness_fail("%s: it did not say \"%s\"", cases[i].title, cases[i].told[j]);
 		assert_silent_about_secrets(host);

@@ -30,12 +30,12 @@ HARNESS_CASE(plain_server_on_the_tls_port)
 	host_start(host);
 	for (int i = 0; i < 3; i++) {
 		host_expect_log(host, "broker_unreachable", "connection", "main", "reason", "*");
-		if (scripted_newest(broker) != NULL && scripted_newest(broker)->fd >= 0)
+		if (scripted_newest(broker) && scripted_newest(broker)->fd >= 0)
 			scripted_send_bytes((struct scripted_link *)(uintptr_t)scripted_newest(broker),
 				greeting, sizeof(greeting) - 1);
 	}
 	assert_true(scripted_connections(broker) >= 3);
-	for (const struct scripted_link *link = scripted_newest(broker); link != NULL; link = link->next) {
+	for (const struct scripted_link *link = scripted_newest(broker); link; link = link->next) {
 		/* Nobody who cannot show a certificate is told who asks, nor given a token. */
 		assert_null(memmem(link->input, link->input_size, "MQTT", 4));
 		assert_true(link->input_size == 0 || link->input[0] == 0x16); /* a TLS record: handshake */
@@ -105,7 +105,7 @@ static void replace_certificate(
 		const json_t *record =
 			host_expect_log(host, "broker_unreachable", "connection", "main", "reason", "*");
 		const char *reason = json_string_value(json_object_get(record, "reason"));
-		named += strstr(reason, "replaced.pem") != NULL || strstr(reason, setting) != NULL;
+		named += strstr(reason, "replaced.pem") || strstr(reason, setting);
 	}
 	assert_int_equal(host_count_log(host, "broker_connected"), connected);
 	(void)unlink(path);
@@ -244,7 +244,7 @@ HARNESS_CASE(resolver_that_does_not_answer)
 	struct copies copies, *c = &copies;
 	copies_new(h, false, c);
 	const char *resolver = silent_name_server(h, "127.0.0.5");
-	if (!may_enclose() || resolver == NULL)
+	if (!may_enclose() || !resolver)
 		return;
 	const struct enclosure_names names = enclosure_names(
 		h, c->host, harness_format(h, "%s " BROKER_NAME "\n", scripted_host(c->broker)), resolver);
@@ -257,7 +257,7 @@ HARNESS_CASE(resolver_that_does_not_answer)
 		struct scripted_link *link = scripted_welcome_one(c->broker, NULL);
 		if (!scripted_is_ingress(link))
 			c->links.egress = link;
-		else if (strstr(link->connect->client_id, "slow") != NULL)
+		else if (strstr(link->connect->client_id, "slow"))
 			slow = link;
 		else
 			c->links.ingress = link;

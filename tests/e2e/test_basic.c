@@ -134,7 +134,7 @@ HARNESS_CASE(contact_commands_can_be_repeated)
 		device_expect_json(ann, "contact_approved", "{\"contact_id\":\"23412\"}");
 		json_t *contacts = database_find(h, database, "contacts", "{}");
 		assert_int_equal(json_array_size(contacts), 2);
-		if (before != NULL)
+		if (before)
 			assert_true(json_equal(before, contacts));
 		json_decref(before);
 		before = contacts;

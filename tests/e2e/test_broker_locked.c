@@ -22,9 +22,9 @@ enum { REFUSED = MQTT_RC_NOT_AUTHORIZED, SUBSCRIPTION_REFUSED_311 = 0x80 };
 static const char *locked_token(struct harness *h, const char *const *subscribe, const char *const *publish)
 {
 	struct token_topics topics = {.subscribe = subscribe, .publish = publish};
-	while (subscribe != NULL && subscribe[topics.subscribe_count] != NULL)
+	while (subscribe && subscribe[topics.subscribe_count])
 		topics.subscribe_count++;
-	while (publish != NULL && publish[topics.publish_count] != NULL)
+	while (publish && publish[topics.publish_count])
 		topics.publish_count++;
 	char *token = NULL, reason[TOKEN_REASON_SIZE] = "";
 	if (token_sign_locked_handler(
@@ -301,10 +301,9 @@ static bool has_stolen(void *context)
 {
 	struct theft *theft = context;
 	const struct scripted_link *link = scripted_newest(theft->thief);
-	const uint8_t *name = link != NULL && link->input_size > 0
-				      ? memmem(link->input, link->input_size, "\x03JWT", 4)
-				      : NULL;
-	const size_t left = name != NULL ? link->input_size - (size_t)(name + 4 - link->input) : 0;
+	const uint8_t *name =
+		link && link->input_size > 0 ? memmem(link->input, link->input_size, "\x03JWT", 4) : NULL;
+	const size_t left = name ? link->input_size - (size_t)(name + 4 - link->input) : 0;
 	const size_t size = left >= 2 ? (size_t)name[4] << 8 | name[5] : 0;
 	if (size == 0 || left < 2 + size)
 		return false;
@@ -466,8 +465,8 @@ HARNESS_CASE(no_will_is_delivered_after_its_tokens_end)
 	mosquitto_destroy(closed_delayed.mosquitto);
 	device_expect(observer, "last/gone");
 	for (size_t i = 0; i < observer->message_count; i++)
-		if (strstr(observer->messages[i].topic, "late/") != NULL ||
-			strstr(observer->messages[i].topic, "closed") != NULL)
+		if (strstr(observer->messages[i].topic, "late/") ||
+			strstr(observer->messages[i].topic, "closed"))
 			harness_fail("a will came after its token's end: %s", observer->messages[i].topic);
 	assert_int_equal(observer->message_count, 3);
 }

@@ -35,13 +35,13 @@ static char *broker_file(struct harness *h, const char *name)
 static bool file_holds(const char *path, const char *text)
 {
 	FILE *file = fopen(path, "re");
-	if (file == NULL)
+	if (!file)
 		harness_fail("%s: %s", path, strerror(errno));
 	char *line = NULL;
 	size_t room = 0;
 	bool found = false;
 	while (!found && getline(&line, &room, file) >= 0)
-		found = strstr(line, text) != NULL;
+		found = strstr(line, text);
 	free(line);
 	fclose(file);
 	return found;
@@ -378,7 +378,7 @@ HARNESS_CASE(unusable_settings_keep_the_broker_from_starting)
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const char *environment[32] = {NULL}, *const *common = process_environment();
 		size_t count = 0;
-		for (; common[count] != NULL; count++)
+		for (; common[count]; count++)
 			environment[count] = common[count];
 		environment[count] = cases[i].environment;
 		const char *output = harness_path(h, "broker-%zu.log", i);
@@ -387,9 +387,8 @@ HARNESS_CASE(unusable_settings_keep_the_broker_from_starting)
 			harness_format(h, "%d", port_reserve()), "--handler-port",
 			harness_format(h, "%d", port_reserve()), "--extra",
 			harness_write_file(h, "extra.conf", cases[i].extra),
-			cases[i].secret != NULL ? "--secret-file" : NULL,
-			cases[i].secret != NULL ? harness_write_file(h, "secret", cases[i].secret) : NULL,
-			NULL};
+			cases[i].secret ? "--secret-file" : NULL,
+			cases[i].secret ? harness_write_file(h, "secret", cases[i].secret) : NULL, NULL};
 		const struct process_options options = {.argv = argv,
 			.environment = environment,
 			.folder = harness_folder(h),

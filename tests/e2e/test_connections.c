@@ -29,7 +29,7 @@ static void reason_then_cure(struct harness *h, enum broker_certificate certific
 	for (int i = 0; i < 3; i++) {
 		json_t *record = host_expect_log(host, "broker_unreachable", "connection", "egress");
 		const char *told = json_string_value(json_object_get(record, "reason"));
-		if (told == NULL || strstr(told, reason) == NULL)
+		if (!told || !strstr(told, reason))
 			harness_fail("the reason is \"%s\", which does not say \"%s\"", told, reason);
 	}
 	assert_int_equal(host_count_log(host, "broker_connected"), 0);

@@ -379,8 +379,8 @@ static size_t crashes(const struct copies *c)
 {
 	char bytes[100];
 	FILE *file = fopen(harness_format(c->h, "%s/crashes", host_folder(c->host)), "re");
-	const size_t count = file != NULL ? fread(bytes, 1, sizeof(bytes), file) : 0;
-	if (file != NULL)
+	const size_t count = file ? fread(bytes, 1, sizeof(bytes), file) : 0;
+	if (file)
 		fclose(file);
 	return count;
 }

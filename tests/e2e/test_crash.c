@@ -50,7 +50,7 @@ static void crash(struct harness *h, const struct crash *kind)
 		"1", "what", kind->what, "crashes", "1");
 	const char *backtrace = json_string_value(json_object_get(told, "backtrace"));
 	if (strcmp(kind->how, "thread_exit") != 0)
-		assert_non_null(strstr(backtrace != NULL ? backtrace : "", "cashewd-test-host("));
+		assert_non_null(strstr(backtrace ? backtrace : "", "cashewd-test-host("));
 	host_expect_log(host, "host_died", "blamed", "1");
 	/* What the handler had printed is in the log, each line one of it; the beginning of one where a crash could still be noticed. */
 	assert_int_equal(host_count_log(host, "host_output", "message",

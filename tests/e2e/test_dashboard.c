@@ -21,7 +21,7 @@ static bool tells(void *context)
 {
 	const struct told *told = context;
 	scrape_metrics(told->scrape);
-	return strstr(told->scrape->body, told->text) != NULL;
+	return strstr(told->scrape->body, told->text);
 }
 
 static void append_metrics(

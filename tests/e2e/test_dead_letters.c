@@ -23,12 +23,12 @@ static struct answer run_on_terminal(
 	const struct winsize size = {.ws_row = 24, .ws_col = 110};
 	const char *argv[ARGUMENTS_MAX + 4] = {CASHEWD_PATH, "dead-letters"};
 	const char *environment[ENVIRONMENT_MAX + 3] = {"TERM=xterm", setting};
-	for (size_t i = 0; process_environment()[i] != NULL && i < ENVIRONMENT_MAX; i++)
+	for (size_t i = 0; process_environment()[i] && i < ENVIRONMENT_MAX; i++)
 		environment[i + 2] = process_environment()[i];
 	char text[16384];
 	size_t used = 0;
 	int terminal, status;
-	for (size_t i = 0; arguments[i] != NULL; i++)
+	for (size_t i = 0; arguments[i]; i++)
 		argv[i + 2] = arguments[i];
 	const pid_t pid = forkpty(&terminal, NULL, NULL, &size);
 	if (pid == 0) {
@@ -79,7 +79,7 @@ HARNESS_CASE(list)
 	add_letters(h);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		const struct answer answer = run_in(h, CASHEWD_PATH, cases[i].arguments);
-		if (cases[i].ids == NULL) {
+		if (!cases[i].ids) {
 			expect(answer, WRONG, "", "--since");
 			continue;
 		}
@@ -88,11 +88,11 @@ HARNESS_CASE(list)
 			harness_fail("%s: %s", cases[i].title, answer.error);
 		for (const char *id = cases[i].ids; *id != '\0'; id++) {
 			at = strchr(at, '\n');
-			if (at == NULL || strncmp(at + 1, ID_0, 23) != 0 || at[24] != *id)
+			if (!at || strncmp(at + 1, ID_0, 23) != 0 || at[24] != *id)
 				harness_fail("%s: %s", cases[i].title, answer.out);
 			at++;
 		}
-		if (strchr(at, '\n') != NULL && strchr(at, '\n')[1] != '\0')
+		if (strchr(at, '\n') && strchr(at, '\n')[1] != '\0')
 			harness_fail("%s: more than was asked for: %s", cases[i].title, answer.out);
 	}
 	/* its columns stand below each other, and what a handler said cannot steer a terminal */

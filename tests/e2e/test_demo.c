@@ -45,7 +45,7 @@ static struct demo *demo_start(struct harness *h, const char *name, const char *
 	va_start(arguments, environment);
 	do
 		argv[count] = va_arg(arguments, const char *);
-	while (argv[count++] != NULL && count < ARGUMENTS_MAX);
+	while (argv[count++] && count < ARGUMENTS_MAX);
 	va_end(arguments);
 
 	const struct process_options options = {.argv = argv,
@@ -62,7 +62,7 @@ static struct demo *demo_start(struct harness *h, const char *name, const char *
 static const char *demo_text(struct demo *demo)
 {
 	FILE *file = fopen(demo->output, "re");
-	if (file == NULL)
+	if (!file)
 		return ""; /* it has yet to open it */
 	demo->text[fread(demo->text, 1, OUTPUT_MAX - 1, file)] = '\0';
 	fclose(file);
@@ -78,14 +78,14 @@ static bool demo_ended(void *context)
 static bool demo_wrote_or_ended(void *context)
 {
 	struct demo *demo = context;
-	return strstr(demo_text(demo), demo->awaited) != NULL || demo_ended(demo);
+	return strstr(demo_text(demo), demo->awaited) || demo_ended(demo);
 }
 
 static void demo_wait_text(struct demo *demo, const char *text)
 {
 	demo->awaited = text;
 	harness_wait(demo->harness, demo_wrote_or_ended, demo, "the demo to write \"%s\"", text);
-	if (strstr(demo_text(demo), text) == NULL)
+	if (!strstr(demo_text(demo), text))
 		harness_fail("the demo ended before it wrote \"%s\"", text);
 }
 
@@ -105,7 +105,7 @@ static void demo_signal(struct demo *demo, int signal, bool whole_group)
 
 static void assert_wrote(struct demo *demo, const char *text)
 {
-	if (strstr(demo_text(demo), text) == NULL)
+	if (!strstr(demo_text(demo), text))
 		harness_fail("the demo did not write \"%s\"", text);
 }
 
@@ -126,7 +126,7 @@ static bool runs(int pid)
 	char path[64], state = 'Z';
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
 	FILE *file = fopen(path, "re");
-	if (file == NULL)
+	if (!file)
 		return false;
 	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
 		state = 'Z';
@@ -224,7 +224,7 @@ HARNESS_CASE(signals_at_any_moment_leave_nothing)
 	bool signalled[COUNT] = {false};
 	while (to_signal > 0) {
 		for (size_t i = 0; i < COUNT; i++) {
-			if (signalled[i] || strstr(demo_text(demos[i]), rows[i].moment) == NULL)
+			if (signalled[i] || !strstr(demo_text(demos[i]), rows[i].moment))
 				continue;
 			demo_signal(demos[i], rows[i].signal, rows[i].whole_group);
 			signalled[i] = true;
@@ -353,7 +353,7 @@ HARNESS_CASE(database_of_ones_own_may_remember)
 {
 	const char *environment[ARGUMENTS_MAX] = {NULL};
 	size_t count = 0;
-	for (const char *const *inherited = process_environment(); *inherited != NULL; inherited++)
+	for (const char *const *inherited = process_environment(); *inherited; inherited++)
 		environment[count++] = *inherited;
 	environment[count++] = harness_format(h, "MONGO_DB_URL=%s", database_url(harness_database(h)));
 	environment[count++] = harness_format(h, "MONGO_DB_NAME=%s", harness_database_name(h));
@@ -372,10 +372,10 @@ static const char *const *environment_with(struct harness *h, const char *const 
 {
 	const char *const *inherited = process_environment();
 	size_t count = 0, before = 0;
-	while (inherited[before] != NULL)
+	while (inherited[before])
 		before++;
 	const char **all = harness_alloc(h, (before + ARGUMENTS_MAX + 1) * sizeof(*all));
-	for (; *more != NULL; more++)
+	for (; *more; more++)
 		all[count++] = *more;
 	const size_t own = count;
 	for (size_t i = 0; i < before; i++) {
@@ -400,7 +400,7 @@ HARNESS_CASE(env_of_an_earlier_demo_is_no_setting)
 	assert_stories(demo);
 	/* Which database that was, in words. */
 	assert_wrote(demo, "the database is ready: ");
-	if (strstr(demo_text(demo), "SecantusDB") != NULL) {
+	if (strstr(demo_text(demo), "SecantusDB")) {
 		assert_wrote(demo, "a stand-in that speaks MongoDB's protocol");
 		assert_wrote(demo, "your own instead: put mongod on PATH, or set MONGO_DB_URL");
 	}
@@ -413,11 +413,11 @@ HARNESS_CASE(settings_of_handlers_reach_it)
 	demo_wait_text(demo, "everything runs until");
 	/* Only root may look: the process is hardened. */
 	FILE *file = fopen(harness_format(h, "/proc/%s/environ", env_value(demo, "CASHEWD_PID")), "re");
-	if (file != NULL) {
+	if (file) {
 		char *text = harness_alloc(h, OUTPUT_MAX);
 		const size_t size = fread(text, 1, OUTPUT_MAX, file);
 		fclose(file);
-		assert_true(size == 0 || memmem(text, size, "A_HANDLERS_OWN=42", 17) != NULL);
+		assert_true(size == 0 || memmem(text, size, "A_HANDLERS_OWN=42", 17));
 		assert_null(memmem(text, size, "WORKERS=", 8));
 	}
 	demo_signal(demo, SIGINT, true);

@@ -87,10 +87,9 @@ static enum scripted_mongo_answer follow(
 	const struct script *script = context;
 	bson_iter_t iter;
 	if (strcmp(name, script->command) != 0 ||
-		(script->collection != NULL &&
-			(!bson_iter_init(&iter, command) || !bson_iter_next(&iter) ||
-				!BSON_ITER_HOLDS_UTF8(&iter) ||
-				strcmp(bson_iter_utf8(&iter, NULL), script->collection) != 0)))
+		(script->collection && (!bson_iter_init(&iter, command) || !bson_iter_next(&iter) ||
+					       !BSON_ITER_HOLDS_UTF8(&iter) ||
+					       strcmp(bson_iter_utf8(&iter, NULL), script->collection) != 0)))
 		return SCRIPTED_MONGO_USUAL;
 	if (script->code != 0) {
 		scripted_mongo_failure(reply, script->code, script->words);
@@ -119,7 +118,7 @@ static const char *advice_of(const struct visit *visit, const char *check, const
 {
 	const json_t *line = line_of(visit, check, "fail", text);
 	const char *advice = json_string_value(json_object_get(line, "advice"));
-	return advice != NULL ? advice : "(none)";
+	return advice ? advice : "(none)";
 }
 
 /* Not every error is one of rights. */
@@ -149,8 +148,7 @@ HARNESS_CASE(database_that_refuses_for_one_reason_or_another)
 		struct visit visit = examine_scripted(h, &cases[i].script);
 		expect_failure(&visit, cases[i].check, cases[i].script.words);
 		const char *advice = advice_of(&visit, cases[i].check, cases[i].script.words);
-		if (strstr(advice, cases[i].advice) == NULL ||
-			(strstr(advice, "role") != NULL) != cases[i].role)
+		if (!strstr(advice, cases[i].advice) || (strstr(advice, "role") != NULL) != cases[i].role)
 			harness_fail("%s %d: %s", cases[i].check, cases[i].script.code, advice);
 		forget(&visit);
 	}

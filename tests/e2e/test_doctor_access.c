@@ -127,7 +127,7 @@ HARNESS_CASE(user_with_the_hosts_client_id_is_a_security_hole)
 		struct host *doctor = doctor_new(h);
 		host_set(doctor, "CLIENT_ID", cases[i].client_id);
 		struct visit visit = examine(h, doctor);
-		if (cases[i].user != NULL)
+		if (cases[i].user)
 			expect_failure(&visit, "names",
 				harness_format(h,
 					"SECURITY HOLE: a user named %s is let in with the client id %s-doctor-",

@@ -23,7 +23,7 @@ static bool broker_keeps(struct harness *h, const struct broker *broker, const c
 	const size_t size = fread(buffer, 1, sizeof(buffer), file);
 	fclose(file);
 	assert_true(size < sizeof(buffer));
-	return memmem(buffer, size, text, strlen(text)) != NULL;
+	return memmem(buffer, size, text, strlen(text));
 }
 
 HARNESS_CASE(running_host_is_not_disturbed)
@@ -326,7 +326,7 @@ HARNESS_CASE(broker_keeps_sessions_for_less)
 			harness_format(h, "less time than SESSION_EXPIRY: for %u s, not 604800 s",
 				(unsigned)cases[i].granted_s));
 		assert_int_equal(line != NULL, cases[i].advice != NULL);
-		if (line != NULL)
+		if (line)
 			assert_non_null(
 				strstr(json_string_value(json_object_get(line, "advice")), cases[i].advice));
 		expect_line(&visit, "session", "warn", "no session at the broker takes commands");

@@ -19,7 +19,7 @@ static struct host *start_ready(struct host *host)
 static struct device *connect_to(struct harness *h, const struct broker *broker, const char *user)
 {
 	struct device *device = device_new(h, user);
-	if (broker != NULL)
+	if (broker)
 		device->broker = broker;
 	device_connect(device);
 	return device;

@@ -50,7 +50,7 @@ static void flood_send(
 static void flood_note(struct flood *flood, const struct device_message *message)
 {
 	const bool answer = strcmp(message->topic, flood->answer) == 0;
-	if (message->correlation == NULL)
+	if (!message->correlation)
 		harness_fail("%s came without Correlation Data", message->topic);
 	const size_t number = strtoul(message->correlation, NULL, 10);
 	assert_true(number < flood->count);

@@ -193,7 +193,7 @@ HARNESS_CASE(host_loads_nothing_that_only_the_supervisor_needs)
 	assert_non_null(strstr(supervisor, "libcurl"));
 	assert_non_null(strstr(host, "libmosquitto"));
 	for (size_t i = 0; i < sizeof(not_wanted) / sizeof(not_wanted[0]); i++)
-		if (strstr(host, not_wanted[i]) != NULL)
+		if (strstr(host, not_wanted[i]))
 			harness_fail("cashewd-host loads %s:\n%s", not_wanted[i], host);
 }
 

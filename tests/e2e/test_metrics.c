@@ -124,8 +124,7 @@ HARNESS_CASE(promtool_has_nothing_to_say)
 	scrape_wait_value(scrape, "cashewd_handler_running{handler=\"test_gate\"}", 1);
 	assert_true(scrape_value(scrape, "cashewd_commands_in_flight") >= 1);
 	lint(scrape);
-	assert_true(
-		strstr(scrape->head, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n") != NULL);
+	assert_true(strstr(scrape->head, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
 	gate_open(h, host, "a");
 	device_expect(phone, "gate_passed");
 	/* And it would say something. */

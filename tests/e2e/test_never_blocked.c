@@ -243,7 +243,7 @@ HARNESS_CASE(lane_works_while_another_gets_no_connack)
 	scripted_use(host, broker);
 	host_start(host);
 	struct scripted_link *egress = NULL, *slow = NULL, *silent = NULL;
-	while (egress == NULL || slow == NULL || silent == NULL) {
+	while (!egress || !slow || !silent) {
 		struct scripted_link *link = scripted_accept(broker);
 		if (strcmp(link->connect->client_id, "cashewd") == 0) {
 			silent = link;

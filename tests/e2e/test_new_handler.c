@@ -24,7 +24,7 @@ static void unwrap(char *text)
 {
 	char *end = text;
 	for (const char *c = text; *c != '\0'; c++) {
-		const bool space = strchr(" \n\t", *c) != NULL;
+		const bool space = strchr(" \n\t", *c);
 		if (!space || (end > text && end[-1] != ' '))
 			*end++ = space ? ' ' : *c;
 	}
@@ -53,7 +53,7 @@ static int execute(struct harness *h, const char *folder, const char **ret_outpu
 
 static void assert_holds(const char *text, const char *part)
 {
-	if (strstr(text, part) == NULL)
+	if (!strstr(text, part))
 		harness_fail("\"%s\" was expected in:\n%.1500s", part, text);
 }
 
@@ -71,7 +71,7 @@ static void assert_built(struct harness *h, const char *tree)
 
 static void drop_out(void)
 {
-	if (dropped != NULL)
+	if (dropped)
 		assert_int_equal(unlink(dropped), 0);
 	free(dropped);
 	dropped = NULL;

@@ -242,12 +242,12 @@ static int run_command_with(
 {
 	const char *environment[32];
 	size_t count = 0;
-	for (const char *const *inherited = process_environment(); *inherited != NULL; inherited++)
+	for (const char *const *inherited = process_environment(); *inherited; inherited++)
 		environment[count++] = *inherited;
 	environment[count++] = variable; /* NULL: no more */
 	environment[count] = NULL;
 	const char *argv[16] = {CASHEWD_TEST_PATH};
-	for (size_t i = 0; arguments[i] != NULL; i++)
+	for (size_t i = 0; arguments[i]; i++)
 		argv[i + 1] = arguments[i];
 	struct process process;
 	const struct process_options options = {.argv = argv,
@@ -289,10 +289,10 @@ static void run_commands(struct harness *h, struct host *host, const char *when,
 {
 	for (size_t i = 0; i < COMMANDS; i++) {
 		const char *name = commands[i].arguments[0];
-		if (commands[i].arguments[1] != NULL)
+		if (commands[i].arguments[1])
 			name = harness_format(h, "%s %s", name, commands[i].arguments[1]);
 		/* This one holds payloads, as it should. */
-		if (commands[i].arguments[2] != NULL && strcmp(commands[i].arguments[2], "--json") == 0)
+		if (commands[i].arguments[2] && strcmp(commands[i].arguments[2], "--json") == 0)
 			name = "dead-letters show as list";
 		const int code = run_command_with(
 			host, harness_path(h, "output %s %s", when, name), commands[i].arguments, NULL);

@@ -72,7 +72,7 @@ static void check(size_t i, enum order_rules rules, bool expected)
 	if (order_holds(effects, size, cases[i].count, rules, reason) != expected)
 		fail_msg("\"%s\" of %u %s: %s", cases[i].effects, cases[i].count,
 			expected ? "holds" : "does not hold", reason);
-	if (!expected && strstr(reason, cases[i].reason) == NULL)
+	if (!expected && !strstr(reason, cases[i].reason))
 		fail_msg("of \"%s\" it says \"%s\", where \"%s\" is wrong", cases[i].effects, reason,
 			cases[i].reason);
 }

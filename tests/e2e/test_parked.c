@@ -49,7 +49,7 @@ static void assert_gates(const struct device *device, const char *expected, bool
 {
 	char passed[128] = "";
 	for (size_t i = 0, length = 0; i < device->message_count; i++) {
-		if (strstr(device->messages[i].topic, "/flaky_passed") == NULL)
+		if (!strstr(device->messages[i].topic, "/flaky_passed"))
 			continue;
 		json_error_t error;
 		json_t *reply = json_loads(device->messages[i].payload, 0, &error);
@@ -133,7 +133,7 @@ HARNESS_CASE(later_ones_stay_behind_it_when_the_host_is_killed)
 	/* From here on nothing stands before them. */
 	gate_open(h, host, "e");
 	flaky(h, phone, "e");
-	while (strstr(device_expect(phone, "flaky_passed")->payload, "\"e\"") == NULL)
+	while (!strstr(device_expect(phone, "flaky_passed")->payload, "\"e\""))
 		;
 	assert_gates(phone, "abcde", true);
 	host_stop(host);
@@ -210,7 +210,7 @@ static void assert_passed_in_order(const struct device *device)
 	for (size_t i = 0; i < device->message_count && count < 64; i++) {
 		json_t *reply = json_loads(device->messages[i].payload, 0, NULL);
 		const char *gate = json_string_value(json_object_get(reply, "gate"));
-		if (gate != NULL)
+		if (gate)
 			passed[count++] = (unsigned)(gate[0] - 'a' + 1);
 		json_decref(reply);
 	}

@@ -34,7 +34,7 @@ struct test {
 static bool chosen(const char *fault)
 {
 	const char *part = getenv("PROMISE_FAULT");
-	return part == NULL || strstr(fault, part) != NULL;
+	return !part || strstr(fault, part);
 }
 
 /* Dies there, now and then again while the commands come again, and then is left alone. */
@@ -169,7 +169,7 @@ static void run_round(struct test *test)
 static uint64_t number_from_environment(const char *name, uint64_t otherwise)
 {
 	const char *text = getenv(name);
-	if (text == NULL || text[0] == '\0')
+	if (!text || text[0] == '\0')
 		return otherwise;
 	char *end;
 	const uint64_t number = strtoull(text, &end, 10);
@@ -193,7 +193,7 @@ static void tell_failure(void *self)
 		return;
 	print_error("promise: failed in round %u; PROMISE_SEED=%llu repeats it\n", test->round,
 		(unsigned long long)test->seed);
-	if (test->promise.ledger != NULL)
+	if (test->promise.ledger)
 		ledger_print_open(test->promise.ledger);
 }
 

@@ -39,7 +39,7 @@ static struct scene begin(struct harness *h)
 static void reload_with(struct scene *scene, const char *const pairs[][2])
 {
 	struct host *other = host_new(scene->h, HOST_PRODUCT);
-	for (size_t i = 0; pairs[i][0] != NULL; i++)
+	for (size_t i = 0; pairs[i][0]; i++)
 		host_set(other, pairs[i][0], pairs[i][1]);
 	host_write_env(other);
 	const char *env = harness_format(scene->h, "%s/.env", host_folder(scene->host));
@@ -53,7 +53,7 @@ static void expect_reason(struct host *host, const char *words)
 	const json_t *record = host_expect_log(host, "reload_failed", "reason", "*");
 	const char *reason = json_string_value(json_object_get(record, "reason"));
 	assert_in_range(harness_now_ms() - from_ms, 0, TRIAL_MS + MARGIN_MS);
-	if (strstr(reason, words) == NULL)
+	if (!strstr(reason, words))
 		harness_fail("the reason is: %s", reason);
 }
 
@@ -164,9 +164,9 @@ HARNESS_CASE(database_url_that_cannot_be_used)
 static const char *token_file(struct harness *h, const char *const *subscribe, const char *const *publish)
 {
 	struct token_topics topics = {.subscribe = subscribe, .publish = publish};
-	while (subscribe[topics.subscribe_count] != NULL)
+	while (subscribe[topics.subscribe_count])
 		topics.subscribe_count++;
-	while (publish[topics.publish_count] != NULL)
+	while (publish[topics.publish_count])
 		topics.publish_count++;
 	char *token = NULL, reason[TOKEN_REASON_SIZE] = "";
 	if (token_sign_locked_handler(

@@ -51,16 +51,16 @@ HARNESS_CASE(broker_files_are_read_anew)
 	broker_stop(broker);
 	broker_set_certificate(broker, BROKER_OTHER_CA);
 	broker_start(broker);
-	while (strstr(json_string_value(json_object_get(host_expect_log(host, "broker_unreachable",
-								"connection", "main", "reason", "*"),
-			      "reason")),
-		       "certificate") == NULL)
+	while (!strstr(json_string_value(json_object_get(host_expect_log(host, "broker_unreachable",
+								 "connection", "main", "reason", "*"),
+			       "reason")),
+		"certificate"))
 		continue;
 	replace_file(h, other, authority);
-	while (strstr(json_string_value(json_object_get(host_expect_log(host, "broker_unreachable",
-								"connection", "main", "reason", "*"),
-			      "reason")),
-		       "HANDLER_TOKEN_FILE") == NULL)
+	while (!strstr(json_string_value(json_object_get(host_expect_log(host, "broker_unreachable",
+								 "connection", "main", "reason", "*"),
+			       "reason")),
+		"HANDLER_TOKEN_FILE"))
 		continue;
 	write_token(h, token, HARNESS_SECRET);
 	host_wait_ready(host);
@@ -108,8 +108,8 @@ HARNESS_CASE(broker_that_refuses_an_own_certificate_is_told_of_by_its_name)
 	do
 		reason = json_string_value(json_object_get(
 			host_expect_log(host, "broker_unreachable", "reason", "*"), "reason"));
-	while (strstr(reason, client) == NULL);
-	if (strstr(reason, "which ended on 20") == NULL)
+	while (!strstr(reason, client));
+	if (!strstr(reason, "which ended on 20"))
 		harness_fail("%s", reason);
 	host_stop(host);
 }
@@ -264,8 +264,8 @@ HARNESS_CASE(database_files_that_do_not_work_leave_those_that_do)
 	const json_t *record;
 	do
 		record = host_expect_log(host, "store_not_renewed", "reason", "*");
-	while (strstr(json_string_value(json_object_get(record, "reason")),
-		       "client.pem, holds no certificate") == NULL);
+	while (!strstr(
+		json_string_value(json_object_get(record, "reason")), "client.pem, holds no certificate"));
 	renew(h, relayed, "first");
 	host_expect_log(host, "store_renewed");
 	device_command(phone, "request_contact", "{\"contact_id\":\"4\"}");
@@ -299,7 +299,7 @@ static const char *examine(struct harness *h, struct host *doctor, int expected)
 
 static void expect_words(const char *text, const char *words)
 {
-	if (strstr(text, words) == NULL)
+	if (!strstr(text, words))
 		harness_fail("it does not say \"%s\":\n%s", words, text);
 }
 

@@ -89,7 +89,7 @@ static bool event_came(void *context)
 {
 	struct event_wait *wait = context;
 	wait->found = log_follow_take(&wait->server->events, wait->event, wait->conditions);
-	return wait->found != NULL;
+	return wait->found;
 }
 
 /* As host_expect_log(): what the server got. */
@@ -166,9 +166,9 @@ static size_t count_spool_files(struct host *host)
 	snprintf(path, sizeof(path), "%s/log-spool", host_folder(host));
 	DIR *folder = opendir(path);
 	size_t count = 0;
-	for (const struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;)
+	for (const struct dirent *entry; folder && (entry = readdir(folder));)
 		count += strstr(entry->d_name, ".spool") != NULL;
-	if (folder != NULL)
+	if (folder)
 		closedir(folder);
 	return count;
 }

@@ -38,7 +38,7 @@ static bool process_gone(void *context)
 	char path[64], state = 'X';
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)*(const pid_t *)context);
 	FILE *file = fopen(path, "re");
-	if (file == NULL)
+	if (!file)
 		return true;
 	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
 		state = 'X';
@@ -215,10 +215,10 @@ static bool sigterm_blocked(void *context)
 	unsigned long long mask = 0;
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)host_pid(context));
 	FILE *status = fopen(path, "re");
-	while (status != NULL && fgets(line, sizeof(line), status) != NULL)
+	while (status && fgets(line, sizeof(line), status))
 		if (sscanf(line, "SigBlk: %llx", &mask) == 1)
 			break;
-	if (status != NULL)
+	if (status)
 		fclose(status);
 	return (mask >> (SIGTERM - 1) & 1) != 0 && (mask >> (SIGUSR1 - 1) & 1) == 0;
 }
@@ -267,7 +267,7 @@ HARNESS_CASE(secrets_are_in_no_environment_and_no_argument)
 		for (int k = 0; k < 2; k++) {
 			/* Only root can read them. */
 			const char *text = read_process_file(h, pids[i], files[k]);
-			if (text != NULL) {
+			if (text) {
 				assert_null(strstr(text, HARNESS_SECRET));
 				assert_null(strstr(text, database_url(harness_database(h))));
 			}

@@ -17,7 +17,7 @@ static json_t *status_of(struct harness *h, const char *address)
 	const struct answer answer = top(h, address, "--json");
 	json_error_t error;
 	json_t *json = json_loads(answer.text, 0, &error);
-	if (answer.code != 0 || json == NULL)
+	if (answer.code != 0 || !json)
 		harness_fail("exit code %d, %s: %s", answer.code, error.text, answer.text);
 	return json;
 }
@@ -29,7 +29,7 @@ static const json_t *named(const json_t *array, const char *name)
 	json_array_foreach((json_t *)(uintptr_t)array, i, element)
 	{
 		const char *found = json_string_value(json_object_get(element, "name"));
-		if (found != NULL && strcmp(found, name) == 0)
+		if (found && strcmp(found, name) == 0)
 			return element;
 	}
 	harness_fail("%s is not in the status", name);

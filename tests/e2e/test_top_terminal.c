@@ -32,7 +32,7 @@ static struct screen screen_open(struct harness *h, const char *setting, const c
 	const struct winsize size = {.ws_row = 24, .ws_col = 100};
 	const char *environment[ENVIRONMENT_MAX + 3] = {"TERM=xterm", setting};
 	struct screen screen = {.text = harness_format(h, "%*s", SCREEN_SIZE, "")};
-	for (size_t i = 0; process_environment()[i] != NULL && i < ENVIRONMENT_MAX; i++)
+	for (size_t i = 0; process_environment()[i] && i < ENVIRONMENT_MAX; i++)
 		environment[i + 2] = process_environment()[i];
 	int terminal;
 	assert_int_equal(openpty(&screen.fd, &terminal, NULL, NULL, &size), 0);
@@ -76,7 +76,7 @@ static void screen_expect_at(const char *file, int line, struct screen *screen, 
 {
 	const int64_t until_ms = harness_now_ms() + HARNESS_TIMEOUT_MS;
 	const char *found;
-	while ((found = strstr(screen->text + screen->seen, words)) == NULL)
+	while (!(found = strstr(screen->text + screen->seen, words)))
 		if (!screen_read(screen) || harness_now_ms() > until_ms)
 			harness_fail_at(file, line, "\"%s\" was not written; last was \"%s\"", words,
 				screen->text + (screen->size > 600 ? screen->size - 600 : 0));
@@ -163,8 +163,7 @@ HARNESS_CASE(ways_of_leaving)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct screen screen = screen_of_top(h, cases[i].setting, address);
 		screen_expect(&screen, "figures of the last ");
-		const bool plain =
-			strstr(screen.text, "\033[3") == NULL && strstr(screen.text, "\033[1m") == NULL;
+		const bool plain = !strstr(screen.text, "\033[3") && !strstr(screen.text, "\033[1m");
 		assert_int_equal(plain, strcmp(cases[i].setting, "NO_COLOR=1") == 0);
 		/* no echo, no lines while it shows */
 		struct termios mode;
@@ -242,7 +241,7 @@ HARNESS_CASE(ended_in_the_background)
 	screen_expect(&screen, "STOPPED");
 	screen_expect(&screen, "ENDED");
 	assert_int_equal(screen_close(&screen), 0);
-	if (strchr(screen.text + begin, 27) != NULL)
+	if (strchr(screen.text + begin, 27))
 		harness_fail("it drew in the background: %s", screen.text + begin);
 }
 

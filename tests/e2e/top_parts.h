@@ -45,10 +45,10 @@ static struct answer run_top(struct harness *h, const char *address, const char 
 		"MONGO_DB_URL", "MONGO_DB_NAME", "CLIENT_ID", NULL};
 	const char *argv[8] = {"top"};
 	struct host *top = host_new(h, HOST_PRODUCT);
-	for (size_t i = 0; others[i] != NULL; i++)
+	for (size_t i = 0; others[i]; i++)
 		host_set(top, others[i], NULL);
 	host_set(top, "METRICS_ADDR", address);
-	for (size_t i = 0; arguments[i] != NULL; i++)
+	for (size_t i = 0; arguments[i]; i++)
 		argv[i + 1] = arguments[i];
 	host_set_arguments(top, argv);
 	host_start(top);
@@ -62,7 +62,7 @@ static struct answer run_top(struct harness *h, const char *address, const char 
 #define expect(answer, expected_code, part) expect_at(__FILE__, __LINE__, answer, expected_code, part)
 static void expect_at(const char *file, int line, struct answer answer, int code, const char *part)
 {
-	if (answer.code != code || strstr(answer.text, part) == NULL)
+	if (answer.code != code || !strstr(answer.text, part))
 		harness_fail_at(file, line, "exit code %d, expected were %d and \"%s\": %s", answer.code,
 			code, part, answer.text);
 }

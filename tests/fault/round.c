@@ -72,7 +72,7 @@ static struct plan make_plan(struct dice *dice)
 	struct plan plan = {.first = chosen[seed % chosen_count]};
 	plan.second = choose_second(dice, plan.first);
 	print_message("fault: seed %llu: %s%s%s\n", (unsigned long long)seed, plan.first->name,
-		plan.second != NULL ? ", " : "", plan.second != NULL ? plan.second->name : "");
+		plan.second ? ", " : "", plan.second ? plan.second->name : "");
 	return plan;
 }
 
@@ -107,7 +107,7 @@ static void set_up(struct round *round, unsigned needs)
 			harness_fail("no small disk at %s: %s", round->disk, strerror(-error));
 	}
 	database_start(promise->database);
-	if (round->disk != NULL)
+	if (round->disk)
 		make_collections(promise);
 	promise->broker = harness_broker_with(h, &options);
 	if (!broker_log_open(&round->broker_log, broker_log(promise->broker), "cashewd"))
@@ -164,7 +164,7 @@ static void break_things(struct round *round, const struct fault *first, const s
 {
 	struct promise *promise = &round->promise;
 	struct fault_run outer = {.fault = first}, inner = {.fault = second};
-	const bool inside = second != NULL && !first->outer && !(first->stills && second->awaits);
+	const bool inside = second && !first->outer && !(first->stills && second->awaits);
 	promise_run_on(promise, 200, 1000);
 	begin(round, &outer);
 	promise_run_on(promise, 50, 800);
@@ -175,7 +175,7 @@ static void break_things(struct round *round, const struct fault *first, const s
 		promise_run_on(promise, 50, 800);
 	}
 	end(round, &outer);
-	if (second != NULL && !inside) {
+	if (second && !inside) {
 		promise_run_on(promise, 50, 800);
 		begin(round, &inner);
 		promise_run_on(promise, 50, 800);
@@ -216,8 +216,8 @@ static void check_log(struct round *round, const struct fault *first, const stru
 	size_t count = 0;
 	const struct fault *const made[] = {first, second};
 	for (size_t i = 0; i < 2; i++)
-		for (const char *const *event = made[i] != NULL ? made[i]->log : NULL;
-			event != NULL && *event != NULL && count < 15; event++)
+		for (const char *const *event = made[i] ? made[i]->log : NULL; event && *event && count < 15;
+			event++)
 			more[count++] = *event;
 	promise_check_log(&round->promise, more);
 }
@@ -239,7 +239,7 @@ static void check_account(
 {
 	struct promise *promise = &round->promise;
 	const size_t died = host_count_log(promise->host, "host_died");
-	if (!first->crashes && (second == NULL || !second->crashes) && died != promise->deaths)
+	if (!first->crashes && (!second || !second->crashes) && died != promise->deaths)
 		harness_fail("the host has died %zu times, and was killed %zu times", died, promise->deaths);
 	if (!forgets && promise->kills == promise->deaths &&
 		promise->ended + count_untold_at_most(promise, died) < promise->ledger->figures.commands)
@@ -253,7 +253,7 @@ static void tell_failure(void *self)
 	broker_log_close(&round->broker_log);
 	if (harness_passed(round->promise.harness))
 		return;
-	if (round->promise.ledger != NULL)
+	if (round->promise.ledger)
 		ledger_print_open(round->promise.ledger);
 }
 
@@ -267,7 +267,7 @@ HARNESS_CASE(a_round)
 	const int64_t began_ms = harness_now_ms();
 	const struct plan made = make_plan(&promise->dice);
 	const struct fault *first = made.first, *second = made.second;
-	set_up(&round, first->needs | (second != NULL ? second->needs : 0));
+	set_up(&round, first->needs | (second ? second->needs : 0));
 	/* Before the ledger goes. */
 	harness_add(h, &part);
 	const struct promise_holdings holdings = quiet_stage(&round);
@@ -277,7 +277,7 @@ HARNESS_CASE(a_round)
 	promise_settle(promise, "the faults");
 	promise_check_growth(promise, "the faults", &holdings);
 	promise_stop_host(promise);
-	const bool forgets = first->forgets || (second != NULL && second->forgets);
+	const bool forgets = first->forgets || (second && second->forgets);
 	check_broker(&round, forgets);
 	check_log(&round, first, second);
 	check_account(&round, first, second, forgets);
@@ -308,7 +308,7 @@ static void choose(const char *names)
 	chosen_count = 0;
 	for (const char *name = names; *name != '\0' && chosen_count < FAULTS_MAX;) {
 		const size_t size = strcspn(name, ",");
-		if ((chosen[chosen_count++] = fault_find(name, size)) == NULL)
+		if (!(chosen[chosen_count++] = fault_find(name, size)))
 			wrong("there is no such fault among those that --list prints", names);
 		name += size + (name[size] == ',');
 	}
@@ -319,7 +319,7 @@ static void choose(const char *names)
 static bool is_in(const char *names, const char *name)
 {
 	const size_t size = strlen(name);
-	for (const char *place = names; (place = strstr(place, name)) != NULL; place += size)
+	for (const char *place = names; (place = strstr(place, name)); place += size)
 		if ((place == names || place[-1] == ',') && (place[size] == ',' || place[size] == '\0'))
 			return true;
 	return false;

@@ -96,7 +96,7 @@ static void read_schedule(struct command *command)
 
 bool record_schedule_readable(const struct command *command)
 {
-	return command->input.id != NULL;
+	return command->input.id;
 }
 
 void record_read(struct command *command)

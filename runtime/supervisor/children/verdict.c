@@ -47,7 +47,7 @@ void verdict_shorten_backtrace(const char *raw, size_t raw_size, char *ret, size
 	size_t used = 0;
 	ret[0] = '\0';
 	/* A line without its end did not fit any more. */
-	for (const char *line = raw, *end; (end = memchr(line, '\n', (size_t)(end_of_all - line))) != NULL;
+	for (const char *line = raw, *end; (end = memchr(line, '\n', (size_t)(end_of_all - line)));
 		line = end + 1) {
 		size_t size;
 		const char *frame = find_frame(line, (size_t)(end - line), &size);

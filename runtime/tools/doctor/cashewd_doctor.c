@@ -121,7 +121,7 @@ static void print_help(void)
 /* getopt_long() has said what is wrong where text is NULL. */
 static int wrong(const char *what, const char *text)
 {
-	if (text != NULL)
+	if (text)
 		fprintf(stderr, "cashewd doctor: %s '%s'\n", what, text);
 	fputs("cashewd doctor: see cashewd doctor --help\n", stderr);
 	return EXIT_USAGE;
@@ -178,7 +178,7 @@ static const struct check *failed_need(const struct check *check, const bool *pa
 
 static void run_checks(struct doctor *doctor, bool print)
 {
-	const bool colours = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
+	const bool colours = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
 	bool passed[CHECKS] = {false};
 	int width = 0;
 	for (size_t i = 0; i < CHECKS; i++)
@@ -188,11 +188,11 @@ static void run_checks(struct doctor *doctor, bool print)
 		const size_t before = doctor->line_count;
 		doctor->check = checks[i].name;
 		doctor->outcome = DOCTOR_OK;
-		if (need != NULL)
+		if (need)
 			doctor_skip(doctor, "needs %s", need->name);
 		else
 			checks[i].run(doctor);
-		passed[i] = need == NULL && doctor->outcome != DOCTOR_FAIL;
+		passed[i] = !need && doctor->outcome != DOCTOR_FAIL;
 		for (size_t j = before; print && j < doctor->line_count; j++)
 			doctor_print_line(&doctor->lines[j], width, colours, stdout);
 		if (print)
@@ -203,7 +203,7 @@ static void run_checks(struct doctor *doctor, bool print)
 static int print_json(const struct doctor *doctor)
 {
 	json_t *json = doctor_json(doctor->lines, doctor->line_count);
-	const int r = json != NULL ? json_dumpf(json, stdout, JSON_INDENT(2)) : -1;
+	const int r = json ? json_dumpf(json, stdout, JSON_INDENT(2)) : -1;
 	json_decref(json);
 	fputc('\n', stdout);
 	if (r == 0)
@@ -227,7 +227,7 @@ static int make_routes(struct doctor *doctor)
 static int examine(struct doctor *doctor, const struct options *options, int settings_code)
 {
 	const struct configuration *configuration = doctor->configuration;
-	if (configuration != NULL && make_routes(doctor) != 0)
+	if (configuration && make_routes(doctor) != 0)
 		return output_no_memory("cashewd");
 	run_checks(doctor, !options->json);
 	const struct doctor_totals totals = doctor_totals(doctor->lines, doctor->line_count);
@@ -251,14 +251,14 @@ static int run(const struct options *options, const struct cashew_handler *const
 	int code = EXIT_SOFTWARE;
 	/* The parts that the host has too log what the doctor says in its own words. */
 	log_set(LOG_FORMAT_AUTO, LOG_LEVEL_ERROR);
-	if (stream != NULL)
+	if (stream)
 		code = configuration_read(&(const struct configuration_source){.env_file = options->env_file,
 						  .env_file_must_exist = options->env_file_given,
 						  .environment = environ,
 						  .handlers = handlers},
 			stream, &configuration);
 	forget_secrets();
-	if (stream == NULL || fclose(stream) != 0 || doctor == NULL || code == EXIT_SOFTWARE) {
+	if (!stream || fclose(stream) != 0 || !doctor || code == EXIT_SOFTWARE) {
 		code = output_no_memory("cashewd");
 	} else {
 		doctor->configuration = code == 0 ? &configuration : NULL;

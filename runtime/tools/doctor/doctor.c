@@ -40,7 +40,7 @@ __attribute__((format(printf, 2, 0))) static void write_tame(
 		log_secret_hide(text);
 		line = text_line(text);
 	}
-	snprintf(ret, DOCTOR_TEXT_SIZE, "%s", line != NULL ? line : "out of memory");
+	snprintf(ret, DOCTOR_TEXT_SIZE, "%s", line ? line : "out of memory");
 	free(line);
 	free(text);
 	/* It may have been cut within a character. */
@@ -120,7 +120,7 @@ int doctor_topics(const struct doctor *doctor, const char ***ret_filters, struct
 
 void doctor_clear(struct doctor *doctor)
 {
-	if (doctor->client != NULL)
+	if (doctor->client)
 		store_release(doctor->client);
 	store_close(doctor->store);
 	doctor->client = NULL;

@@ -82,7 +82,7 @@ bool doctor_broker_unwanted(const struct doctor *doctor)
 	char topic[2 * DOCTOR_USER_SIZE];
 	snprintf(topic, sizeof(topic), "%s/%s", doctor->user_id, doctor->command);
 	for (size_t i = 0; i < doctor->routes.lane_count; i++)
-		if (routes_find(&doctor->routes.lanes[i], topic) != NULL)
+		if (routes_find(&doctor->routes.lanes[i], topic))
 			return false;
 	return true;
 }
@@ -307,7 +307,7 @@ static void look_at_expiry(struct doctor *doctor)
 static bool has_ping(const struct doctor *doctor)
 {
 	const struct cashew_handler *const *handlers = doctor->configuration->handlers;
-	for (; *handlers != NULL; handlers++)
+	for (; *handlers; handlers++)
 		if (strcmp((*handlers)->name, "ping") == 0)
 			return true;
 	return false;

@@ -20,7 +20,7 @@ void doctor_ear_new(struct doctor_ear *ear, const char *user, const char *name)
 
 static void hear(void *context, const struct mosquitto_message *message)
 {
-	for (struct doctor_ear *ear = context; ear != NULL; ear = ear->next) {
+	for (struct doctor_ear *ear = context; ear; ear = ear->next) {
 		const size_t size = strlen(ear->payload);
 		if (ear->heard || strcmp(message->topic, ear->topic) != 0 || message->payloadlen < 0 ||
 			(size_t)message->payloadlen != size ||
@@ -34,7 +34,7 @@ static void hear(void *context, const struct mosquitto_message *message)
 void doctor_ear_put(struct doctor_link *link, struct doctor_ear *ears)
 {
 	link->context = ears;
-	link->message = ears != NULL ? hear : NULL;
+	link->message = ears ? hear : NULL;
 }
 
 static bool heard(void *context)

@@ -33,7 +33,7 @@ static size_t take_page(char *bytes, size_t one, size_t size, void *context)
 static CURLcode get(const char *url, unsigned timeout_ms, struct page *ret)
 {
 	CURL *easy = curl_easy_init();
-	if (easy == NULL)
+	if (!easy)
 		return CURLE_OUT_OF_MEMORY;
 	CURLcode code = curl_easy_setopt(easy, CURLOPT_URL, url);
 	const struct {
@@ -61,7 +61,7 @@ static CURLcode get(const char *url, unsigned timeout_ms, struct page *ret)
 static void tell_why_not(struct doctor *doctor, char *reasons)
 {
 	reasons[strlen(reasons) - (reasons[strlen(reasons) - 1] == '\n')] = '\0';
-	for (char *at = reasons; (at = strchr(at, '\n')) != NULL;)
+	for (char *at = reasons; (at = strchr(at, '\n'));)
 		*at = ';';
 	doctor_fail(doctor, "the cashewd that runs here is not ready: %s", reasons);
 	doctor_advise(doctor, "what else failed here may be the reason; its log says more");

@@ -55,13 +55,13 @@ static void look_at_secrets(struct doctor *doctor, const struct settings *settin
 void doctor_check_settings(struct doctor *doctor)
 {
 	const struct configuration *configuration = doctor->configuration;
-	if (configuration == NULL) {
+	if (!configuration) {
 		each_line(doctor, doctor->problems, doctor_fail);
 		doctor_advise(doctor, "cashewd --help explains every setting");
 		return;
 	}
 	size_t handlers = 0;
-	while (configuration->handlers[handlers] != NULL)
+	while (configuration->handlers[handlers])
 		handlers++;
 	char folder[PATH_MAX] = "", where[PATH_MAX + 32] = "";
 	if (access(doctor->env_file, F_OK) != 0 && getcwd(folder, sizeof(folder)))
@@ -217,7 +217,7 @@ static void look_into(struct doctor *doctor, const char *token)
 	char reason[TOKEN_REASON_SIZE], *header = NULL, *claims = NULL;
 	const int r = token_show(token, strlen(token), &header, &claims, reason);
 	json_t *json = r == 0 ? json_loads(claims, 0, NULL) : NULL;
-	if (json == NULL) {
+	if (!json) {
 		doctor_fail(doctor, "HANDLER_TOKEN_FILE does not hold a token: %s",
 			r == TOKEN_E_REFUSED ? reason : "it cannot be read");
 		doctor_advise(doctor, "make one with cashew-token handler");

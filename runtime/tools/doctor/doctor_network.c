@@ -62,7 +62,7 @@ struct lookup {
 
 static void lookup_free(struct lookup *lookup)
 {
-	if (lookup->found != NULL)
+	if (lookup->found)
 		freeaddrinfo(lookup->found);
 	pthread_cond_destroy(&lookup->changed);
 	pthread_mutex_destroy(&lookup->lock);
@@ -92,7 +92,7 @@ static struct lookup *lookup_start(const char *host, unsigned port)
 	struct lookup *lookup = calloc(1, sizeof(*lookup));
 	pthread_attr_t detached;
 	pthread_t thread;
-	if (lookup == NULL)
+	if (!lookup)
 		return NULL;
 	snprintf(lookup->port, sizeof(lookup->port), "%u", port);
 	snprintf(lookup->host, sizeof(lookup->host), "%s", host);
@@ -114,7 +114,7 @@ static int look_up(const struct doctor *doctor, const char *host, unsigned port,
 	struct lookup *lookup = lookup_start(host, port);
 	struct timespec until;
 	int r = 0;
-	if (lookup == NULL)
+	if (!lookup)
 		return EAI_MEMORY;
 	clock_timespec_in(doctor->timeout_ms, &until);
 	pthread_mutex_lock(&lookup->lock);
@@ -135,7 +135,7 @@ static int look_up(const struct doctor *doctor, const char *host, unsigned port,
 
 static void take_addresses(struct doctor *doctor, const char *host, const struct addrinfo *found)
 {
-	for (; found != NULL && doctor->address_count < DOCTOR_ADDRESSES_MAX; found = found->ai_next) {
+	for (; found && doctor->address_count < DOCTOR_ADDRESSES_MAX; found = found->ai_next) {
 		struct doctor_address *address = &doctor->addresses[doctor->address_count];
 		if (found->ai_addrlen > sizeof(address->address))
 			continue;
@@ -310,7 +310,7 @@ static void tell_silent(struct doctor *doctor, const struct doctor_address *addr
 		error != ETIMEDOUT)
 		return;
 	place_text(doctor, address, place);
-	if (doctor->address == NULL)
+	if (!doctor->address)
 		doctor_fail(doctor, "%s: %s", place, strerror(error));
 	else
 		doctor_warn(doctor, "%s: %s", place, strerror(error));
@@ -332,10 +332,10 @@ void doctor_check_tcp(struct doctor *doctor)
 			continue;
 		close(fd);
 		took_us[i] = clock_us() - start;
-		if (doctor->address == NULL)
+		if (!doctor->address)
 			doctor->address = address;
 	}
-	if (doctor->address != NULL) {
+	if (doctor->address) {
 		doctor->broker = doctor->configuration->settings;
 		snprintf(doctor->broker_name, sizeof(doctor->broker_name), "%s", doctor->address->host);
 		doctor->broker.broker_host = doctor->broker_name;
@@ -349,6 +349,6 @@ void doctor_check_tcp(struct doctor *doctor)
 	for (size_t i = 0; i < doctor->address_count; i++)
 		if (errors[i] != 0)
 			tell_silent(doctor, &doctor->addresses[i], errors[i]);
-	if (doctor->address != NULL && proxy_is_set(&doctor->broker))
+	if (doctor->address && proxy_is_set(&doctor->broker))
 		doctor_pass_proxy(doctor);
 }

@@ -97,13 +97,13 @@ void doctor_print_totals(const struct doctor_totals *totals, FILE *out)
 static json_t *json_text(const char *text)
 {
 	json_t *json = json_string(text);
-	return json != NULL ? json : json_string("(not a text)");
+	return json ? json : json_string("(not a text)");
 }
 
 static json_t *line_json(const struct doctor_line *line)
 {
 	json_t *json = json_object();
-	int r = json == NULL;
+	int r = !json;
 	r |= json_object_set_new(json, "check", json_string(line->check));
 	r |= json_object_set_new(json, "outcome", json_string(outcomes[line->outcome].name));
 	r |= json_object_set_new(json, "seen", json_text(line->seen));
@@ -119,7 +119,7 @@ json_t *doctor_json(const struct doctor_line *lines, size_t count)
 {
 	const struct doctor_totals totals = doctor_totals(lines, count);
 	json_t *array = json_array();
-	int r = array == NULL;
+	int r = !array;
 	for (size_t i = 0; r == 0 && i < count; i++)
 		r |= json_array_append_new(array, line_json(&lines[i]));
 	if (r != 0) {

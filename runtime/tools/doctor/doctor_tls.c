@@ -64,8 +64,7 @@ static void name_text(X509_NAME *name, char ret[static NAME_SIZE])
 {
 	BIO *memory = BIO_new(BIO_s_mem());
 	int size = 0;
-	if (memory != NULL &&
-		X509_NAME_print_ex(memory, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
+	if (memory && X509_NAME_print_ex(memory, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
 		size = BIO_read(memory, ret, NAME_SIZE - 1);
 	ret[size > 0 ? size : 0] = '\0';
 	BIO_free(memory);
@@ -73,7 +72,7 @@ static void name_text(X509_NAME *name, char ret[static NAME_SIZE])
 
 static bool time_of(const ASN1_TIME *time, struct tm *ret)
 {
-	return time != NULL && ASN1_TIME_to_tm(time, ret) == 1;
+	return time && ASN1_TIME_to_tm(time, ret) == 1;
 }
 
 static void date_text(const ASN1_TIME *time, char ret[static 32])
@@ -95,7 +94,7 @@ static void names_text(const X509 *certificate, char ret[static NAME_SIZE])
 	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
 	size_t size = 0;
 	ret[0] = '\0';
-	for (int i = 0; names != NULL && i < sk_GENERAL_NAME_num(names) && size < NAME_SIZE; i++) {
+	for (int i = 0; names && i < sk_GENERAL_NAME_num(names) && size < NAME_SIZE; i++) {
 		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
 		char address[INET6_ADDRSTRLEN] = "";
 		if (name->type == GEN_DNS)
@@ -104,7 +103,7 @@ static void names_text(const X509 *certificate, char ret[static NAME_SIZE])
 				(const char *)ASN1_STRING_get0_data(name->d.dNSName));
 		else if (name->type == GEN_IPADD &&
 			 inet_ntop(ASN1_STRING_length(name->d.iPAddress) == 4 ? AF_INET : AF_INET6,
-				 ASN1_STRING_get0_data(name->d.iPAddress), address, sizeof(address)) != NULL)
+				 ASN1_STRING_get0_data(name->d.iPAddress), address, sizeof(address)))
 			size += (size_t)snprintf(
 				ret + size, NAME_SIZE - size, "%s%s", size > 0 ? ", " : "", address);
 	}
@@ -126,7 +125,7 @@ static int on_verify(int ok, X509_STORE_CTX *store)
 		return 1;
 	struct problem *problem = &handshake->problems[handshake->problem_count++];
 	*problem = (struct problem){.error = error};
-	if (certificate != NULL) {
+	if (certificate) {
 		name_text(X509_get_subject_name(certificate), problem->subject);
 		name_text(X509_get_issuer_name(certificate), problem->issuer);
 		date_text(error == X509_V_ERR_CERT_NOT_YET_VALID ? X509_get0_notBefore(certificate)
@@ -197,7 +196,7 @@ static void handshake_fails(struct doctor *doctor, int error)
 	char words[128];
 	snprintf(words, sizeof(words), "%s",
 		error == -ETIMEDOUT ? "no answer in time"
-		: reason != NULL    ? reason
+		: reason	    ? reason
 				    : "the connection was closed");
 	if (speaks_plain_mqtt(doctor)) {
 		doctor_fail(doctor, "the broker speaks MQTT without TLS on port %u", port);
@@ -237,7 +236,7 @@ static void tell_problem(struct doctor *doctor, const struct problem *problem, c
 		break;
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 	case X509_V_ERR_IP_ADDRESS_MISMATCH:
-		if (certificate != NULL)
+		if (certificate)
 			names_text(certificate, names);
 		doctor_fail(doctor, "the broker's certificate is for %s, not for %s",
 			names[0] != '\0' ? names : problem->subject, host);
@@ -278,7 +277,7 @@ static void tell_good(struct doctor *doctor, const SSL *ssl, int64_t took_ms)
 	STACK_OF(X509) *chain = SSL_get0_verified_chain(ssl);
 	char subject[NAME_SIZE] = "", last[NAME_SIZE] = "";
 	int64_t left = INT64_MAX;
-	const int count = chain != NULL ? sk_X509_num(chain) : 0;
+	const int count = chain ? sk_X509_num(chain) : 0;
 	for (int i = 0; i < count; i++) {
 		const int64_t of_this = seconds_left(sk_X509_value(chain, i));
 		left = of_this < left ? of_this : left;
@@ -314,7 +313,7 @@ void doctor_own_certificate(struct doctor *doctor, const char *setting, const ch
 
 static void tell_own_certificate(struct doctor *doctor, const SSL *ssl, const struct handshake *handshake)
 {
-	if (SSL_get_certificate(ssl) == NULL && handshake->asked_for_certificate) {
+	if (!SSL_get_certificate(ssl) && handshake->asked_for_certificate) {
 		doctor_warn(doctor, "the broker asks for a certificate of this host's, and there is none");
 		doctor_advise(doctor, "where it insists (see broker_login), set BROKER_CERT_FILE and "
 				      "BROKER_KEY_FILE");

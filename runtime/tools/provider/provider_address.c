@@ -18,7 +18,7 @@ const char *provider_address_oddity(const char *address)
 			return "has a character in it that no address has";
 	const char *host = address + sizeof(scheme) - 1;
 	const size_t host_size = strcspn(host, "/?#");
-	if (memchr(host, '@', host_size) != NULL)
+	if (memchr(host, '@', host_size))
 		return "has a user name in it";
 	if (host_size == 0 || host[0] == ':')
 		return "has no host";

@@ -173,7 +173,7 @@ static inline const char *tiny_came(void)
 
 static inline bool tiny_has(const char *text)
 {
-	return strstr(tiny_came(), text) != NULL;
+	return strstr(tiny_came(), text);
 }
 
 #endif

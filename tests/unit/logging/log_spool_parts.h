@@ -82,7 +82,7 @@ static unsigned drain(struct log_spool *spool, unsigned *numbers, unsigned room)
 	while (log_spool_load(spool, &lines, &size) == 0) {
 		log_spool_account(spool)->shipped += log_spool_lines_count(lines, size);
 		lines[size] = '\0'; /* there is a byte more */
-		for (char *rest = lines, *line; (line = strsep(&rest, "\n")) != NULL && *line != '\0';) {
+		for (char *rest = lines, *line; (line = strsep(&rest, "\n")) && *line != '\0';) {
 			assert_true(count < room);
 			assert_int_equal(sscanf(line, "{\"number\":%u}", &numbers[count++]), 1);
 		}

@@ -107,7 +107,7 @@ static unsigned count_log(const char *event)
 	char pattern[64], *text = read_log();
 	unsigned count = 0;
 	snprintf(pattern, sizeof(pattern), "\"event\":\"%s\"", event);
-	for (const char *at = text; (at = strstr(at, pattern)) != NULL; at++)
+	for (const char *at = text; (at = strstr(at, pattern)); at++)
 		count++;
 	free(text);
 	return count;
@@ -195,7 +195,7 @@ static unsigned count_taken(bool twice_allowed)
 	unsigned count = 0;
 	assert_non_null(ids);
 	pthread_mutex_lock(&p.taken.lock);
-	for (char *at = p.taken.lines, *end; at && (end = strchr(at, '\n')) != NULL; at = end + 1) {
+	for (char *at = p.taken.lines, *end; at && (end = strchr(at, '\n')); at = end + 1) {
 		json_t *json = json_loadb(at, (size_t)(end - at), JSON_REJECT_DUPLICATES, NULL);
 		assert_non_null(json);
 		assert_string_equal(json_string_value(json_object_get(json, "host")), "host");

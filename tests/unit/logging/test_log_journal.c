@@ -128,7 +128,7 @@ static void test_log(void **state)
 		size_t lines = 0;
 		log_some(format, out, tapped, sizeof(out));
 		char *rest = out;
-		for (char *line; (line = strsep(&rest, "\n")) != NULL && line[0] != '\0'; lines++) {
+		for (char *line; (line = strsep(&rest, "\n")) && line[0] != '\0'; lines++) {
 			assert_in_range(lines, 0, LINES - 1);
 			assert_int_equal(strncmp(line, begins[lines], strlen(begins[lines])), 0);
 			/* No terminal: JSON, unless text is asked for. */

@@ -69,7 +69,7 @@ static void test_is_private(void **state)
 	assert_int_equal(status.st_mode & 0777, 0700);
 	DIR *entries = opendir(folder);
 	unsigned files = 0;
-	for (const struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+	for (const struct dirent *entry; (entry = readdir(entries));) {
 		if (entry->d_name[0] == '.')
 			continue;
 		assert_return_code(fstatat(dirfd(entries), entry->d_name, &status, 0), errno);
@@ -201,7 +201,7 @@ static uint64_t bytes_in_folder(void)
 {
 	uint64_t bytes = 0;
 	DIR *entries = opendir(folder);
-	for (const struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+	for (const struct dirent *entry; (entry = readdir(entries));) {
 		struct stat status;
 		if (fstatat(dirfd(entries), entry->d_name, &status, 0) == 0 && S_ISREG(status.st_mode))
 			bytes += (uint64_t)status.st_size;

@@ -58,12 +58,12 @@ static void run(
 	size_t argument_count = 1, setting_count = 0;
 	environment[setting_count++] = no_counters;
 	snprintf(words, sizeof(words), "%s", arguments);
-	for (char *next = words, *word; (word = strsep(&next, " ")) != NULL;)
+	for (char *next = words, *word; (word = strsep(&next, " "));)
 		if (word[0] != '\0')
 			argv[argument_count++] = word;
 	char pairs[1024], sanitizer[512];
 	snprintf(pairs, sizeof(pairs), "%s", settings);
-	for (char *next = pairs, *word; (word = strsep(&next, " ")) != NULL;)
+	for (char *next = pairs, *word; (word = strsep(&next, " "));)
 		if (word[0] != '\0')
 			environment[setting_count++] = word;
 	if (getenv("ASAN_OPTIONS")) {

@@ -62,7 +62,7 @@ static bool has_child(pid_t pid)
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
 	FILE *file = fopen(path, "re");
 	assert_non_null(file);
-	const bool found = fgets(text, sizeof(text), file) != NULL;
+	const bool found = fgets(text, sizeof(text), file);
 	fclose(file);
 	return found;
 }

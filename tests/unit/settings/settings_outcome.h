@@ -63,7 +63,7 @@ static inline struct outcome read_with(
 	char folder[] = "/tmp/cashewd-test-XXXXXX";
 	assert_non_null(mkdtemp(folder));
 	assert_return_code(chdir(folder), errno);
-	if (file != NULL) {
+	if (file) {
 		const int fd = open(".env", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		assert_return_code(fd, errno);
 		assert_int_equal(write(fd, file, strlen(file)), strlen(file));
@@ -79,7 +79,7 @@ static inline struct outcome read_with(
 	outcome.result = settings_read(".env", environment, handlers, problems, warnings, &outcome.settings);
 	fclose(problems);
 	fclose(warnings);
-	if (file != NULL)
+	if (file)
 		assert_return_code(unlink(".env"), errno);
 	assert_return_code(chdir("/"), errno);
 	assert_return_code(rmdir(folder), errno);

@@ -197,7 +197,7 @@ static void test_retired(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char *environment[3] = {NULL};
-		for (size_t n = 0; n < 3 && cases[i].environment[n] != NULL; n++)
+		for (size_t n = 0; n < 3 && cases[i].environment[n]; n++)
 			environment[n] = (char *)(uintptr_t)cases[i].environment[n];
 		__attribute__((cleanup(outcome_free))) struct outcome got =
 			read_with(cases[i].file, environment, plain_handlers);
@@ -370,7 +370,7 @@ static void test_read_some(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct settings settings = {.block = NULL};
 		char *environment[5] = {NULL}, *problems;
-		for (size_t n = 0; n < 4 && cases[i].environment[n] != NULL; n++)
+		for (size_t n = 0; n < 4 && cases[i].environment[n]; n++)
 			environment[n] = (char *)(uintptr_t)cases[i].environment[n];
 		size_t size;
 		FILE *out = open_memstream(&problems, &size);
@@ -379,7 +379,7 @@ static void test_read_some(void **state)
 		const int result =
 			settings_read_some("/nonexistent/.env", environment, names, out, out, &settings);
 		fclose(out);
-		if (cases[i].problem != NULL) {
+		if (cases[i].problem) {
 			assert_int_equal(result, SETTINGS_E_INVALID);
 			assert_non_null(strstr(problems, cases[i].problem));
 		} else {

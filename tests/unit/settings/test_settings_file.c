@@ -136,12 +136,12 @@ static void test_parse(void **state)
 			got.file.entries[k].value, got.file.entries[k].line);
 	}
 	assert_string_equal(text, c->expected);
-	assert_int_equal(got.result, c->problem != NULL ? SETTINGS_FILE_E_INVALID : 0);
-	if (c->problem != NULL)
+	assert_int_equal(got.result, c->problem ? SETTINGS_FILE_E_INVALID : 0);
+	if (c->problem)
 		assert_non_null(strstr(got.problems, c->problem));
 	else
 		assert_string_equal(got.problems, "");
-	if (c->warning != NULL)
+	if (c->warning)
 		assert_non_null(strstr(got.warnings, c->warning));
 	else
 		assert_string_equal(got.warnings, "");

@@ -141,17 +141,17 @@ static void test_example(void **state)
 	free(made);
 
 	size_t at = 0, found = 0, set = 0;
-	for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+	for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
 		if (line[0] == '#' && line[1] == ' ')
 			continue;
 		const bool is_comment = line[0] == '#';
 		const struct setting *setting = &settings_table[found++];
 		char expected[200];
 		snprintf(expected, sizeof(expected), "%s=%s", setting->name,
-			setting->default_value != NULL ? setting->default_value : setting->example);
+			setting->default_value ? setting->default_value : setting->example);
 		assert_string_equal(line + is_comment, expected);
-		assert_true(is_comment || setting->default_value == NULL ||
-			    strcmp(setting->name, "JWT_SECRET") == 0);
+		assert_true(
+			is_comment || !setting->default_value || strcmp(setting->name, "JWT_SECRET") == 0);
 		set += !is_comment;
 		at += (size_t)snprintf(uncommented + at, sizeof(uncommented) - at, "%s\n", line + is_comment);
 	}

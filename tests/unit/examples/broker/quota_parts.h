@@ -45,7 +45,7 @@ static bool broker_has_session(const char *client_id, void *context)
 	char name[300];
 	world->asked++;
 	snprintf(name, sizeof(name), " %s ", client_id);
-	return strstr(world->sessions, name) != NULL;
+	return strstr(world->sessions, name);
 }
 
 static void world_init_with(struct world *world, const struct quota_limits *limits, size_t users_max)

@@ -82,7 +82,7 @@ static int begin(void **state)
 	(void)state;
 	memset(&broker, 0, sizeof(broker));
 	subscriptions = subscriptions_new(&routes);
-	return subscriptions == NULL;
+	return !subscriptions;
 }
 
 static int begin_many(void **state)
@@ -90,7 +90,7 @@ static int begin_many(void **state)
 	(void)state;
 	memset(&broker, 0, sizeof(broker));
 	subscriptions = subscriptions_new(&many);
-	return subscriptions == NULL;
+	return !subscriptions;
 }
 
 static int end(void **state)

@@ -55,7 +55,7 @@ static void test_moves(void **state)
 	(void)state;
 	for (enum command_state from = 0; from < COMMAND_STATES; from++) {
 		for (enum command_state to = 0; to < COMMAND_STATES; to++) {
-			const bool may = strstr(may_follow[from], words[to]) != NULL;
+			const bool may = strstr(may_follow[from], words[to]);
 			const int ended = moved(from, to);
 			if (ended != (may ? 0 : SIGABRT))
 				fail_msg("%s to %s: %s", command_state_name(from), command_state_name(to),

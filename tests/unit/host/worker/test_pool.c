@@ -130,7 +130,7 @@ static struct job *collect(struct pool *pool, size_t count)
 	struct job *first = NULL, **at = &first;
 	while (count > 0) {
 		sleep_until_woken(pool);
-		for (*at = pool_collect(pool); *at != NULL; at = &(*at)->next) {
+		for (*at = pool_collect(pool); *at; at = &(*at)->next) {
 			assert_int_not_equal(count, 0);
 			count--;
 		}

@@ -138,7 +138,7 @@ static void assert_events(const struct command *command, const char *expected)
 {
 	char found[128] = "";
 	struct call_event *const *at = &command->events;
-	for (; *at != NULL; at = &(*at)->next)
+	for (; *at; at = &(*at)->next)
 		snprintf(found + strlen(found), sizeof(found) - strlen(found), "%s%.*s",
 			at != &command->events ? " " : "", (int)(*at)->payload_size,
 			(const char *)(*at)->payload);
@@ -184,11 +184,11 @@ static void test_ends(void **state)
 		}
 		assert_int_equal(command->end, cases[i].end);
 		assert_events(command, cases[i].events);
-		if (cases[i].handler != NULL) {
+		if (cases[i].handler) {
 			assert_string_equal(command->handler, cases[i].handler);
 			assert_int_equal(command->reason == NULL, cases[i].reason == NULL);
 		}
-		if (cases[i].reason != NULL)
+		if (cases[i].reason)
 			assert_string_equal(command->reason, cases[i].reason);
 		assert_int_equal(plans[0].runs, strlen(cases[i].a));
 		assert_int_equal(plans[1].runs, strlen(cases[i].b));

@@ -103,10 +103,10 @@ static void test_verdicts(void **state)
 		for (unsigned slot = 0; slot < 3; slot++) {
 			const struct board_mark *mark = board_mark_find(&board, 100 + slot);
 			const unsigned near = board_near_deaths(&board, 200 + slot);
-			const char found = mark != NULL ? mark->silent ? '?' : '!' : near > 0 ? '~' : '-';
+			const char found = mark ? mark->silent ? '?' : '!' : near > 0 ? '~' : '-';
 			if (found != cases[i].found[slot] || near > (found == '~' ? 1 : 0))
 				fail_msg("%s: slot %u: %c, %u times near", cases[i].name, slot, found, near);
-			if (mark == NULL)
+			if (!mark)
 				continue;
 			assert_string_equal(mark->what, cases[i].what);
 			assert_string_equal(mark->handler, "crasher");

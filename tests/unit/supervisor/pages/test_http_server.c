@@ -183,9 +183,9 @@ static void test_answers(void **state)
 		if (cases[i].status[0] != '\0')
 			snprintf(status, sizeof(status), "HTTP/1.1 %s ", cases[i].status);
 		assert_memory_equal(answer, status, strlen(status));
-		if (cases[i].holds != NULL)
+		if (cases[i].holds)
 			assert_non_null(strstr(answer, cases[i].holds));
-		if (cases[i].holds_not != NULL)
+		if (cases[i].holds_not)
 			assert_null(strstr(answer, cases[i].holds_not));
 	}
 }

@@ -59,11 +59,11 @@ static void scrape(void)
 static const char *find(const char *series)
 {
 	const size_t size = strlen(series);
-	for (const char *line = text; line != NULL && *line != '\0';) {
+	for (const char *line = text; line && *line != '\0';) {
 		if (strncmp(line, series, size) == 0 && line[size] == ' ')
 			return line + size + 1;
 		line = strchr(line, '\n');
-		line = line != NULL ? line + 1 : NULL;
+		line = line ? line + 1 : NULL;
 	}
 	return NULL;
 }
@@ -71,7 +71,7 @@ static const char *find(const char *series)
 static void expect(const char *series, const char *value)
 {
 	const char *found = find(series);
-	if (found == NULL)
+	if (!found)
 		fail_msg("there is no %s", series);
 	if (strncmp(found, value, strlen(value)) != 0 || found[strlen(value)] != '\n')
 		fail_msg("%s is %.*s, expected %s", series, (int)strcspn(found, "\n"), found, value);

@@ -173,7 +173,7 @@ static void test_not_ready(void **state)
 		print_message("  %s\n", cases[i].name);
 		assert_int_equal(begin(NULL), 0);
 		cases[i].change();
-		if (cases[i].text != NULL)
+		if (cases[i].text)
 			expect("/readyz", HTTP_UNAVAILABLE, cases[i].text);
 		else
 			expect("/readyz", HTTP_OK, "ready\n");

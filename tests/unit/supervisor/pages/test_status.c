@@ -57,9 +57,8 @@ static void expect_part(json_t *json, const char *key, const char *expected)
 	json_error_t error;
 	json_t *part = json_loads(expected, 0, &error);
 	char *found = json_dumps(json_object_get(json, key), JSON_ENCODE_ANY);
-	if (part == NULL || !json_equal(json_object_get(json, key), part))
-		fail_msg(
-			"%s is %s, expected was %s %s", key, found, expected, part == NULL ? error.text : "");
+	if (!part || !json_equal(json_object_get(json, key), part))
+		fail_msg("%s is %s, expected was %s %s", key, found, expected, !part ? error.text : "");
 	json_decref(part);
 	free(found);
 }

@@ -35,7 +35,7 @@ static unsigned files_here(void)
 	unsigned count = 0;
 	DIR *here = opendir(".");
 	assert_non_null(here);
-	for (const struct dirent *entry; (entry = readdir(here)) != NULL;)
+	for (const struct dirent *entry; (entry = readdir(here));)
 		count += entry->d_name[0] != '.';
 	(void)closedir(here);
 	return count;

@@ -17,7 +17,7 @@ static char *read_words(const char *const *arguments, struct top_options *ret)
 {
 	char *values[ARGUMENTS_MAX + 2] = {(char *)(uintptr_t) "top"};
 	int count = 1;
-	for (; *arguments != NULL; arguments++)
+	for (; *arguments; arguments++)
 		values[count++] = (char *)(uintptr_t)*arguments;
 	char *words;
 	size_t size;
@@ -121,7 +121,7 @@ static void test_addresses(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(top_address(cases[i].text, address), cases[i].address != NULL);
-		if (cases[i].address != NULL)
+		if (cases[i].address)
 			assert_string_equal(address, cases[i].address);
 	}
 }

@@ -49,7 +49,7 @@ static json_t *parsed(const char *text)
 {
 	json_error_t error;
 	json_t *json = json_loads(text, 0, &error);
-	if (json == NULL)
+	if (!json)
 		fail_msg("%s: %s", error.text, text);
 	return json;
 }
@@ -57,7 +57,7 @@ static json_t *parsed(const char *text)
 /* before: NULL for none. To be freed. */
 static char *shown(const char *now, const char *before, unsigned width, unsigned height, bool colours)
 {
-	json_t *one = parsed(now), *other = before != NULL ? parsed(before) : NULL;
+	json_t *one = parsed(now), *other = before ? parsed(before) : NULL;
 	char *text = NULL;
 	const struct top_view_options options = {
 		.address = "127.0.0.1:9883", .width = width, .height = height, .colours = colours};
@@ -154,7 +154,7 @@ static void test_since(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char *text = shown(cases[i].now, cases[i].before, 0, 0, false);
-		if (strstr(text, cases[i].since) == NULL || strstr(text, cases[i].rate) == NULL)
+		if (!strstr(text, cases[i].since) || !strstr(text, cases[i].rate))
 			fail_msg("case %zu: %s", i, text);
 		free(text);
 	}
@@ -196,7 +196,7 @@ static void test_any_document(void **state)
 /* Nothing but whole colours. */
 static void check_colours(const char *text)
 {
-	for (const char *at = text; (at = strchr(at, '\033')) != NULL; at++) {
+	for (const char *at = text; (at = strchr(at, '\033')); at++) {
 		const size_t digits = strspn(at + 2, "0123456789");
 		assert_true(at[1] == '[' && digits > 0 && at[2 + digits] == 'm');
 	}
@@ -232,8 +232,7 @@ static void test_sizes(void **state)
 		for (unsigned height = 1; height < 60; height += 3) {
 			char *text = shown(many, first, width, height, false);
 			unsigned lines = 0;
-			for (char *rest = text, *line;
-				(line = strsep(&rest, "\n")) != NULL && rest != NULL;) {
+			for (char *rest = text, *line; (line = strsep(&rest, "\n")) && rest;) {
 				assert_true(text_width(line) <= width);
 				lines++;
 			}
