@@ -87,7 +87,8 @@ static void expect_status(struct harness *h, struct host *host, const char *addr
 	assert_string_equal(
 		json_string_value(json_object_get(json_object_get(lane, "connection"), "state")), "up");
 	assert_int_equal(number(lane, "granted"), number(lane, "filters"));
-	assert_true(number(lane, "unsettled") >= 1);
+	/* On a slow machine what runs has stepped aside by now. */
+	assert_true(number(lane, "unsettled") + number(commands, "parked") >= 1);
 	(void)named(json_object_get(status, "lanes"), "slow");
 	json_decref(status);
 }
@@ -113,7 +114,8 @@ HARNESS_CASE(what_it_shows)
 	expect_status(h, host, address);
 	const struct answer once = top(h, address, "--once");
 	expect(once, 0, "\nhost     running, ready for ");
-	expect(once, 0, "\ncommands dead 1, parked 0, rejected 1, ");
+	expect(once, 0, "\ncommands dead 1, parked ");
+	expect(once, 0, ", rejected 1, ");
 	expect(once, 0, "\nmain  up ");
 	expect(once, 0, "\nget_apples ");
 	expect(once, 0, "\nRUNNING ");
