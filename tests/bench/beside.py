@@ -172,6 +172,15 @@ def window_reference(revision, measured):
     return known * len(measured) if known else measured
 
 
+def revision_at(folder, *options):
+    """The revision that is checked out in a folder; "" where it is no checkout, or there is no git."""
+    try:
+        done = subprocess.run(["git", "-C", folder, "rev-parse", *options, "HEAD"], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip()
+
+
 def revision_of(folder):
     """The revision of the sources that a build folder is of, as its CMake cache names them; "" where that cannot be told."""
     try:
@@ -181,5 +190,4 @@ def revision_of(folder):
         return ""
     if not home:
         return ""
-    done = subprocess.run(["git", "-C", home.group(1), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return done.stdout.strip()
+    return revision_at(home.group(1))

@@ -3,7 +3,9 @@
 
 import os
 import sys
+import tempfile
 import unittest
+import unittest.mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
@@ -138,6 +140,12 @@ class Code(unittest.TestCase):
         for verdicts, failures, expected in self.CASES:
             with self.subTest(expected=expected):
                 self.assertEqual(beside.exit_code(verdicts, failures), expected)
+
+    def test_revision_without_git(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(beside.revision_at(folder), "")
+            with unittest.mock.patch.dict(os.environ, PATH=folder):
+                self.assertEqual(beside.revision_at(folder), "")
 
     def test_window_of_a_known_revision(self):
         self.assertEqual(beside.window_reference("2e25b62f00", [3000.0, 3100.0]), [3900, 3900])
