@@ -7,6 +7,7 @@ cannot be measured is told and counts as missed. Exit code 0: all targets held; 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -163,17 +164,24 @@ def run_subscriptions(programs, arguments, kind, subscriptions, result):
     programs.stop(broker)
 
 
+@contextlib.contextmanager
+def failure_is_told(programs, what, result, say):
+    """What cannot be measured counts as missed, and the rest goes on."""
+    try:
+        yield
+    except (Failed, OSError, ValueError) as failure:
+        result["failed"] = str(failure)
+        say(f"  FAILED: {what}: {failure}")
+        programs.clear()
+
+
 def run_all_subscriptions(programs, arguments, document, say):
     for subscriptions in arguments.subscriptions:
         for kind in (HOST, ECHO):
             result = {"program": kind, "subscriptions": subscriptions, "memory": {}, "steps": []}
             document["runs"].append(result)
-            try:
+            with failure_is_told(programs, f"{subscriptions:,} subscriptions, {kind}", result, say):
                 run_subscriptions(programs, arguments, kind, subscriptions, result)
-            except (Failed, OSError, ValueError) as failure:
-                result["failed"] = str(failure)
-                say(f"  FAILED: {subscriptions:,} subscriptions, {kind}: {failure}")
-                programs.clear()
         say(step_table(document, subscriptions))
 
 
@@ -206,12 +214,8 @@ def run_all_documents(programs, arguments, document, say):
     for documents in arguments.documents:
         result = {"documents": documents, "commands": {}}
         document["contacts"].append(result)
-        try:
+        with failure_is_told(programs, f"{documents:,} documents", result, say):
             run_documents(programs, arguments, documents, result, say)
-        except (Failed, OSError, ValueError) as failure:
-            result["failed"] = str(failure)
-            say(f"  FAILED: {documents:,} documents: {failure}")
-            programs.clear()
     say()
     say(contact_table(document))
 
